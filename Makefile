@@ -1,0 +1,42 @@
+PYTHON ?= python3
+VIDEOS ?=
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format benchmark clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "Own videos:    make demo VIDEOS=\"talk.mp4 'my film.mp4'\"    (names with spaces in single quotes)"
+	@echo "Other Python:  make demo PYTHON=python3.12"
+
+demo: $(INSTALLED) ## Render a video, index it (and VIDEOS) and search it, offline
+	@$(BIN)/python -m examples.demo $(VIDEOS)
+
+test: $(INSTALLED) ## Run the tests and the examples in the docstrings
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+lint: $(INSTALLED) ## Check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy langchain_videochat examples tests
+
+format: $(INSTALLED) ## Format the code and mend what ruff can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+benchmark: $(INSTALLED) ## Measure speed and quality on this machine
+	$(BIN)/python -m tests.benchmarks
+
+clean: ## Remove the demo, builds and caches; .venv stays
+	rm -rf demo build dist .benchmarks .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find langchain_videochat examples tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing the package and its tools into .venv: about three minutes the first time"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[community,dev,offline]'
+	@touch $@

@@ -1,0 +1,44 @@
+"""Times as people read and write them."""
+
+import re
+
+from langchain_videochat.errors import InputError
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d+)?)")
+
+
+def format_clock(seconds: float) -> str:
+    """Write a time as people read it on a player.
+
+    Args:
+        seconds: Seconds from the start of the video.
+
+    Returns:
+        `mm:ss`, or `h:mm:ss` from one hour on, rounded down to whole seconds.
+
+    Example:
+        >>> format_clock(67.9), format_clock(3723)
+        ('01:07', '1:02:03')
+    """
+    minutes, second = divmod(int(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02d}:{second:02d}" if hour else f"{minute:02d}:{second:02d}"
+
+
+def parse_clock(text: str) -> float:
+    """Read a time that people write: seconds, `mm:ss` or `h:mm:ss`, each with decimals or without.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        InputError: The text is no such time.
+
+    Example:
+        >>> parse_clock("7.5"), parse_clock("01:07"), parse_clock("1:02:03")
+        (7.5, 67.0, 3723.0)
+    """
+    parts = _CLOCK.fullmatch(text.strip())
+    if parts is None or (parts[2] is not None and float(parts[3]) >= 60):  # noqa: PLR2004 - a minute
+        raise InputError("time", f"{text!r} is no time", "Write seconds, mm:ss or h:mm:ss")
+    return int(parts[1] or 0) * 3600 + int(parts[2] or 0) * 60 + float(parts[3])
