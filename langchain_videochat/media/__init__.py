@@ -1,0 +1,28 @@
+"""Reading video: facts, frames, sound, subtitles and clips. The only room that touches codecs."""
+
+from langchain_videochat.media.audio import AudioChunk, read_audio
+from langchain_videochat.media.clips import cut_clip, thumbnail
+from langchain_videochat.media.frames import FrameBatch, Mode, sample_frames
+from langchain_videochat.media.info import StreamInfo, VideoInfo
+from langchain_videochat.media.probe import probe
+from langchain_videochat.media.sources import list_sources, local_file, local_path, video_id
+from langchain_videochat.media.subtitles import Cue, read_subtitles
+
+__all__ = [
+    "AudioChunk",
+    "Cue",
+    "FrameBatch",
+    "Mode",
+    "StreamInfo",
+    "VideoInfo",
+    "cut_clip",
+    "list_sources",
+    "local_file",
+    "local_path",
+    "probe",
+    "read_audio",
+    "read_subtitles",
+    "sample_frames",
+    "thumbnail",
+    "video_id",
+]

@@ -1,0 +1,234 @@
+"""Damaged, odd and malicious media files, and a reader that tells what becomes of one."""
+
+import struct
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from langchain_videochat.errors import VideoChatError
+from langchain_videochat.media import Mode, probe, read_subtitles, sample_frames
+from langchain_videochat.media.audio import read_audio
+from tests.media_files import run_ffmpeg
+
+CORNERS = {"red": (210, 40, 40), "green": (40, 190, 60), "blue": (50, 60, 200), "yellow": (220, 200, 50)}
+"""Colours of the corners as displayed: top left, top right, bottom left, bottom right."""
+
+
+def draw_corners(width: int, height: int) -> NDArray[np.uint8]:
+    """Draw a picture whose quarters tell which way up it is."""
+    picture = np.empty((height, width, 3), dtype=np.uint8)
+    rows = slice(None, height // 2), slice(height // 2, None)
+    columns = slice(None, width // 2), slice(width // 2, None)
+    quarters = [(row, column) for row in rows for column in columns]
+    for quarter, colour in zip(quarters, CORNERS.values(), strict=True):
+        picture[quarter] = colour
+    return picture
+
+
+def read_corners(picture: NDArray[np.uint8]) -> list[str]:
+    """Name the colours of the corners, or say what stands there instead."""
+    height, width = picture.shape[:2]
+    points = [(y, x) for y in (height // 4, height * 3 // 4) for x in (width // 4, width * 3 // 4)]
+    return [_colour_name(picture[point]) for point in points]
+
+
+def _colour_name(pixel: NDArray[np.uint8]) -> str:
+    near = [name for name, colour in CORNERS.items() if np.abs(pixel.astype(int) - colour).max() <= 12]
+    return near[0] if near else str(pixel.tolist())
+
+
+def make_corners(
+    path: Path,
+    codec: str = "libx264",
+    *,
+    size: tuple[int, int] = (160, 120),
+    frames: int = 10,
+    pix_fmt: str = "yuv444p",
+    turns: int = 0,
+    pixel_aspect: tuple[int, int] = (1, 1),
+    options: dict[str, str] | None = None,
+    colours: tuple[int, int] = (1, 1),
+) -> Path:
+    """Write a video of `draw_corners`, at 10 frames a second.
+
+    Args:
+        path: Where to write.
+        codec: FFmpeg's name of the encoder.
+        size: Width and height in stored pixels.
+        frames: How many.
+        pix_fmt: Format in which the encoder stores pixels.
+        turns: Quarter turns, counter-clockwise, by which a player has to turn what is stored.
+        pixel_aspect: Width and height of a stored pixel.
+        options: Options of the encoder.
+        colours: FFmpeg's numbers of the matrix (1 for bt709, 5 for bt601) and the range (1 limited, 2 full).
+    """
+    stored = np.ascontiguousarray(np.rot90(draw_corners(*(size if turns % 2 == 0 else size[::-1])), -turns))
+    upright = path if turns == 0 else path.with_name(f"stored {path.name}")
+    matrix, colour_range = colours
+    with av.open(upright, "w") as container:
+        stream = container.add_stream(codec, rate=10, options=options or {})
+        assert isinstance(stream, VideoStream)
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = *size, pix_fmt
+        context.colorspace, context.color_range = matrix, colour_range
+        context.sample_aspect_ratio = Fraction(*pixel_aspect)
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(stored, format="rgb24")
+            frame = frame.reformat(format=pix_fmt, dst_colorspace=matrix, dst_color_range=colour_range)
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    if turns:
+        run_ffmpeg("-display_rotation", str(90 * turns), "-i", f"file:{upright}", "-c", "copy", f"file:{path}")
+    return path
+
+
+def make_talk(path: Path, *options: str) -> Path:
+    """Write two seconds with pictures that move, sound, and, where the container has any, subtitles."""
+    inputs = ["-f", "lavfi", "-i", "testsrc=s=96x64:r=15:d=2", "-f", "lavfi", "-i", "sine=f=440:r=16000:d=2"]
+    codecs = {
+        ".mp4": ["-c:v", "libx264", "-c:a", "aac", "-c:s", "mov_text", "-movflags", "faststart"],
+        ".mov": ["-c:v", "libx264", "-c:a", "aac", "-c:s", "mov_text"],
+        ".mkv": ["-c:v", "libx264", "-c:a", "flac", "-c:s", "subrip"],
+        ".webm": ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-c:a", "libopus", "-c:s", "webvtt"],
+        ".ts": ["-c:v", "libx264", "-c:a", "aac"],
+        ".mpg": ["-c:v", "mpeg2video", "-c:a", "mp2", "-r", "25"],
+        ".avi": ["-c:v", "mpeg4", "-c:a", "pcm_s16le"],
+        ".flv": ["-c:v", "libx264", "-c:a", "aac"],
+        ".gif": ["-an"],
+    }[path.suffix]
+    if "-c:s" in codecs:
+        subtitles = path.with_suffix(".txt")
+        subtitles.write_text("1\n00:00:00,500 --> 00:00:01,500\nTwo eggs\n")
+        inputs += ["-f", "srt", "-i", f"file:{subtitles}"]
+    run_ffmpeg(*inputs, *codecs, "-g", "10", *options, f"file:{path}")
+    return path
+
+
+def cut(path: Path, output: Path, fraction: float = 0.5) -> Path:
+    """Copy the beginning of a file, as a broken download would."""
+    data = path.read_bytes()
+    output.write_bytes(data[: int(len(data) * fraction)])
+    return output
+
+
+def flip_bits(path: Path, output: Path, flips: Sequence[tuple[int, int]]) -> Path:
+    """Copy a file with single bits changed.
+
+    Args:
+        path: The sound file.
+        output: Where to write.
+        flips: Positions in bytes, modulo the file's length, and bits of these, 0 to 7.
+    """
+    data = bytearray(path.read_bytes())
+    for position, bit in flips:
+        data[position % len(data)] ^= 1 << bit
+    output.write_bytes(data)
+    return output
+
+
+def make_huge_gif(path: Path, width: int, height: int) -> Path:
+    """Write a GIF of a few bytes whose picture has these sides."""
+    screen = struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes([0, 0, 0, 255, 255, 255])
+    picture = b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\x00"
+    path.write_bytes(b"GIF89a" + screen + picture * 3 + b"\x3b")
+    return path
+
+
+def make_bomb(path: Path, width: int, height: int) -> Path:
+    """Write a video whose head tells of 160 x 120 pixels and whose frames are PNGs of this size."""
+    import io
+
+    from PIL import Image
+
+    png = io.BytesIO()
+    Image.new("1", (width, height)).save(png, "PNG")
+    with av.open(path, "w") as container:
+        stream = container.add_stream("png", rate=10)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "rgb24"
+        for number in range(3):
+            packet = av.Packet(png.getvalue())
+            packet.stream, packet.pts, packet.dts, packet.is_keyframe = stream, number, number, True
+            packet.time_base = Fraction(1, 10)
+            container.mux(packet)
+    return path
+
+
+def point_elsewhere(path: Path, other: Path) -> Path:
+    """Change a QuickTime file, its head at the end, so that its frames are to be read out of another file."""
+    data = path.read_bytes()
+    start = data.index(b"dref") - 4
+    size = int.from_bytes(data[start : start + 4], "big")
+    name = str(other.resolve()).encode()
+    record = struct.pack(">hH", 2, len(name)) + name + b"\0" * (len(name) % 2)
+    alias = bytes(10) + b"\1/".ljust(28, b"\0") + bytes(12) + b"\0" * 64 + bytes(16) + struct.pack(">hh", 1, 1)
+    alias += bytes(16) + record + struct.pack(">hH", -1, 0)
+    entry = struct.pack(">I4sI", 12 + len(alias), b"alis", 0) + alias
+    table = struct.pack(">I4sII", 16 + len(entry), b"dref", 0, 1) + entry
+    changed = bytearray(data[:start] + table + data[start + size :])
+    for parent in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):
+        place = data.index(parent) - 4
+        longer = int.from_bytes(data[place : place + 4], "big") + len(table) - size
+        changed[place : place + 4] = longer.to_bytes(4, "big")
+    path.write_bytes(changed)
+    return path
+
+
+def read_frames(path: Path) -> tuple[int, int]:
+    """Read a video by key frames and exactly; return how many frames came and how many were missing."""
+    modes: tuple[Mode, ...] = ("keyframes", "exact")
+    frames = missing = 0
+    for mode in modes:
+        batches = list(sample_frames(path, fps=8, mode=mode))
+        times = [time for batch in batches for time in batch.times]
+        assert np.isfinite(times).all()
+        assert sorted(times) == times
+        assert sum(len(batch.frames) for batch in batches) == len(times)
+        frames += len(times)
+        missing += sum(batch.missing for batch in batches)
+    return frames, missing
+
+
+def read_sound(path: Path) -> int:
+    """Read the sound; return the number of samples."""
+    return sum(len(chunk.samples) for chunk in read_audio(path))
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "probe": probe,
+    "frames": read_frames,
+    "sound": read_sound,
+    "subtitles": read_subtitles,
+}
+
+
+def read_everything(path: Path) -> dict[str, str]:
+    """Read a file in every way; name for each the error, or "result". Errors that are not ours pass through."""
+    outcome = {}
+    for name, reader in READERS.items():
+        try:
+            reader(path)
+            outcome[name] = "result"
+        except VideoChatError as error:
+            outcome[name] = type(error).__name__
+    return outcome
+
+
+def read_in_memory(path: Path) -> tuple[dict[str, str], int]:
+    """Read a file in every way; return the outcome and by how many bytes the peak of this process's memory rose."""
+    before = _peak_memory()
+    outcome = read_everything(path)
+    return outcome, _peak_memory() - before
+
+
+def _peak_memory() -> int:
+    # Unlike getrusage, this does not begin with the peak of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024

@@ -1,0 +1,168 @@
+"""Clips begin and end where they were asked to, and never stand half written."""
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from langchain_videochat.errors import InputError, MediaError, SourceError
+from langchain_videochat.media import sample_frames
+from langchain_videochat.media.audio import read_audio
+from langchain_videochat.media.clips import cut_clip, thumbnail
+from langchain_videochat.media.packets import index_packets
+from tests.media_files import STRANGE_NAMES, make_beeps, make_traps, run_ffmpeg
+
+FRAME = 1 / 25
+
+
+@pytest.fixture(scope="module")
+def beeps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_beeps(tmp_path_factory.mktemp("beeps") / "beeps.mp4")
+
+
+def number(light: float) -> float:
+    """Read a frame's number off the light of its RGB picture (see `make_beeps`)."""
+    return light * 219 / 255 + 16 - 20
+
+
+def first_number(clip: Path) -> float:
+    return number(next(sample_frames(clip, times=[0.0], mode="exact")).frames.mean())
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm", ".gif"])
+@pytest.mark.parametrize("source", ["plain.mp4", "at 1.4.ts", "at 5.mkv"])
+def test_clip_holds_what_was_asked_for(source: str, ending: str, tmp_path: Path) -> None:
+    shift = ["-output_ts_offset", "5"] if source.endswith("mkv") else []
+    path = make_beeps(tmp_path / source, *shift)
+    clip = cut_clip(path, 1.56, 4.2, tmp_path / f"clip{ending}")
+    assert clip == tmp_path / f"clip{ending}"
+    index = index_packets(clip)
+    assert index.duration == pytest.approx(4.2 - 1.56, abs=0.08 if ending == ".gif" else FRAME)
+    # A GIF's frames last 0.08 s and have 256 colours.
+    assert first_number(clip) == pytest.approx(1.56 / FRAME, abs=2.5 if ending == ".gif" else 1)
+    if ending != ".gif":
+        samples = next(read_audio(clip)).samples
+        beeps = [np.abs(samples[int(16_000 * (time - 1.56 + 0.03)) :][:800]).max() for time in (2, 3, 4)]
+        assert min(beeps) > 0.3
+        assert np.abs(samples[: int(16_000 * 0.41)]).max() < 0.1
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.floats(0, 5.8), st.floats(0.05, 3))
+def test_any_stretch(beeps: Path, tmp_path_factory: pytest.TempPathFactory, start: float, length: float) -> None:
+    clip = cut_clip(beeps, start, start + length, tmp_path_factory.mktemp("clip") / "clip.mp4")
+    assert index_packets(clip).duration == pytest.approx(min(start + length, 6) - start, abs=FRAME)
+    assert first_number(clip) == pytest.approx(start / FRAME, abs=1.6)
+
+
+def test_clip_of_slow_pictures_begins_with_the_one_on_display(tmp_path: Path) -> None:
+    path = make_beeps(tmp_path / "slow.mkv", rate=1)
+    clip = cut_clip(path, 3.5, 5.25, tmp_path / "clip.mp4")
+    assert first_number(clip) == pytest.approx(3, abs=0.6)
+    assert index_packets(clip).duration == pytest.approx(1.75, abs=0.08)
+
+
+def test_sides_of_odd_length_and_no_sound(tmp_path: Path) -> None:
+    path = tmp_path / "odd.mkv"
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=33x17:d=1", "-c:v", "ffv1", str(path))
+    clip = cut_clip(path, 0.2, 0.8, tmp_path / "clip.mp4")
+    assert next(sample_frames(clip)).frames.shape[1:3] == (16, 32)
+    with pytest.raises(MediaError, match="no sound"):
+        read_audio(clip)
+
+
+def test_clip_where_the_sound_has_ended_is_silent(tmp_path: Path) -> None:
+    path = make_beeps(tmp_path / "early end.mkv", seconds=20, sound_filter="atrim=end=2.5")
+    clip = cut_clip(path, 15, 16, tmp_path / "clip.mp4")
+    assert np.abs(next(read_audio(clip)).samples).max() < 0.01
+
+
+@pytest.mark.parametrize("name", STRANGE_NAMES)
+def test_strange_names(name: str, beeps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(beeps, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    clip = cut_clip(name, 1, 1.5, Path("out", name))
+    assert clip == Path("out", name)
+    assert first_number(clip) == pytest.approx(25, abs=1)
+    assert thumbnail(name, 1).startswith(b"\xff\xd8")
+    assert [path.name for path in Path("out").iterdir()] == [name]
+
+
+def test_existing_output_is_kept_unless_overwriting(beeps: Path, tmp_path: Path) -> None:
+    output = tmp_path / "clip.mp4"
+    output.write_bytes(b"precious")
+    with pytest.raises(InputError, match="exists already"):
+        cut_clip(beeps, 0, 1, output)
+    assert output.read_bytes() == b"precious"
+    cut_clip(beeps, 0, 1, output, overwrite=True)
+    assert index_packets(output).duration == pytest.approx(1, abs=FRAME)
+
+
+def test_a_failed_cut_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    output = tmp_path / "clip.mp4"
+    output.write_bytes(b"precious")
+    for trap in make_traps(tmp_path):
+        with pytest.raises(MediaError):
+            cut_clip(trap, 0, 1, output, overwrite=True)
+        with pytest.raises(MediaError):
+            thumbnail(trap, 0)
+    assert output.read_bytes() == b"precious"
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert psutil.Process().children() == []
+
+
+def test_a_clip_is_readable_by_whoever_may_read_new_files(beeps: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").touch()
+    clip = cut_clip(beeps, 0, 0.2, tmp_path / "clip.mp4")
+    assert clip.stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1, 2), (2, 2), (3, 2), (6, 7), (0, float("inf")), (float("nan"), 2)])
+def test_senseless_times(start: float, end: float, beeps: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        cut_clip(beeps, start, end, tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("name", ["clip.exe", "clip", "missing/clip.mp4", "folder.mp4"])
+def test_senseless_outputs(name: str, beeps: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(InputError):
+        cut_clip(beeps, 0, 1, tmp_path / name, overwrite=True)
+
+
+def test_the_source_is_never_overwritten(beeps: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.mp4").symlink_to(beeps)
+    for output in (beeps, tmp_path / "link.mp4"):
+        with pytest.raises(InputError, match="the video itself"):
+            cut_clip(beeps, 0, 1, output, overwrite=True)
+
+
+@pytest.mark.parametrize("time", [0, 0.5, 2.02, 5.99, 6])
+def test_thumbnail_shows_the_frame_on_display(time: float, beeps: Path) -> None:
+    picture = Image.open(io.BytesIO(thumbnail(beeps, time, width=32)))
+    assert (picture.format, picture.size) == ("JPEG", (32, 32))
+    assert number(np.asarray(picture).mean()) == pytest.approx(min(int(time / FRAME), 149), abs=0.8)
+
+
+def test_thumbnail_is_not_enlarged(beeps: Path) -> None:
+    assert Image.open(io.BytesIO(thumbnail(beeps, 1))).size == (64, 64)
+
+
+@pytest.mark.parametrize(("time", "width"), [(-1, 320), (6.5, 320), (float("nan"), 320), (1, 0)])
+def test_senseless_thumbnails(time: float, width: int, beeps: Path) -> None:
+    with pytest.raises(InputError):
+        thumbnail(beeps, time, width=width)
+
+
+def test_web_addresses_are_not_visited(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="local_file"):
+        cut_clip("https://example.org/a.mp4", 0, 1, tmp_path / "clip.mp4")
+    with pytest.raises(SourceError, match="local_file"):
+        thumbnail("https://example.org/a.mp4", 0)
