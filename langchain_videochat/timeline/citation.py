@@ -1,0 +1,34 @@
+"""Media fragments: addresses of a stretch of a video, which browsers play."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+def source_uri(source: str) -> str:
+    """Turn a path into a `file:` address; addresses stay as they are.
+
+    Example:
+        >>> source_uri("/films/a b.mp4"), source_uri("https://example.org/a.mp4")
+        ('file:///films/a%20b.mp4', 'https://example.org/a.mp4')
+    """
+    return source if urlsplit(source).scheme in ("http", "https", "file") else Path(source).absolute().as_uri()
+
+
+def citation(source: str, start: float, end: float) -> str:
+    """Point at a stretch of a video with a W3C media fragment.
+
+    Args:
+        source: Path or address of the video.
+        start: Seconds from the start of the video.
+        end: Seconds from the start of the video. Where that is the start, none is written: fragments cannot be empty.
+
+    Example:
+        >>> citation("/films/yoga.mp4", 3, 7)
+        'file:///films/yoga.mp4#t=3,7'
+    """
+    first, last = _seconds(start), _seconds(end)
+    return f"{source_uri(source)}#t={first}" + (f",{last}" if last != first else "")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
