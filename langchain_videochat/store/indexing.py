@@ -1,0 +1,239 @@
+"""From video files to stored timelines, in steps that can be interrupted."""
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count, takewhile
+from pathlib import Path
+from typing import Literal, get_args
+
+from langchain_videochat.errors import InputError, ModelUnavailableError, StoreError, VideoChatError
+from langchain_videochat.media import VideoInfo, list_sources, local_file, probe, video_id
+from langchain_videochat.media.sources import is_web_address, local_path
+from langchain_videochat.perception import Observation, perceive
+from langchain_videochat.progress import video_progress
+from langchain_videochat.store.catalogue import VideoRecord
+from langchain_videochat.store.local_index import LocalIndex
+from langchain_videochat.store.saving import Collections, save
+from langchain_videochat.timeline import Timeline
+
+OnError = Literal["raise", "skip"]
+Status = Literal["indexed", "skipped", "failed"]
+
+STRETCH = 600.0
+"""Seconds of video that are perceived before they are saved: what an interruption costs at most."""
+
+OVERLAP = 2.0
+"""Seconds by which a stretch begins before the end of the last one, so that nothing is cut at the border."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class IndexedVideo:
+    """What became of one source."""
+
+    source: str
+    """Path or address."""
+
+    status: Status
+    """"indexed", "skipped" because it was stored already, or "failed"."""
+
+    video_id: str | None = None
+    """Hash of the file's content; None where the file could not be read."""
+
+    duration: float = 0.0
+    """Seconds of video."""
+
+    observations: int = 0
+    """How many observations are in its timeline."""
+
+    moments: int = 0
+    """How many moments can be found by search."""
+
+    readable: float = 0.0
+    """The share of the video that could be decoded, 0 to 1."""
+
+    error: str | None = None
+    """Why it failed."""
+
+    def __str__(self) -> str:
+        if self.error is not None:
+            return f"{self.status} {self.source}: {self.error}"
+        damage = "" if self.readable > 0.999 else f", {self.readable:.0%} readable"  # noqa: PLR2004 - 3 decimals
+        found = f"{self.observations} observations in {self.moments} moments"
+        return f"{self.status} {self.source} ({self.video_id}): {found}{damage}"
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What became of all sources; printed, one line each."""
+
+    videos: tuple[IndexedVideo, ...]
+    """In the order of the sources."""
+
+    @property
+    def indexed(self) -> list[IndexedVideo]:
+        """Those that were stored now."""
+        return self._with_status("indexed")
+
+    @property
+    def skipped(self) -> list[IndexedVideo]:
+        """Those that were stored already."""
+        return self._with_status("skipped")
+
+    @property
+    def failed(self) -> list[IndexedVideo]:
+        """Those that could not be read."""
+        return self._with_status("failed")
+
+    def __str__(self) -> str:
+        return "\n".join(str(video) for video in self.videos)
+
+    def _with_status(self, status: Status) -> list[IndexedVideo]:
+        return [video for video in self.videos if video.status == status]
+
+
+class Indexer:
+    """Perceives videos and saves what was perceived.
+
+    Args:
+        collections: Where to save.
+        index: Remembers which files were read before.
+        profile: The perception profile.
+        show_progress: Show a progress bar for each video.
+    """
+
+    def __init__(self, collections: Collections, index: LocalIndex, *, profile: str, show_progress: bool) -> None:
+        self._collections = collections
+        self._index = index
+        self._profile = profile
+        self._show_progress = show_progress
+
+    def run(self, sources: str | Path | Iterable[str | Path], on_error: OnError) -> IndexReport:
+        """Index videos one after the other.
+
+        Args:
+            sources: Path, address, folder, glob pattern, or several of these.
+            on_error: "raise" or "skip".
+        """
+        if on_error not in get_args(OnError):
+            raise InputError("on_error", f"{on_error!r} is unknown", "Take 'raise' or 'skip'")
+        given = [sources] if isinstance(sources, str | Path) else list(sources)
+        if on_error == "raise":
+            return IndexReport(tuple(self._index_one(source) for source in list_sources(given)))
+        return IndexReport(tuple(video for item in given for video in self._attempt_all(item)))
+
+    def _attempt_all(self, item: str | Path) -> Iterator[IndexedVideo]:
+        try:
+            sources = list_sources(item)
+        except VideoChatError as error:
+            yield _failed(str(item), error)
+            return
+        for source in sources:
+            try:
+                yield self._index_one(source)
+            except (StoreError, ModelUnavailableError, InputError):
+                # No fault of this file: every other would fail in the same way.
+                raise
+            except (VideoChatError, OSError, MemoryError) as error:
+                yield _failed(source, error)
+
+    def _index_one(self, source: str) -> IndexedVideo:
+        with local_file(source) as path:
+            identity = self._identify(source, path)
+            stored = self._collections.catalogue.get(identity)
+            if stored and stored[0].complete and stored[0].profile == self._profile:
+                # Left over where the last run was interrupted right after it had finished.
+                self._delete_drafts(stored[0])
+                return _report(self._follow_renaming(stored[0], source, path), source, "skipped")
+            video = replace(probe(path), source=source)
+            return _report(self._perceive_and_save(path, identity, video), source, "indexed")
+
+    def _identify(self, source: str, path: Path) -> str:
+        if is_web_address(source):
+            return video_id(path)
+        status = path.stat()
+        known = self._index.known_file(path, status.st_size, status.st_mtime_ns)
+        if known is not None:
+            return known
+        identity = video_id(path)
+        self._index.remember_file(path, status.st_size, status.st_mtime_ns, identity)
+        return identity
+
+    def _follow_renaming(self, record: VideoRecord, source: str, path: Path) -> VideoRecord:
+        if record.source == source or _exists(record.source):
+            return record
+        observations = self._collections.pages.read(record.video_id, record.pages, 0.0, math.inf)
+        timeline = Timeline(replace(probe(path), source=source), record.video_id, tuple(observations))
+        return save(self._collections, timeline, record.profile, record.readable)
+
+    def _perceive_and_save(self, path: Path, identity: str, video: VideoInfo) -> VideoRecord:
+        with video_progress(video.title, video.duration, show=self._show_progress) as show:
+            observations, missing = self._perceive(path, identity, video, show)
+        timeline = Timeline.of(video, identity, observations)
+        readable = max(0.0, 1 - missing / (video.duration + video.missing))
+        with video_progress(f"{video.title}: embedding", video.duration, show=self._show_progress) as show:
+            record = save(self._collections, timeline, self._profile, readable, show)
+        self._delete_drafts(record)
+        return record
+
+    def _delete_drafts(self, record: VideoRecord) -> None:
+        self._collections.pages.delete_drafts(record.video_id, record.profile, len(_stretches(record.duration)))
+
+    def _perceive(
+        self, path: Path, identity: str, video: VideoInfo, show: Callable[[float], None]
+    ) -> tuple[list[Observation], float]:
+        pages = self._collections.pages
+        observations: list[Observation] = []
+        missing = 0.0
+        for number, (start, end) in enumerate(_stretches(video.duration)):
+            draft = pages.read_draft(identity, self._profile, number)
+            if draft is None:
+                draft = self._perceive_stretch(path, start, end, show)
+                pages.write_draft(identity, self._profile, number, *draft)
+            show(end)
+            observations += draft[0]
+            missing += draft[1]
+        return observations, missing
+
+    def _perceive_stretch(
+        self, path: Path, start: float, end: float, show: Callable[[float], None]
+    ) -> tuple[list[Observation], float]:
+        damages: list[float] = []
+        begin = max(0.0, start - OVERLAP)
+        perceived = perceive(path, self._profile, start=begin, end=end, on_progress=show, on_damage=damages.append)
+        return list(perceived), sum(damages)
+
+
+def _stretches(duration: float) -> list[tuple[float, float]]:
+    starts = takewhile(lambda start: start == 0 or start < duration, (number * STRETCH for number in count()))
+    return [(start, start + STRETCH) for start in starts]
+
+
+def _exists(source: str) -> bool:
+    if is_web_address(source):
+        return True
+    try:
+        local_path(source)
+    except VideoChatError:
+        return False
+    return True
+
+
+def _report(record: VideoRecord, source: str, status: Status) -> IndexedVideo:
+    return IndexedVideo(
+        source=source,
+        status=status,
+        video_id=record.video_id,
+        duration=record.duration,
+        observations=record.observations,
+        moments=record.moments,
+        readable=record.readable,
+    )
+
+
+def _failed(source: str, error: BaseException) -> IndexedVideo:
+    _LOG.warning("%s is left out: %s", source, error)
+    return IndexedVideo(source=source, status="failed", error=str(error) or type(error).__name__)

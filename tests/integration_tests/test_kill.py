@@ -1,0 +1,130 @@
+"""Indexing that is killed, or finds no room on the disk, and is run again: it ends as if nothing had happened."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import chromadb
+import pytest
+
+from langchain_videochat.media import video_id
+from langchain_videochat.perception import Observation
+from langchain_videochat.store import VideoTimelineStore
+from tests.media_files import run_ffmpeg
+from tests.unit_tests.embeddings import BagOfWords, make_timeline
+
+SECONDS = 40
+
+# Each write to Chroma counts; the process kills itself before the given one.
+INDEX = """
+import os, resource, signal, sys
+from chromadb.api.models.Collection import Collection
+from langchain_videochat.store import VideoTimelineStore, indexing, saving
+from tests.unit_tests.embeddings import BagOfWords
+
+video, folder, kill_at, room = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+indexing.STRETCH, saving.EMBED_BATCH = 10.0, 1
+writes = 0
+
+def counted(write):
+    def wrapper(self, *arguments, **options):
+        global writes
+        writes += 1
+        if writes == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return write(self, *arguments, **options)
+    return wrapper
+
+for name in ("upsert", "delete", "modify"):
+    setattr(Collection, name, counted(getattr(Collection, name)))
+store = VideoTimelineStore(folder, embedding=BagOfWords())
+if room:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+print(store.index(video, profile="lite", show_progress=False))
+print(writes)
+"""
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("video")
+    cues = [f"{at}\n00:00:{at * 2:02},000 --> 00:00:{at * 2 + 2:02},000\nSentence {at}\n" for at in range(SECONDS // 2)]
+    (folder / "cues.srt").write_text("\n".join(cues))
+    picture = f"color=black:s=64x64:r=5:d={SECONDS}"
+    run_ffmpeg(
+        *["-f", "lavfi", "-i", picture, "-i", str(folder / "cues.srt")],
+        *["-c:v", "libx264", "-c:s", "mov_text", str(folder / "talk.mp4")],
+    )
+    (folder / "cues.srt").unlink()
+    return folder / "talk.mp4"
+
+
+def index(video: Path, folder: Path, *, kill_at: int = 0, room: int = 0) -> subprocess.CompletedProcess[str]:
+    arguments = [str(video), str(folder), str(kill_at), str(room)]
+    return subprocess.run([sys.executable, "-c", INDEX, *arguments], capture_output=True, text=True, check=False)
+
+
+def prepare(video: Path, folder: Path) -> None:
+    """Store an older and longer timeline of the video, which indexing then takes the place of."""
+    old = [Observation(at * 10, at * 10 + 10, "speech", f"old words {at}") for at in range(20)]
+    VideoTimelineStore(folder, embedding=BagOfWords()).add(make_timeline(video_id(video), *old))
+
+
+def state(folder: Path) -> dict[str, Any]:
+    """Everything that a store holds, without what is new with every run."""
+    store = VideoTimelineStore(folder, embedding=BagOfWords())
+    client = chromadb.PersistentClient(folder)
+    pages = client.get_collection("videos-timelines").get(include=["documents"])
+    moments = client.get_collection("videos").get(include=["documents", "metadatas", "embeddings"])
+    rows = zip(moments["ids"], moments["documents"] or [], moments["metadatas"] or [], strict=True)
+    return {
+        "videos": [(one.video, one.profile, one.observations, one.moments, one.pages) for one in store.videos()],
+        "timelines": [store.timeline(one.video_id).to_json() for one in store.videos()],
+        "pages": dict(zip(pages["ids"], map(json.loads, pages["documents"] or []), strict=True)),
+        "moments": {moment_id: (text, metadata) for moment_id, text, metadata in rows},
+        "search": store.search("Sentence 7", k=20),
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(video: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
+    """The state after an uninterrupted run, and how many writes it took."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    prepare(video, folder)
+    done = index(video, folder)
+    assert done.returncode == 0, done.stderr
+    return state(folder), int(done.stdout.split()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0])
+def test_killed_run_is_taken_up(
+    video: Path, tmp_path: Path, uninterrupted: tuple[dict[str, Any], int], share: float
+) -> None:
+    expected, writes = uninterrupted
+    prepare(video, tmp_path)
+    killed = index(video, tmp_path, kill_at=1 + round(share * (writes - 1)))
+    assert killed.returncode == -signal.SIGKILL
+    found = VideoTimelineStore(tmp_path, embedding=BagOfWords()).search("Sentence old words", k=50)
+    texts = "\n".join(one.page_content for one in found)
+    assert not ("Sentence" in texts and "old words" in texts)
+    again = index(video, tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert state(tmp_path) == expected
+
+
+@pytest.mark.slow
+def test_full_disk_is_told_and_the_run_is_taken_up(
+    video: Path, tmp_path: Path, uninterrupted: tuple[dict[str, Any], int]
+) -> None:
+    prepare(video, tmp_path)
+    full = index(video, tmp_path, room=max(path.stat().st_size for path in tmp_path.rglob("*")) // 2)
+    assert full.returncode == 1
+    assert f"StoreError: {tmp_path}" in full.stderr
+    assert "free disk space" in full.stderr
+    again = index(video, tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert state(tmp_path) == uninterrupted[0]

@@ -1,0 +1,52 @@
+"""LangChain's own tests for retrievers, and filters given with the question."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableLambda
+from langchain_tests.integration_tests import RetrieversIntegrationTests
+
+from langchain_videochat.errors import InputError
+from langchain_videochat.store import VideoTimelineRetriever, VideoTimelineStore
+from tests.unit_tests.embeddings import BagOfWords, make_slides
+
+
+def make_store() -> VideoTimelineStore:
+    store = VideoTimelineStore(embedding=BagOfWords())
+    store.add(make_slides("eggs", "Whisk two eggs", "Heat the pan", "Fold the omelette", "Serve"))
+    store.add(make_slides("yoga", "Stand on one leg", "Breathe in slowly"))
+    return store
+
+
+class TestVideoTimelineRetriever(RetrieversIntegrationTests):
+    @property
+    def retriever_constructor(self) -> type[VideoTimelineRetriever]:
+        return VideoTimelineRetriever
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        return {"store": make_store()}
+
+    @property
+    def retriever_query_example(self) -> str:
+        return "eggs in a pan"
+
+
+def test_filters_of_the_question_come_before_those_of_the_retriever() -> None:
+    retriever = make_store().as_retriever(k=1, video_id="eggs")
+    assert [one.metadata["video_id"] for one in retriever.invoke("breathe")] == ["eggs"]
+    found = retriever.invoke("breathe", k=3, video_id="yoga", start=30)
+    assert [one.metadata["start"] for one in found] == [30]
+
+
+def test_retriever_works_in_a_chain_and_asynchronously() -> None:
+    chain = make_store().as_retriever(k=1) | RunnableLambda(lambda found: found[0].metadata["citation"])
+    assert asyncio.run(chain.ainvoke("omelette")) == "file:///films/eggs.mp4#t=60,90"
+
+
+def test_unknown_argument_is_refused() -> None:
+    with pytest.raises(TypeError, match="minutes"):
+        make_store().as_retriever().invoke("eggs", minutes=3)
+    with pytest.raises(InputError, match="modalities"):
+        make_store().as_retriever(modalities=["speech"]).invoke("eggs", modalities=["smell"])

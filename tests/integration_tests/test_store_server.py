@@ -1,0 +1,105 @@
+"""Two machines, with a cache folder each, that share a store on a Chroma server."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import chromadb
+import pytest
+
+from langchain_videochat.errors import StoreError
+from langchain_videochat.store import VideoTimelineStore
+from tests.unit_tests.embeddings import BagOfWords, make_slides
+
+EGGS = make_slides("eggs", "Whisk two eggs", "Heat the pan", "Fold the omelette")
+YOGA = make_slides("yoga", "Stand on one leg", "Breathe in slowly")
+
+Machine = Callable[[str], VideoTimelineStore]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    chroma = Path(sys.executable).with_name("chroma")
+    command = [str(chroma), "run", "--path", str(tmp_path / "server"), "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port)
+        yield port, process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def machine(server: tuple[int, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    def open_store(name: str) -> VideoTimelineStore:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
+        client = chromadb.HttpClient(host="127.0.0.1", port=server[0])
+        return VideoTimelineStore(client=client, embedding=BagOfWords())
+
+    return open_store
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            chromadb.HttpClient(host="127.0.0.1", port=port).heartbeat()
+        except ValueError:
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail("the Chroma server does not start")
+
+
+def test_other_machine_finds_what_one_has_indexed(machine: Machine, tmp_path: Path) -> None:
+    first, second = machine("first"), machine("second")
+    first.add(EGGS)
+    first.add(YOGA)
+    conditions: list[tuple[str, dict[str, Any]]] = [
+        ("omelette", {}),
+        ("eggs", {"video_id": "eggs"}),
+        ("leg", {"start": 30}),
+    ]
+    for query, condition in conditions:
+        assert second.search(query, **condition) == first.search(query, **condition)
+        assert second.search(query, **condition)
+    assert second.timeline("eggs") == EGGS
+    assert second.timeline("eggs", 30, 60) == EGGS.slice(30, 60)
+    assert second.videos() == first.videos()
+    assert list((tmp_path / "first").rglob("*.sqlite3"))
+    assert list((tmp_path / "second").rglob("*.sqlite3"))
+
+
+def test_other_machine_sees_changes(machine: Machine) -> None:
+    first, second = machine("first"), machine("second")
+    first.add(EGGS)
+    assert len(second.search("eggs")) == 3
+    first.remove("eggs")
+    second.add(YOGA)
+    assert [one.metadata["video_id"] for one in second.search("eggs")] == ["yoga", "yoga"]
+    assert first.search("eggs") == second.search("eggs")
+    assert [one.metadata["video_id"] for one in machine("third").search("eggs")] == ["yoga", "yoga"]
+
+
+def test_machine_without_a_cache_folder_works(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "broken").write_text("a file where the cache folder should be")
+    store = machine("broken")
+    store.add(EGGS)
+    assert len(store.search("eggs")) == 3
+
+
+def test_stopped_server_is_told(machine: Machine, server: tuple[int, subprocess.Popen[bytes]]) -> None:
+    store = machine("first")
+    store.add(EGGS)
+    server[1].terminate()
+    server[1].wait()
+    with pytest.raises(StoreError, match="does not answer"):
+        store.search("eggs")
