@@ -1,0 +1,36 @@
+"""VideoChat for LangChain: videos as text with times, kept where chains can search them."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_videochat.errors import VideoChatError
+    from langchain_videochat.store import VideoTimelineRetriever, VideoTimelineStore
+    from langchain_videochat.text import VideoChatTextLoader, VideoChatTextParser
+
+__all__ = [
+    "VideoChatError",
+    "VideoChatTextLoader",
+    "VideoChatTextParser",
+    "VideoTimelineRetriever",
+    "VideoTimelineStore",
+]
+
+_ROOMS = {
+    "VideoChatError": "errors",
+    "VideoChatTextLoader": "text",
+    "VideoChatTextParser": "text",
+    "VideoTimelineRetriever": "store",
+    "VideoTimelineStore": "store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Importing the package must cost nothing: what lies behind a name is imported when the name is first used.
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,262 @@
+"""The command `videochat`."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, cast
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from langchain_videochat.clock import format_clock, parse_clock
+from langchain_videochat.errors import InputError, VideoChatError
+
+if TYPE_CHECKING:
+    from langchain_videochat.perception import Modality
+    from langchain_videochat.store import VideoRecord, VideoTimelineStore
+
+P = ParamSpec("P")
+
+FAILED = 1
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Turn videos into timelines of text, and find the moment again.",
+)
+console = Console()
+errors = Console(stderr=True)
+
+StoreOption = Annotated[
+    Path, typer.Option("--store", envvar="VIDEOCHAT_STORE", help="Folder of the store.", show_default=True)
+]
+ProfileOption = Annotated[
+    str, typer.Option(help="Which models look and listen; *lite* needs no downloaded weights: lite, standard, full.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+VideoArgument = Annotated[str, typer.Argument(help="A file, or an id or a title as *videochat videos* lists them.")]
+FromOption = Annotated[str | None, typer.Option("--from", help="Begin at this time: seconds, mm:ss or h:mm:ss.")]
+ToOption = Annotated[str | None, typer.Option("--to", help="End at this time.")]
+
+DEFAULT_STORE = Path("videochat-store")
+
+
+def _command(function: Callable[P, None]) -> Callable[P, None]:
+    """Register a command that ends with a message and an exit code where it fails, not with a traceback."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+        try:
+            function(*args, **kwargs)
+        except VideoChatError as error:
+            errors.print(f"[red]error:[/red] {_plain(str(error))}", soft_wrap=True)
+            raise typer.Exit(FAILED) from None
+        except KeyboardInterrupt:
+            errors.print("Stopped. What was finished is kept: the same command goes on from there.")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return app.command()(run)
+
+
+@_command
+def index(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, glob patterns or web addresses.")],
+    store: StoreOption = DEFAULT_STORE,
+    profile: ProfileOption = "standard",
+    as_json: JsonOption = False,
+) -> None:
+    """Write down what happens in videos, so that it can be found.
+
+    A video that cannot be read is reported and passed over; one that is already there is skipped.
+
+    Example: `videochat index talks/ --profile lite`
+    """
+    report = _open(store, create=True).index(sources, profile=profile, on_error="skip", show_progress=not as_json)
+    if as_json:
+        _print_json([asdict(video) for video in report.videos])
+    else:
+        console.print(_plain(str(report)), soft_wrap=True)
+    if report.failed:
+        raise typer.Exit(FAILED)
+
+
+@_command
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for: words, a name, a number, a question.")],
+    store: StoreOption = DEFAULT_STORE,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many moments to show.")] = 4,
+    video: Annotated[str | None, typer.Option(help="Search in this video only.")] = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="Only moments with this modality, as *screen_text*; may be repeated.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find moments by meaning and by exact words.
+
+    Example: `videochat search "how much flour?" -k 2`
+    """
+    opened = _open(store)
+    found = opened.search(
+        query,
+        k,
+        video_id=None if video is None else _find(opened, video).video_id,
+        start=_seconds(start),
+        end=_seconds(end),
+        modalities=cast("list[Modality]", modality) or None,
+    )
+    if as_json:
+        _print_json([{"text": document.page_content, **document.metadata} for document in found])
+        return
+    for document in found:
+        data = document.metadata
+        times = f"{format_clock(data['start'])}-{format_clock(data['end'])}"
+        console.print(
+            f"[bold]{_plain(data['title'])}[/bold]  [cyan]{times}[/cyan]  [dim]{_plain(data['citation'])}[/dim]"
+        )
+        console.print(_plain("\n".join(f"  {line}" for line in document.page_content.splitlines()[1:])) + "\n")
+    if not found:
+        errors.print("Nothing found.")
+
+
+@_command
+def timeline(
+    video: VideoArgument,
+    store: StoreOption = DEFAULT_STORE,
+    start: FromOption = None,
+    end: ToOption = None,
+    webvtt: Annotated[bool, typer.Option("--webvtt", help="Print a WebVTT track, for players.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what was noticed in a video, with times.
+
+    Example: `videochat timeline talk.mp4 --from 1:30 --to 2:00`
+    """
+    opened = _open(store)
+    found = opened.timeline(_find(opened, video).video_id, start=_seconds(start), end=_seconds(end))
+    text = found.to_json() if as_json else found.to_webvtt() if webvtt else found.to_prompt()
+    typer.echo(text)
+
+
+@_command
+def videos(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """List the videos of the store.
+
+    Example: `videochat videos --json`
+    """
+    records = _open(store).videos()
+    if as_json:
+        _print_json([asdict(record) for record in records])
+        return
+    table = Table("id", "title", "length", "moments", "profile", "source", box=None, header_style="bold")
+    for record in records:
+        table.add_row(
+            record.video_id,
+            _plain(record.title),
+            format_clock(record.duration),
+            str(record.moments),
+            record.profile,
+            _plain(record.source),
+        )
+    console.print(table)
+
+
+@_command
+def remove(video: VideoArgument, store: StoreOption = DEFAULT_STORE) -> None:
+    """Remove a video from the store; its file stays.
+
+    Example: `videochat remove talk.mp4`
+    """
+    opened = _open(store)
+    record = _find(opened, video)
+    opened.remove(record.video_id)
+    console.print(f"Removed {_plain(record.title)} ({record.video_id}).")
+
+
+@_command
+def clip(
+    video: VideoArgument,
+    start: Annotated[str, typer.Argument(help="Seconds, mm:ss or h:mm:ss.")],
+    end: Annotated[str, typer.Argument(help="Seconds, mm:ss or h:mm:ss.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .mp4, .mkv, .webm or .gif.")],
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Cut a stretch out of a video.
+
+    Example: `videochat clip talk.mp4 1:30 1:45 -o step2.mp4`
+    """
+    from langchain_videochat.media import cut_clip, local_file
+
+    name = video if Path(video).is_file() else _find(_open(store), video).source
+    with local_file(name) as path:
+        written = cut_clip(path, parse_clock(start), parse_clock(end), output, overwrite=overwrite)
+    console.print(_plain(str(written)), soft_wrap=True)
+
+
+@_command
+def doctor(as_json: JsonOption = False) -> None:
+    """Tell what this machine has, and how to get what it has not.
+
+    Example: `videochat doctor`
+    """
+    from langchain_videochat.doctor import examine
+
+    checks = list(examine())
+    if as_json:
+        _print_json([asdict(check) for check in checks])
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for check in checks:
+        mark = "[green]✓[/green]" if check.ok else "[yellow]✗[/yellow]"
+        table.add_row(mark, check.name, _plain(check.detail))
+        if check.advice:
+            table.add_row("", "", f"[dim]{_plain(check.advice)}[/dim]")
+    console.print(table)
+
+
+def _open(folder: Path, *, create: bool = False) -> "VideoTimelineStore":
+    from langchain_videochat.store import VideoTimelineStore
+
+    if not create and not folder.is_dir():
+        raise InputError("--store", f"there is no store in {folder}", "Make one with `videochat index`")
+    return VideoTimelineStore(folder)
+
+
+def _find(store: "VideoTimelineStore", name: str) -> "VideoRecord":
+    from langchain_videochat.media import video_id
+
+    content = video_id(name) if Path(name).is_file() else None
+    found = [
+        record for record in store.videos() if name in (record.source, record.title) or content == record.video_id
+    ] or [record for record in store.videos() if record.video_id.startswith(name)]
+    if len(found) != 1:
+        problem = "no video of the store has this path, id or title" if not found else f"{len(found)} videos match"
+        raise InputError(name, problem, "Give an id that `videochat videos` lists")
+    return found[0]
+
+
+def _seconds(time: str | None) -> float | None:
+    return None if time is None else parse_clock(time)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def _plain(text: str) -> str:
+    """Keep text of videos and file names from being taken for markup."""
+    from rich.markup import escape
+
+    return escape(text)

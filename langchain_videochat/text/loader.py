@@ -1,0 +1,75 @@
+"""VideoChat-Text as a LangChain document loader."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from langchain_core.document_loaders import BaseLoader
+from langchain_core.documents import Document
+from langchain_core.documents.base import Blob
+
+from langchain_videochat.errors import VideoChatError
+from langchain_videochat.media import list_sources, local_file
+from langchain_videochat.text.parser import VideoChatTextParser
+from langchain_videochat.timeline import Granularity
+
+logger = logging.getLogger(__name__)
+
+
+class VideoChatTextLoader(BaseLoader):
+    """Load videos as timestamped Documents (VideoChat-Text, paper 3.1).
+
+    `lazy_load` yields while a video is still being read, in memory that does not grow with its length.
+
+    Args:
+        source: A path, an http or https address, a folder, a glob pattern, or several of these.
+        profile: Which models look and listen; "lite" needs no downloaded weights.
+        granularity: One Document an "observation", or one a "moment", which holds everything about a scene.
+        start: Seconds at which to begin in each video.
+        end: Seconds, not included, at which to end in each video.
+        on_error: "raise" at the first video that cannot be read, or "skip" it with a warning in the log.
+        show_progress: Show a bar with the time left on the error stream.
+
+    Example:
+        >>> loader = VideoChatTextLoader("talks/*.mp4", profile="lite")
+        >>> for document in loader.lazy_load():  # doctest: +SKIP
+        ...     print(document.metadata["citation"], document.page_content)
+    """
+
+    def __init__(
+        self,
+        source: str | Path | Iterable[str | Path],
+        *,
+        profile: str = "standard",
+        granularity: Granularity = "observation",
+        start: float | None = None,
+        end: float | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+        show_progress: bool = False,
+    ) -> None:
+        self.source = source
+        self.on_error = on_error
+        self.parser = VideoChatTextParser(
+            profile=profile, granularity=granularity, start=start, end=end, show_progress=show_progress
+        )
+
+    def lazy_load(self) -> Iterator[Document]:
+        """Yield the Documents of one video after the other, each in the order of their starts.
+
+        Metadata: `source` as given, `video_id`, `start` and `end` (seconds), `modality` (or "moment"), `citation`,
+        `title`.
+
+        Raises:
+            SourceError: A source names no video.
+            MediaError: A file is no video.
+            ModelUnavailableError: A model of the profile cannot be had.
+        """
+        for source in list_sources(self.source):
+            try:
+                with local_file(source) as path:
+                    yield from self.parser.lazy_parse(Blob.from_path(path, metadata={"source": source}))
+            except VideoChatError as error:
+                if self.on_error == "raise":
+                    raise
+                logger.warning("Skipped: %s", error)

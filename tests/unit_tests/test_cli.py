@@ -1,0 +1,132 @@
+"""The command line, as a person and as a program use it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from langchain_videochat.cli import app
+from langchain_videochat.media import probe
+from tests.slides import render_talk
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    slides = [
+        ["Pitching a tent", "Count 8 pegs", "Unroll the sheet"],
+        ["All the poles are up", "Code TX-19 done", "Well slept"],
+    ]
+    return render_talk(tmp_path_factory.mktemp("videos") / "tent [1].mp4", slides)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, video: Path) -> Run:
+    """Run commands on a store that holds the video."""
+    store = tmp_path_factory.mktemp("store")
+
+    def invoke(*arguments: object) -> Result:
+        environment = {"VIDEOCHAT_STORE": str(store), "COLUMNS": "200", "NO_COLOR": "1"}
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+
+    result = invoke("index", video, "--profile", "lite")
+    assert result.exit_code == 0, result.output
+    return invoke
+
+
+def test_index_reports_what_it_did(run: Run, video: Path) -> None:
+    result = run("index", video, "--profile", "lite", "--json")
+    assert result.exit_code == 0
+    (report,) = json.loads(result.stdout)
+    assert (report["status"], report["source"], report["readable"]) == ("skipped", str(video), 1.0)
+
+
+def test_index_goes_on_after_a_bad_file_and_says_so(run: Run, video: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "notes.mp4"
+    bad.write_text("this is no video")
+    result = run("index", bad, video, "--profile", "lite")
+    assert result.exit_code == 1
+    assert "notes.mp4" in result.stdout
+    assert "skipped" in result.stdout
+
+
+def test_search_prints_the_moment(run: Run, video: Path) -> None:
+    result = run("search", "TX-19", "-k", "1")
+    assert result.exit_code == 0
+    assert "tent [1]" in result.stdout
+    assert "00:04-00:08" in result.stdout
+    assert "Code TX-19 done" in result.stdout
+
+
+def test_search_prints_json(run: Run) -> None:
+    (found,) = json.loads(run("search", "pegs", "-k", "1", "--to", "0:03", "--json").stdout)
+    assert (found["start"], found["end"]) == (0.0, 4.0)
+    assert "Count 8 pegs" in found["text"]
+
+
+def test_timeline_in_all_forms(run: Run, video: Path) -> None:
+    assert "00:04-00:08 Code TX-19 done" in run("timeline", "tent [1]").stdout
+    assert run("timeline", video, "--webvtt").stdout.startswith("WEBVTT")
+    assert json.loads(run("timeline", video, "--json", "--from", "5").stdout)["observations"][0]["text"]
+
+
+def test_videos_lists_what_is_there(run: Run, video: Path) -> None:
+    (record,) = json.loads(run("videos", "--json").stdout)
+    assert record["video"]["source"] == str(video)
+    assert record["video_id"] in run("videos").stdout
+
+
+def test_clip_cuts_a_file(run: Run, video: Path, tmp_path: Path) -> None:
+    output = tmp_path / "clip.mp4"
+    assert run("clip", video, "0:01", "3.5", "-o", output).exit_code == 0
+    assert probe(output).duration == pytest.approx(2.5, abs=0.25)
+
+
+def test_doctor_names_each_part(run: Run) -> None:
+    checks = {check["name"]: check for check in json.loads(run("doctor", "--json").stdout)}
+    assert checks["ffmpeg"]["ok"]
+    assert checks["text on screen"]["ok"]
+    assert checks["word index"]["ok"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["timeline", "nowhere"], "no video of the store has this path, id or title"),
+        (["search", "x", "--from", "soon"], "'soon' is no time"),
+        (["search", "x", "--modality", "smell"], "smell"),
+        (["clip", "tent [1]", "5", "2", "-o", "x.mp4"], "5.0 to 2.0"),
+        (["videos", "--store", "/nowhere"], "there is no store"),
+    ],
+)
+def test_errors_are_one_message_and_an_exit_code(run: Run, arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr + result.stdout
+    assert "Traceback" not in result.output
+
+
+def test_a_removed_video_is_gone(video: Path, tmp_path: Path) -> None:
+    def invoke(*arguments: str) -> Result:
+        return CliRunner().invoke(app, [*arguments, "--store", str(tmp_path)])
+
+    assert invoke("index", str(video), "--profile", "lite").exit_code == 0
+    assert invoke("remove", str(video)).exit_code == 0
+    assert json.loads(invoke("videos", "--json").stdout) == []
+    assert video.exists()
+
+
+def test_an_unknown_profile_is_no_fault_of_the_file(run: Run, video: Path) -> None:
+    result = run("index", video, "--profile", "heavy")
+    assert result.exit_code == 1
+    assert "'heavy' is none of lite, standard, full" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["index", "search", "timeline", "videos", "remove", "clip", "doctor"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"videochat {command}" in result.stdout
