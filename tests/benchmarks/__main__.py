@@ -1,0 +1,42 @@
+"""Run the benchmarks and print their tables: `python -m tests.benchmarks [--only TABLE] [--scale SHARE]`."""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from importlib import import_module
+
+from tests.benchmarks.report import Table, progress
+
+TABLES = ("imports", "frames", "search", "indexing", "memory")
+
+
+def main() -> None:
+    """Measure each table in a process of its own, so that none runs in the memory and warmth of another."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure speed on this machine.")
+    parser.add_argument("--only", choices=TABLES, help="measure this table alone")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes, to try the benchmarks out")
+    arguments = parser.parse_args()
+    if arguments.only:
+        progress(f"{arguments.only}:")
+        table: Table = import_module(f"tests.benchmarks.{arguments.only}").measure(arguments.scale)
+        print(table.markdown(), flush=True)
+        return
+    print(describe_machine(arguments.scale), flush=True)
+    for name in TABLES:
+        command = [sys.executable, "-m", "tests.benchmarks", "--only", name, "--scale", str(arguments.scale)]
+        subprocess.run(command, check=True)
+
+
+def describe_machine(scale: float) -> str:
+    """Say what the figures were measured on."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    load = os.getloadavg()[0]
+    facts = f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.platform()}, Python {platform.python_version()}"
+    sizes = "" if scale == 1 else f" Sizes are {scale:g} of the full ones: no target counts."
+    return f"# Benchmarks\n\n{facts}; load average at the start {load:.1f}.{sizes}\n"
+
+
+if __name__ == "__main__":
+    main()

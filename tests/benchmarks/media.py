@@ -1,0 +1,142 @@
+"""Synthetic videos, rendered once and kept in the system's folder for temporary files."""
+
+import random
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.video.frame import PictureType
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from langchain_videochat.media.ffmpeg import executable
+from tests.benchmarks.report import progress
+
+WIDTH, HEIGHT = 1280, 720
+SLIDE_SECONDS = 20
+GRAIN = 6
+"""Standard deviation of the noise, in steps of 255: makes about 8 Mbit/s, as phones record this size; 0 makes 2."""
+WORDS = """
+the model learns a map from frames to text and each query attends over time memory grows with window size so we measure
+recall latency cost bandwidth results table gradient encoder decoder attention video timeline index search
+""".split()  # noqa: SIM905 - as a list it would take forty lines
+
+Picture = NDArray[np.uint8]
+"""YUV 4:2:0 in one array, [HEIGHT * 3 / 2, WIDTH]: brightness above, colours below."""
+
+
+def cached(name: str, build: Callable[[Path], None]) -> Path:
+    """Return a file or folder of the cache, which is built if it is missing; the name tells all parameters."""
+    folder = Path(tempfile.gettempdir()) / "langchain-videochat-benchmarks"
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    if not path.exists():
+        progress(f"  building {path}")
+        with tempfile.TemporaryDirectory(dir=folder) as unfinished:
+            build(Path(unfinished) / name)
+            (Path(unfinished) / name).rename(path)
+    return path
+
+
+def natural(seconds: int, rate: int = 30, *, gop: int = 2, first_gop: int = 2, grain: int = GRAIN) -> Path:
+    """A camera that pans, sways and zooms over a grainy landscape with moving shapes.
+
+    Args:
+        seconds: Its length.
+        rate: Frames a second.
+        gop: Seconds between key frames.
+        first_gop: Seconds before the second key frame; the others follow at steps of `gop` from there.
+        grain: Standard deviation of the noise, in steps of 255.
+    """
+    name = f"natural-{seconds}s-{rate}fps-gop{gop}-first{first_gop}-grain{grain}.mp4"
+    pictures = _landscape(seconds, rate, grain)
+    return cached(name, lambda path: _encode(path, pictures, rate, gop=gop * rate, forced_key=first_gop * rate))
+
+
+def talk(seconds: int, rate: int = 25, *, gop: int = 2, speaker: bool = False) -> Path:
+    """A talk with a new slide every `SLIDE_SECONDS`: a title and six lines, and a moving speaker if wanted."""
+    name = f"talk-{seconds}s-{rate}fps-gop{gop}{'-speaker' if speaker else ''}.mp4"
+    return cached(name, lambda path: _encode(path, _slides(seconds, rate, speaker=speaker), rate, gop=gop * rate))
+
+
+def repeated(path: Path, times: int) -> Path:
+    """A video played several times in a row, copied without encoding."""
+    options = ["-nostdin", "-loglevel", "error", "-stream_loop", str(times - 1)]
+
+    def build(target: Path) -> None:
+        subprocess.run([executable(), *options, "-i", path, "-c", "copy", target], check=True)
+
+    return cached(f"{path.stem}-x{times}.mp4", build)
+
+
+def _encode(path: Path, pictures: Iterator[Picture], rate: int, *, gop: int, forced_key: int | None = None) -> None:
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "forced-idr": "1"})
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", gop
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, rate)
+            frame.pict_type = PictureType.I if number == forced_key else PictureType.NONE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _landscape(seconds: int, rate: int, strength: int) -> Iterator[Picture]:
+    generator = np.random.default_rng(0)
+    # Noise at all scales, the coarser the stronger, has about the statistics of photographs.
+    size = (2 * WIDTH, 2 * HEIGHT)
+    octaves = [
+        cv2.resize(
+            generator.normal(0, 2**octave, (HEIGHT >> octave, WIDTH >> octave)), size, interpolation=cv2.INTER_CUBIC
+        )
+        for octave in range(7)
+    ]
+    scene = np.clip(125 + sum(octaves), 16, 235).astype(np.int16)
+    grain = [generator.normal(0, strength, (HEIGHT, WIDTH)).astype(np.int16) for _ in range(8)]
+    for number in range(seconds * rate):
+        time = number / rate
+        camera = _camera(time)
+        light = cv2.warpAffine(scene, camera, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
+        picture = np.clip(light + grain[number % len(grain)], 16, 235).astype(np.uint8)
+        for shape in range(5):
+            centre = (int(WIDTH * (time / (4 + shape) % 1)), int(HEIGHT * (0.2 + 0.15 * shape)))
+            cv2.circle(picture, centre, 40, 40 + 40 * shape, -1)
+        colour = (112 + cv2.resize(light, (WIDTH // 2, HEIGHT // 2)) // 8).astype(np.uint8).reshape(-1, WIDTH)
+        yield np.concatenate([picture, colour, colour[::-1]])
+
+
+def _camera(time: float) -> NDArray[np.float64]:
+    """The map from the picture into the scene: the camera pans, sways and zooms."""
+    degrees, zoom = 2 * np.sin(time * 1.3), 1 + 0.15 * np.sin(time / 3)
+    camera = cv2.getRotationMatrix2D((WIDTH, HEIGHT), degrees, zoom)
+    camera[:, 2] -= (WIDTH / 2 * (1 + np.sin(time / 7)), HEIGHT / 2 * (1 + np.cos(time / 11)))
+    return np.asarray(camera, dtype=np.float64)
+
+
+def _slides(seconds: int, rate: int, *, speaker: bool) -> Iterator[Picture]:
+    for number in range(seconds * rate):
+        if number % (SLIDE_SECONDS * rate) == 0:
+            slide = _slide(number // (SLIDE_SECONDS * rate))
+        picture = slide
+        if speaker:
+            picture = slide.copy()
+            sway = 20 * np.sin(number / rate * 3)
+            cv2.circle(picture, (WIDTH - 120 + round(sway), HEIGHT - 110), 80, 150, -1)
+        yield picture
+
+
+def _slide(number: int) -> Picture:
+    words = random.Random(number)
+    image = Image.new("RGB", (WIDTH, HEIGHT), "#f7f7f2")
+    draw = ImageDraw.Draw(image)
+    title = f"{number + 1}. {' '.join(words.sample(WORDS, 3)).capitalize()}"
+    draw.text((70, 50), title, fill="#1c3f72", font=ImageFont.load_default(56))
+    for line in range(6):
+        text = "- " + " ".join(words.sample(WORDS, 6))
+        draw.text((90, 170 + 80 * line), text, fill="#222222", font=ImageFont.load_default(34))
+    return np.asarray(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2YUV_I420), dtype=np.uint8)

@@ -1,0 +1,156 @@
+"""Searching 100,000 moments, and reading a minute of a timeline."""
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import accumulate
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import chromadb
+import numpy as np
+from langchain_core.embeddings import Embeddings
+
+from langchain_videochat import VideoTimelineStore
+from langchain_videochat.media import VideoInfo
+from langchain_videochat.perception import Modality, Observation
+from langchain_videochat.timeline import MOMENT_SECONDS, Timeline
+from tests.benchmarks.media import cached
+from tests.benchmarks.report import Table, progress
+from tests.benchmarks.timing import percentile_95, seconds
+
+MOMENTS = 100_000
+MOMENTS_OF_A_VIDEO = 100
+QUERIES = 200
+WARM_UP = 20
+DIMENSIONS = 384
+READ_LIMIT_MS = 20.0
+
+LENGTHS = {"ten minutes": 20, "ten hours": 1200}
+"""Moments of the two videos whose timelines are read."""
+
+VOCABULARY = [f"word{number}" for number in range(50_000)]
+FREQUENCIES = list(accumulate(1 / (number + 2.7) for number in range(len(VOCABULARY))))
+"""Cumulated, after Zipf's law: a few words stand in most moments, and most words in a few."""
+
+MODALITIES: list[tuple[Modality, ...]] = [("screen_text",), ("screen_text", "subtitle"), ("subtitle",), ("caption",)]
+SHARES = [60, 20, 19, 1]
+"""Which modalities a moment holds, and how many of 100 moments hold them."""
+
+
+class RandomEmbeddings(Embeddings):
+    """A random unit vector for each text, always the same for the same text."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Embed texts."""
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        """Embed a text."""
+        vector = np.random.default_rng(crc32(text.encode())).standard_normal(DIMENSIONS)
+        return [float(value) for value in vector / np.linalg.norm(vector)]
+
+
+def measure(scale: float) -> Table:
+    """Search with each kind of filter, in turns with Chroma's own query for the same vector."""
+    videos = max(20, round(MOMENTS * scale) // MOMENTS_OF_A_VIDEO)
+    folder = cached(f"store-{videos * MOMENTS_OF_A_VIDEO}-moments", partial(_build_apart, videos=videos))
+    store = VideoTimelineStore(folder, embedding=RandomEmbeddings())
+    table = Table("Search: 95th percentile", "ms")
+    _add_searches(table, store, chromadb.PersistentClient(folder).get_collection("videos"), videos)
+    _add_reads(table, store)
+    table.notes = [
+        f"{videos * MOMENTS_OF_A_VIDEO + sum(LENGTHS.values()):,} moments of {MOMENT_SECONDS:g} s with random unit "
+        f"vectors of {DIMENSIONS} dimensions, mostly in videos of {MOMENTS_OF_A_VIDEO} moments; {QUERIES} queries of "
+        "eight words each. A time filter is one minute. Our search ranks by words too; Chroma's plain query does not "
+        "filter and returns four neighbours."
+    ]
+    return table
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    return seconds(work) * 1000
+
+
+def _add_searches(table: Table, store: VideoTimelineStore, collection: chromadb.Collection, videos: int) -> None:
+    generator = random.Random(1)
+    filters: dict[str, Callable[[], dict[str, Any]]] = {
+        "one video": lambda: {"video_id": _video_id(generator.randrange(videos))},
+        "a minute of one video": lambda: {"video_id": _video_id(generator.randrange(videos))} | _minute(generator),
+        "a minute of all videos": lambda: _minute(generator),
+        "a common modality": lambda: {"modalities": "screen_text"},
+        "a rare modality": lambda: {"modalities": "caption"},
+        "no filter": dict,
+    }
+    embed = RandomEmbeddings().embed_query
+    progress("  searching")
+    plain: list[float] = []
+    taken: dict[str, list[float]] = {name: [] for name in filters}
+    for _ in range(WARM_UP + QUERIES):
+        query = " ".join(_words(generator, 8))
+        vectors = np.array([embed(query)], np.float32)
+        plain.append(_milliseconds(partial(collection.query, query_embeddings=vectors, n_results=4)))
+        for name, draw in filters.items():
+            taken[name].append(_milliseconds(partial(store.search, query, **draw())))
+    reference = percentile_95(plain[WARM_UP:])
+    for name, times in taken.items():
+        table.cost(f"search, {name}", percentile_95(times[WARM_UP:]), "Chroma's plain query", reference, at_most=3)
+
+
+def _add_reads(table: Table, store: VideoTimelineStore) -> None:
+    progress("  reading timelines")
+    generator = random.Random(2)
+    taken: dict[str, list[float]] = {name: [] for name in LENGTHS}
+    for _ in range(WARM_UP + QUERIES):
+        for name, moments in LENGTHS.items():
+            start = generator.uniform(0, moments * MOMENT_SECONDS - 60)
+            taken[name].append(_milliseconds(partial(store.timeline, name, start, start + 60)))
+    for name, times in taken.items():
+        table.cost(f"a minute of {name}", percentile_95(times[WARM_UP:]), "the limit", READ_LIMIT_MS, at_most=1)
+
+
+def _build_apart(folder: Path, videos: int) -> None:
+    # In a process of its own, so that a new store is read from the disk like an old one.
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        pool.submit(_build, folder, videos).result()
+
+
+def _build(folder: Path, videos: int) -> None:
+    store = VideoTimelineStore(folder, embedding=RandomEmbeddings())
+    generator = random.Random(0)
+    lengths = {_video_id(number): MOMENTS_OF_A_VIDEO for number in range(videos)} | LENGTHS
+    for number, (video_id, moments) in enumerate(lengths.items()):
+        if number % 100 == 0:
+            progress(f"  {number} of {len(lengths)} videos stored")
+        store.add(_timeline(video_id, moments, generator))
+    # The first search makes the local index.
+    store.search("word1")
+
+
+def _timeline(video_id: str, moments: int, generator: random.Random) -> Timeline:
+    """Make up a video: in each moment six lines of ten words, of the modalities that it holds."""
+    video = VideoInfo(f"/films/{video_id}.mp4", video_id, moments * MOMENT_SECONDS, 1280, 720)
+    observations = []
+    for number in range(moments):
+        modalities = generator.choices(MODALITIES, SHARES)[0]
+        for line in range(6):
+            start = number * MOMENT_SECONDS + line * MOMENT_SECONDS / 6
+            text = " ".join(_words(generator, 10))
+            observations.append(Observation(start, start + 4, modalities[line % len(modalities)], text))
+    return Timeline.of(video, video_id, observations)
+
+
+def _words(generator: random.Random, count: int) -> list[str]:
+    return generator.choices(VOCABULARY, cum_weights=FREQUENCIES, k=count)
+
+
+def _minute(generator: random.Random) -> dict[str, float]:
+    start = generator.uniform(0, MOMENTS_OF_A_VIDEO * MOMENT_SECONDS - 60)
+    return {"start": start, "end": start + 60}
+
+
+def _video_id(number: int) -> str:
+    return f"{number:016x}"
