@@ -62,8 +62,12 @@ class IndexedVideo:
         if self.error is not None:
             return f"{self.status} {self.source}: {self.error}"
         damage = "" if self.readable > 0.999 else f", {self.readable:.0%} readable"  # noqa: PLR2004 - 3 decimals
-        found = f"{self.observations} observations in {self.moments} moments"
+        found = f"{_count(self.observations, 'observation')} in {_count(self.moments, 'moment')}"
         return f"{self.status} {self.source} ({self.video_id}): {found}{damage}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @dataclass(frozen=True)
