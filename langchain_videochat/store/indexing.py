@@ -14,6 +14,7 @@ from langchain_videochat.media.sources import is_web_address, local_path
 from langchain_videochat.perception import Observation, perceive
 from langchain_videochat.progress import video_progress
 from langchain_videochat.store.catalogue import VideoRecord
+from langchain_videochat.store.embeddings import EmbeddingCheck
 from langchain_videochat.store.local_index import LocalIndex
 from langchain_videochat.store.saving import Collections, save
 from langchain_videochat.timeline import Timeline
@@ -105,13 +106,23 @@ class Indexer:
     Args:
         collections: Where to save.
         index: Remembers which files were read before.
+        check: Compares the embedding model with the store's before anything is written.
         profile: The perception profile.
         show_progress: Show a progress bar for each video.
     """
 
-    def __init__(self, collections: Collections, index: LocalIndex, *, profile: str, show_progress: bool) -> None:
+    def __init__(
+        self,
+        collections: Collections,
+        index: LocalIndex,
+        check: EmbeddingCheck,
+        *,
+        profile: str,
+        show_progress: bool,
+    ) -> None:
         self._collections = collections
         self._index = index
+        self._check = check
         self._profile = profile
         self._show_progress = show_progress
 
@@ -169,12 +180,15 @@ class Indexer:
     def _follow_renaming(self, record: VideoRecord, source: str, path: Path) -> VideoRecord:
         if record.source == source or _exists(record.source):
             return record
+        self._check.run_for_writing()
         observations = self._collections.pages.read(record.video_id, record.pages, 0.0, math.inf)
         timeline = Timeline(replace(probe(path), source=source), record.video_id, tuple(observations))
         return save(self._collections, timeline, record.profile, record.readable)
 
     def _perceive_and_save(self, path: Path, identity: str, video: VideoInfo) -> VideoRecord:
         with video_progress(video.title, video.duration, show=self._show_progress) as show:
+            # Here and not earlier: where all videos are skipped, no model has to be loaded.
+            self._check.run_for_writing()
             observations, missing = self._perceive(path, identity, video, show)
         timeline = Timeline.of(video, identity, observations)
         readable = max(0.0, 1 - missing / (video.duration + video.missing))

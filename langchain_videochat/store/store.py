@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.perception import Modality
+from langchain_videochat.perception import Modality, create_perceivers
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
 from langchain_videochat.store.connection import Connection, connect, storage_errors
 from langchain_videochat.store.embeddings import DefaultEmbeddings, EmbeddingCheck
@@ -106,9 +106,9 @@ class VideoTimelineStore:
             StoreError: The store cannot be written, or was built with another embedding model.
             InputError: There is no such profile, or no such `on_error`.
         """
+        create_perceivers(profile)  # so that a slip in the name is told before any model is loaded
+        indexer = Indexer(self._collections, self._index, self._check, profile=profile, show_progress=show_progress)
         with storage_errors(self._place):
-            self._check.run_for_writing()
-            indexer = Indexer(self._collections, self._index, profile=profile, show_progress=show_progress)
             return indexer.run(sources, on_error)
 
     def add(self, timeline: Timeline) -> None:
