@@ -118,7 +118,6 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
         if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
             check_size(path, stream.codec_context.width, stream.codec_context.height)
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            stream.thread_type = "AUTO"
             return stream
     raise MediaError(path, "this file has no video stream", "Give a file with moving pictures")
 

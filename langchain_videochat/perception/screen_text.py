@@ -124,6 +124,8 @@ def _engine() -> Any:
         params={
             "Global.use_cls": False,
             "Global.log_level": "critical",
+            # Without it every reading asks the system for memory anew.
+            "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
             "Det.limit_type": "max",
             "Det.limit_side_len": DETECTION_SIDE,
         }
