@@ -1,7 +1,6 @@
 """Frames of a video with the times at which they are shown."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -154,18 +153,8 @@ def _pick(
 def _read(path: Path, index: PacketIndex, picks: NDArray[np.int64], size: int | None) -> Iterator[FrameBatch]:
     with open_container(path) as container:
         stream = video_stream(container, path)
-        decoded = _ahead(decode(container, stream, index, np.unique(picks)))
-        aligned = _align(path, decoded, index.stamps[picks].tolist())
+        aligned = _align(path, decode(container, stream, index, np.unique(picks)), index.stamps[picks].tolist())
         yield from _batches(_pictures(path, aligned, stream, size), index)
-
-
-def _ahead(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """Decode the next frame while the last one is being converted."""
-    with ThreadPoolExecutor(1) as decoder:
-        upcoming = decoder.submit(next, frames, None)
-        while (frame := upcoming.result()) is not None:
-            upcoming = decoder.submit(next, frames, None)
-            yield frame
 
 
 def _align(path: Path, frames: Iterator[VideoFrame], stamps: list[int]) -> Iterator[tuple[VideoFrame, bool]]:
