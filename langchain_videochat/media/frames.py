@@ -1,15 +1,15 @@
 """Frames of a video with the times at which they are shown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from langchain_videochat.ahead import one_ahead
 from langchain_videochat.errors import InputError, MediaError
 from langchain_videochat.media.container import check_size, open_container, video_stream
 from langchain_videochat.media.decoding import decode
@@ -151,10 +151,13 @@ def _pick(
 
 
 def _read(path: Path, index: PacketIndex, picks: NDArray[np.int64], size: int | None) -> Iterator[FrameBatch]:
+    aligned = _align(path, one_ahead(_decoded(path, index, picks)), index.stamps[picks].tolist())
+    yield from _batches(_pictures(path, aligned, index, size), index)
+
+
+def _decoded(path: Path, index: PacketIndex, picks: NDArray[np.int64]) -> Generator[VideoFrame]:
     with open_container(path) as container:
-        stream = video_stream(container, path)
-        aligned = _align(path, decode(container, stream, index, np.unique(picks)), index.stamps[picks].tolist())
-        yield from _batches(_pictures(path, aligned, stream, size), index)
+        yield from decode(container, video_stream(container, path), index, np.unique(picks))
 
 
 def _align(path: Path, frames: Iterator[VideoFrame], stamps: list[int]) -> Iterator[tuple[VideoFrame, bool]]:
@@ -172,13 +175,13 @@ def _align(path: Path, frames: Iterator[VideoFrame], stamps: list[int]) -> Itera
 
 
 def _pictures(
-    path: Path, aligned: Iterator[tuple[VideoFrame, bool]], stream: VideoStream, size: int | None
+    path: Path, aligned: Iterator[tuple[VideoFrame, bool]], index: PacketIndex, size: int | None
 ) -> Iterator[tuple[NDArray[np.uint8], int, bool]]:
     """Convert each frame once, all to the size of the first."""
     converted: VideoFrame | None = None
     for frame, missing in aligned:
         if converted is None:
-            shape = frame.width, frame.height, stream.sample_aspect_ratio, frame.rotation
+            shape = frame.width, frame.height, index.pixel_aspect, frame.rotation
             check_size(path, *displayed_size(*shape))
             shown = displayed_size(*shape, size)
         if frame is not converted:

@@ -54,6 +54,9 @@ class PacketIndex:
     declared: float
     """Seconds that the file's head promises; more than `duration` where the file is cut off."""
 
+    pixel_aspect: Fraction | None
+    """Width of a stored pixel divided by its height; None where the file does not tell."""
+
     @property
     def origin(self) -> float:
         """Time of the first presented frame in seconds on the container's own clock."""
@@ -100,7 +103,8 @@ def _index_packets(path: Path, size: int, modified: int) -> PacketIndex:
         keys[0] = True
         last_length = (packets[ranks[-1]][2] or _mean_length(stamps, stream)) * float(stream.time_base)
         duration = float((stamps[-1] - stamps[0]) * stream.time_base) + min(last_length, MAX_SECONDS)
-        return PacketIndex(stamps, ranks, keys, stream.time_base, duration, _declared(stream, duration))
+        declared = _declared(stream, duration)
+        return PacketIndex(stamps, ranks, keys, stream.time_base, duration, declared, stream.sample_aspect_ratio)
 
 
 def _mean_length(stamps: NDArray[np.int64], stream: VideoStream) -> int:

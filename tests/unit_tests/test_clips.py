@@ -108,6 +108,7 @@ def test_existing_output_is_kept_unless_overwriting(beeps: Path, tmp_path: Path)
 def test_a_failed_cut_leaves_everything_as_it_was(tmp_path: Path) -> None:
     output = tmp_path / "clip.mp4"
     output.write_bytes(b"precious")
+    children = set(psutil.Process().children())
     for trap in make_traps(tmp_path):
         with pytest.raises(MediaError):
             cut_clip(trap, 0, 1, output, overwrite=True)
@@ -115,7 +116,7 @@ def test_a_failed_cut_leaves_everything_as_it_was(tmp_path: Path) -> None:
             thumbnail(trap, 0)
     assert output.read_bytes() == b"precious"
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= children
 
 
 def test_a_clip_is_readable_by_whoever_may_read_new_files(beeps: Path, tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
 """Frames come with their own times, and are the ones that were asked for, whatever the codec and container."""
 
+import gc
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
+from itertools import islice
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -227,13 +232,60 @@ def test_colours_come_out_right(matrix: int, colour_range: int, pix_fmt: str, tm
         assert read_corners(next(sample_frames(path, size=size)).frames[0]) == list(CORNERS)
 
 
+def is_open(path: Path) -> bool:
+    """Whether this process still has a file open, once the threads that read ahead have had time to end."""
+    for _ in range(100):
+        if str(path) not in [file.path for file in psutil.Process().open_files()]:
+            return False
+        sleep(0.05)
+    return True
+
+
 def test_closing_early_releases_the_file(reference: Callable[[str], Reference]) -> None:
     path = reference("closed.mp4").path
     batches = sample_frames(path, fps=25)
     next(batches)
     assert str(path) in [file.path for file in psutil.Process().open_files()]
     batches.close()  # type: ignore[attr-defined]
-    assert str(path) not in [file.path for file in psutil.Process().open_files()]
+    assert not is_open(path)
+
+
+def test_readers_may_leave_at_any_time_and_in_any_way(reference: Callable[[str], Reference]) -> None:
+    path = reference("closed.mp4").path
+    for taken in range(200):
+        batches = sample_frames(path, fps=25, size=16 + taken % 40)
+        list(islice(batches, taken % 4))
+        if taken % 2:
+            cycle: list[Any] = [batches]
+            cycle.append(cycle)
+            del cycle
+        del batches
+    gc.collect()
+    assert not is_open(path)
+
+
+def test_an_error_on_the_way_releases_the_file(reference: Callable[[str], Reference]) -> None:
+    path = reference("closed.mp4").path
+
+    def stop_half_way() -> None:
+        for batch in sample_frames(path, fps=25):
+            raise ArithmeticError(batch.times[0])
+
+    for _ in range(20):
+        with pytest.raises(ArithmeticError):
+            stop_half_way()
+    assert not is_open(path)
+
+
+def test_a_program_may_end_with_frames_unread(reference: Callable[[str], Reference]) -> None:
+    program = (
+        "import sys; from langchain_videochat.media import sample_frames\n"
+        "unread = sample_frames(sys.argv[1], fps=25); next(unread)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, reference("closed.mp4").path], capture_output=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(
