@@ -36,6 +36,10 @@ class ModelUnavailableError(VideoChatError):
     """The weights or the package of a model cannot be had on this machine."""
 
 
+class ModelError(VideoChatError):
+    """A model's files are damaged or of another kind, or the model failed at its work."""
+
+
 class StoreError(VideoChatError):
     """A store cannot be opened, read or written as asked."""
 

