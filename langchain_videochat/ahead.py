@@ -1,48 +1,110 @@
-"""Working one step ahead, in another thread."""
+"""Work in other threads, which whoever asked for it may leave at any time."""
 
-from collections.abc import Generator, Iterator
+import atexit
+import threading
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
-from contextlib import closing
 from itertools import islice
 from queue import SimpleQueue
-from threading import Thread
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-def one_ahead(items: Generator[T]) -> Iterator[T]:
-    """Make each item while the one before it is in use.
+class Worker(threading.Thread, Generic[T]):
+    """A thread that does one job after another until it is stopped.
 
-    All that the generator does happens in one thread, its end too: it never closes a file that it is reading. Who
-    leaves early does not wait for that.
+    Args:
+        close: Called in the thread at its end: what a job opens is never closed while a job is using it.
+
+    Example:
+        >>> worker = Worker[int](close=lambda: None)
+        >>> worker.hand(lambda: 2 + 3)
+        >>> worker.result()
+        5
+        >>> worker.stop()
+    """
+
+    def __init__(self, close: Callable[[], object]) -> None:
+        super().__init__(daemon=True)
+        self._close = close
+        self._jobs: SimpleQueue[Callable[[], T] | None] = SimpleQueue()
+        self._results: SimpleQueue[Future[T]] = SimpleQueue()
+        self._stopped = False
+        self.start()
+
+    def hand(self, job: Callable[[], T]) -> None:
+        """Add a job to those that wait."""
+        self._jobs.put(job)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a result can be had without waiting."""
+        return not self._results.empty()
+
+    def result(self) -> T:
+        """Wait for the next job's result, in the order of handing them.
+
+        Raises:
+            BaseException: What the job raised.
+        """
+        return self._results.get().result()
+
+    def stop(self) -> None:
+        """End the thread after the job that it is at, without waiting for that.
+
+        Garbage collection may call this anywhere, even within another call of it: a SimpleQueue bears that.
+        """
+        self._stopped = True
+        self._jobs.put(None)
+
+    def run(self) -> None:
+        """Do what was handed over."""
+        try:
+            while (job := self._jobs.get()) is not None and not self._stopped:
+                self._results.put(_outcome(job))
+        finally:
+            self._close()
+
+
+def _outcome(job: Callable[[], T]) -> Future[T]:
+    outcome: Future[T] = Future()
+    try:
+        outcome.set_result(job())
+    except BaseException as error:  # raised where the result is awaited
+        outcome.set_exception(error)
+    return outcome
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Let no thread be cut off within a library's code when the program ends."""
+    workers = [thread for thread in threading.enumerate() if isinstance(thread, Worker)]
+    for worker in workers:
+        worker.stop()
+    for worker in workers:
+        worker.join()
+
+
+def one_ahead(items: Generator[T]) -> Iterator[T]:
+    """Make each item of a generator in another thread, while the one before it is in use.
 
     Raises:
-        BaseException: Whatever the generator raises.
+        BaseException: What the generator raises.
 
     Example:
         >>> list(one_ahead(letter.upper() for letter in "abc"))
         ['A', 'B', 'C']
     """
-    asked: SimpleQueue[bool] = SimpleQueue()
-    made: SimpleQueue[Future[list[T]]] = SimpleQueue()
-    Thread(target=_make, args=(items, asked, made), daemon=True).start()
+    worker = Worker[list[T]](close=items.close)
+
+    def make() -> list[T]:
+        return list(islice(items, 1))
+
     try:
-        asked.put(True)
-        while item := made.get().result():
-            asked.put(True)
+        worker.hand(make)
+        while item := worker.result():
+            worker.hand(make)
             yield item[0]
     finally:
-        # Garbage collection can run this anywhere, even within another call of it. A SimpleQueue bears that.
-        asked.put(False)
-
-
-def _make(items: Generator[T], asked: SimpleQueue[bool], made: SimpleQueue[Future[list[T]]]) -> None:
-    with closing(items):
-        while asked.get():
-            step: Future[list[T]] = Future()
-            try:
-                step.set_result(list(islice(items, 1)))
-            except BaseException as error:  # raised where the item is awaited
-                step.set_exception(error)
-            made.put(step)
+        worker.stop()

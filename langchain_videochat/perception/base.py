@@ -5,13 +5,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
-from langchain_videochat.media import Cue, FrameBatch
+from langchain_videochat.errors import InputError
+from langchain_videochat.media import AudioChunk, Cue, FrameBatch
 from langchain_videochat.perception.observation import Modality, Observation
 
 
 @dataclass(frozen=True)
 class Frames:
-    """A wish for single frames."""
+    """A wish for single frames.
+
+    Raises:
+        InputError: A value is out of range.
+    """
 
     every: float
     """Seconds between two frames."""
@@ -20,7 +25,23 @@ class Frames:
     """Seconds by which a frame may be off, so that a nearby key frame will do; 0 for the exact frame."""
 
     size: int
-    """Length of the frames' shorter side in pixels, where the video has that many."""
+    """Length of the frames' shorter side in pixels; smaller videos come as they are."""
+
+    def __post_init__(self) -> None:
+        if not (self.every > 0 and self.tolerance >= 0 and self.size >= 1):
+            problem = f"every {self.every} s, {self.tolerance} s off, {self.size} pixels: this makes no frames"
+            raise InputError("Frames", problem, "Give a number above 0 for `every`")
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A wish for the sound: mono, 16,000 samples a second."""
+
+    seconds: float = 30.0
+    """Length of a chunk."""
+
+    unless_subtitles: bool = False
+    """Whether it can be left out where the video has subtitles."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +49,17 @@ class Subtitles:
     """A wish for the video's own subtitles."""
 
 
-InputT = TypeVar("InputT", FrameBatch, Sequence[Cue])
+@dataclass(frozen=True)
+class Told:
+    """A wish for what other perceivers have told, once all of it is there."""
+
+    modalities: tuple[Modality, ...]
+    """Which of it."""
+
+
+Wish = Frames | Sound | Subtitles | Told
+
+InputT = TypeVar("InputT", FrameBatch, AudioChunk, Sequence[Cue], Sequence[Observation])
 
 
 class Perceiver(ABC, Generic[InputT]):
@@ -49,8 +80,19 @@ class Perceiver(ABC, Generic[InputT]):
     modality: ClassVar[Modality]
     """The modality of its Observations."""
 
-    wants: ClassVar[Frames | Subtitles]
+    wants: Wish
     """What it has to be handed."""
+
+    def load(self) -> None:
+        """Load the weights now and not at first use, so that what is missing shows before work begins.
+
+        Raises:
+            ModelUnavailableError: The weights cannot be had on this machine.
+            ModelError: They are damaged, or of another kind of model.
+        """
+
+    def close(self) -> None:
+        """Give the weights back; they leave the memory when nobody else uses them."""
 
     @abstractmethod
     def perceive(self, batch: InputT) -> Iterable[Observation]:
@@ -60,7 +102,8 @@ class Perceiver(ABC, Generic[InputT]):
             batch: What `wants` asks for, following in time on the batch before.
 
         Returns:
-            Observations that can be told now, in any order, none starting before `open_since`.
+            Observations that can be told now, in any order, none starting before `open_since`. An end after that of
+            the stretch is cut.
         """
 
     def finish(self, end: float) -> Iterable[Observation]:

@@ -1,151 +1,239 @@
-"""One pass over a video: everything is decoded once, shared by all perceivers, and told in time order."""
+"""One pass over a video: everything is read once, shared by all perceivers, and told in time order."""
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
-from math import inf
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from langchain_videochat.errors import InputError
-from langchain_videochat.media import FrameBatch, probe, read_subtitles, sample_frames
-from langchain_videochat.perception.base import Frames, Perceiver, Subtitles
-from langchain_videochat.perception.observation import Observation
+from langchain_videochat.errors import InputError, ModelUnavailableError, VideoChatError
+from langchain_videochat.media import VideoInfo, probe
+from langchain_videochat.perception.base import Perceiver, Told
+from langchain_videochat.perception.feeds import Feed, Step, open_feeds
+from langchain_videochat.perception.lanes import QUEUE, Lane, OnError
+from langchain_videochat.perception.observation import Modality, Observation
 from langchain_videochat.perception.profiles import create_perceivers
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A perceiver that could not do its work."""
+
+    perceiver: str
+    """Its class."""
+
+    modality: Modality
+    """What is missing now."""
+
+    error: Exception
+    """Why."""
+
+    def __str__(self) -> str:
+        return f"no {self.modality} from {self.perceiver}: {self.error}"
+
+
+def log_failure(failure: Failure) -> None:
+    """Warn of a failure in the log."""
+    _LOG.warning("%s", failure, exc_info=failure.error)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told how perception goes."""
+
+    progress: Callable[[float], None] = lambda _: None
+    """Called now and then with the seconds of the video up to which perception has come."""
+
+    damage: Callable[[float], None] = lambda _: None
+    """Called with seconds of the stretch that could not be read, for each part of it."""
+
+    failure: Callable[[Failure], None] = log_failure
+    """Called for each perceiver that failed; a warning in the log unless given."""
 
 
 def perceive(
     source: str | Path,
-    profile: str | Sequence[Perceiver[Any]] = "standard",
+    profile: str | Path | Sequence[Perceiver[Any]] = "standard",
     *,
     start: float | None = None,
     end: float | None = None,
-    on_progress: Callable[[float], None] = lambda _: None,
-    on_damage: Callable[[float], None] = lambda _: None,
+    listener: Listener | None = None,
 ) -> Iterator[Observation]:
     """Perceive a video, or a stretch of it, in bounded memory.
 
+    Reading and every perceiver have a thread of their own. A perceiver that fails does not stop the others.
+
     Args:
         source: A local file.
-        profile: A profile's name, or perceivers that have not been used yet.
+        profile: A profile's name or file, or perceivers that have not been used yet.
         start: Seconds at which the stretch begins; the start of the video if None.
         end: Seconds, not included, at which it ends; the end of the video if None.
-        on_progress: Called now and then with the seconds of the video up to which perception has come.
-        on_damage: Called with seconds of the stretch that could not be read, for each part of it.
+        listener: Who is told of progress, damage and failures.
 
-    Yields:
-        Observations in their order, while the video is still being read. What lasts longer than
-        `spans.LONGEST_SPAN` comes in pieces.
+    Returns:
+        Observations in their order, while the video is still being read; at the end, in an order of their own, those
+        that perceivers make of what others have told. What lasts longer than `spans.LONGEST_SPAN` comes in pieces.
 
     Raises:
         SourceError: There is no such file.
         MediaError: The file is no video, or nothing of it can be decoded.
         ModelUnavailableError: A model of the profile cannot be had.
         InputError: There is no such profile, or `end` is not after `start`.
+        Exception: What the last perceiver raised, where all have failed.
     """
-    perceivers = create_perceivers(profile) if isinstance(profile, str) else list(profile)
+    listener = listener or Listener()
+    perceivers = create_perceivers(profile) if isinstance(profile, str | Path) else list(profile)
+    own = perceivers if isinstance(profile, str | Path) else []
+    seen = watch(source, perceivers, start, end, listener)
+    return _watch_and_reflect(seen, perceivers, own, listener)
+
+
+def watch(
+    source: str | Path,
+    perceivers: Sequence[Perceiver[Any]],
+    start: float | None,
+    end: float | None,
+    listener: Listener,
+) -> Iterator[Observation]:
+    """Do the part of `perceive` that needs the video."""
     video = probe(source)
     low = 0.0 if start is None else start
     high = video.duration if end is None else min(end, video.duration)
     if low < 0 or (end is not None and end <= low):
         raise InputError("start, end", f"{start} to {end} is no stretch of time", "Give seconds, start before end")
     if high >= video.duration and video.missing > 0:
-        on_damage(video.missing)
-    return _in_time_order(_feeds(source, perceivers, low, high, on_damage), high, on_progress)
+        listener.damage(video.missing)
+    return _watch(source, video, perceivers, low, high, listener)
 
 
-@dataclass
-class _Feed:
-    """One kind of input on its way to the perceivers that want it."""
+def reflect(
+    perceivers: Sequence[Perceiver[Any]], told: Iterable[Observation], listener: Listener
+) -> Iterator[Observation]:
+    """Hand what was told to the perceivers that want it.
 
-    perceivers: list[Perceiver[Any]]
-    steps: Iterator[tuple[float, list[Observation]]]
-    """Seconds up to which the input has been handed out, and what was perceived in it."""
-    reached: float
-
-    @property
-    def told_until(self) -> float:
-        """Seconds before which no further Observation begins."""
-        return min([self.reached, *(one.open_since for one in self.perceivers if one.open_since is not None)])
-
-
-def _feeds(
-    source: str | Path, perceivers: list[Perceiver[Any]], low: float, high: float, on_damage: Callable[[float], None]
-) -> list[_Feed]:
-    watching = {one: one.wants for one in perceivers if isinstance(one.wants, Frames)}
-    subtitled = [one for one in perceivers if isinstance(one.wants, Subtitles)]
-    feeds = []
-    if subtitled:
-        feeds.append(_Feed(subtitled, _subtitle_steps(source, subtitled, low, high), low))
-    if watching:
-        feeds.append(_Feed(list(watching), _frame_steps(source, watching, low, high, on_damage), low))
-    return feeds
+    Args:
+        perceivers: Those of `perceive`; the others are left out.
+        told: Observations in time order.
+        listener: Who is told of failures.
+    """
+    observations = list(told)
+    for perceiver in perceivers:
+        if isinstance(perceiver.wants, Told):
+            wanted = [one for one in observations if one.modality in perceiver.wants.modalities]
+            try:
+                yield from perceiver.perceive(wanted)
+            except ModelUnavailableError:
+                raise
+            except Exception as error:
+                listener.failure(Failure(type(perceiver).__name__, perceiver.modality, error))
 
 
-def _in_time_order(feeds: list[_Feed], end: float, on_progress: Callable[[float], None]) -> Iterator[Observation]:
-    pending: list[tuple[tuple[float, float, float], int, Observation]] = []
-    number = count()
-    live = list(feeds)
-    while live:
-        feed = min(live, key=lambda one: one.reached)
-        step = next(feed.steps, None)
-        if step is None:
-            live.remove(feed)
-            observations = [told for one in feed.perceivers for told in one.finish(end)]
-        else:
-            feed.reached, observations = step
-        for observation in observations:
-            heapq.heappush(pending, (observation.order, next(number), observation))
-        told_until = min((one.told_until for one in live), default=inf)
-        while pending and pending[0][2].start < told_until:
-            yield heapq.heappop(pending)[2]
-        on_progress(min((one.reached for one in live), default=end))
+def _watch_and_reflect(
+    seen: Iterator[Observation], perceivers: list[Perceiver[Any]], own: list[Perceiver[Any]], listener: Listener
+) -> Iterator[Observation]:
+    wanted = {modality for one in perceivers if isinstance(one.wants, Told) for modality in one.wants.modalities}
+    told: list[Observation] = []
+    try:
+        for observation in seen:
+            if observation.modality in wanted:
+                told.append(observation)
+            yield observation
+        yield from reflect(perceivers, told, listener)
+    finally:
+        for perceiver in own:
+            perceiver.close()
 
 
-def _subtitle_steps(
-    source: str | Path, perceivers: list[Perceiver[Any]], low: float, high: float
-) -> Iterator[tuple[float, list[Observation]]]:
-    cues = read_subtitles(source, low, high)
-    yield high, [told for one in perceivers for told in one.perceive(cues)]
-
-
-def _frame_steps(
+def _watch(
     source: str | Path,
-    wishes: dict[Perceiver[Any], Frames],
+    video: VideoInfo,
+    perceivers: Sequence[Perceiver[Any]],
     low: float,
     high: float,
-    on_damage: Callable[[float], None],
-) -> Iterator[tuple[float, list[Observation]]]:
-    grids = {one: np.arange(low, high, wish.every).round(6) for one, wish in wishes.items()}
-    shown = dict.fromkeys(wishes, -inf)
-    asked = np.unique(np.concatenate(list(grids.values())))
-    batches = sample_frames(
-        source,
-        times=asked.tolist(),
-        size=max(wish.size for wish in wishes.values()),
-        tolerance=min(wish.tolerance for wish in wishes.values()),
+    listener: Listener,
+) -> Iterator[Observation]:
+    failures: list[Failure] = []
+
+    def on_error(perceiver: Perceiver[Any], error: Exception) -> None:
+        failures.append(Failure(type(perceiver).__name__, perceiver.modality, error))
+        listener.failure(failures[-1])
+
+    watchers = [one for one in perceivers if not isinstance(one.wants, Told)]
+    able = _load(watchers, on_error)
+    # What fails here for another reason than that it cannot be had fails again, and is reported, when it is due.
+    _load([one for one in perceivers if one not in watchers], on_error=lambda *_: None)
+    feeds = open_feeds(source, video, able, low, high)
+    yield from _in_time_order(feeds, low, high, listener, on_error)
+    if failures and len(failures) == len(watchers):
+        raise failures[0].error
+
+
+def _load(perceivers: Iterable[Perceiver[Any]], on_error: OnError) -> list[Perceiver[Any]]:
+    able = []
+    for perceiver in perceivers:
+        try:
+            perceiver.load()
+        except ModelUnavailableError as error:
+            advice = f'{error.advice}; profile="lite" does without'
+            raise ModelUnavailableError(error.subject, error.problem, advice) from error
+        except Exception as error:
+            on_error(perceiver, error)
+        else:
+            able.append(perceiver)
+    return able
+
+
+def _in_time_order(
+    feeds: list[Feed], start: float, end: float, listener: Listener, on_error: OnError
+) -> Iterator[Observation]:
+    lanes = {one: Lane(one, start, on_error) for feed in feeds for one in feed.perceivers}
+    pending: list[tuple[tuple[float, float, float], int, Observation]] = []
+    number = count()
+    try:
+        while feeds:
+            feed = min(feeds, key=attrgetter("reached"))
+            step = _next_step(feed, on_error)
+            if step is None:
+                feeds.remove(feed)
+                for perceiver in feed.perceivers:
+                    lanes[perceiver].finish(end)
+            else:
+                feed.reached = step.reached
+                if step.damage:
+                    listener.damage(step.damage)
+                for perceiver in feed.perceivers:
+                    lanes[perceiver].hand(step.parts.get(perceiver), step.reached)
+            for lane in lanes.values():
+                for observation in lane.take(QUEUE if feeds else 0):
+                    told = _within(observation, start, end)
+                    heapq.heappush(pending, (told.order, next(number), told))
+            told_until = min(lane.told_until for lane in lanes.values())
+            while pending and pending[0][2].start < told_until:
+                yield heapq.heappop(pending)[2]
+            listener.progress(min(end, *(lane.reached for lane in lanes.values())))
+    finally:
+        for lane in lanes.values():
+            lane.stop()
+
+
+def _within(observation: Observation, start: float, end: float) -> Observation:
+    """Cut off what lies outside of the stretch: what is on display at its start has been there before."""
+    return replace(
+        observation, start=min(max(observation.start, start), end), end=min(max(observation.end, start), end)
     )
-    position = 0
-    for batch in batches:
-        times = asked[position : position + len(batch.times)]
-        position += len(times)
-        observations: list[Observation] = []
-        for perceiver, grid in grids.items():
-            part = _select(batch, np.isin(times, grid) & (batch.times < high), shown[perceiver])
-            if len(part.times):
-                shown[perceiver] = float(part.times[-1])
-                observations += perceiver.perceive(part)
-        if batch.missing:
-            on_damage(batch.missing * min(wish.every for wish in wishes.values()))
-        yield float(batch.times[-1]), observations
 
 
-def _select(batch: FrameBatch, wanted: NDArray[np.bool_], after: float) -> FrameBatch:
-    """Keep the frames that a perceiver wants, each once: one that stays on display comes for several times."""
-    fresh = np.diff(batch.times, prepend=-inf) > 0
-    keep = wanted & fresh & (batch.times > after)
-    return FrameBatch(batch.frames[keep], batch.times[keep])
+def _next_step(feed: Feed, on_error: OnError) -> Step | None:
+    try:
+        return next(feed.steps, None)
+    except VideoChatError as error:
+        if feed.essential:
+            raise
+        for perceiver in feed.perceivers:
+            on_error(perceiver, error)
+        return None

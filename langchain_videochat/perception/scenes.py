@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scenedetect.common import FrameTimecode, Timecode
@@ -21,8 +20,6 @@ RATIO = 3.0
 LEAST_CHANGE = 4.0
 """Change in PySceneDetect's measure below which nothing is a cut: the next slide is 5 with two lines, 10 with seven."""
 
-SHORTER_SIDE = 180
-
 FEWEST_FRAMES = 3
 """Frames without which nothing can be said about the last: among fewer, no change stands out."""
 
@@ -38,7 +35,7 @@ class Scenes(Perceiver[FrameBatch]):
     """
 
     modality = "scene"
-    wants = Frames(every=2.0, tolerance=1.0, size=SHORTER_SIDE)
+    wants = Frames(every=2.0, tolerance=1.0, size=180)
 
     def __init__(self) -> None:
         self._detector = AdaptiveDetector(
@@ -61,7 +58,7 @@ class Scenes(Perceiver[FrameBatch]):
     def perceive(self, batch: FrameBatch) -> Iterator[Observation]:
         """Look for cuts between the frames; whether one lies before a frame shows at the next."""
         for frame, time in zip(batch.frames, batch.times.tolist(), strict=True):
-            self._frame = _shrink(frame)
+            self._frame = np.ascontiguousarray(frame[..., ::-1])  # BGR, as PySceneDetect wants it
             if not self._frames:
                 self._scene.open(_scene(time))
                 # A frame is judged by those around it: a still before the first lets the second be judged.
@@ -89,12 +86,3 @@ def _scene(start: float) -> Observation:
 
 def _timecode(time: float) -> FrameTimecode:
     return FrameTimecode(Timecode(round(time * TICKS), Fraction(1, TICKS)), fps=float(TICKS))
-
-
-def _shrink(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = frame.shape[:2]
-    scale = min(1.0, SHORTER_SIDE / min(height, width))
-    small = cv2.resize(
-        frame, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
-    )
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), dtype=np.uint8)

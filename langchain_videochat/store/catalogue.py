@@ -44,6 +44,9 @@ class VideoRecord:
     indexed_at: str
     """When it was stored: ISO 8601, UTC."""
 
+    lacking: str = ""
+    """Which perceivers failed, and why; empty if none did."""
+
     complete: bool = True
     """False while it is being written: readers leave it out."""
 

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Literal, get_args
 from langchain_videochat.errors import InputError, ModelUnavailableError, StoreError, VideoChatError
 from langchain_videochat.media import VideoInfo, list_sources, local_file, probe, video_id
 from langchain_videochat.media.sources import is_web_address, local_path
-from langchain_videochat.perception import Observation, perceive
+from langchain_videochat.perception import Failure, Listener, Profile, keep_models, reflect, watch
 from langchain_videochat.progress import video_progress
 from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.embeddings import EmbeddingCheck
 from langchain_videochat.store.local_index import LocalIndex
+from langchain_videochat.store.pages import Draft
 from langchain_videochat.store.saving import Collections, save
 from langchain_videochat.timeline import Timeline
 
@@ -56,6 +58,9 @@ class IndexedVideo:
     readable: float = 0.0
     """The share of the video that could be decoded, 0 to 1."""
 
+    lacking: str = ""
+    """Which perceivers failed, and why; what the others told is stored."""
+
     error: str | None = None
     """Why it failed."""
 
@@ -64,7 +69,8 @@ class IndexedVideo:
             return f"{self.status} {self.source}: {self.error}"
         damage = "" if self.readable > 0.999 else f", {self.readable:.0%} readable"  # noqa: PLR2004 - 3 decimals
         found = f"{_count(self.observations, 'observation')} in {_count(self.moments, 'moment')}"
-        return f"{self.status} {self.source} ({self.video_id}): {found}{damage}"
+        lacking = f"; {self.lacking}" if self.lacking else ""
+        return f"{self.status} {self.source} ({self.video_id}): {found}{damage}{lacking}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -117,7 +123,7 @@ class Indexer:
         index: LocalIndex,
         check: EmbeddingCheck,
         *,
-        profile: str,
+        profile: Profile,
         show_progress: bool,
     ) -> None:
         self._collections = collections
@@ -136,9 +142,10 @@ class Indexer:
         if on_error not in get_args(OnError):
             raise InputError("on_error", f"{on_error!r} is unknown", "Take 'raise' or 'skip'")
         given = [sources] if isinstance(sources, str | Path) else list(sources)
-        if on_error == "raise":
-            return IndexReport(tuple(self._index_one(source) for source in list_sources(given)))
-        return IndexReport(tuple(video for item in given for video in self._attempt_all(item)))
+        with keep_models():
+            if on_error == "raise":
+                return IndexReport(tuple(self._index_one(source) for source in list_sources(given)))
+            return IndexReport(tuple(video for item in given for video in self._attempt_all(item)))
 
     def _attempt_all(self, item: str | Path) -> Iterator[IndexedVideo]:
         try:
@@ -159,12 +166,16 @@ class Indexer:
         with local_file(source) as path:
             identity = self._identify(source, path)
             stored = self._collections.catalogue.get(identity)
-            if stored and stored[0].complete and stored[0].profile == self._profile:
+            if stored and self._is_whole(stored[0]):
                 # Left over where the last run was interrupted right after it had finished.
                 self._delete_drafts(stored[0])
                 return _report(self._follow_renaming(stored[0], source, path), source, "skipped")
             video = replace(probe(path), source=source)
             return _report(self._perceive_and_save(path, identity, video), source, "indexed")
+
+    def _is_whole(self, record: VideoRecord) -> bool:
+        # Where a perceiver failed, it may be able now.
+        return record.complete and record.profile == self._profile.name and not record.lacking
 
     def _identify(self, source: str, path: Path) -> str:
         if is_web_address(source):
@@ -183,46 +194,59 @@ class Indexer:
         self._check.run_for_writing()
         observations = self._collections.pages.read(record.video_id, record.pages, 0.0, math.inf)
         timeline = Timeline(replace(probe(path), source=source), record.video_id, tuple(observations))
-        return save(self._collections, timeline, record.profile, record.readable)
+        return save(self._collections, timeline, record.profile, record.readable, record.lacking)
 
     def _perceive_and_save(self, path: Path, identity: str, video: VideoInfo) -> VideoRecord:
-        with video_progress(video.title, video.duration, show=self._show_progress) as show:
+        with self._progress(video) as show:
             # Here and not earlier: where all videos are skipped, no model has to be loaded.
             self._check.run_for_writing()
-            observations, missing = self._perceive(path, identity, video, show)
-        timeline = Timeline.of(video, identity, observations)
-        readable = max(0.0, 1 - missing / (video.duration + video.missing))
-        with video_progress(f"{video.title}: embedding", video.duration, show=self._show_progress) as show:
-            record = save(self._collections, timeline, self._profile, readable, show)
+            perceived = self._perceive(path, identity, video, show)
+        with self._progress(video, ": summing up") as show:
+            timeline, failures = self._sum_up(Timeline.of(video, identity, perceived.observations), show)
+        lacking = "; ".join([*perceived.lacking, *failures])
+        readable = max(0.0, 1 - perceived.missing / (video.duration + video.missing))
+        with self._progress(video, ": embedding") as show:
+            record = save(self._collections, timeline, self._profile.name, readable, lacking, show)
         self._delete_drafts(record)
         return record
+
+    def _sum_up(self, timeline: Timeline, show: Callable[[float], None]) -> tuple[Timeline, list[str]]:
+        failures: list[str] = []
+        listener = Listener(failure=lambda failure: failures.append(str(failure)))
+        summaries = []
+        for summary in reflect(self._profile.create(), timeline, listener):
+            summaries.append(summary)
+            show(summary.end)
+        return Timeline.of(timeline.video, timeline.video_id, [*timeline, *summaries]), failures
+
+    def _progress(self, video: VideoInfo, what: str = "") -> AbstractContextManager[Callable[[float], None]]:
+        return video_progress(video.title + what, video.duration, show=self._show_progress)
 
     def _delete_drafts(self, record: VideoRecord) -> None:
         self._collections.pages.delete_drafts(record.video_id, record.profile, len(_stretches(record.duration)))
 
-    def _perceive(
-        self, path: Path, identity: str, video: VideoInfo, show: Callable[[float], None]
-    ) -> tuple[list[Observation], float]:
+    def _perceive(self, path: Path, identity: str, video: VideoInfo, show: Callable[[float], None]) -> Draft:
         pages = self._collections.pages
-        observations: list[Observation] = []
-        missing = 0.0
+        drafts = []
         for number, (start, end) in enumerate(_stretches(video.duration)):
-            draft = pages.read_draft(identity, self._profile, number)
-            if draft is None:
+            draft = pages.read_draft(identity, self._profile.name, number)
+            if draft is None or draft.lacking:
                 draft = self._perceive_stretch(path, start, end, show)
-                pages.write_draft(identity, self._profile, number, *draft)
+                pages.write_draft(identity, self._profile.name, number, draft)
             show(end)
-            observations += draft[0]
-            missing += draft[1]
-        return observations, missing
+            drafts.append(draft)
+        return Draft(
+            [observation for draft in drafts for observation in draft.observations],
+            sum(draft.missing for draft in drafts),
+            tuple(dict.fromkeys(failure for draft in drafts for failure in draft.lacking)),
+        )
 
-    def _perceive_stretch(
-        self, path: Path, start: float, end: float, show: Callable[[float], None]
-    ) -> tuple[list[Observation], float]:
+    def _perceive_stretch(self, path: Path, start: float, end: float, show: Callable[[float], None]) -> Draft:
         damages: list[float] = []
-        begin = max(0.0, start - OVERLAP)
-        perceived = perceive(path, self._profile, start=begin, end=end, on_progress=show, on_damage=damages.append)
-        return list(perceived), sum(damages)
+        failures: list[Failure] = []
+        listener = Listener(show, damages.append, failures.append)
+        observations = watch(path, self._profile.create(), max(0.0, start - OVERLAP), end, listener)
+        return Draft(list(observations), sum(damages), tuple(map(str, failures)))
 
 
 def _stretches(duration: float) -> list[tuple[float, float]]:
@@ -249,6 +273,7 @@ def _report(record: VideoRecord, source: str, status: Status) -> IndexedVideo:
         observations=record.observations,
         moments=record.moments,
         readable=record.readable,
+        lacking=record.lacking,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from chromadb import Collection
@@ -15,6 +16,20 @@ PAGE_SECONDS = 60.0
 
 BATCH = 100
 """Pages in one call of Chroma."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What was perceived in one stretch of a video."""
+
+    observations: list[Observation]
+    """In time order."""
+
+    missing: float = 0.0
+    """Seconds of the stretch that could not be decoded."""
+
+    lacking: tuple[str, ...] = ()
+    """Which perceivers failed, and why."""
 
 
 class Pages:
@@ -63,29 +78,26 @@ class Pages:
         for batch in batch_iterate(BATCH, (_page_id(video_id, page) for page in pages)):
             self._collection.delete(ids=batch)
 
-    def write_draft(
-        self, video_id: str, profile: str, stretch: int, observations: Sequence[Observation], missing: float
-    ) -> None:
+    def write_draft(self, video_id: str, profile: str, stretch: int, draft: Draft) -> None:
         """Keep what was perceived in one stretch of a video until the whole is done.
 
         Args:
             video_id: The video.
             profile: The perception profile; drafts of different profiles never mix.
             stretch: The number of the stretch.
-            observations: What was perceived.
-            missing: Seconds of the stretch that could not be decoded.
+            draft: What was perceived.
         """
-        document = json.dumps([missing, dump_observations(observations)])
+        document = json.dumps([draft.missing, draft.lacking, dump_observations(draft.observations)])
         self._upsert(video_id, [(_draft_id(video_id, profile, stretch), document)])
 
-    def read_draft(self, video_id: str, profile: str, stretch: int) -> tuple[list[Observation], float] | None:
-        """Read a kept stretch and its missing seconds; None where it is not there."""
+    def read_draft(self, video_id: str, profile: str, stretch: int) -> Draft | None:
+        """Read a kept stretch; None where it is not there."""
         found = self._collection.get(ids=[_draft_id(video_id, profile, stretch)], include=["documents"])
         documents = found["documents"]
         if not documents:
             return None
-        missing, records = json.loads(documents[0])
-        return list(load_observations(records)), missing
+        missing, lacking, records = json.loads(documents[0])
+        return Draft(list(load_observations(records)), missing, tuple(lacking))
 
     def delete_drafts(self, video_id: str, profile: str, stretches: int) -> None:
         """Delete the kept stretches of a video."""

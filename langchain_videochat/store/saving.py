@@ -40,6 +40,7 @@ def save(
     timeline: Timeline,
     profile: str,
     readable: float = 1.0,
+    lacking: str = "",
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> VideoRecord:
     """Store a video in place of what was stored of it before.
@@ -52,6 +53,7 @@ def save(
         timeline: What to store.
         profile: The perception profile that it was made with.
         readable: The share of the video that could be decoded, 0 to 1.
+        lacking: Which perceivers failed, and why.
         on_progress: Called with the seconds of video up to which moments are written.
     """
     documents = list(timeline.to_documents("moment"))
@@ -64,6 +66,7 @@ def save(
         pages=count_pages(timeline.observations),
         readable=readable,
         indexed_at=datetime.now(UTC).isoformat(),
+        lacking=lacking,
     )
     unfinished = _unfinished(collections.catalogue, record)
     collections.catalogue.put(unfinished)

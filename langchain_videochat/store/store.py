@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.perception import Modality, create_perceivers
+from langchain_videochat.perception import Modality, load_profile
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
 from langchain_videochat.store.connection import Connection, connect, storage_errors
 from langchain_videochat.store.embeddings import DefaultEmbeddings, EmbeddingCheck
@@ -84,7 +84,7 @@ class VideoTimelineStore:
         self,
         sources: str | Path | Iterable[str | Path],
         *,
-        profile: str = "standard",
+        profile: str | Path = "standard",
         on_error: OnError = "raise",
         show_progress: bool = True,
     ) -> IndexReport:
@@ -95,7 +95,8 @@ class VideoTimelineStore:
 
         Args:
             sources: Path, address, folder, glob pattern, or several of these.
-            profile: Which perception models to use: "lite", "standard" or "full".
+            profile: Which perception models to use: "lite", "standard", "full" or a YAML file, as
+                `perception.load_profile` reads it.
             on_error: What to do where a video cannot be read: "raise", or "skip" it and go on.
             show_progress: Show a progress bar for each video.
 
@@ -106,8 +107,9 @@ class VideoTimelineStore:
             StoreError: The store cannot be written, or was built with another embedding model.
             InputError: There is no such profile, or no such `on_error`.
         """
-        create_perceivers(profile)  # so that a slip in the name is told before any model is loaded
-        indexer = Indexer(self._collections, self._index, self._check, profile=profile, show_progress=show_progress)
+        read = load_profile(profile)
+        read.create()  # so that a slip in it is told before any model is loaded
+        indexer = Indexer(self._collections, self._index, self._check, profile=read, show_progress=show_progress)
         with storage_errors(self._place):
             return indexer.run(sources, on_error)
 

@@ -9,8 +9,9 @@ from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 from langchain_core.documents.base import Blob
 
-from langchain_videochat.errors import VideoChatError
+from langchain_videochat.errors import MediaError, SourceError
 from langchain_videochat.media import list_sources, local_file
+from langchain_videochat.perception import keep_models
 from langchain_videochat.text.parser import VideoChatTextParser
 from langchain_videochat.timeline import Granularity
 
@@ -24,7 +25,7 @@ class VideoChatTextLoader(BaseLoader):
 
     Args:
         source: A path, an http or https address, a folder, a glob pattern, or several of these.
-        profile: Which models look and listen; "lite" needs no downloaded weights.
+        profile: Which models look and listen; "lite" needs no downloaded weights, a YAML file names your own.
         granularity: One Document an "observation", or one a "moment", which holds everything about a scene.
         start: Seconds at which to begin in each video.
         end: Seconds, not included, at which to end in each video.
@@ -41,7 +42,7 @@ class VideoChatTextLoader(BaseLoader):
         self,
         source: str | Path | Iterable[str | Path],
         *,
-        profile: str = "standard",
+        profile: str | Path = "standard",
         granularity: Granularity = "observation",
         start: float | None = None,
         end: float | None = None,
@@ -65,11 +66,15 @@ class VideoChatTextLoader(BaseLoader):
             MediaError: A file is no video.
             ModelUnavailableError: A model of the profile cannot be had.
         """
-        for source in list_sources(self.source):
-            try:
-                with local_file(source) as path:
-                    yield from self.parser.lazy_parse(Blob.from_path(path, metadata={"source": source}))
-            except VideoChatError as error:
-                if self.on_error == "raise":
-                    raise
-                logger.warning("Skipped: %s", error)
+        with keep_models():
+            for source in list_sources(self.source):
+                yield from self._load_one(source)
+
+    def _load_one(self, source: str) -> Iterator[Document]:
+        try:
+            with local_file(source) as path:
+                yield from self.parser.lazy_parse(Blob.from_path(path, metadata={"source": source}))
+        except (SourceError, MediaError) as error:
+            if self.on_error == "raise":
+                raise
+            logger.warning("Skipped: %s", error)

@@ -12,7 +12,7 @@ from langchain_core.documents.base import Blob
 
 from langchain_videochat.errors import SourceError
 from langchain_videochat.media import probe, video_id
-from langchain_videochat.perception import perceive
+from langchain_videochat.perception import Listener, perceive
 from langchain_videochat.progress import video_progress
 from langchain_videochat.timeline import Granularity, Timeline
 
@@ -21,7 +21,7 @@ class VideoChatTextParser(BaseBlobParser):
     """Turn the bytes or the file of a video into timestamped Documents (VideoChat-Text, paper 3.1).
 
     Args:
-        profile: Which models look and listen; "lite" needs no downloaded weights.
+        profile: Which models look and listen; "lite" needs no downloaded weights, a YAML file names your own.
         granularity: One Document an "observation", yielded while the video is still being read, or one a "moment",
             which holds everything about a scene and suits retrieval.
         start: Seconds at which to begin; the start of the video if None.
@@ -38,7 +38,7 @@ class VideoChatTextParser(BaseBlobParser):
     def __init__(
         self,
         *,
-        profile: str = "standard",
+        profile: str | Path = "standard",
         granularity: Granularity = "observation",
         start: float | None = None,
         end: float | None = None,
@@ -64,7 +64,8 @@ class VideoChatTextParser(BaseBlobParser):
             content = video_id(path)
             end = video.duration if self.end is None else min(self.end, video.duration)
             with video_progress(video.title, end, show=self.show_progress) as on_progress:
-                seen = perceive(path, self.profile, start=self.start, end=self.end, on_progress=on_progress)
+                listener = Listener(on_progress)
+                seen = perceive(path, self.profile, start=self.start, end=self.end, listener=listener)
                 if self.granularity == "moment":
                     yield from Timeline.of(video, content, seen).to_documents("moment")
                     return

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from operator import attrgetter
 
-from langchain_videochat.perception.observation import Observation
+from langchain_videochat.perception.observation import Box, Observation
 
 REPEAT_GAP = 2.0
 """Seconds that may lie between two equal observations for them to be one: one sampling interval of `lite`."""
@@ -13,7 +13,8 @@ REPEAT_GAP = 2.0
 def merge_repeats(observations: Iterable[Observation], gap: float = REPEAT_GAP) -> list[Observation]:
     """Sort observations by `Observation.order` and join neighbours that repeat one another.
 
-    Equal text of one modality is one observation where the pause between is at most `gap` seconds.
+    Equal text of one modality is one observation where the pause between is at most `gap` seconds; of objects, if their
+    boxes touch.
     Scenes never overlap, so a scene that overlaps an earlier one continues it.
 
     Example:
@@ -22,15 +23,16 @@ def merge_repeats(observations: Iterable[Observation], gap: float = REPEAT_GAP) 
         [(0, 4, 'whisk')]
     """
     merged: list[Observation] = []
-    latest: dict[tuple[str, ...], int] = {}
+    latest: dict[tuple[str, ...], list[int]] = {}
     for one in sorted(observations, key=attrgetter("order")):
-        key = _identity(one)
-        position = latest.get(key)
-        if position is not None and _continues(merged[position], one, gap):
-            merged[position] = _join(merged[position], one)
-        else:
-            latest[key] = len(merged)
+        going_on = latest.setdefault(_identity(one), [])
+        going_on[:] = [position for position in going_on if _follows(merged[position], one, gap)]
+        position = next((position for position in going_on if _continues(merged[position], one)), None)
+        if position is None:
+            going_on.append(len(merged))
             merged.append(replace(one, text=_tidy(one.text)))
+        else:
+            merged[position] = _join(merged[position], one)
     return merged
 
 
@@ -40,10 +42,21 @@ def _identity(one: Observation) -> tuple[str, ...]:
     )
 
 
-def _continues(earlier: Observation, later: Observation, gap: float) -> bool:
+def _follows(earlier: Observation, later: Observation, gap: float) -> bool:
     if earlier.modality == "scene" and earlier.text != later.text:
         return later.start < earlier.end
     return later.start <= earlier.end + gap
+
+
+def _continues(earlier: Observation, later: Observation) -> bool:
+    # Two dogs on the left are two observations of one text.
+    if earlier.modality != "object" or earlier.box is None or later.box is None:
+        return True
+    return _touch(earlier.box, later.box)
+
+
+def _touch(one: Box, other: Box) -> bool:
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
 
 
 def _join(earlier: Observation, later: Observation) -> Observation:

@@ -17,12 +17,14 @@ PACKAGE = Path(langchain_videochat.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
-FOUNDATIONS = {"ahead", "errors", "clock", "progress"}
+FOUNDATIONS = {"ahead", "errors", "clock", "hub", "model_cards", "progress"}
 TEXT_ROOMS = {"media", "perception", "timeline", "store", "text"}
 MAY_IMPORT = {
     "ahead": set[str](),
     "errors": set[str](),
     "clock": {"errors"},
+    "hub": {"errors", "model_cards"},
+    "model_cards": set[str](),
     "progress": set[str](),
     "media": FOUNDATIONS,
     "perception": FOUNDATIONS | {"media"},

@@ -1,0 +1,120 @@
+"""Indexing with all perceivers at once, by tiny models, from a video file to the store."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from langchain_videochat.errors import ModelUnavailableError
+from langchain_videochat.perception import MODALITIES, load_profile
+from langchain_videochat.store import VideoTimelineStore
+from tests.media_files import run_ffmpeg
+from tests.slides import render_talk
+from tests.tiny_models import tiny_bert, tiny_blip, tiny_florence2, tiny_t5, tiny_videomae
+from tests.tiny_vision import NAMES, WORDS, tiny_blind_detr, tiny_siglip
+from tests.tiny_whisper import save_whisper
+from tests.unit_tests.embeddings import BagOfWords
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Save a tiny model for each perceiver of `full`, and write down its settings."""
+    folder = tmp_path_factory.mktemp("models")
+    whisper = save_whisper(folder / "whisper.pt", [0.0, " Whisk two eggs.", 2.0], languages=("en",))
+    return [
+        "subtitles",
+        "screen_text",
+        "scenes",
+        {"actions": {"model": str(tiny_videomae(folder / "videomae", "cooking"))}},
+        {"captions": {"model": str(tiny_blip(folder / "blip"))}},
+        {"tags": {"model": str(tiny_siglip(folder / "siglip")), "labels": list(WORDS[:3]), "least_score": 0.0}},
+        {"objects": {"model": str(tiny_blind_detr(folder / "detr", NAMES[1], (0.1, 0.2, 0.3, 0.6)))}},
+        {"regions": {"model": str(tiny_florence2(folder / "florence2"))}},
+        {"speech": {"model": str(whisper)}},
+        {"summaries": {"model": str(tiny_t5(folder / "t5"))}},
+    ]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Render two slides with sound and a subtitle."""
+    folder = tmp_path_factory.mktemp("video")
+    silent = render_talk(folder / "silent.mp4", [["Omelette", "2 eggs"], ["Serve it hot"]], seconds=6.0)
+    (folder / "cues.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nWhisk them well.\n")
+    sound = "aevalsrc='0.3*sin(2*PI*300*t)*lt(t,3)':s=16000:d=12"
+    run_ffmpeg(
+        *["-i", str(silent), "-f", "lavfi", "-i", sound, "-f", "srt", "-i", str(folder / "cues.srt")],
+        *["-c:v", "copy", "-c:a", "aac", "-c:s", "mov_text", str(folder / "omelette.mp4")],
+    )
+    return folder / "omelette.mp4"
+
+
+def write_profile(path: Path, settings: list[Any]) -> Path:
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def test_every_sense_is_in_the_timeline_and_can_be_searched(settings: list[Any], video: Path, tmp_path: Path) -> None:
+    store = VideoTimelineStore(embedding=BagOfWords())
+    (report,) = store.index(video, profile=write_profile(tmp_path / "all.yaml", settings), show_progress=False).videos
+    assert (report.status, report.lacking, report.readable) == ("indexed", "", 1.0)
+    assert report.video_id is not None
+    timeline = store.timeline(report.video_id)
+    told = {one.modality: one for one in timeline}
+    # What a tiny Florence-2 says of regions has no places.
+    assert set(told) >= set(MODALITIES) - {"region"}
+    assert (told["action"].start, told["action"].end, told["action"].text) == (0.0, 12.0, "cooking")
+    assert (told["object"].start, told["object"].end, told["object"].text) == (0.0, 12.0, "dog, left")
+    assert (told["speech"].start, told["speech"].end, told["speech"].text) == (0.0, 2.0, "Whisk two eggs.")
+    assert (told["subtitle"].start, told["subtitle"].text) == (1.0, "Whisk them well.")
+    assert all(0 <= one.start <= one.end <= 12.0 for one in timeline)
+    (found,) = store.search("eggs", k=1, modalities="speech")
+    assert found.metadata["start"] == 0.0
+
+
+def test_one_damaged_model_is_reported_and_made_up_for_by_the_next_run(
+    settings: list[Any], video: Path, tmp_path: Path
+) -> None:
+    captions = tmp_path / "captions"
+    tiny_bert(captions)
+    profile = write_profile(tmp_path / "some.yaml", ["screen_text", {"captions": {"model": str(captions)}}])
+    store = VideoTimelineStore(embedding=BagOfWords())
+    (first,) = store.index(video, profile=profile, show_progress=False).videos
+    assert first.status == "indexed"
+    assert f"no caption from Captions: {captions}: this model cannot be loaded" in str(first)
+    assert store.search("omelette", k=1)
+    assert store.videos()[0].lacking == first.lacking
+    tiny_blip(captions)
+    (second,) = store.index(video, profile=profile, show_progress=False).videos
+    assert (second.status, second.lacking) == ("indexed", "")
+    assert store.search("a", k=1, modalities="caption")
+    (third,) = store.index(video, profile=profile, show_progress=False).videos
+    assert third.status == "skipped"
+
+
+def test_a_model_that_is_missing_ends_the_run_before_anything_is_stored(video: Path) -> None:
+    store = VideoTimelineStore(embedding=BagOfWords())
+    with pytest.raises(ModelUnavailableError, match="videomae"):
+        store.index(video, profile="standard", on_error="skip", show_progress=False)
+    assert store.videos() == []
+
+
+def test_a_missing_summarizer_is_told_before_the_video_is_watched(
+    settings: list[Any], video: Path, tmp_path: Path
+) -> None:
+    profile = write_profile(tmp_path / "late.yaml", ["scenes", "summaries"])
+    with pytest.raises(ModelUnavailableError, match="flan-t5-base"):
+        VideoTimelineStore(embedding=BagOfWords()).index(video, profile=profile, show_progress=False)
+
+
+def test_a_profile_with_other_settings_is_perceived_anew(settings: list[Any], video: Path, tmp_path: Path) -> None:
+    store = VideoTimelineStore(embedding=BagOfWords())
+    names = []
+    for every in (2, 4):
+        profile = write_profile(tmp_path / "tags.yaml", [{"tags": settings[5]["tags"] | {"every": every}}])
+        (report,) = store.index(video, profile=profile, show_progress=False).videos
+        assert report.status == "indexed"
+        assert store.videos()[0].profile == load_profile(profile).name
+        names.append(store.videos()[0].profile)
+    assert len(set(names)) == 2

@@ -1,0 +1,168 @@
+"""Tiny models with random weights, saved as the real ones are: SigLIP, CLIP and detectors."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+hf: Any = transformers
+"""Its configurations take arguments that are not in their signatures."""
+
+SIDE = 32
+"""Pixels of the pictures' sides."""
+
+NAMES = {0: "cat", 1: "dog", 2: "ball"}
+"""What the trained detectors find."""
+
+WORDS = ("cat", "dog", "ball", "sun", "tree", "car", "house", "boat", "bird", "fish", "lamp", "door", "red", "blue")
+"""What the others know."""
+
+Box = tuple[float, float, float, float]
+
+_WIDTH = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+_SEEN = {"image_size": SIDE, "patch_size": 8, **_WIDTH}
+
+
+def tiny_siglip(folder: Path) -> Path:
+    """Save a SigLIP that knows `WORDS`."""
+    text = {"vocab_size": 32, "max_position_embeddings": 16, "projection_size": 32, **_WIDTH}
+    config = hf.SiglipConfig(text_config=text, vision_config=_SEEN)
+    model = _random(hf.SiglipModel, config)
+    torch.nn.init.constant_(model.logit_scale, 2.0)
+    torch.nn.init.constant_(model.logit_bias, -0.5)
+    return _save(folder, model, hf.SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE}), _tokenizer())
+
+
+def tiny_clip(folder: Path) -> Path:
+    """Save a CLIP that knows `WORDS`."""
+    text = {"vocab_size": 32, "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2, **_WIDTH}
+    config = hf.CLIPConfig(text_config=text, vision_config=_SEEN, projection_dim=32)
+    processor = hf.CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
+    return _save(folder, _random(hf.CLIPModel, config), processor, _tokenizer())
+
+
+def tiny_rt_detr(folder: Path) -> Path:
+    """Save an RT-DETR, the configuration of its backbone within its own."""
+    backbone = hf.RTDetrResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], layer_type="basic", out_indices=[2, 3, 4]
+    )
+    config = hf.RTDetrConfig(
+        backbone_config=backbone,
+        id2label=NAMES,
+        encoder_in_channels=[8, 8, 8],
+        encoder_hidden_dim=16,
+        encoder_ffn_dim=16,
+        encoder_attention_heads=2,
+        d_model=16,
+        num_queries=6,
+        decoder_in_channels=[16, 16, 16],
+        decoder_ffn_dim=16,
+        decoder_layers=2,
+        decoder_attention_heads=2,
+    )
+    processor = hf.RTDetrImageProcessorPil(size={"height": 64, "width": 64})
+    return _save(folder, _random(hf.RTDetrForObjectDetection, config), processor)
+
+
+def tiny_detr(folder: Path) -> Path:
+    """Save a DETR with a backbone of transformers' own."""
+    backbone = hf.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], layer_type="basic", out_indices=[4]
+    )
+    config = hf.DetrConfig(
+        backbone_config=backbone,
+        id2label=NAMES,
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        num_queries=6,
+    )
+    processor = hf.DetrImageProcessorPil(size={"shortest_edge": 64, "longest_edge": 128})
+    return _save(folder, _random(hf.DetrForObjectDetection, config), processor)
+
+
+def tiny_blind_detr(folder: Path, label: str, box: Box) -> Path:
+    """Save a DETR that finds one thing in one place, whatever it is shown."""
+    model = hf.DetrForObjectDetection.from_pretrained(tiny_detr(folder), num_queries=1, ignore_mismatched_sizes=True)
+    x0, y0, x1, y1 = box
+    centre = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0])
+    _answer(model.bbox_predictor.layers[-1], centre.logit())
+    _answer(model.class_labels_classifier, 8.0 * torch.eye(4)[list(NAMES.values()).index(label)])
+    return _save(folder, model)
+
+
+def tiny_owlv2(folder: Path) -> Path:
+    """Save an OWLv2 that knows `WORDS`."""
+    text = {"vocab_size": 32, "max_position_embeddings": 16, **_WIDTH}
+    config = hf.Owlv2Config(text_config=text, vision_config=_SEEN, projection_dim=32)
+    processor = hf.Owlv2Processor(hf.Owlv2ImageProcessorPil(size={"height": SIDE, "width": SIDE}), _tokenizer())
+    return _save(folder, _random(hf.Owlv2ForObjectDetection, config), processor)
+
+
+def tiny_grounding_dino(folder: Path) -> Path:
+    """Save a Grounding DINO that knows `WORDS`."""
+    backbone = hf.SwinConfig(
+        image_size=64, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2, out_indices=[2, 3, 4]
+    )
+    text = {"model_type": "bert", "vocab_size": 32, "max_position_embeddings": 64, **_WIDTH}
+    config = hf.GroundingDinoConfig(
+        backbone_config=backbone,
+        text_config=text,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        num_queries=6,
+    )
+    image_processor = hf.GroundingDinoImageProcessorPil(size={"shortest_edge": 64, "longest_edge": 128})
+    processor = hf.GroundingDinoProcessor(image_processor, _tokenizer())
+    return _save(folder, _random(hf.GroundingDinoForObjectDetection, config), processor)
+
+
+def _random(kind: Any, config: Any) -> Any:
+    torch.manual_seed(0)
+    model = kind(config).eval()
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.2)
+    return model
+
+
+def _answer(layer: Any, answer: torch.Tensor) -> None:
+    """Let a layer give the same answer to everything."""
+    torch.nn.init.zeros_(layer.weight)
+    layer.bias.data.copy_(answer)
+
+
+def _save(folder: Path, *parts: Any) -> Path:
+    for part in parts:
+        part.save_pretrained(folder)
+    return folder
+
+
+def _tokenizer() -> Any:
+    """Make a tokenizer of whole words, which begins and ends texts as BERT's and CLIP's do."""
+    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+    known = dict.fromkeys([*special, ".", "?", "this", "is", "a", "photo", "of", *WORDS])
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(known)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    return hf.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=16,
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        unk_token="[UNK]",
+    )
