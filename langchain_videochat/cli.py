@@ -40,7 +40,8 @@ StoreOption = Annotated[
     Path, typer.Option("--store", envvar="VIDEOCHAT_STORE", help="Folder of the store.", show_default=True)
 ]
 ProfileOption = Annotated[
-    str, typer.Option(help="Which models look and listen; *lite* needs no downloaded weights: lite, standard, full.")
+    str,
+    typer.Option(help="Which models look and listen: standard, full, a .yaml file, or lite, which downloads nothing."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 VideoArgument = Annotated[str, typer.Argument(help="A file, or an id or a title as *videochat videos* lists them.")]
@@ -206,14 +207,20 @@ def clip(
 
 
 @_command
-def doctor(as_json: JsonOption = False) -> None:
+def doctor(
+    profile: Annotated[str | None, typer.Option(help="Look for the models of this profile too.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch those models that are missing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Tell what this machine has, and how to get what it has not.
 
-    Example: `videochat doctor`
+    Example: `videochat doctor --profile standard`
     """
-    from langchain_videochat.doctor import examine
+    from langchain_videochat.doctor import examine, examine_models, fetch_models
 
-    checks = list(examine())
+    if download:
+        fetch_models(profile or "standard")
+    checks = [*examine(), *(examine_models(profile) if profile else ())]
     if as_json:
         _print_json([asdict(check) for check in checks])
         return

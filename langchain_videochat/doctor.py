@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 from langchain_videochat.errors import VideoChatError
+from langchain_videochat.model_cards import CARDS
+from langchain_videochat.perception import create_perceivers
+from langchain_videochat.perception.pretrained import ModelPerceiver
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,36 @@ def examine() -> Iterator[Check]:
     yield _word_index()
 
 
+def examine_models(profile: str) -> Iterator[Check]:
+    """Look for the weights that a profile needs, without a network.
+
+    Raises:
+        InputError: There is no such profile.
+    """
+    for perceiver in _with_models(profile):
+        name = perceiver.weights.model
+        card = CARDS.get(name)
+        facts = f"{card.size} to fetch, {card.memory} MB of memory, {card.licence}" if card else "size unknown"
+        advice = f"videochat doctor --profile {profile} --download"
+        found = perceiver.find() is not None
+        yield Check(name, found, f"{perceiver.modality}: {facts}", "" if found else advice)
+
+
+def fetch_models(profile: str) -> None:
+    """Fetch the weights that a profile needs, with progress bars.
+
+    Raises:
+        InputError: There is no such profile.
+        ModelUnavailableError: One of them cannot be fetched.
+    """
+    for perceiver in _with_models(profile):
+        perceiver.fetch()
+
+
+def _with_models(profile: str) -> list[ModelPerceiver[Any, Any]]:
+    return [one for one in create_perceivers(profile) if isinstance(one, ModelPerceiver)]
+
+
 def _graphics_card() -> Check:
     import torch
 
@@ -44,9 +78,7 @@ def _graphics_card() -> Check:
         return Check("graphics card", True, torch.cuda.get_device_name())
     if torch.backends.mps.is_available():
         return Check("graphics card", True, "Apple silicon")
-    return Check(
-        "graphics card", False, "none; models run on the processor", "Not needed for the profile lite; see pytorch.org"
-    )
+    return Check("graphics card", False, "none; models run on the processor", "Not needed, but faster; see pytorch.org")
 
 
 def _ffmpeg() -> Check:
