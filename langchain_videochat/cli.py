@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -64,7 +65,9 @@ def _command(function: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
             errors.print("Stopped. What was finished is kept: the same command goes on from there.")
-            raise typer.Exit(INTERRUPTED) from None
+            sys.stdout.flush()
+            # Models may be at work in other threads for half a minute more, and nothing that counts waits for them.
+            os._exit(INTERRUPTED)
 
     return app.command()(run)
 

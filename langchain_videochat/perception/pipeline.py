@@ -84,7 +84,7 @@ def perceive(
         MediaError: The file is no video, or nothing of it can be decoded.
         ModelUnavailableError: A model of the profile cannot be had.
         InputError: There is no such profile, or `end` is not after `start`.
-        Exception: What the last perceiver raised, where all have failed.
+        Exception: What the first perceiver raised, where all have failed.
     """
     listener = listener or Listener()
     perceivers = create_perceivers(profile) if isinstance(profile, str | Path) else list(profile)

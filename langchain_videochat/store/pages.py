@@ -97,7 +97,7 @@ class Pages:
         if not documents:
             return None
         missing, lacking, records = json.loads(documents[0])
-        return Draft(list(load_observations(records)), missing, tuple(lacking))
+        return Draft(load_observations(records), missing, tuple(lacking))
 
     def delete_drafts(self, video_id: str, profile: str, stretches: int) -> None:
         """Delete the kept stretches of a video."""

@@ -10,9 +10,21 @@ from pydantic import TypeAdapter, ValidationError
 
 from langchain_videochat.clock import format_clock
 from langchain_videochat.errors import InputError
-from langchain_videochat.media import StreamInfo, VideoInfo
+from langchain_videochat.media import VideoInfo
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.timeline.moments import LABELS
+
+
+@dataclass(frozen=True)
+class _Record:
+    video_id: str
+    video: VideoInfo
+    observations: tuple[Observation, ...]
+
+
+_RECORD = TypeAdapter(_Record)
+_VIDEO = TypeAdapter(VideoInfo)
+_OBSERVATIONS = TypeAdapter(list[Observation])
 
 
 def to_prompt(video: VideoInfo, observations: Sequence[Observation]) -> str:
@@ -63,19 +75,12 @@ def from_json(text: str) -> tuple[VideoInfo, str, tuple[Observation, ...]]:
         InputError: The text is no JSON, or a field of it is missing or out of range.
     """
     try:
-        record = TypeAdapter(_Record).validate_json(text, strict=True)
+        record = _RECORD.validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         problem = f"this is no timeline in JSON ({'.'.join(map(str, first['loc']))}: {first['msg']})"
         raise InputError("timeline", problem, "Give what to_json() wrote") from error
     return record.video, record.video_id, record.observations
-
-
-@dataclass(frozen=True)
-class _Record:
-    video_id: str
-    video: VideoInfo
-    observations: tuple[Observation, ...]
 
 
 def dump_video(video: VideoInfo) -> dict[str, Any]:
@@ -85,8 +90,7 @@ def dump_video(video: VideoInfo) -> dict[str, Any]:
 
 def load_video(record: dict[str, Any]) -> VideoInfo:
     """Read what `dump_video` made."""
-    streams = tuple(StreamInfo(**stream) for stream in record["streams"])
-    return VideoInfo(**{**record, "streams": streams})
+    return _VIDEO.validate_python(record)
 
 
 def dump_observations(observations: Sequence[Observation]) -> list[dict[str, Any]]:
@@ -94,8 +98,6 @@ def dump_observations(observations: Sequence[Observation]) -> list[dict[str, Any
     return [{key: value for key, value in asdict(one).items() if value is not None} for one in observations]
 
 
-def load_observations(records: list[dict[str, Any]]) -> Iterator[Observation]:
+def load_observations(records: list[dict[str, Any]]) -> list[Observation]:
     """Read what `dump_observations` made."""
-    for record in records:
-        box = record.get("box")
-        yield Observation(**{**record, "box": None if box is None else tuple(box)})
+    return _OBSERVATIONS.validate_python(records)

@@ -1,5 +1,7 @@
 """The pipeline reads a video once for all perceivers, lets them work side by side, and survives those that fail."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -321,3 +323,25 @@ def test_a_file_that_is_no_model_is_named(talk: Path, tmp_path: Path) -> None:
     (tmp_path / "model.pt").write_bytes(b"no model")
     with pytest.raises(ModelError, match=r"model\.pt: this model cannot be loaded"):
         list(perceive(talk, [Brightness(tmp_path / "model.pt")], end=2.0))
+
+
+def test_the_video_is_read_once_however_many_look_at_it(talk: Path) -> None:
+    program = """
+import sys
+opened = []
+sys.addaudithook(lambda event, arguments: event == "open" and opened.append(str(arguments[0])))
+from langchain_videochat.perception import perceive
+from langchain_videochat.perception.scenes import Scenes
+from langchain_videochat.perception.screen_text import ScreenText
+perceivers = [Scenes() for _ in range(int(sys.argv[2]) - 1)] + [ScreenText()]
+list(perceive(sys.argv[1], perceivers, end=6.0))
+print(opened.count(sys.argv[1]))
+"""
+    counts = [
+        subprocess.run(
+            [sys.executable, "-c", program, talk, str(count)], capture_output=True, text=True, check=True
+        ).stdout
+        for count in (1, 5)
+    ]
+    assert int(counts[0]) > 0
+    assert counts[0] == counts[1]

@@ -1,0 +1,35 @@
+"""Ctrl-C in the middle of indexing."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.slides import render_talk
+
+COMMAND = [sys.executable, "-c", "from langchain_videochat.cli import app; app()"]
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Render a talk that takes a while to read."""
+    slides = [[f"Slide {number}", f"Code {4711 * number}"] for number in range(40)]
+    return render_talk(tmp_path_factory.mktemp("talk") / "talk.mp4", slides, seconds=6.0)
+
+
+def test_ctrl_c_ends_at_once_and_the_next_run_finishes(talk: Path, tmp_path: Path) -> None:
+    command = [*COMMAND, "index", str(talk), "--profile", "lite", "--store", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        shown = ""
+        while "s of video" not in shown:
+            shown += running.stderr.read(1)
+        running.send_signal(signal.SIGINT)
+        rest = running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    assert "the same command goes on from there" in rest
+    assert "Traceback" not in rest
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (again.returncode, again.stdout.split()[0]) == (0, "indexed")
