@@ -129,4 +129,4 @@ def _select(batch: FrameBatch, wanted: NDArray[np.bool_], after: float) -> Frame
     """Keep the frames that a perceiver wants, each once: one that stays on display comes for several times."""
     fresh = np.diff(batch.times, prepend=-inf) > 0
     keep = wanted & fresh & (batch.times > after)
-    return FrameBatch(batch.frames[keep], batch.times[keep])
+    return batch if keep.all() else FrameBatch(batch.frames[keep], batch.times[keep])
