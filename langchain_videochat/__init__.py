@@ -7,21 +7,30 @@ if TYPE_CHECKING:
     from langchain_videochat.errors import VideoChatError
     from langchain_videochat.store import VideoTimelineRetriever, VideoTimelineStore
     from langchain_videochat.text import VideoChatTextLoader, VideoChatTextParser
+    from langchain_videochat.text.question_answering import create_video_qa_chain
+    from langchain_videochat.text.toolkit import VideoChatToolkit
+    from langchain_videochat.text.tools import VideoChatTextTool
 
 __all__ = [
     "VideoChatError",
     "VideoChatTextLoader",
     "VideoChatTextParser",
+    "VideoChatTextTool",
+    "VideoChatToolkit",
     "VideoTimelineRetriever",
     "VideoTimelineStore",
+    "create_video_qa_chain",
 ]
 
 _ROOMS = {
     "VideoChatError": "errors",
     "VideoChatTextLoader": "text",
     "VideoChatTextParser": "text",
+    "VideoChatTextTool": "text.tools",
+    "VideoChatToolkit": "text.toolkit",
     "VideoTimelineRetriever": "store",
     "VideoTimelineStore": "store",
+    "create_video_qa_chain": "text.question_answering",
 }
 
 

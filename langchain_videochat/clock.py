@@ -4,7 +4,7 @@ import re
 
 from langchain_videochat.errors import InputError
 
-_CLOCK = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d+)?)")
+_CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?([0-5]?\d):)?(\d{1,9}(?:\.\d+)?)")
 
 
 def format_clock(seconds: float) -> str:
@@ -41,4 +41,4 @@ def parse_clock(text: str) -> float:
     parts = _CLOCK.fullmatch(text.strip())
     if parts is None or (parts[2] is not None and float(parts[3]) >= 60):  # noqa: PLR2004 - a minute
         raise InputError("time", f"{text!r} is no time", "Write seconds, mm:ss or h:mm:ss")
-    return int(parts[1] or 0) * 3600 + int(parts[2] or 0) * 60 + float(parts[3])
+    return float(parts[1] or 0) * 3600 + float(parts[2] or 0) * 60 + float(parts[3])

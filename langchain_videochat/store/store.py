@@ -113,15 +113,19 @@ class VideoTimelineStore:
         with storage_errors(self._place):
             return indexer.run(sources, on_error)
 
-    def add(self, timeline: Timeline) -> None:
+    def add(self, timeline: Timeline, profile: str = "") -> None:
         """Store a timeline that was made elsewhere, in place of any earlier one of the same video.
+
+        Args:
+            timeline: What to store.
+            profile: Name of the profile by which it was perceived, which lets `index` skip the video.
 
         Raises:
             StoreError: The store cannot be written, or was built with another embedding model.
         """
         with storage_errors(self._place):
             self._check.run_for_writing()
-            save(self._collections, timeline, profile="")
+            save(self._collections, timeline, profile)
 
     def search(
         self,

@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "evaluation": FOUNDATIONS | TEXT_ROOMS | {"embed", "instruct", "training"},
     "app": FOUNDATIONS | set(ROOMS),
     "doctor": FOUNDATIONS | set(ROOMS),
-    "cli": FOUNDATIONS | set(ROOMS) | {"doctor"},
+    "cli": FOUNDATIONS | set(ROOMS) | {"cli_chat", "doctor"},
+    "cli_chat": FOUNDATIONS | set(ROOMS),
 }
 """What each room may import of the package, beside itself."""
 

@@ -1,0 +1,104 @@
+"""A chat model that plays a part, and stored talks, for tests of agents and their tools."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from PIL import Image
+from pydantic import Field
+
+from langchain_videochat.media import probe, video_id
+from langchain_videochat.perception import Observation
+from langchain_videochat.store import VideoTimelineStore
+from langchain_videochat.timeline import Timeline
+from tests.slides import Slide, draw_slide, render_talk
+
+SECONDS = 4.0
+"""How long each slide of a talk is shown."""
+
+Turn = AIMessage | Exception | Callable[[list[BaseMessage]], AIMessage]
+
+
+class ScriptedChat(BaseChatModel):
+    """Says what its script says, turn by turn, and remembers what it was told."""
+
+    turns: list[Any]
+    """Of the type Turn: a message, an error to raise, or a function that writes the message."""
+
+    heard: list[list[BaseMessage]] = Field(default_factory=list)
+    """The messages of each turn."""
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        turn: Turn = self.turns[len(self.heard)]
+        self.heard.append(list(messages))
+        if isinstance(turn, Exception):
+            raise turn
+        message = turn if isinstance(turn, AIMessage) else turn(messages)
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, AIMessage]:
+        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools])
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+
+def tool_call(tool: str, **arguments: Any) -> ToolCall:
+    """Write a tool call as a language model does."""
+    return ToolCall(name=tool, args=arguments, id=f"call_{tool}", type="tool_call")
+
+
+def calling(tool: str, **arguments: Any) -> AIMessage:
+    """Write the turn in which a model calls a tool."""
+    return AIMessage("", tool_calls=[tool_call(tool, **arguments)])
+
+
+def make_talk(path: Path, slides: Sequence[Slide]) -> Timeline:
+    """Render a talk, and write the timeline that a perfect reader of its slides would write."""
+    render_talk(path, slides, SECONDS)
+    seen = []
+    for number, lines in enumerate(slides):
+        start, end = number * SECONDS, (number + 1) * SECONDS
+        seen.append(Observation(start, end, "scene", f"scene {number}"))
+        seen += [Observation(start, end, "screen_text", line) for line in lines]
+    return Timeline.of(probe(path), video_id(path), seen)
+
+
+def make_store(*timelines: Timeline) -> VideoTimelineStore:
+    """Store timelines in memory, with an embedding model that knows words only."""
+    from tests.unit_tests.embeddings import BagOfWords
+
+    store = VideoTimelineStore(embedding=BagOfWords())
+    for timeline in timelines:
+        store.add(timeline)
+    return store
+
+
+def slide_in(block: dict[str, Any], slides: Sequence[Slide]) -> Slide:
+    """Tell which slide an image block shows."""
+    assert (block["type"], block["mime_type"]) == ("image", "image/jpeg")
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(block["base64"]))), float)
+    return min(slides, key=lambda slide: float(np.abs(picture - np.asarray(draw_slide(slide), float)).mean()))
+
+
+def text_of(content: str | list[Any]) -> str:
+    """Join what a language model reads of a message; pictures are left out."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(block["text"] for block in content if block["type"] == "text")

@@ -1,0 +1,643 @@
+"""What each tool answers, in words and as data, and how it fails."""
+
+import asyncio
+import base64
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.tools import BaseTool, ToolException
+from langchain_tests.unit_tests import ToolsUnitTests
+from PIL import Image
+
+from langchain_videochat.errors import InputError
+from langchain_videochat.media import VideoInfo, probe
+from langchain_videochat.perception import Observation
+from langchain_videochat.store import VideoTimelineStore
+from langchain_videochat.text.files import AgentFiles
+from langchain_videochat.text.toolkit import VideoChatToolkit
+from langchain_videochat.text.tools import (
+    AskVideoTool,
+    CutClipTool,
+    IndexVideoTool,
+    ListVideosTool,
+    SearchVideosTool,
+    VideoChatTextTool,
+    ViewFramesTool,
+)
+from langchain_videochat.text.tools.arguments import to_seconds
+from langchain_videochat.text.tools.text import LONGEST_TEXT
+from langchain_videochat.timeline import Timeline
+from tests.agents import ScriptedChat, calling, make_store, make_talk, slide_in, text_of, tool_call
+from tests.media_files import make_beeps
+from tests.slides import render_talk
+from tests.unit_tests.embeddings import make_slides, make_timeline
+
+EGGS = [["Whisk two eggs"], ["Heat the pan"], ["Fold the omelette"]]
+TENT = [["Unpack the tent", "Count 8 pegs"], ["Code TX-19"]]
+
+
+class StandardTests(ToolsUnitTests):
+    constructor: type[BaseTool]
+    example: dict[str, Any]
+
+    @property
+    def tool_constructor(self) -> type[BaseTool]:
+        return self.constructor
+
+    @property
+    def tool_constructor_params(self) -> dict[str, Any]:
+        return {"store": make_store()}
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return self.example
+
+
+class TestListVideosTool(StandardTests):
+    constructor, example = ListVideosTool, {}
+
+
+class TestSearchVideosTool(StandardTests):
+    constructor, example = SearchVideosTool, {"query": "eggs", "start": "00:04", "k": 2}
+
+
+class TestVideoChatTextTool(StandardTests):
+    constructor, example = VideoChatTextTool, {"video_id": "eggs", "start": 4, "end": "0:12"}
+
+
+class TestViewFramesTool(StandardTests):
+    constructor, example = ViewFramesTool, {"video_id": "eggs", "times": [1, "00:09"]}
+
+
+class TestAskVideoTool(StandardTests):
+    constructor, example = AskVideoTool, {"question": "What is whisked?"}
+
+    @property
+    def tool_constructor_params(self) -> dict[str, Any]:
+        return {"store": make_store(), "model": ScriptedChat(turns=[])}
+
+
+class TestIndexVideoTool(StandardTests):
+    constructor, example = IndexVideoTool, {"source": "eggs.mp4"}
+
+    @property
+    def tool_constructor_params(self) -> dict[str, Any]:
+        return {"store": make_store(), "files": AgentFiles(Path())}
+
+
+class TestCutClipTool(StandardTests):
+    constructor, example = CutClipTool, {"video_id": "eggs", "start": "00:01", "end": 2.5}
+
+    @property
+    def tool_constructor_params(self) -> dict[str, Any]:
+        return {"store": make_store(), "files": AgentFiles(Path())}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("talks")
+
+
+@pytest.fixture(scope="module")
+def eggs(folder: Path) -> Timeline:
+    return make_talk(folder / "eggs.mp4", EGGS)
+
+
+@pytest.fixture(scope="module")
+def tent(folder: Path) -> Timeline:
+    return make_talk(folder / "tent.mp4", TENT)
+
+
+@pytest.fixture(scope="module")
+def store(eggs: Timeline, tent: Timeline) -> VideoTimelineStore:
+    return make_store(eggs, tent)
+
+
+@pytest.fixture
+def root(folder: Path, eggs: Timeline) -> Iterator[Path]:
+    """The folder of the talks, without what a test writes into it."""
+    before = set(folder.iterdir())
+    yield folder
+    for written in set(folder.iterdir()) - before:
+        written.unlink()
+
+
+def ask(tool: BaseTool, **arguments: Any) -> ToolMessage:
+    message = tool.invoke(tool_call(tool.name, **arguments))
+    assert isinstance(message, ToolMessage)
+    return message
+
+
+def succeed(tool: BaseTool, **arguments: Any) -> ToolMessage:
+    message = ask(tool, **arguments)
+    assert message.status == "success", message.content
+    assert message.artifact is not None
+    return message
+
+
+def fail(tool: BaseTool, **arguments: Any) -> str:
+    message = ask(tool, **arguments)
+    assert message.status == "error"
+    return text_of(message.content)
+
+
+# The toolkit
+
+
+def test_tools_that_need_something_are_offered_where_it_is_given(store: VideoTimelineStore, folder: Path) -> None:
+    def names(**options: Any) -> list[str]:
+        return [tool.name for tool in VideoChatToolkit(store=store, **options).get_tools()]
+
+    always = ["list_videos", "search_videos", "video_chat_text", "view_frames"]
+    assert names() == always
+    assert names(model=ScriptedChat(turns=[])) == [*always, "ask_video"]
+    assert names(root_dir=folder) == [*always, "index_video", "cut_clip"]
+    assert names(root_dir=str(folder), allow_urls=True) == [*always, "index_video", "cut_clip"]
+
+
+def test_root_dir_must_be_a_folder(store: VideoTimelineStore, folder: Path) -> None:
+    with pytest.raises(InputError, match="root_dir"):
+        VideoChatToolkit(store=store, root_dir=folder / "nowhere").get_tools()
+
+
+def test_settings_reach_the_tools(store: VideoTimelineStore, folder: Path) -> None:
+    toolkit = VideoChatToolkit(store=store, root_dir=folder, profile="lite", images=False)
+    tools = {tool.name: tool for tool in toolkit.get_tools()}
+    assert isinstance(tools["view_frames"], ViewFramesTool)
+    assert isinstance(tools["index_video"], IndexVideoTool)
+    assert tools["view_frames"].images is False
+    assert tools["index_video"].profile == "lite"
+
+
+def test_every_argument_is_explained_to_the_model(store: VideoTimelineStore, folder: Path) -> None:
+    toolkit = VideoChatToolkit(store=store, root_dir=folder, model=ScriptedChat(turns=[]))
+    for tool in toolkit.get_tools():
+        assert len(tool.description) > 40
+        assert len(tool.args) <= 5
+        assert all(argument.get("description") for argument in tool.args.values())
+
+
+def test_failures_can_be_raised_instead(store: VideoTimelineStore) -> None:
+    tool = VideoChatTextTool(store=store, handle_tool_error=False)
+    with pytest.raises(ToolException, match="no video"):
+        tool.invoke({"video_id": "nothing"})
+
+
+# Lists and search
+
+
+def test_videos_are_listed_with_id_length_and_title(store: VideoTimelineStore, eggs: Timeline) -> None:
+    message = succeed(ListVideosTool(store=store))
+    assert f"{eggs.video_id}  00:12  eggs" in text_of(message.content)
+    assert [(one["title"], one["duration"]) for one in message.artifact] == [("eggs", 12.0), ("tent", 8.0)]
+
+
+def test_an_empty_store_is_no_failure_to_list_and_search() -> None:
+    store = make_store()
+    assert succeed(ListVideosTool(store=store)).artifact == []
+    assert succeed(SearchVideosTool(store=store), query="eggs").artifact == []
+
+
+def test_of_many_videos_some_are_listed() -> None:
+    store = make_store(*(make_slides(f"video{number}", "Hello") for number in range(103)))
+    message = succeed(ListVideosTool(store=store))
+    assert "3 more" in text_of(message.content)
+    assert len(message.artifact) == 103
+
+
+def test_search_tells_times_and_citations(store: VideoTimelineStore, tent: Timeline) -> None:
+    message = succeed(SearchVideosTool(store=store), query="TX-19", k=1)
+    (moment,) = message.artifact
+    assert (moment.metadata["start"], moment.metadata["end"]) == (4.0, 8.0)
+    text = text_of(message.content)
+    for told in ("tent, 00:04-00:08 (4-8 s)", tent.video_id, moment.metadata["citation"], "On screen: Code TX-19"):
+        assert told in text
+
+
+def test_search_within_a_video_and_a_time(store: VideoTimelineStore) -> None:
+    tool = SearchVideosTool(store=store)
+    found = succeed(tool, query="TX-19", video_id="eggs", start="00:04", end="0:08").artifact
+    assert [(one.metadata["title"], one.metadata["start"]) for one in found] == [("eggs", 4.0)]
+
+
+def test_search_that_finds_nothing_says_how_to_go_on(store: VideoTimelineStore) -> None:
+    message = succeed(SearchVideosTool(store=store), query="eggs", start=500)
+    assert message.artifact == []
+    assert "leave out" in text_of(message.content)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"query": " "}, "empty"),
+        ({"query": "egg " * 100_000}, "400000 characters"),
+        ({"query": "eggs", "k": 0}, "k: Input should be greater than or equal to 1"),
+        ({"query": "eggs", "video_id": "nothing"}, "'nothing' is no video"),
+        ({"query": "eggs", "start": "00:09", "end": "00:02"}, "before start"),
+        ({"query": "eggs", "start": "soon"}, "'soon' is no time"),
+        ({"query": "eggs", "start": -1}, "'-1.0' is no time"),
+        ({}, "query: Field required"),
+    ],
+)
+def test_search_with_bad_arguments(store: VideoTimelineStore, arguments: dict[str, Any], problem: str) -> None:
+    assert problem in fail(SearchVideosTool(store=store), **arguments)
+
+
+# Naming videos and times
+
+
+def test_a_video_is_named_by_id_beginning_of_id_or_title(store: VideoTimelineStore, eggs: Timeline) -> None:
+    tool = VideoChatTextTool(store=store)
+    for name in (eggs.video_id, eggs.video_id[:6], eggs.video_id[:6].upper(), "eggs", " Eggs "):
+        assert succeed(tool, video_id=name).artifact["video_id"] == eggs.video_id
+
+
+@pytest.mark.parametrize("name", ["", " ", "e", "omelette", "%", "' OR 1=1", "ab" * 5000])
+def test_an_unknown_name_is_answered_with_those_that_there_are(
+    store: VideoTimelineStore, eggs: Timeline, name: str
+) -> None:
+    problem = fail(VideoChatTextTool(store=store), video_id=name)
+    assert "is no video" in problem
+    assert eggs.video_id in problem
+
+
+def test_a_name_for_two_videos_is_answered_with_their_ids(eggs: Timeline) -> None:
+    store = make_store(eggs, replace(eggs, video_id=eggs.video_id[:8] + "00000000"))
+    for name in ("eggs", eggs.video_id[:8]):
+        problem = fail(VideoChatTextTool(store=store), video_id=name)
+        assert "any of" in problem
+        assert eggs.video_id in problem
+    assert succeed(VideoChatTextTool(store=store), video_id=eggs.video_id).artifact["video_id"] == eggs.video_id
+
+
+def test_an_id_comes_before_a_title(eggs: Timeline, tent: Timeline) -> None:
+    called_like_eggs = replace(tent, video=replace(tent.video, title=eggs.video_id))
+    store = make_store(eggs, called_like_eggs)
+    assert succeed(VideoChatTextTool(store=store), video_id=eggs.video_id).artifact["video_id"] == eggs.video_id
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"), [(None, None), (0, 0.0), (67.5, 67.5), ("67.5", 67.5), ("01:07", 67.0), ("1:01:07", 3667.0)]
+)
+def test_times_are_read_as_people_write_them(time: float | str | None, expected: float | None) -> None:
+    assert to_seconds("start", time) == expected
+
+
+@given(st.text(max_size=12) | st.floats() | st.integers(0, 10**400).map(str))
+@settings(max_examples=200)
+def test_any_time_is_read_or_refused(time: float | str) -> None:
+    try:
+        seconds = to_seconds("start", time)
+    except InputError:
+        return
+    assert seconds is not None
+    assert 0 <= seconds < math.inf
+
+
+BAD_STRETCHES = [
+    ({"start": 12}, "12 s is after the end of the video at 12 s"),
+    ({"start": "10:00"}, "600 s is after the end"),
+    ({"start": 8, "end": 4}, "4 s is not after the start at 8 s"),
+    ({"start": 8, "end": 8}, "not after the start"),
+    ({"start": "00:08", "end": "noon"}, "'noon' is no time"),
+    ({"start": "1e3"}, "is no time"),
+    ({"start": "nan"}, "is no time"),
+    ({"start": float("nan")}, "is no time"),
+    ({"end": float("inf")}, "is no time"),
+    ({"start": -2}, "is no time"),
+]
+
+
+@pytest.mark.parametrize(("times", "problem"), BAD_STRETCHES)
+def test_bad_stretches(root: Path, store: VideoTimelineStore, times: dict[str, Any], problem: str) -> None:
+    model = ScriptedChat(turns=[])
+    asked: list[tuple[BaseTool, dict[str, Any]]] = [
+        (VideoChatTextTool(store=store), {}),
+        (ViewFramesTool(store=store), {}),
+        (AskVideoTool(store=store, model=model), {"question": "What?"}),
+        (CutClipTool(store=store, files=AgentFiles(root)), {"start": 0, "end": 5}),
+    ]
+    for tool, others in asked:
+        assert problem in fail(tool, **{"video_id": "eggs", **others, **times})
+    assert not list(root.glob("eggs *"))
+
+
+# The textualized video
+
+
+def test_the_text_of_a_video_is_its_timeline(store: VideoTimelineStore, eggs: Timeline) -> None:
+    message = succeed(VideoChatTextTool(store=store), video_id="eggs")
+    assert eggs.to_prompt() in text_of(message.content)
+    assert message.artifact == {
+        "video_id": eggs.video_id,
+        "start": 0.0,
+        "end": 12.0,
+        "citation": f"file://{eggs.video.source}#t=0,12",
+        "rest": None,
+    }
+
+
+def test_the_text_of_a_stretch(store: VideoTimelineStore) -> None:
+    message = succeed(VideoChatTextTool(store=store), video_id="eggs", start="00:04", end=8)
+    assert "Heat the pan" in text_of(message.content)
+    assert "Whisk" not in text_of(message.content)
+    assert "Fold" not in text_of(message.content)
+    assert message.artifact["citation"].endswith("#t=4,8")
+
+
+def test_a_single_timeline_needs_no_store_and_no_name(eggs: Timeline, store: VideoTimelineStore) -> None:
+    tool = VideoChatTextTool(timeline=eggs)
+    assert eggs.to_prompt() in tool.invoke({})
+    assert succeed(tool, video_id="eggs").content == VideoChatTextTool(store=store).invoke({"video_id": "eggs"})
+    assert "'tent' is no video" in fail(tool, video_id="tent")
+
+
+def test_a_name_may_be_left_out_only_where_there_is_one_video(eggs: Timeline, store: VideoTimelineStore) -> None:
+    assert succeed(VideoChatTextTool(store=make_store(eggs))).artifact["video_id"] == eggs.video_id
+    assert "any of" in fail(VideoChatTextTool(store=store))
+    assert "no videos yet" in fail(VideoChatTextTool(store=make_store()))
+
+
+def test_the_text_tool_needs_a_store_or_a_timeline(eggs: Timeline, store: VideoTimelineStore) -> None:
+    for given_both_or_none in ({}, {"store": store, "timeline": eggs}):
+        with pytest.raises(InputError, match="store, timeline"):
+            VideoChatTextTool(**given_both_or_none)
+
+
+def read_on(tool: VideoChatTextTool, video_id: str) -> list[ToolMessage]:
+    """Read a whole video, following the advice."""
+    messages = [succeed(tool, video_id=video_id)]
+    while messages[-1].artifact["rest"] is not None and len(messages) < 100:
+        text = text_of(messages[-1].content)
+        messages.append(succeed(tool, video_id=video_id, start=text.split('start="')[1].split('"')[0]))
+    return messages
+
+
+def test_a_long_text_is_cut_at_a_time_and_can_be_read_on() -> None:
+    spoken = [Observation(at, at + 1, "speech", f"speech number {at} " + "word " * 20) for at in range(500)]
+    seen = [Observation(at, at + 1, "caption", f"caption number {at} of a kitchen") for at in range(500)]
+    tool = VideoChatTextTool(timeline=make_timeline("long", *spoken, *seen))
+    messages = read_on(tool, "long")
+    assert 3 < len(messages) < 20
+    assert all(len(text_of(message.content)) < LONGEST_TEXT + 500 for message in messages)
+    for message in messages:
+        # Both modalities are told up to the same time: half a video with all its senses.
+        last = math.ceil(message.artifact["end"]) - 1
+        assert f"speech number {last} " in text_of(message.content)
+        assert f"caption number {last} " in text_of(message.content)
+    everything = "".join(text_of(message.content) for message in messages)
+    assert all(f"speech number {at} " in everything for at in range(500))
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100), st.integers(1, 9000)), min_size=1, max_size=12))
+@settings(max_examples=60)
+def test_reading_on_always_comes_to_an_end(stretches: list[tuple[float, float, int]]) -> None:
+    seen = [Observation(min(a, b), max(a, b), "speech", "x" * size) for a, b, size in stretches]
+    tool = VideoChatTextTool(timeline=make_timeline("any", *seen, duration=200))
+    messages = read_on(tool, "any")
+    assert messages[-1].artifact["rest"] is None
+    assert all(len(text_of(message.content)) < LONGEST_TEXT + 500 for message in messages)
+
+
+def test_a_single_long_text_is_cut_visibly() -> None:
+    tool = VideoChatTextTool(timeline=make_timeline("long", Observation(0, 1, "screen_text", "x" * 20_000)))
+    message = succeed(tool)
+    assert message.artifact["rest"] is None
+    assert "xxx…\n" in text_of(message.content)
+
+
+# Frames
+
+
+def test_frames_are_those_of_the_times(store: VideoTimelineStore, eggs: Timeline) -> None:
+    message = succeed(ViewFramesTool(store=store), video_id="eggs", times=["00:09", 1, 5.0])
+    images = [block for block in message.content if block["type"] == "image"]  # type: ignore[index]
+    assert [slide_in(image, EGGS) for image in images] == EGGS  # type: ignore[arg-type]
+    assert message.artifact == {
+        "video_id": eggs.video_id,
+        "times": [1.0, 5.0, 9.0],
+        "citations": [f"file://{eggs.video.source}#t={time}" for time in (1, 5, 9)],
+    }
+    text = text_of(message.content)
+    assert [text.index(f"At {time}:") for time in ("00:01 (1 s)", "00:05 (5 s)", "00:09 (9 s)")]
+
+
+def test_frames_of_a_stretch_are_spread_over_it(store: VideoTimelineStore) -> None:
+    times = succeed(ViewFramesTool(store=store), video_id="eggs", start=4, end="00:12").artifact["times"]
+    assert times == pytest.approx([5, 7, 9, 11], abs=0.2)
+    whole = succeed(ViewFramesTool(store=store), video_id="eggs").artifact["times"]
+    assert whole == pytest.approx([1.5, 4.5, 7.5, 10.5], abs=0.2)
+
+
+def test_a_frame_comes_once(store: VideoTimelineStore) -> None:
+    assert succeed(ViewFramesTool(store=store), video_id="eggs", times=[1, 1.05, "00:01"]).artifact["times"] == [1.0]
+
+
+def test_large_frames_are_made_smaller(tmp_path: Path) -> None:
+    path = render_talk(tmp_path / "large.mp4", [["Hello"]], 1.0, size=(1280, 720))
+    tool = ViewFramesTool(store=make_store(Timeline.of(probe(path), "large", [])))
+    message = succeed(tool, video_id="large", times=[0])
+    jpeg = base64.b64decode(message.content[-1]["base64"])  # type: ignore[index]
+    assert Image.open(io.BytesIO(jpeg)).size == (910, 512)
+
+
+def test_a_model_without_eyes_gets_notes_in_place_of_frames(store: VideoTimelineStore) -> None:
+    message = succeed(ViewFramesTool(store=store, images=False), video_id="eggs", times=[1, 11])
+    assert {block["type"] for block in message.content} == {"text"}  # type: ignore[index]
+    first, second = text_of(message.content).split("At 00:11")
+    assert "Whisk two eggs" in first
+    assert "Fold the omelette" in second
+    assert "Whisk" not in second
+    assert message.artifact["times"] == [1.0, 11.0]
+
+
+@pytest.mark.parametrize(
+    ("times", "problem"),
+    [([12], "12 s is after the end"), (["x"], "'x' is no time"), (list(range(9)), "9 are too many"), ([-1], "no time")],
+)
+def test_frames_at_bad_times(store: VideoTimelineStore, times: list[Any], problem: str) -> None:
+    assert problem in fail(ViewFramesTool(store=store), video_id="eggs", times=times)
+
+
+def test_a_file_that_is_gone_can_still_be_read_as_text(tmp_path: Path) -> None:
+    store = make_store(make_talk(tmp_path / "eggs.mp4", EGGS[:1]))
+    (tmp_path / "eggs.mp4").unlink()
+    files = AgentFiles(tmp_path)
+    model = ScriptedChat(turns=[])
+    arguments = {"video_id": "eggs", "start": 0, "end": 2}
+    for tool in (ViewFramesTool(store=store), CutClipTool(store=store, files=files)):
+        problem = fail(tool, **arguments)
+        assert "there is no such file" in problem
+        assert "video_chat_text" in problem
+    assert "video_chat_text" in fail(AskVideoTool(store=store, model=model), question="What?", **arguments)
+    assert "Whisk two eggs" in VideoChatTextTool(store=store).invoke({"video_id": "eggs"})
+    assert "Whisk two eggs" in text_of(succeed(ViewFramesTool(store=store, images=False), video_id="eggs").content)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_became_another_is_no_video(tmp_path: Path) -> None:
+    store = make_store(make_talk(tmp_path / "eggs.mp4", EGGS[:1]))
+    (tmp_path / "eggs.mp4").write_text("not a video any more")
+    assert "eggs.mp4" in fail(ViewFramesTool(store=store), video_id="eggs")
+
+
+# The model that watches
+
+
+def test_the_watching_model_gets_the_stretch_and_the_question(store: VideoTimelineStore, tent: Timeline) -> None:
+    model = ScriptedChat(turns=[AIMessage("Eight pegs.")])
+    tool = AskVideoTool(store=store, model=model)
+    message = succeed(tool, question="How many pegs?", video_id="tent", start="00:01", end=3)
+    ((heard,),) = model.heard
+    assert heard.content == [
+        {"type": "video", "url": Path(tent.video.source).as_uri(), "extras": {"start": 1.0, "end": 3.0}},
+        {"type": "text", "text": "How many pegs?"},
+    ]
+    citation = f"file://{tent.video.source}#t=1,3"
+    assert message.artifact == {
+        "answer": "Eight pegs.",
+        "video_id": tent.video_id,
+        "start": 1.0,
+        "end": 3.0,
+        "citation": citation,
+    }
+    assert "Eight pegs." in text_of(message.content)
+    assert citation in text_of(message.content)
+
+
+@pytest.mark.parametrize("where", [{}, {"video_id": "tent"}, {"start": 3}])
+def test_where_no_moment_is_given_it_is_found(store: VideoTimelineStore, tent: Timeline, where: dict[str, Any]) -> None:
+    tool = AskVideoTool(store=store, model=ScriptedChat(turns=[AIMessage("TX-19")]))
+    found = succeed(tool, question="Which code, TX-19?", **where).artifact
+    assert (found["video_id"], found["start"], found["end"]) == (tent.video_id, 4.0, 8.0)
+
+
+def test_a_video_of_which_nothing_was_noticed_is_watched_whole(eggs: Timeline) -> None:
+    model = ScriptedChat(turns=[AIMessage("An egg.")])
+    tool = AskVideoTool(store=make_store(replace(eggs, observations=())), model=model)
+    found = succeed(tool, question="What is it?", video_id="eggs").artifact
+    assert (found["start"], found["end"]) == (0.0, 12.0)
+    assert "no moment was found" in fail(tool, question="What is it?")
+
+
+@pytest.mark.parametrize(
+    ("turn", "problem"),
+    [
+        (AIMessage(""), "gave no answer"),
+        (AIMessage(" \n"), "gave no answer"),
+        (AIMessage([]), "gave no answer"),
+        (RuntimeError("out of memory"), "out of memory"),
+    ],
+)
+def test_a_watching_model_that_fails_stops_nobody(store: VideoTimelineStore, turn: Any, problem: str) -> None:
+    tool = AskVideoTool(store=store, model=ScriptedChat(turns=[turn]))
+    message = fail(tool, question="How many eggs?", video_id="eggs", start=0)
+    assert problem in message
+    assert "view_frames" in message
+
+
+def test_asking_nothing_or_too_much(store: VideoTimelineStore) -> None:
+    tool = AskVideoTool(store=store, model=ScriptedChat(turns=[]))
+    assert "empty" in fail(tool, question="")
+    assert "characters" in fail(tool, question="why " * 100_000)
+
+
+# New videos, and clips
+
+
+def test_a_new_video_is_perceived_and_stored(root: Path, eggs: Timeline) -> None:
+    store = make_store()
+    tool = IndexVideoTool(store=store, files=AgentFiles(root), profile="lite")
+    message = succeed(tool, source="eggs.mp4")
+    assert message.artifact["video_id"] == eggs.video_id
+    assert (message.artifact["status"], message.artifact["problems"]) == ("indexed", [])
+    assert eggs.video_id in text_of(message.content)
+    assert [one.source for one in store.videos()] == [str(root / "eggs.mp4")]
+    assert [one.text for one in store.timeline(eggs.video_id, 9, 10).slice(modalities=["screen_text"])] == EGGS[2]
+    again = succeed(tool, source=str(root / "eggs.mp4"))
+    assert again.artifact["status"] == "skipped"
+    assert again.artifact["observations"] == message.artifact["observations"]
+
+
+def test_what_could_not_be_read_is_told(tmp_path: Path) -> None:
+    whole = make_beeps(tmp_path / "beeps.mp4", "-movflags", "faststart").read_bytes()
+    (tmp_path / "beeps.mp4").write_bytes(whole[: len(whole) // 2])
+    tool = IndexVideoTool(store=make_store(), files=AgentFiles(tmp_path), profile="lite")
+    message = succeed(tool, source="beeps.mp4")
+    assert any("s could not be read" in problem for problem in message.artifact["problems"])
+    assert "s could not be read" in text_of(message.content)
+
+
+@pytest.mark.parametrize("source", ["nowhere.mp4", "", ".", "notes.mp4", "empty.mp4", "x" * 5000])
+def test_what_is_no_video_is_not_stored(root: Path, source: str) -> None:
+    (root / "notes.mp4").write_text("no video")
+    (root / "empty.mp4").touch()
+    store = make_store()
+    fail(IndexVideoTool(store=store, files=AgentFiles(root), profile="lite"), source=source)
+    assert store.videos() == []
+
+
+def test_a_profile_that_cannot_be_had_is_told(root: Path) -> None:
+    tool = IndexVideoTool(store=make_store(), files=AgentFiles(root), profile="telepathy")
+    assert "telepathy" in fail(tool, source="eggs.mp4")
+
+
+def test_a_clip_is_written_into_the_folder(root: Path, store: VideoTimelineStore, eggs: Timeline) -> None:
+    tool = CutClipTool(store=store, files=AgentFiles(root))
+    message = succeed(tool, video_id="eggs", start="00:04", end=6, filename="pan.mp4")
+    assert message.artifact == {
+        "path": str(root / "pan.mp4"),
+        "video_id": eggs.video_id,
+        "start": 4.0,
+        "end": 6.0,
+        "citation": f"file://{eggs.video.source}#t=4,6",
+    }
+    assert str(root / "pan.mp4") in text_of(message.content)
+    assert probe(root / "pan.mp4").duration == pytest.approx(2, abs=0.1)
+    named = succeed(tool, video_id="eggs", start=4, end=100).artifact
+    assert named["path"] == str(root / "eggs 4-12.mp4")
+    assert named["end"] == 12.0
+
+
+def test_a_clip_of_another_kind_leaves_nothing_behind(root: Path, store: VideoTimelineStore) -> None:
+    tool = CutClipTool(store=store, files=AgentFiles(root))
+    before = sorted(root.iterdir())
+    for name in ("clip.avi", "clip", ".bashrc", "no/such/folder.mp4", "x" * 300 + ".mp4", "."):
+        fail(tool, video_id="eggs", start=1, end=2, filename=name)
+    assert sorted(root.iterdir()) == before
+
+
+# Asynchronously
+
+
+async def test_all_tools_answer_the_same_asynchronously(store: VideoTimelineStore) -> None:
+    calls: list[tuple[BaseTool, dict[str, Any]]] = [
+        (ListVideosTool(store=store), {}),
+        (SearchVideosTool(store=store), {"query": "eggs"}),
+        (VideoChatTextTool(store=store), {"video_id": "eggs"}),
+        (ViewFramesTool(store=store), {"video_id": "eggs", "times": [1]}),
+        (VideoChatTextTool(store=store), {"video_id": "nothing"}),
+    ]
+    messages = [tool.ainvoke(tool_call(tool.name, **arguments)) for tool, arguments in calls]
+    for (tool, arguments), message in zip(calls, await asyncio.gather(*messages), strict=True):
+        assert message == ask(tool, **arguments)
+
+
+def test_a_call_as_models_write_it_fits_the_schema(store: VideoTimelineStore) -> None:
+    message = calling("search_videos", query="eggs", start="0:01").tool_calls[0]
+    assert succeed(SearchVideosTool(store=store), **message["args"]).artifact
+
+
+def test_a_video_without_length_can_be_read() -> None:
+    still = Timeline.of(
+        VideoInfo(source="/films/still.gif", title="still", duration=0.0, width=1, height=1), "still", []
+    )
+    assert succeed(VideoChatTextTool(timeline=still)).artifact["end"] == 0.0
