@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -18,6 +19,7 @@ from langchain_videochat.clock import format_clock, parse_clock
 from langchain_videochat.errors import InputError, VideoChatError
 
 if TYPE_CHECKING:
+    from langchain_videochat.cli_chat import Conversation
     from langchain_videochat.perception import Modality
     from langchain_videochat.store import VideoRecord, VideoTimelineStore
 
@@ -48,6 +50,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for progra
 VideoArgument = Annotated[str, typer.Argument(help="A file, or an id or a title as *videochat videos* lists them.")]
 FromOption = Annotated[str | None, typer.Option("--from", help="Begin at this time: seconds, mm:ss or h:mm:ss.")]
 ToOption = Annotated[str | None, typer.Option("--to", help="End at this time.")]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        envvar="VIDEOCHAT_MODEL", help="Language model: *openai:gpt-5-mini*, *ollama:qwen3*, or any other of LangChain."
+    ),
+]
+AskedVideoOption = Annotated[str | None, typer.Option("--video", help="Ask about this video only.")]
 
 DEFAULT_STORE = Path("videochat-store")
 
@@ -61,10 +70,10 @@ def _command(function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
         except VideoChatError as error:
-            errors.print(f"[red]error:[/red] {_plain(str(error))}", soft_wrap=True)
+            _print_error(error)
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
-            errors.print("Stopped. What was finished is kept: the same command goes on from there.")
+            errors.print("Stopped. What was finished is kept: indexing goes on from there when it is called again.")
             sys.stdout.flush()
             # Models may be at work in other threads for half a minute more, and nothing that counts waits for them.
             os._exit(INTERRUPTED)
@@ -132,6 +141,50 @@ def search(
         console.print(_plain("\n".join(f"  {line}" for line in document.page_content.splitlines()[1:])) + "\n")
     if not found:
         errors.print("Nothing found.")
+
+
+@_command
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask about the videos.")],
+    model: ModelOption,
+    store: StoreOption = DEFAULT_STORE,
+    video: AskedVideoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a language model answer a question from the timelines, with the moments that the answer cites.
+
+    Example: `videochat ask "How much flour do I need?" --model openai:gpt-5-mini`
+    """
+    from langchain_videochat.cli_chat import show_answer
+
+    parts = _converse(store, video, model).ask(question)
+    if not as_json:
+        show_answer(console, parts)
+        return
+    told = list(parts)
+    citations = [asdict(citation) for part in told for citation in part.get("citations", [])]
+    _print_json({"answer": "".join(part.get("answer", "") for part in told), "citations": citations})
+
+
+@_command
+def chat(model: ModelOption, store: StoreOption = DEFAULT_STORE, video: AskedVideoOption = None) -> None:
+    """Ask one question after the other, each with those before it in mind, until Ctrl-C.
+
+    Example: `videochat chat --model ollama:qwen3 --video talk.mp4`
+    """
+    from langchain_videochat.cli_chat import show_answer
+
+    conversation = _converse(store, video, model)
+    console.print("Ask about the videos. Ctrl-C ends it.", style="dim")
+    with suppress(EOFError, KeyboardInterrupt):
+        while True:
+            question = console.input("\n[bold]>[/bold] ").strip()
+            try:
+                if question:
+                    show_answer(console, conversation.ask(question))
+            except VideoChatError as error:
+                _print_error(error)
+    console.print("\nGoodbye.")
 
 
 @_command
@@ -244,6 +297,13 @@ def _open(folder: Path, *, create: bool = False) -> "VideoTimelineStore":
     return VideoTimelineStore(folder)
 
 
+def _converse(folder: Path, video: str | None, model: str) -> "Conversation":
+    from langchain_videochat.cli_chat import Conversation
+
+    store = _open(folder)
+    return Conversation(model, store, None if video is None else _find(store, video).video_id)
+
+
 def _find(store: "VideoTimelineStore", name: str) -> "VideoRecord":
     from langchain_videochat.media import video_id
 
@@ -259,6 +319,10 @@ def _find(store: "VideoTimelineStore", name: str) -> "VideoRecord":
 
 def _seconds(time: str | None) -> float | None:
     return None if time is None else parse_clock(time)
+
+
+def _print_error(error: VideoChatError) -> None:
+    errors.print(f"[red]error:[/red] {_plain(str(error))}", soft_wrap=True)
 
 
 def _print_json(value: Any) -> None:

@@ -1,5 +1,6 @@
 """Ctrl-C in the middle of indexing."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -24,12 +25,12 @@ def test_ctrl_c_ends_at_once_and_the_next_run_finishes(talk: Path, tmp_path: Pat
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         shown = ""
-        while "s of video" not in shown:
+        while not re.search(r"[1-9]%\|", shown):
             shown += running.stderr.read(1)
         running.send_signal(signal.SIGINT)
         rest = running.communicate(timeout=60)[1]
     assert running.returncode == 130
-    assert "the same command goes on from there" in rest
+    assert "goes on from there" in rest
     assert "Traceback" not in rest
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (again.returncode, again.stdout.split()[0]) == (0, "indexed")

@@ -4,8 +4,17 @@ import re
 from pathlib import Path
 
 import pytest
+from langchain_core.messages import AIMessage
 
 from examples.render_demo import render
+from tests.agents import ScriptedChat, calling
+
+TURNS = [
+    AIMessage("60 g [1]."),
+    calling("search_videos", query="sugar"),
+    AIMessage("It is added at 00:28."),
+]
+"""What a language model would say to the examples, one after the other."""
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,6 +26,7 @@ def test_code_blocks_run(
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     render(tmp_path / "demo" / "quick_recipes.mp4")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda _: ScriptedChat(turns=list(TURNS)))
     namespace: dict[str, object] = {"__name__": name}
     for block in blocks:
         exec(compile(block, name, "exec"), namespace)

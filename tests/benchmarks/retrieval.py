@@ -1,0 +1,101 @@
+"""Finding the moment that answers a question, in a collection where it is known."""
+
+import tempfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from langchain_core.documents import Document
+
+from langchain_videochat import VideoTimelineStore
+from langchain_videochat.store.filters import Filter
+from langchain_videochat.store.local_index import LocalIndex
+from langchain_videochat.store.words import query_words
+from tests.benchmarks.collection import Question, make_collection
+from tests.benchmarks.report import Figure, Table, progress
+
+VIDEOS = 60
+FIRST = 3
+"""How many moments are looked at: what a reader checks, and what a prompt has room for."""
+
+Search = Callable[[str], list[Document]]
+Places = dict[Question, int]
+"""At which place the first right moment was found, from 1; above `FIRST` where it was not among the first."""
+
+
+def measure(scale: float) -> Table:
+    """Ask all questions of three kinds of search."""
+    timelines, questions = make_collection(max(12, round(VIDEOS * scale)))
+    with tempfile.TemporaryDirectory() as folder:
+        store = VideoTimelineStore(folder)
+        for number, timeline in enumerate(timelines):
+            if number % 10 == 0:
+                progress(f"  {number} of {len(timelines)} videos stored")
+            store.add(timeline)
+        moments = sum(record.moments for record in store.videos())
+        found = {name: _ask(search, questions) for name, search in _searches(store, Path(folder)).items()}
+    table = Table("Retrieval: how often the right moment is found by hybrid search", "share")
+    _add_rows(table, f"**among the first {FIRST}**", found, questions, FIRST, aimed=True)
+    _add_rows(table, "as the first", found, questions, 1)
+    for kind in dict.fromkeys(question.kind for question in questions):
+        of_kind = [question for question in questions if question.kind == kind]
+        _add_rows(table, f"among the first {FIRST}: {kind}", found, of_kind, FIRST)
+    minutes = sum(timeline.video.duration for timeline in timelines) / len(timelines) / 60
+    table.notes = [
+        f"{len(questions)} questions about {len(timelines)} generated videos of {minutes:.0f} minutes on average, "
+        f"{moments} moments in all; a moment is right if it is of the right video and holds when the answer does. "
+        "Videos of a subject show the same steps. Hybrid is the store's search; dense is Chroma's own, by the same "
+        "embeddings; words is BM25 in the store's index, over all words of the question."
+    ]
+    return table
+
+
+def _searches(store: VideoTimelineStore, folder: Path) -> dict[str, Search]:
+    store.search("the first search makes the local index")
+    index = LocalIndex(next(folder.glob("*.index.sqlite3")))
+
+    def by_words(query: str) -> list[Document]:
+        phrases = [word.phrase for word in query_words(query)]
+        return index.documents(index.rank_phrases(phrases, Filter(), FIRST))
+
+    return {
+        "hybrid": lambda query: store.search(query, k=FIRST),
+        "dense": lambda query: store.vectorstore.similarity_search(query, k=FIRST),
+        "words": by_words,
+    }
+
+
+def _ask(search: Search, questions: list[Question]) -> Places:
+    return {question: _place(search(question.text), question) for question in questions}
+
+
+def _place(found: list[Document], question: Question) -> int:
+    right = (place for place, one in enumerate(found, start=1) if _answers(one, question))
+    return next(right, FIRST + 1)
+
+
+def _answers(moment: Document, question: Question) -> bool:
+    data = moment.metadata
+    is_then = data["start"] < question.end and data["end"] > question.start
+    return bool(data["video_id"] == question.video_id and is_then)
+
+
+def _add_rows(
+    table: Table,
+    what: str,
+    found: dict[str, Places],
+    questions: Collection[Question],
+    last: int,
+    *,
+    aimed: bool = False,
+) -> None:
+    shares = {name: sum(places[one] <= last for one in questions) / len(questions) for name, places in found.items()}
+    if aimed:
+        _add_row(table, what, shares["hybrid"], ("all of them", 1.0), at_least=0.9)
+    for other in ("dense", "words"):
+        _add_row(table, what, shares["hybrid"], (f"{other} alone", shares[other]), at_least=1.0 if aimed else None)
+
+
+def _add_row(table: Table, what: str, share: float, reference: tuple[str, float], at_least: float | None) -> None:
+    ratio = share / reference[1] if reference[1] else float("inf")
+    target, met = ("", None) if at_least is None else (f"at least {at_least:g}", ratio >= at_least)
+    table.figures.append(Figure(what, share, *reference, ratio, target, met))
