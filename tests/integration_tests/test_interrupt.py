@@ -10,7 +10,13 @@ import pytest
 
 from tests.slides import render_talk
 
-COMMAND = [sys.executable, "-c", "from langchain_videochat.cli import app; app()"]
+# What a shell starts in the background, this test too, ignores Ctrl-C.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from langchain_videochat.cli import app
+app()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +27,7 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_ctrl_c_ends_at_once_and_the_next_run_finishes(talk: Path, tmp_path: Path) -> None:
-    command = [*COMMAND, "index", str(talk), "--profile", "lite", "--store", str(tmp_path)]
+    command = [sys.executable, "-c", PROGRAM, "index", str(talk), "--profile", "lite", "--store", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         shown = ""
