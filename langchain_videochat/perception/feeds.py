@@ -64,7 +64,7 @@ def open_feeds(
     listening = {one: one.wants for one in perceivers if isinstance(one.wants, Sound)}
     if not any(stream.kind == "audio" for stream in video.streams):
         listening = {}
-    elif read_subtitles(source):
+    elif any(wish.unless_subtitles for wish in listening.values()) and read_subtitles(source):
         listening = {one: wish for one, wish in listening.items() if not wish.unless_subtitles}
     feeds = []
     if reading:
