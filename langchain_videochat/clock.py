@@ -25,6 +25,16 @@ def format_clock(seconds: float) -> str:
     return f"{hour}:{minute:02d}:{second:02d}" if hour else f"{minute:02d}:{second:02d}"
 
 
+def format_seconds(seconds: float) -> str:
+    """Write seconds with as many decimals as they have, three at most.
+
+    Example:
+        >>> format_seconds(3600.25), format_seconds(12.0)
+        ('3600.25', '12')
+    """
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
+
+
 def parse_clock(text: str) -> float:
     """Read a time that people write: seconds, `mm:ss` or `h:mm:ss`, each with decimals or without.
 

@@ -24,6 +24,9 @@ VIDEO_ENDINGS = (
 # Two letters at least: "C:" is a drive.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
+LONGEST_NAME = 60
+"""Characters of a file name that is made from an address or a title."""
+
 
 def list_sources(source: str | Path | Iterable[str | Path]) -> list[str]:
     """Name every video that a source stands for.
@@ -196,5 +199,14 @@ def _missing(name: str) -> SourceError:
 
 def _file_name(address: str) -> str:
     """Keep the name of the file on the server, which may become a title, in letters that any file system takes."""
-    name = PurePosixPath(unquote(urlsplit(address).path)).name
-    return re.sub(r"[^\w .-]", "_", name).strip(" .")[-60:] or "video"
+    return safe_name(PurePosixPath(unquote(urlsplit(address).path)).name)
+
+
+def safe_name(text: str) -> str:
+    """Make a file name of letters that any file system takes.
+
+    Example:
+        >>> safe_name("../what is 1/2?.mp4")
+        '_what is 1_2_.mp4'
+    """
+    return re.sub(r"[^\w .-]", "_", text).strip(" .")[-LONGEST_NAME:] or "video"

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from langchain_videochat.errors import InputError, SourceError
 from langchain_videochat.media import local_path
 from langchain_videochat.media.download import download
-from langchain_videochat.media.sources import is_web_address
+from langchain_videochat.media.sources import is_web_address, safe_name
 from langchain_videochat.media.subtitles import SIDE_CAR_ENDINGS
 
 MAX_BYTES = 2 * 1024**3
@@ -20,9 +20,6 @@ MAX_BYTES = 2 * 1024**3
 
 MAX_SECONDS = 600.0
 """Seconds that a download may take: an agent's user waits for it."""
-
-LONGEST_NAME = 60
-"""Characters of a file name that is made from a title."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +112,3 @@ class AgentFiles:
             problem = "lies outside of the folder that is open to you"
             raise SourceError(name, problem, "Give a path relative to the folder, without '..' or links that leave it")
         return real
-
-
-def safe_name(text: str) -> str:
-    """Make a file name of letters that any file system takes.
-
-    Example:
-        >>> safe_name("../what is 1/2?.mp4")
-        '_what is 1_2_.mp4'
-    """
-    return re.sub(r"[^\w .-]", "_", text).strip(" .")[-LONGEST_NAME:] or "video"

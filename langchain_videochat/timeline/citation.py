@@ -3,6 +3,8 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from langchain_videochat.clock import format_seconds
+
 
 def source_uri(source: str) -> str:
     """Turn a path into a `file:` address; addresses stay as they are.
@@ -26,9 +28,5 @@ def citation(source: str, start: float, end: float) -> str:
         >>> citation("/films/yoga.mp4", 3, 7)
         'file:///films/yoga.mp4#t=3,7'
     """
-    first, last = _seconds(start), _seconds(end)
+    first, last = format_seconds(start), format_seconds(end)
     return f"{source_uri(source)}#t={first}" + (f",{last}" if last != first else "")
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.3f}".rstrip("0").rstrip(".")

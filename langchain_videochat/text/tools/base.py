@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from langchain_core.tools import BaseTool, ToolException
 
-from langchain_videochat.clock import format_clock
+from langchain_videochat.clock import format_clock, format_seconds
 from langchain_videochat.errors import SourceError, VideoChatError
 from langchain_videochat.store import VideoRecord
 from langchain_videochat.text.files import AgentFiles
@@ -100,17 +100,7 @@ def clock_range(start: float, end: float) -> str:
         >>> clock_range(72, 80.5)
         '01:12-01:20 (72-80.5 s)'
     """
-    return f"{format_clock(start)}-{format_clock(end)} ({seconds(start)}-{seconds(end)} s)"
-
-
-def seconds(time: float) -> str:
-    """Write seconds with as many decimals as they have, three at most.
-
-    Example:
-        >>> seconds(3600.25), seconds(12.0)
-        ('3600.25', '12')
-    """
-    return f"{time:.3f}".rstrip("0").rstrip(".")
+    return f"{format_clock(start)}-{format_clock(end)} ({format_seconds(start)}-{format_seconds(end)} s)"
 
 
 def shorten(text: str, limit: int) -> str:

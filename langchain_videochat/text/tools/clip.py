@@ -6,13 +6,15 @@ from typing import Any
 from langchain_core.tools.base import ArgsSchema
 from pydantic import BaseModel, Field, SkipValidation
 
+from langchain_videochat.clock import format_seconds
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import cut_clip
+from langchain_videochat.media.sources import safe_name
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.files import AgentFiles, safe_name
+from langchain_videochat.text.files import AgentFiles
 from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.text.tools.arguments import VIDEO, Time, find_video, to_stretch
-from langchain_videochat.text.tools.base import VideoTool, clock_range, opened_video, seconds
+from langchain_videochat.text.tools.base import VideoTool, clock_range, opened_video
 from langchain_videochat.timeline import citation
 
 
@@ -52,9 +54,9 @@ class CutClipTool(VideoTool):
     def _answer(self, video_id: str, start: Time, end: Time, filename: str | None = None) -> tuple[str, dict[str, Any]]:
         video = find_video(self.store.videos(), video_id)
         low, high = to_stretch(video.video, start, end)
-        name = filename or f"{safe_name(video.title)} {seconds(low)}-{seconds(high)}.mp4"
+        name = filename or f"{safe_name(video.title)} {format_seconds(low)}-{format_seconds(high)}.mp4"
         target = self.files.locate(name)
-        self._report(0.0, f"cutting {seconds(high - low)} s")
+        self._report(0.0, f"cutting {format_seconds(high - low)} s")
         with opened_video(self.files, video) as path:
             write_new(path, low, high, target)
         self._report(1.0, "written")

@@ -10,7 +10,7 @@ from langchain_core.tools.base import ArgsSchema
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, SkipValidation
 
-from langchain_videochat.clock import format_clock
+from langchain_videochat.clock import format_clock, format_seconds
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import sample_frames
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
@@ -26,7 +26,7 @@ from langchain_videochat.text.tools.arguments import (
     to_seconds,
     to_stretch,
 )
-from langchain_videochat.text.tools.base import VideoTool, opened_video, seconds, shorten
+from langchain_videochat.text.tools.base import VideoTool, opened_video, shorten
 from langchain_videochat.timeline import citation
 
 FRAMES = 4
@@ -100,7 +100,7 @@ class ViewFramesTool(VideoTool):
         blocks = [{"type": "text", "text": head}]
         found = []
         for time, block in self._pictures(video, asked) if self.images else self._notes(video, asked):
-            blocks += [{"type": "text", "text": f"At {format_clock(time)} ({seconds(time)} s):"}, block]
+            blocks += [{"type": "text", "text": f"At {format_clock(time)} ({format_seconds(time)} s):"}, block]
             found.append(time)
             self._report(len(found) / len(asked), f"{len(found)} of {len(asked)} frames")
         places = [citation(video.source, time, time) for time in found]

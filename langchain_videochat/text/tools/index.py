@@ -8,14 +8,14 @@ from typing import Any, Literal
 from langchain_core.tools.base import ArgsSchema
 from pydantic import BaseModel, Field, SkipValidation
 
-from langchain_videochat.clock import format_clock
+from langchain_videochat.clock import format_clock, format_seconds
 from langchain_videochat.media import VideoInfo, probe, video_id
 from langchain_videochat.media.sources import is_web_address
 from langchain_videochat.perception import Listener, load_profile, perceive
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.files import AgentFiles
 from langchain_videochat.text.prompts import mark_as_data
-from langchain_videochat.text.tools.base import VideoTool, seconds
+from langchain_videochat.text.tools.base import VideoTool
 from langchain_videochat.timeline import Timeline
 
 
@@ -74,7 +74,7 @@ class IndexVideoTool(VideoTool):
         problems: list[str] = []
         listener = Listener(
             progress=self._progress(video.duration),
-            damage=lambda missing: problems.append(f"{seconds(missing)} s could not be read"),
+            damage=lambda missing: problems.append(f"{format_seconds(missing)} s could not be read"),
             failure=lambda failure: problems.append(str(failure)),
         )
         return Timeline.of(video, identity, perceive(path, self.profile, listener=listener)), problems
@@ -88,7 +88,9 @@ class IndexVideoTool(VideoTool):
             # Perception reports every frame, and nobody reads as fast.
             if percent > told:
                 told = percent
-                self._report(min(percent / 100, 0.99), f"{seconds(time)} of {seconds(duration)} s perceived")
+                self._report(
+                    min(percent / 100, 0.99), f"{format_seconds(time)} of {format_seconds(duration)} s perceived"
+                )
 
         return reach
 

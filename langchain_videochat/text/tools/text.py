@@ -6,11 +6,12 @@ from typing import Any
 from langchain_core.tools.base import ArgsSchema
 from pydantic import BaseModel, Field, SkipValidation
 
+from langchain_videochat.clock import format_seconds
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.text.tools.arguments import END, START, VIDEO, Time, find_video, to_stretch
-from langchain_videochat.text.tools.base import VideoTool, clock_range, seconds, shorten
+from langchain_videochat.text.tools.base import VideoTool, clock_range, shorten
 from langchain_videochat.timeline import Timeline, citation
 
 LONGEST_TEXT = 12_000
@@ -77,9 +78,11 @@ class VideoChatTextTool(VideoTool):
         timeline, low, high = self._read(video_id, start, end)
         text, rest = cut_to_fit(timeline, low)
         last = high if rest is None else rest
-        content = f"{clock_range(low, last)} of {seconds(timeline.video.duration)} s:\n{mark_as_data(text)}"
+        content = f"{clock_range(low, last)} of {format_seconds(timeline.video.duration)} s:\n{mark_as_data(text)}"
         if rest is not None:
-            content += f'\nThe rest is left out. Read on with start="{seconds(rest)}", or ask for a shorter stretch.'
+            content += (
+                f'\nThe rest is left out. Read on with start="{format_seconds(rest)}", or ask for a shorter stretch.'
+            )
         place = citation(timeline.video.source, low, last)
         return content, {"video_id": timeline.video_id, "start": low, "end": last, "citation": place, "rest": rest}
 
