@@ -1,21 +1,22 @@
 """Work in other threads, which whoever asked for it may leave at any time."""
 
 import atexit
+import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from itertools import islice
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 
-class Worker(threading.Thread, Generic[T]):
-    """A thread that does one job after another until it is stopped.
+class Worker(Generic[T]):
+    """Does one job after another in another thread, until it is stopped.
 
     Args:
-        close: Called in the thread at its end: what a job opens is never closed while a job is using it.
+        close: Called in that thread at the end: what a job opens is never closed while a job is using it.
 
     Example:
         >>> worker = Worker[int](close=lambda: None)
@@ -26,12 +27,11 @@ class Worker(threading.Thread, Generic[T]):
     """
 
     def __init__(self, close: Callable[[], object]) -> None:
-        super().__init__(daemon=True)
         self._close = close
         self._jobs: SimpleQueue[Callable[[], T] | None] = SimpleQueue()
         self._results: SimpleQueue[Future[T]] = SimpleQueue()
         self._stopped = False
-        self.start()
+        _idle_thread().serve(self)
 
     def hand(self, job: Callable[[], T]) -> None:
         """Add a job to those that wait."""
@@ -51,15 +51,15 @@ class Worker(threading.Thread, Generic[T]):
         return self._results.get().result()
 
     def stop(self) -> None:
-        """End the thread after the job that it is at, without waiting for that.
+        """End after the job that it is at, without waiting for that.
 
         Garbage collection may call this anywhere, even within another call of it: a SimpleQueue bears that.
         """
         self._stopped = True
         self._jobs.put(None)
 
-    def run(self) -> None:
-        """Do what was handed over."""
+    def work(self) -> None:
+        """Do what is handed over; this is called by the thread."""
         try:
             while (job := self._jobs.get()) is not None and not self._stopped:
                 self._results.put(_outcome(job))
@@ -76,14 +76,55 @@ def _outcome(job: Callable[[], T]) -> Future[T]:
     return outcome
 
 
+class _Thread(threading.Thread):
+    """Serves one worker after another: libraries keep memory for each thread that ever called them."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.worker: Worker[Any] | None = None
+        self._workers: SimpleQueue[Worker[Any] | None] = SimpleQueue()
+        self.start()
+
+    def serve(self, worker: Worker[Any]) -> None:
+        """Take up the next worker, where there is none."""
+        self.worker = worker
+        self._workers.put(worker)
+
+    def end(self) -> None:
+        """End after the job that its worker is at, if any, without waiting for that."""
+        if self.worker is not None:
+            self.worker.stop()
+        self._workers.put(None)
+
+    def run(self) -> None:
+        while (worker := self._workers.get()) is not None:
+            worker.work()
+            # An idle thread must not keep what its last worker held.
+            self.worker = worker = None
+            _IDLE.append(self)
+
+
+_IDLE: list[_Thread] = []
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of these threads.
+    os.register_at_fork(after_in_child=_IDLE.clear)
+
+
+def _idle_thread() -> _Thread:
+    try:
+        return _IDLE.pop()
+    except IndexError:
+        return _Thread()
+
+
 @atexit.register
-def _stop_all() -> None:
+def _end_all() -> None:
     """Let no thread be cut off within a library's code when the program ends."""
-    workers = [thread for thread in threading.enumerate() if isinstance(thread, Worker)]
-    for worker in workers:
-        worker.stop()
-    for worker in workers:
-        worker.join()
+    threads = [thread for thread in threading.enumerate() if isinstance(thread, _Thread)]
+    for thread in threads:
+        thread.end()
+    for thread in threads:
+        thread.join()
 
 
 def one_ahead(items: Generator[T]) -> Iterator[T]:

@@ -1,9 +1,7 @@
 """From video files to stored timelines, in steps that can be interrupted."""
 
-import ctypes
 import logging
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -248,15 +246,7 @@ class Indexer:
         failures: list[Failure] = []
         listener = Listener(show, damages.append, failures.append)
         observations = list(watch(path, self._profile.create(), max(0.0, start - OVERLAP), end, listener))
-        _return_memory()
         return Draft(observations, sum(damages), tuple(map(str, failures)))
-
-
-def _return_memory() -> None:
-    """Give back to the system what the threads of a stretch have freed: glibc would keep 140 MB of it each time."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
-        trim(0)
 
 
 def _stretches(duration: float) -> list[tuple[float, float]]:

@@ -1,10 +1,12 @@
 """The pipeline reads a video once for all perceivers, lets them work side by side, and survives those that fail."""
 
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from time import sleep
 from typing import Any, ClassVar
 
 import pytest
@@ -155,16 +157,35 @@ def test_weights_that_cannot_be_had_stop_everything_before_it_begins(talk: Path)
     assert watching.batches == []
 
 
-def test_who_leaves_early_leaves_no_thread_behind(talk: Path) -> None:
-    before = set(threading.enumerate())
+def test_who_leaves_early_leaves_threads_that_serve_the_next(talk: Path) -> None:
+    perceivers = [Watching() for _ in range(20)]
+    before = threading.active_count()
     for taken in range(10):
-        seen = perceive(talk, [Watching(), Watching()])
-        for _ in range(taken):
+        seen = perceive(talk, perceivers[2 * taken : 2 * taken + 2])
+        for _ in range(1 + taken):
             next(seen)
         seen.close()  # type: ignore[attr-defined]
-    for thread in set(threading.enumerate()) - before:
-        thread.join(10)
-    assert set(threading.enumerate()) <= before
+        sleep(0.1)
+    assert len(set.union(*(one.threads for one in perceivers))) < 10
+    assert threading.active_count() - before < 10
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+def test_a_forked_process_reads_with_threads_of_its_own(talk: Path) -> None:
+    program = f"""
+import os
+from langchain_videochat.media import sample_frames
+
+def read():
+    return sum(len(batch.times) for batch in sample_frames({str(talk)!r}, times=range(20), size=64))
+
+frames = read()
+child = os.fork()
+if child == 0:
+    os._exit(0 if read() == frames else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_frames_in_memory_are_bounded_however_slow_a_perceiver_is(talk: Path) -> None:
