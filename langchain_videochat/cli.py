@@ -73,7 +73,7 @@ def _command(function: Callable[P, None]) -> Callable[P, None]:
             _print_error(error)
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
-            errors.print("Stopped. What was finished is kept: indexing goes on from there when it is called again.")
+            errors.print("Stopped.")
             sys.stdout.flush()
             # Models may be at work in other threads for half a minute more, and nothing that counts waits for them.
             os._exit(INTERRUPTED)
@@ -94,7 +94,12 @@ def index(
 
     Example: `videochat index talks/ --profile lite`
     """
-    report = _open(store, create=True).index(sources, profile=profile, on_error="skip", show_progress=not as_json)
+    opened = _open(store, create=True)
+    try:
+        report = opened.index(sources, profile=profile, on_error="skip", show_progress=not as_json)
+    except KeyboardInterrupt:
+        errors.print("What was finished is kept: indexing goes on from there when it is called again.")
+        raise
     if as_json:
         _print_json([asdict(video) for video in report.videos])
     else:

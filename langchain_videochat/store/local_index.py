@@ -52,6 +52,9 @@ _MODALITY_SETS = """modalities IN (
         SELECT (SELECT min(modalities) FROM moments WHERE modalities > members) FROM sets WHERE members IS NOT NULL
     ) SELECT members FROM sets WHERE members & ?)"""
 
+_SAME_VIDEO = "video_id = json_extract(value, '$[0]')"
+_GIVEN_START = "json_extract(value, '$[1]')"
+
 
 @dataclass(frozen=True)
 class IndexedMoment:
@@ -110,6 +113,12 @@ class LocalIndex:
         query = f"SELECT number FROM moments WHERE {where} LIMIT ?"  # noqa: S608 - `where` has placeholders only
         return [number for (number,) in self._select(query, *values, limit)]
 
+    def count(self, condition: Filter, limit: int) -> int:
+        """Count the moments that a filter lets pass, up to `limit`."""
+        where, values = _where(condition)
+        query = f"SELECT count(*) FROM (SELECT 1 FROM moments WHERE {where} LIMIT ?)"  # noqa: S608
+        return int(self._select(query, *values, limit)[0][0])
+
     def resolve(self, ids: Sequence[str], condition: Filter) -> list[int]:
         """Turn ids into numbers, in the same order, leaving out unknown ones and those that a filter keeps back."""
         where, values = _where(condition, by_number=True)
@@ -129,17 +138,25 @@ class LocalIndex:
         query = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
         return int(self._select(query, phrase, limit)[0][0])
 
-    def rank_phrases(self, phrases: Sequence[str], condition: Filter, limit: int) -> list[int]:
-        """Rank the moments with at least one of some phrases by BM25, best first."""
+    def find_phrase(self, phrase: str) -> list[int]:
+        """Find the numbers of the moments with a phrase."""
+        query = "SELECT json_group_array(rowid) FROM words WHERE words MATCH ?"  # half the time of as many rows
+        return list(json.loads(self._select(query, phrase)[0][0]))
+
+    def sift(self, numbers: Iterable[int], condition: Filter) -> set[int]:
+        """Keep those numbers whose moments a filter lets pass."""
         where, values = _where(condition, by_number=True)
-        match = " OR ".join(phrases)
-        if condition == Filter():
-            query = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?"
-            return [number for (number,) in self._select(query, match, limit)]
-        # bm25() rather than `rank`, which would be computed before the filter; CROSS JOIN keeps the words first.
-        query = f"""SELECT number FROM words CROSS JOIN moments ON number = words.rowid
-            WHERE words MATCH ? AND {where} ORDER BY bm25(words), number LIMIT ?"""  # noqa: S608
-        return [number for (number,) in self._select(query, match, *values, limit)]
+        query = f"SELECT number FROM moments WHERE number IN (SELECT value FROM json_each(?)) AND {where}"  # noqa: S608
+        return {number for (number,) in self._select(query, json.dumps(list(numbers)), *values)}
+
+    def neighbours(self, moments: Iterable[tuple[str, float]]) -> list[int]:
+        """Find the numbers of the moments right before and right after others, given by video and start."""
+        query = f"""SELECT
+            (SELECT number FROM moments WHERE {_SAME_VIDEO} AND start < {_GIVEN_START} ORDER BY start DESC LIMIT 1),
+            (SELECT number FROM moments WHERE {_SAME_VIDEO} AND start > {_GIVEN_START} ORDER BY start LIMIT 1)
+            FROM json_each(?)"""  # noqa: S608 - constants
+        rows = self._select(query, json.dumps(list(moments)))
+        return [number for row in rows for number in row if number is not None]
 
     def size(self) -> int:
         """About how many moments there are: the highest number."""

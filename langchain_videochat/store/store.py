@@ -1,7 +1,7 @@
 """Many videos in one place: their timelines, and search over their moments."""
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,14 +159,24 @@ class VideoTimelineStore:
         if k < 1:
             raise InputError("k", f"{k} is below 1", "Ask for at least one moment")
         condition = Filter.of(video_id, start, end, modalities)
-        with storage_errors(self._place):
-            try:
-                return self._search(query, k, condition)
-            except sqlite3.DatabaseError as error:
-                if not is_damage(error):
-                    raise
-                self._index.rebuild()
-                return self._search(query, k, condition)
+        return self._read_index(lambda: self._search(query, k, condition))
+
+    def neighbours(self, moments: Iterable[Document]) -> list[Document]:
+        """Find the moments right before and right after others, leaving out those others.
+
+        Args:
+            moments: What `search` found.
+
+        Returns:
+            One Document a moment; those beside the first come first.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        given = [(one.metadata["video_id"], one.metadata["start"]) for one in moments]
+        beside = self._read_index(lambda: self._index.documents(self._index.neighbours(given)))
+        found = {(one.metadata["video_id"], one.metadata["start"]): one for one in beside}
+        return [one for place, one in found.items() if place not in given]
 
     def timeline(self, video_id: str, start: float | None = None, end: float | None = None) -> Timeline:
         """Read a video's timeline, or a stretch of it.
@@ -218,9 +228,20 @@ class VideoTimelineStore:
 
         return VideoTimelineRetriever(store=self, **filters)
 
+    def _read_index(self, read: Callable[[], list[Document]]) -> list[Document]:
+        with storage_errors(self._place):
+            try:
+                synchronise(self._index, self._collections)
+                return read()
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                self._index.rebuild()
+                synchronise(self._index, self._collections)
+                return read()
+
     def _search(self, query: str, k: int, condition: Filter) -> list[Document]:
         self._check.run()
-        synchronise(self._index, self._collections)
         if self._index.size() == 0:
             return []
         embedding = self._embedding.embed_query(query)

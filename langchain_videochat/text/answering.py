@@ -1,6 +1,6 @@
 """From moments to an answer: condense what is too long to be read at once, ask the model, check what it cites."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -9,7 +9,7 @@ from langchain_core.documents import Document
 from langchain_core.language_models import LanguageModelLike
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import AddableDict, Runnable, RunnableGenerator, RunnableLambda
 
 from langchain_videochat.errors import ModelError
 from langchain_videochat.text.citations import Citation, CitationCheck, number_moments
@@ -39,6 +39,43 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Report:
+    """Puts beside an answer, as its pieces come, what it was made from: `documents` first, `citations` last.
+
+    Its methods raise ModelError if the answer is empty.
+    """
+
+    moments: Mapping[int, Document]
+    """By number."""
+
+    def write(self, pieces: Iterator[str]) -> Iterator[AddableDict]:
+        """Take a checked answer."""
+        yield self._documents
+        answer = ""
+        for piece in pieces:
+            answer += piece
+            yield AddableDict(answer=piece)
+        yield self._citations(answer)
+
+    async def awrite(self, pieces: AsyncIterator[str]) -> AsyncIterator[AddableDict]:
+        """Take a checked answer."""
+        yield self._documents
+        answer = ""
+        async for piece in pieces:
+            answer += piece
+            yield AddableDict(answer=piece)
+        yield self._citations(answer)
+
+    @property
+    def _documents(self) -> AddableDict:
+        return AddableDict(documents=list(self.moments.values()))
+
+    def _citations(self, answer: str) -> AddableDict:
+        numbers = CitationCheck(self.moments).cited(said(answer))
+        return AddableDict(citations=[Citation.of(number, self.moments[number]) for number in numbers])
+
+
+@dataclass(frozen=True)
 class Answerer:
     """Answers questions from moments.
 
@@ -60,7 +97,7 @@ class Answerer:
     """Counts tokens."""
 
     def answer(self, found: Mapping[str, Any]) -> Any:
-        """Answer a question, in as many steps as the length of the moments takes.
+        """Answer a question, in as many steps as the length of the moments takes, with `documents` and `citations`.
 
         Args:
             found: `question`, and `documents`: the moments to answer it from, in the order of their numbers.
@@ -68,7 +105,12 @@ class Answerer:
         moments = number_moments(found["documents"])
         notes = [moment_note(number, moment) for number, moment in moments.items()]
         reading = Reading(found["question"], moments, notes)
-        return RunnableLambda(lambda _: self._condense(reading)) | RunnableLambda(self._write)
+        report = Report(moments)
+        return (
+            RunnableLambda(lambda _: self._condense(reading))
+            | RunnableLambda(self._write)
+            | RunnableGenerator(report.write, report.awrite, name="cite")
+        )
 
     def _condense(self, reading: Reading) -> Any:
         """Bring the notes down to what fits into one prompt, in as many rounds as it takes."""
@@ -101,19 +143,6 @@ class Answerer:
 
     def _ask(self, prompt: ChatPromptTemplate) -> Runnable[Reading, str]:
         return RunnableLambda(_fields) | prompt | self.llm | StrOutputParser()
-
-
-def cite(answered: Mapping[str, Any]) -> list[Citation]:
-    """List the moments that an answer cites.
-
-    Args:
-        answered: `answer`, checked, and `documents`.
-
-    Raises:
-        ModelError: The answer is empty.
-    """
-    moments = number_moments(answered["documents"])
-    return [Citation.of(number, moments[number]) for number in CitationCheck(moments).cited(said(answered["answer"]))]
 
 
 def said(text: str) -> str:

@@ -9,12 +9,12 @@ from langchain_core.language_models import LanguageModelLike
 from langchain_core.messages import BaseMessage, trim_messages
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough, RunnablePick
+from langchain_core.runnables import Runnable, RunnableLambda
 from typing_extensions import TypedDict
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.answering import Answerer, cite, said
+from langchain_videochat.text.answering import Answerer, said
 from langchain_videochat.text.citations import Citation
 from langchain_videochat.text.context import Count, TokenCounter, cut, fit
 from langchain_videochat.text.prompts import ANSWER_PROMPT, CONDENSE_PROMPT, STANDALONE_PROMPT
@@ -131,9 +131,7 @@ def create_video_qa_chain(
         RunnableLambda(read_question)
         | RunnableLambda(rewriter.rewrite)
         | RunnableLambda(finder.find)
-        | RunnablePassthrough.assign(answer=RunnableLambda(answerer.answer))
-        | RunnablePassthrough.assign(citations=RunnableLambda(cite))
-        | RunnablePick(["documents", "answer", "citations"])
+        | RunnableLambda(answerer.answer)
     )
     return chain.with_types(input_type=_INPUT, output_type=VideoAnswer).with_config(run_name="video_qa")
 

@@ -86,11 +86,6 @@ class Question:
     end: float | None = None
     """Only what begins before this time, in seconds."""
 
-    @property
-    def stretch(self) -> tuple[float, float]:
-        """From when to when the question is about, in seconds."""
-        return check_stretch(self.start, self.end)
-
 
 def read_question(value: str | VideoQuestion) -> Question:
     """Check what a chain was asked.

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -13,11 +13,7 @@ from langchain_videochat.clock import format_clock
 from langchain_videochat.errors import InputError
 from langchain_videochat.store.words import index_text, query_words
 from langchain_videochat.text.questions import Question
-from langchain_videochat.timeline import Moment, Timeline
-from langchain_videochat.timeline.documents import moment_document
-
-REACH = 15.0
-"""Seconds before and after a found moment that are read too: half a moment, enough for a sentence to begin or end."""
+from langchain_videochat.timeline import Timeline
 
 
 class Library(Protocol):
@@ -33,6 +29,9 @@ class Library(Protocol):
         end: float | None = None,
     ) -> list[Document]:
         """Find moments, best first."""
+
+    def neighbours(self, moments: Iterable[Document]) -> list[Document]:
+        """Find the moments right before and right after others, leaving out those others."""
 
     def timeline(self, video_id: str, start: float | None = None, end: float | None = None) -> Timeline:
         """Read a video's timeline, or a stretch of it."""
@@ -79,6 +78,10 @@ class TimelineLibrary:
         counts = {phrase: sum(phrase in one.words for one in found) for phrase in phrases}
         weights = {phrase: 1 + math.log(len(found) / count) for phrase, count in counts.items() if count}
         return [one.document for one in sorted(found, key=lambda one: -one.score(weights))]
+
+    def neighbours(self, _: Iterable[Document]) -> list[Document]:
+        """Find none: `search` returned them all."""
+        return []
 
     def timeline(self, video_id: str, start: float | None = None, end: float | None = None) -> Timeline:
         """Give the timeline, or a stretch of it.
@@ -130,7 +133,7 @@ def check_videos(library: Library, question: Question) -> None:
 
 
 def find_moments(library: Library, question: Question, k: int) -> list[Document]:
-    """Find the moments that a question is about, and after them what happens right before and after each.
+    """Find the moments that a question is about, and after them those right before and after each.
 
     Args:
         library: Where to look.
@@ -138,16 +141,10 @@ def find_moments(library: Library, question: Question, k: int) -> list[Document]
         k: How many moments to look up.
 
     Returns:
-        Moments without overlap, the most relevant first.
+        The most relevant first.
     """
     found = library.search(question.text, k, video_id=question.video_ids, start=question.start, end=question.end)
-    taken: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for document in found:
-        taken[document.metadata["video_id"]].append(_times(document))
-    beside: list[Document] = []
-    for document in found[:k]:
-        beside += _neighbours(library, document, taken[document.metadata["video_id"]], question.stretch)
-    return [*found, *beside]
+    return [*found, *(one for one in library.neighbours(found) if _holds(one, question.start, question.end))]
 
 
 def all_moments(library: Library, question: Question, most: int) -> list[Document]:
@@ -185,25 +182,6 @@ def _videos_of(library: Library, question: Question, most: int) -> Iterable[str]
         return every
     found = library.search(question.text, most, start=question.start, end=question.end)
     return dict.fromkeys(document.metadata["video_id"] for document in found)
-
-
-def _neighbours(
-    library: Library, document: Document, taken: list[tuple[float, float]], stretch: tuple[float, float]
-) -> Iterator[Document]:
-    """Make Documents of what lies right before and after a moment and is not taken yet; note it as taken."""
-    start, end = _times(document)
-    low = max([start - REACH, stretch[0], *(one[1] for one in taken if one[1] <= start)])
-    high = min([end + REACH, stretch[1], *(one[0] for one in taken if one[0] >= end)])
-    gaps = [(first, last) for first, last in ((low, start), (end, high)) if first < last]
-    if not gaps:
-        return
-    around = library.timeline(document.metadata["video_id"], low, high)
-    for first, last in gaps:
-        part = around.slice(first, last)
-        if any(one.modality != "scene" for one in part):
-            taken.append((first, last))
-            moment = Moment(around.video.title, first, last, part.observations)
-            yield moment_document(around.video, around.video_id, moment)
 
 
 def _holds(document: Document, start: float | None, end: float | None) -> bool:

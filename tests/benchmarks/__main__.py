@@ -9,7 +9,7 @@ from importlib import import_module
 
 from tests.benchmarks.report import Table, progress
 
-TABLES = ("imports", "frames", "search", "retrieval", "indexing", "perception", "memory")
+TABLES = ("imports", "frames", "search", "retrieval", "answering", "indexing", "perception", "memory")
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from langchain_core.documents import Document
 from langchain_videochat import VideoTimelineStore
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.local_index import LocalIndex
-from langchain_videochat.store.words import query_words
+from langchain_videochat.store.search import rank_by_words
 from tests.benchmarks.collection import Question, make_collection
 from tests.benchmarks.report import Figure, Table, progress
 
@@ -44,7 +44,7 @@ def measure(scale: float) -> Table:
         f"{len(questions)} questions about {len(timelines)} generated videos of {minutes:.0f} minutes on average, "
         f"{moments} moments in all; a moment is right if it is of the right video and holds when the answer does. "
         "Videos of a subject show the same steps. Hybrid is the store's search; dense is Chroma's own, by the same "
-        "embeddings; words is BM25 in the store's index, over all words of the question."
+        "embeddings; words is the store's ranking by the words of the question."
     ]
     return table
 
@@ -53,14 +53,10 @@ def _searches(store: VideoTimelineStore, folder: Path) -> dict[str, Search]:
     store.search("the first search makes the local index")
     index = LocalIndex(next(folder.glob("*.index.sqlite3")))
 
-    def by_words(query: str) -> list[Document]:
-        phrases = [word.phrase for word in query_words(query)]
-        return index.documents(index.rank_phrases(phrases, Filter(), FIRST))
-
     return {
         "hybrid": lambda query: store.search(query, k=FIRST),
         "dense": lambda query: store.vectorstore.similarity_search(query, k=FIRST),
-        "words": by_words,
+        "words": lambda query: index.documents(rank_by_words(index, query, FIRST, Filter()).moments),
     }
 
 

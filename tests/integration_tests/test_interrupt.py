@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of indexing."""
+"""Ctrl-C in the middle of indexing, and of an answer."""
 
 import re
 import signal
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from langchain_videochat import VideoTimelineStore
 from tests.slides import render_talk
+from tests.unit_tests.embeddings import make_slides
 
 # What a shell starts in the background, this test too, ignores Ctrl-C.
 PROGRAM = """
@@ -16,6 +18,12 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from langchain_videochat.cli import app
 app()
+"""
+
+SLOW_MODEL = """
+import langchain.chat_models
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+langchain.chat_models.init_chat_model = lambda name: FakeListChatModel(responses=["slowly " * 1000], sleep=0.1)
 """
 
 
@@ -40,3 +48,24 @@ def test_ctrl_c_ends_at_once_and_the_next_run_finishes(talk: Path, tmp_path: Pat
     assert "Traceback" not in rest
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (again.returncode, again.stdout.split()[0]) == (0, "indexed")
+
+
+def test_ctrl_c_ends_an_answer_at_once(tmp_path: Path) -> None:
+    VideoTimelineStore(tmp_path).add(make_slides("eggs", "Whisk two eggs"))
+    command = [
+        sys.executable,
+        "-c",
+        SLOW_MODEL + PROGRAM,
+        "ask",
+        "How many?",
+        "--model",
+        "a:b",
+        "--store",
+        str(tmp_path),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert "slow" in running.stdout.read(10)
+        running.send_signal(signal.SIGINT)
+        errors = running.communicate(timeout=20)[1]
+    assert (running.returncode, errors.strip()) == (130, "Stopped.")

