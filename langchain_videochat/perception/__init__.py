@@ -3,8 +3,8 @@
 from langchain_videochat.perception.base import Frames, Perceiver, Sound, Subtitles, Told
 from langchain_videochat.perception.observation import MODALITIES, Box, Modality, Observation
 from langchain_videochat.perception.pipeline import Failure, Listener, perceive, reflect, watch
-from langchain_videochat.perception.pretrained import keep_models
 from langchain_videochat.perception.profiles import Profile, create_perceivers, load_profile
+from langchain_videochat.weights import keep_models
 
 __all__ = [
     "MODALITIES",

@@ -12,8 +12,9 @@ from langchain_videochat.media import FrameBatch
 from langchain_videochat.perception.base import Frames
 from langchain_videochat.perception.labels import read_labels
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.perception.pretrained import BatchPerceiver, Picture, Weights
+from langchain_videochat.perception.pretrained import BatchPerceiver, Picture
 from langchain_videochat.perception.spans import LONGEST_SPAN
+from langchain_videochat.weights import Weights
 
 if TYPE_CHECKING:
     from langchain_videochat.perception.uniformerv2 import UniFormerV2

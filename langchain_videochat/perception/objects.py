@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_videochat.errors import InputError
 from langchain_videochat.hub import fetch_weights
 from langchain_videochat.perception.base import Frames
-from langchain_videochat.perception.checkpoints import check_vocabulary, load_checkpoint
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.perception.pretrained import BatchPerceiver, Picture, Weights
+from langchain_videochat.perception.pretrained import BatchPerceiver, Picture
 from langchain_videochat.perception.tracks import Detection, Tracks
+from langchain_videochat.weights import Weights, check_vocabulary, load_checkpoint
 
 if TYPE_CHECKING:
     import torch

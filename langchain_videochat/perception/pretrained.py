@@ -1,26 +1,21 @@
 """Perceivers with a pretrained model: loaded at first use, shared, and run in batches."""
 
 import logging
-import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
-from weakref import WeakValueDictionary
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError, VideoChatError
+from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.hub import fetch_weights, find_weights
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.perception.base import InputT, Perceiver
 from langchain_videochat.perception.observation import Observation
-
-if TYPE_CHECKING:
-    import torch
+from langchain_videochat.weights import Weights, share
 
 ModelT = TypeVar("ModelT")
 ItemT = TypeVar("ItemT")
@@ -30,99 +25,6 @@ Picture = NDArray[np.uint8]
 """An RGB picture, [H, W, 3]."""
 
 logger = logging.getLogger(__name__)
-
-_shared: "WeakValueDictionary[tuple[Any, Weights], Any]" = WeakValueDictionary()
-_keepers: list[list[Any]] = []
-_loading = threading.RLock()
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Which weights, and where and how they run."""
-
-    model: str
-    """An id on the Hugging Face hub, or a path."""
-
-    device: str = "auto"
-    """As torch names it; "auto" is the graphics card if there is one."""
-
-    dtype: str = "auto"
-    """As torch names it; "auto" is float32 on a processor and bfloat16 elsewhere."""
-
-    @property
-    def torch_device(self) -> "torch.device":
-        """The device.
-
-        Raises:
-            InputError: There is no such device here.
-        """
-        import torch
-
-        if self.device == "auto":
-            return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-        try:
-            return torch.empty(0, device=self.device).device
-        except (RuntimeError, AssertionError) as error:
-            raise InputError("device", f"{self.device!r} cannot be used here", 'Take "auto" or "cpu"') from error
-
-    @property
-    def torch_dtype(self) -> "torch.dtype":
-        """The type of the model's numbers.
-
-        Raises:
-            InputError: There is no such type.
-        """
-        import torch
-
-        if self.dtype == "auto":
-            return torch.float32 if self.torch_device.type == "cpu" else torch.bfloat16
-        dtype = getattr(torch, self.dtype, None)
-        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-            raise InputError("dtype", f"{self.dtype!r} is none", 'Take "auto", "float32", "float16" or "bfloat16"')
-        return dtype
-
-
-def share(load: Callable[[Weights], ModelT], weights: Weights) -> ModelT:
-    """Load a model, or take the one that another perceiver has loaded in the same way.
-
-    It stays in memory as long as somebody holds it.
-
-    Raises:
-        ModelUnavailableError: The weights cannot be had on this machine.
-        ModelError: They are damaged, or of another kind of model.
-    """
-    with _loading:
-        model = _shared.get((load, weights))
-        if model is None:
-            try:
-                model = _shared[load, weights] = load(weights)
-            except VideoChatError:
-                raise
-            except ImportError as error:
-                problem = f"this model needs another package: {_first_line(error)}"
-                raise ModelUnavailableError(weights.model, problem, "Install it with pip") from error
-            except Exception as error:
-                problem = f"this model cannot be loaded: {_first_line(error)}"
-                advice = "Check that it is of the right kind and complete, or fetch it again"
-                raise ModelError(weights.model, problem, advice) from error
-        for keeper in _keepers:
-            keeper.append(model)
-        return model
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-
-
-@contextmanager
-def keep_models() -> Iterator[None]:
-    """Keep every model that is loaded meanwhile, for work on several videos."""
-    keeper: list[Any] = []
-    _keepers.append(keeper)
-    try:
-        yield
-    finally:
-        _keepers.remove(keeper)
 
 
 class ModelPerceiver(Perceiver[InputT], Generic[InputT, ModelT]):

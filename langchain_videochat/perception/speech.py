@@ -23,7 +23,7 @@ from langchain_videochat.perception.pauses import (
     part,
     skip_silence,
 )
-from langchain_videochat.perception.pretrained import ModelPerceiver, Weights
+from langchain_videochat.perception.pretrained import ModelPerceiver
 from langchain_videochat.perception.transcripts import (
     Segment,
     deserves_search,
@@ -31,6 +31,7 @@ from langchain_videochat.perception.transcripts import (
     leave_out_inventions,
     read_segments,
 )
+from langchain_videochat.weights import Weights
 
 if TYPE_CHECKING:
     import torch

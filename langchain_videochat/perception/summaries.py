@@ -10,9 +10,9 @@ from typing import Any
 
 from langchain_videochat.hub import fetch_weights
 from langchain_videochat.perception.base import Told
-from langchain_videochat.perception.checkpoints import check_vocabulary, load_checkpoint
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.perception.pretrained import ModelPerceiver, Weights
+from langchain_videochat.perception.pretrained import ModelPerceiver
+from langchain_videochat.weights import Weights, check_vocabulary, load_checkpoint
 
 PROMPT = "summarize: "
 """How T5 was trained to be asked for a summary."""

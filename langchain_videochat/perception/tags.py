@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.hub import fetch_weights
 from langchain_videochat.perception.base import Frames
-from langchain_videochat.perception.checkpoints import check_vocabulary, load_checkpoint
 from langchain_videochat.perception.labels import read_labels
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.perception.pretrained import BatchPerceiver, Picture, Weights
+from langchain_videochat.perception.pretrained import BatchPerceiver, Picture
 from langchain_videochat.perception.spans import OpenSpans
+from langchain_videochat.weights import Weights, check_vocabulary, load_checkpoint
 
 if TYPE_CHECKING:
     import torch

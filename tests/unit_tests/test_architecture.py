@@ -17,7 +17,7 @@ PACKAGE = Path(langchain_videochat.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
-FOUNDATIONS = {"ahead", "errors", "clock", "hub", "model_cards", "progress"}
+FOUNDATIONS = {"ahead", "errors", "clock", "hub", "model_cards", "progress", "weights"}
 TEXT_ROOMS = {"media", "perception", "timeline", "store", "text"}
 MAY_IMPORT = {
     "ahead": set[str](),
@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "hub": {"errors", "model_cards"},
     "model_cards": set[str](),
     "progress": set[str](),
+    "weights": {"errors", "hub"},
     "media": FOUNDATIONS,
     "perception": FOUNDATIONS | {"media"},
     "timeline": FOUNDATIONS | {"media", "perception"},

@@ -15,7 +15,7 @@ from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.perception import Observation, perceive
 from langchain_videochat.perception.objects import Objects
-from langchain_videochat.perception.pretrained import keep_models
+from langchain_videochat.weights import keep_models
 from tests.slides import render_talk
 from tests.tiny_vision import (
     NAMES,

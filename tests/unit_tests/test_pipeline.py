@@ -26,7 +26,8 @@ from langchain_videochat.perception import (
     keep_models,
     perceive,
 )
-from langchain_videochat.perception.pretrained import BatchPerceiver, Weights, share
+from langchain_videochat.perception.pretrained import BatchPerceiver
+from langchain_videochat.weights import Weights, share
 from tests.media_files import make_beeps
 from tests.slides import render_talk
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.perception import Observation
-from langchain_videochat.perception.pretrained import keep_models
 from langchain_videochat.perception.tags import MOST_TAGS, Tags, choose_labels
+from langchain_videochat.weights import keep_models
 from tests.tiny_vision import WORDS, tiny_clip, tiny_detr, tiny_siglip
 
 BUILDERS = {"siglip": tiny_siglip, "clip": tiny_clip}
