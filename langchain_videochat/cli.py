@@ -268,6 +268,50 @@ def clip(
 
 
 @_command
+def convert(
+    blip2: Annotated[str, typer.Option(help="BLIP-2's file; or a folder or an id of a BLIP-2 of transformers.")],
+    language_model: Annotated[str, typer.Option(help="Folder or id of a causal language model of transformers.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write. It must not be there yet.")],
+    eva: Annotated[str | None, typer.Option(help="EVA's file. Without it and --videochat, start anew.")] = None,
+    videochat: Annotated[str | None, typer.Option(help="VideoChat's file, or a checkpoint of its training.")] = None,
+    language_model_delta: Annotated[
+        str | None, typer.Option(help="Folder or id of what is to be added to the language model, as for Vicuna v0.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A number that the files do not tell, as *vision_heads=16*; may be repeated."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a model's folder of the original VideoChat's files, or of a BLIP-2 and a language model, to train it.
+
+    Pickled files are read without running what is in them.
+
+    Example: `videochat convert --eva eva_vit_g.pth --blip2 blip2_pretrained_flant5xxl.pth --videochat videochat_7b.pth
+    --language-model llama-7b --language-model-delta lmsys/vicuna-7b-delta-v0 --output videochat-7b`
+    """
+    from langchain_videochat.embed import convert_checkpoint
+    from langchain_videochat.embed.conversion.dimensions import check_settings
+
+    overrides = dict(_setting(text) for text in settings or ())
+    check_settings(overrides)  # before one of them is taken for another argument
+    report = convert_checkpoint(
+        eva=eva,
+        blip2=blip2,
+        videochat=videochat,
+        language_model=language_model,
+        language_model_delta=language_model_delta,
+        output=output,
+        show_progress=not as_json,
+        **overrides,
+    )
+    if as_json:
+        _print_json(asdict(report))
+    else:
+        console.print(_plain(str(report)), soft_wrap=True)
+
+
+@_command
 def doctor(
     profile: Annotated[str | None, typer.Option(help="Look for the models of this profile too.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch those models that are missing.")] = False,
@@ -324,6 +368,14 @@ def _find(store: "VideoTimelineStore", name: str) -> "VideoRecord":
 
 def _seconds(time: str | None) -> float | None:
     return None if time is None else parse_clock(time)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError as error:
+        raise InputError("--set", f"{text!r} gives no number", "Write it as vision_heads=16") from error
 
 
 def _print_error(error: VideoChatError) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -122,20 +122,21 @@ def keep_models() -> Iterator[None]:
         _keepers.remove(keeper)
 
 
-def load_checkpoint(kind: Any, folder: Path, weights: Weights, **options: Any) -> Any:
+def load_checkpoint(kind: Any, folder: Path, weights: Weights, *, show_progress: bool = False, **options: Any) -> Any:
     """Load a model for use, on the device and in the type that is asked for.
 
     Args:
         kind: The class that loads it, such as `AutoModelForSeq2SeqLM`.
         folder: Where its files are.
         weights: How it runs.
+        show_progress: Show the progress bar of transformers.
         **options: More for `from_pretrained`.
 
     Raises:
         ModelError: The files lack a part of the model, which transformers would fill with random numbers: they were
             saved from another kind of model of the same family.
     """
-    with without_progress_bars():
+    with nullcontext() if show_progress else without_progress_bars():
         model, report = kind.from_pretrained(
             folder, dtype=weights.torch_dtype, output_loading_info=True, trust_remote_code=False, **options
         )

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import logging
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +56,8 @@ class DefaultEmbeddings(Embeddings):
     def _model(self) -> Embeddings:
         from langchain_huggingface import HuggingFaceEmbeddings
 
+        # Where peft is installed it is imported too, and bitsandbytes, which warns where there is no graphics card.
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         with without_progress_bars():
             return HuggingFaceEmbeddings(model_name=str(_find_weights()))
 

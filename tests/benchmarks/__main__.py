@@ -9,7 +9,18 @@ from importlib import import_module
 
 from tests.benchmarks.report import Table, progress
 
-TABLES = ("imports", "frames", "search", "retrieval", "answering", "indexing", "perception", "memory")
+TABLES = (
+    "imports",
+    "frames",
+    "search",
+    "retrieval",
+    "answering",
+    "indexing",
+    "perception",
+    "memory",
+    "embed",
+    "embed_gpu",
+)
 
 
 def main() -> None:

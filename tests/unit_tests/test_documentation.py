@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage
 
 from examples.render_demo import render
 from tests.agents import ScriptedChat, calling
+from tests.tiny_videochat import save_videochat
 
 TURNS = [
     AIMessage("60 g [1]."),
@@ -25,6 +26,7 @@ def test_code_blocks_run(
 ) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     render(tmp_path / "demo" / "quick_recipes.mp4")
+    save_videochat(tmp_path / "videochat-7b")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda _: ScriptedChat(turns=list(TURNS)))
     namespace: dict[str, object] = {"__name__": name}

@@ -1,0 +1,97 @@
+"""Names of weights: those of the original's files, and of BLIP-2 in transformers, and what we call them."""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+Patterns = tuple[tuple[str, str], ...]
+"""Regular expressions that a whole name matches, and what becomes of it; the first that matches counts."""
+
+ORIGINAL: Patterns = (
+    (r"cls_token", r"vision_tower.embeddings.class_embedding"),
+    (r"pos_embed", r"vision_tower.embeddings.position_embedding"),
+    (r"patch_embed\.proj\.(weight|bias)", r"vision_tower.embeddings.patch_embedding.\1"),
+    (r"blocks\.(\d+)\.attn\.(qkv\.weight|qkv\.bias)", r"vision_tower.layers.\1.self_attn.\2"),
+    (r"blocks\.(\d+)\.attn\.proj\.(weight|bias)", r"vision_tower.layers.\1.self_attn.projection.\2"),
+    (r"blocks\.(\d+)\.norm([12])\.(weight|bias)", r"vision_tower.layers.\1.layer_norm\2.\3"),
+    (r"blocks\.(\d+)\.(mlp\.fc[12]\.(?:weight|bias))", r"vision_tower.layers.\1.\2"),
+    (r"(gmhra_cls_token|gmhra\.\d+\..+)", r"vision_tower.\1"),
+    (r"ln_vision\.(weight|bias)", r"vision_layernorm.\1"),
+    (r"((?:extra_)?query_tokens)", r"\1"),
+    (r"llama_proj\.(weight|bias)", r"language_projection.\1"),
+    (r"Qformer\.bert\.embeddings\.LayerNorm\.(weight|bias)", r"qformer.layernorm.\1"),
+    (
+        r"Qformer\.bert\.encoder\.layer\.(\d+)\.((?:cross)?attention)\.self\.(.+)",
+        r"qformer.encoder.layer.\1.\2.attention.\3",
+    ),
+    (
+        r"Qformer\.bert\.(encoder\.layer\.\d+\.(?:(?:cross)?attention\.output|(?:intermediate|output)_query)\..+)",
+        r"qformer.\1",
+    ),
+)
+"""The original's names, without the prefix `visual_encoder.`, and ours."""
+
+ORIGINAL_UNUSED: Patterns = (
+    (
+        r"Qformer\.bert\.embeddings\.(?:word_embeddings|position_embeddings|position_ids).*",
+        "the Q-Former's text branch",
+    ),
+    (r"Qformer\.bert\.encoder\.layer\.\d+\.(?:intermediate|output)\..+", "the Q-Former's text branch"),
+    (r"Qformer\.cls\..+", "the Q-Former's text branch"),
+    (r"(?:t5_proj|opt_proj|vision_proj|text_proj|itm_head)\..+|temp", "BLIP-2's own heads"),
+    (r"(?:norm|fc_norm|head|lm_head)\..+|mask_token", "EVA's own head"),
+    (r".*(?:rotary_emb\.inv_freq|relative_position_index)", "numbers that are computed"),
+)
+"""What the original's files normally hold besides, and what it is."""
+
+BLIP2: Patterns = (
+    (r"vision_model\.(embeddings\..+)", r"vision_tower.\1"),
+    (r"vision_model\.encoder\.(layers\..+)", r"vision_tower.\1"),
+    (r"vision_model\.post_layernorm\.(weight|bias)", r"vision_layernorm.\1"),
+    (r"(query_tokens)", r"\1"),
+    (r"qformer\.(?:embeddings\.)?layernorm\.(weight|bias)", r"qformer.layernorm.\1"),
+    (r"(qformer\.encoder\.layer\.\d+\.(?:(?:cross)?attention|(?:intermediate|output)_query)\..+)", r"\1"),
+)
+"""The names of BLIP-2 and InstructBLIP in transformers, and ours."""
+
+BLIP2_UNUSED: Patterns = (
+    (r"qformer\.embeddings\.(?:word|position)_embeddings\..+", "the Q-Former's text branch"),
+    (r"qformer\.encoder\.layer\.\d+\.(?:intermediate|output)\..+", "the Q-Former's text branch"),
+    (r"language_(?:model|projection)\..+", "the language model of BLIP-2"),
+)
+"""What BLIP-2 in transformers holds besides, and what it is."""
+
+SPARE_LAYERS = "layers that are not used"
+
+
+def match_name(name: str, patterns: Patterns) -> str | None:
+    """Tell what becomes of a name; None if no pattern matches.
+
+    Example:
+        >>> match_name("blocks.3.norm1.bias", ORIGINAL)
+        'vision_tower.layers.3.layer_norm1.bias'
+    """
+    for pattern, replacement in patterns:
+        if found := re.fullmatch(pattern, name):
+            return found.expand(replacement)
+    return None
+
+
+def prepare_original(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Bring the original's weights into the shape that ours have, and take the prefix of the vision tower from them.
+
+    The patches' weight [C, 3, 1, 14, 14] becomes [C, 3, 14, 14]; biases of queries and values become one of queries,
+    keys and values, of which that of the keys is zero.
+    """
+    prepared = {name.removeprefix("visual_encoder."): tensor for name, tensor in weights.items()}
+    patches = prepared.get("patch_embed.proj.weight")
+    if patches is not None and patches.shape[2:3] == (1,):
+        prepared["patch_embed.proj.weight"] = patches.squeeze(2)
+    for name in [name for name in prepared if name.endswith(".attn.q_bias")]:
+        query, value = prepared[name], prepared.get(name.replace("q_bias", "v_bias"))
+        if value is not None and query.shape == value.shape:
+            del prepared[name], prepared[name.replace("q_bias", "v_bias")]
+            prepared[name.replace("q_bias", "qkv.bias")] = torch.cat([query, torch.zeros_like(query), value])
+    return prepared
