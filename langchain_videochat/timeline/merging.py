@@ -24,22 +24,21 @@ def merge_repeats(observations: Iterable[Observation], gap: float = REPEAT_GAP) 
     """
     merged: list[Observation] = []
     latest: dict[tuple[str, ...], list[int]] = {}
-    for one in sorted(observations, key=attrgetter("order")):
+    tidy = (replace(one, text=_tidy(one.text)) for one in observations)
+    for one in sorted(tidy, key=attrgetter("order")):
         going_on = latest.setdefault(_identity(one), [])
         going_on[:] = [position for position in going_on if _follows(merged[position], one, gap)]
         position = next((position for position in going_on if _continues(merged[position], one)), None)
         if position is None:
             going_on.append(len(merged))
-            merged.append(replace(one, text=_tidy(one.text)))
+            merged.append(one)
         else:
             merged[position] = _join(merged[position], one)
     return merged
 
 
 def _identity(one: Observation) -> tuple[str, ...]:
-    return (
-        (one.modality,) if one.modality == "scene" else (one.modality, _tidy(one.text).casefold(), one.language or "")
-    )
+    return (one.modality,) if one.modality == "scene" else (one.modality, one.text.casefold(), one.language or "")
 
 
 def _follows(earlier: Observation, later: Observation, gap: float) -> bool:

@@ -108,6 +108,11 @@ class TestMerging:
 
         assert [(one.start, one.end) for one in merged] == [(0, 9)]
 
+    def test_scenes_of_no_length_that_say_the_same_are_one(self) -> None:
+        merged = timeline(Observation(0, 0, "scene", "whisk "), Observation(0, 0, "scene", "whisk "))
+
+        assert spans(merged) == [(0, 0, "whisk")]
+
     def test_lines_that_start_together_stay_in_the_order_of_reading(self) -> None:
         merged = timeline(Observation(3, 5, "screen_text", "You need"), Observation(3, 5, "screen_text", "2 eggs"))
 
