@@ -1,4 +1,4 @@
-"""What the examples share: the demo video, a store that holds it, and the language model named on the command line."""
+"""What the examples share: the demo video, a store that holds it, and the model named on the command line."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
 
 from examples.render_demo import render
-from langchain_videochat import VideoTimelineStore
+from langchain_videochat import VideoChatEmbed, VideoTimelineStore
 
 VIDEO = Path("demo/quick_recipes.mp4")
 
@@ -36,3 +36,16 @@ def named_model(description: str | None) -> BaseChatModel:
     parser.add_argument("--model", default=preset, required=preset is None, help=help_text)
     name: str = parser.parse_args().model
     return init_chat_model(name)
+
+
+def watching_model(description: str | None) -> VideoChatEmbed:
+    """Make the VideoChatEmbed that `--model`, or else the variable VIDEOCHAT_EMBED_MODEL, names."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    preset = os.environ.get("VIDEOCHAT_EMBED_MODEL")
+    parser.add_argument("--model", default=preset, required=preset is None, help="folder of `videochat convert`")
+    return VideoChatEmbed(model=parser.parse_args().model, max_tokens=200)
+
+
+def video_block(video: Path, **extras: float) -> dict[str, object]:
+    """Show a video, or with `start` and `end` a stretch of it, in a message."""
+    return {"type": "video", "url": video.absolute().as_uri(), "mime_type": "video/mp4", "extras": extras}

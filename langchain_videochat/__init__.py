@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_videochat.embed import VideoChatEmbed
     from langchain_videochat.errors import VideoChatError
     from langchain_videochat.store import VideoTimelineRetriever, VideoTimelineStore
     from langchain_videochat.text import VideoChatTextLoader, VideoChatTextParser
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from langchain_videochat.text.tools import VideoChatTextTool
 
 __all__ = [
+    "VideoChatEmbed",
     "VideoChatError",
     "VideoChatTextLoader",
     "VideoChatTextParser",
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "VideoChatEmbed": "embed",
     "VideoChatError": "errors",
     "VideoChatTextLoader": "text",
     "VideoChatTextParser": "text",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 ModelT = TypeVar("ModelT")
+WeightsT = TypeVar("WeightsT", bound="Weights")
 
 _shared: "WeakValueDictionary[tuple[Any, Weights], Any]" = WeakValueDictionary()
 _keepers: list[list[Any]] = []
@@ -67,8 +68,8 @@ class Weights:
         return dtype
 
 
-def share(load: Callable[[Weights], ModelT], weights: Weights) -> ModelT:
-    """Load a model, or take the one that another perceiver has loaded in the same way.
+def share(load: Callable[[WeightsT], ModelT], weights: WeightsT) -> ModelT:
+    """Load a model, or take the one that somebody else has loaded in the same way.
 
     It stays in memory as long as somebody holds it.
 

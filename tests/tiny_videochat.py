@@ -74,7 +74,7 @@ def byte_tokenizer(*, writes: str = "$A", **settings: Any) -> PreTrainedTokenize
     )
 
 
-def save_videochat(folder: Path) -> Path:
+def save_videochat(folder: Path, *, max_positions: int = 1024) -> Path:
     """Save a model that reads and writes bytes, with its processor, as `convert_checkpoint` does."""
     tokenizer = byte_tokenizer()
     processor = VideoChatEmbedProcessor(tokenizer, image_size=SIZE, num_visual_tokens=QUERIES)
@@ -84,7 +84,7 @@ def save_videochat(folder: Path) -> Path:
         intermediate_size=64,
         num_hidden_layers=1,
         num_attention_heads=2,
-        max_position_embeddings=1024,
+        max_position_embeddings=max_positions,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id,

@@ -1,24 +1,25 @@
-"""VideoChat-Embed: the model (paper 3.2.1)."""
+"""VideoChat-Embed: the model (paper 3.2.1), and the chat model of LangChain that runs it."""
 
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from langchain_videochat.embed.checkpoints import ConversionReport, convert_checkpoint
-from langchain_videochat.embed.configuration_videochat import VideoChatEmbedConfig
-from langchain_videochat.embed.conversation import Image, Turn, Video, read_image, read_video
-from langchain_videochat.embed.language_model import add_lora, quantized
-from langchain_videochat.embed.loading import load_model
-from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration, VideoFeatures
-from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
-
-AutoConfig.register(VideoChatEmbedConfig.model_type, VideoChatEmbedConfig, exist_ok=True)
-AutoModelForImageTextToText.register(VideoChatEmbedConfig, VideoChatEmbedForConditionalGeneration, exist_ok=True)
-AutoProcessor.register(VideoChatEmbedConfig, VideoChatEmbedProcessor, exist_ok=True)
+if TYPE_CHECKING:
+    from langchain_videochat.embed.chat_model import PromptTooLongError, VideoChatEmbed
+    from langchain_videochat.embed.checkpoints import ConversionReport, convert_checkpoint
+    from langchain_videochat.embed.configuration_videochat import VideoChatEmbedConfig
+    from langchain_videochat.embed.conversation import Image, Turn, Video, read_image, read_video
+    from langchain_videochat.embed.language_model import add_lora, quantized
+    from langchain_videochat.embed.loading import load_model
+    from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration, VideoFeatures
+    from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
 
 __all__ = [
     "ConversionReport",
     "Image",
+    "PromptTooLongError",
     "Turn",
     "Video",
+    "VideoChatEmbed",
     "VideoChatEmbedConfig",
     "VideoChatEmbedForConditionalGeneration",
     "VideoChatEmbedProcessor",
@@ -30,3 +31,39 @@ __all__ = [
     "read_image",
     "read_video",
 ]
+
+_LIGHT = {
+    "Image": "conversation",
+    "PromptTooLongError": "chat_model",
+    "Turn": "conversation",
+    "Video": "conversation",
+    "VideoChatEmbed": "chat_model",
+    "read_image": "conversation",
+    "read_video": "conversation",
+}
+"""What does without torch and transformers, which take seconds to import."""
+
+_HEAVY = {
+    "ConversionReport": "checkpoints",
+    "VideoChatEmbedConfig": "configuration_videochat",
+    "VideoChatEmbedForConditionalGeneration": "modeling_videochat",
+    "VideoChatEmbedProcessor": "processing_videochat",
+    "VideoFeatures": "modeling_videochat",
+    "add_lora": "language_model",
+    "convert_checkpoint": "checkpoints",
+    "load_model": "loading",
+    "quantized": "language_model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HEAVY:
+        # It makes the model known to transformers.
+        import_module(f"{__name__}.loading")
+    elif name not in _LIGHT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{(_LIGHT | _HEAVY)[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

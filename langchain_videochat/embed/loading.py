@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from langchain_videochat.embed.configuration_videochat import VideoChatEmbedConfig
 from langchain_videochat.embed.language_model import Bits, quantized
@@ -12,6 +12,10 @@ from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcess
 from langchain_videochat.errors import ModelError
 from langchain_videochat.hub import fetch_weights
 from langchain_videochat.weights import Weights, load_checkpoint, model_errors
+
+AutoConfig.register(VideoChatEmbedConfig.model_type, VideoChatEmbedConfig, exist_ok=True)
+AutoModelForImageTextToText.register(VideoChatEmbedConfig, VideoChatEmbedForConditionalGeneration, exist_ok=True)
+AutoProcessor.register(VideoChatEmbedConfig, VideoChatEmbedProcessor, exist_ok=True)
 
 
 def load_model(

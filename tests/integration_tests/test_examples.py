@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 
 from examples.render_demo import render
+from tests.tiny_videochat import save_videochat
 
 Example = Callable[..., str]
 
@@ -88,3 +89,20 @@ def test_a_model_must_be_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     with pytest.raises(SystemExit):
         runpy.run_module("examples.retrieval", run_name="__main__")
     assert "--model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("video_in_a_chain", ""), ("structured_video_report", "is_cooked: "), ("compare_two_videos", "looked at 23.0, ")],
+)
+def test_examples_that_watch(
+    name: str, shown: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not (folder / "videochat").exists():
+        save_videochat(folder / "videochat")
+    monkeypatch.setattr(sys, "argv", [name, "--model", "videochat"])
+    monkeypatch.chdir(folder)
+    runpy.run_module(f"examples.{name}", run_name="__main__")
+    printed = capsys.readouterr().out
+    assert printed.strip()
+    assert shown in printed

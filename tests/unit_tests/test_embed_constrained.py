@@ -1,0 +1,389 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime
+from enum import Enum
+from typing import Any, Literal, cast
+from uuid import UUID
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import validate  # type: ignore[import-untyped]
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import AnyUrl, BaseModel, Field, create_model
+from tokenizers import Tokenizer, decoders, models, normalizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from langchain_videochat.embed.constrained import JsonConstraint
+from langchain_videochat.embed.json_schemas import tool_schema
+from langchain_videochat.errors import InputError
+from tests.tiny_videochat import SPREAD, byte_tokenizer
+
+ROOM = 2048
+"""Tokens: more than the smallest answer of any schema here takes."""
+
+
+def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
+    """Make a tokenizer as LLaMA's: words begin with a sign for the space, and bytes stand for letters it lacks."""
+    pieces = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        "▁",
+        "▁the",
+        '":',
+        '{"',
+        "name",
+        "▁{",
+    ]
+    pieces += [chr(letter) for letter in range(33, 127)]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>", byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+def merging_tokenizer(size: int) -> PreTrainedTokenizerFast:
+    """Make a byte-level tokenizer whose tokens are also pieces of JSON and of words, and bytes of halved letters."""
+    tokenizer = byte_tokenizer()
+    pieces = ['{"', '":', '":"', '","', '[{"', "},{", '"]', "]}", "[[[[", "ä", "true", "null", "Ġthe"]
+    pieces += [f"{number:x}" for number in range(10, size)]
+    vocabulary = tokenizer.get_vocab()
+    bytes_ = dict.fromkeys(piece for piece in pieces if piece not in vocabulary)
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    backend["model"]["vocab"] |= {piece: len(vocabulary) + number for number, piece in enumerate(bytes_)}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(backend)), bos_token="<s>", eos_token="</s>"
+    )
+
+
+TOKENIZERS = {
+    "bytes": byte_tokenizer(),
+    "sentencepiece": sentencepiece_tokenizer(),
+    "merging": merging_tokenizer(1000),
+}
+
+
+def language_model(vocabulary: int, seed: int) -> Any:
+    config = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    model = LlamaForCausalLM(config).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=SPREAD, generator=generator)
+    return model
+
+
+def write(
+    schema: dict[str, Any],
+    *,
+    tokenizer: PreTrainedTokenizerFast = TOKENIZERS["bytes"],
+    max_tokens: int = ROOM,
+    rows: int = 1,
+    seed: int = 0,
+    vocabulary: int | None = None,
+    end_tokens: list[int] | None = None,
+    temperature: float = 1.5,
+) -> list[str]:
+    """Let random weights write answers, each of which has to end by an end token."""
+    constraint = JsonConstraint(tokenizer, schema, max_tokens, end_tokens)
+    ends = end_tokens or [tokenizer.eos_token_id]
+    model = language_model(vocabulary or len(tokenizer), seed)
+    torch.manual_seed(seed)
+    tokens = model.generate(
+        inputs_embeds=torch.randn(rows, 3, 16),
+        attention_mask=torch.ones(rows, 3, dtype=torch.int64),
+        max_new_tokens=max_tokens,
+        logits_processor=[constraint],
+        eos_token_id=ends,
+        pad_token_id=ends[0],
+        **({"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}),
+    )
+    assert all(set(row) & set(ends) for row in tokens.tolist())
+    return list(tokenizer.batch_decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,7}|[дщё][жйл]{0,4}|[名長][前さ]{0,2}|[ñé][a-zéü]{1,4}", fullmatch=True).filter(
+    lambda name: not hasattr(BaseModel, name) and not name.startswith("model_")
+)
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12)
+
+
+@st.composite
+def bounded_numbers(draw: st.DrawFn, kind: type) -> Any:
+    low = draw(st.integers(-500, 500))
+    width = draw(st.integers(2, 1000))
+    scale = 1 if kind is int else draw(st.sampled_from([1, 0.5, 0.01]))
+    lower, upper = draw(st.sampled_from(["ge", "gt"])), draw(st.sampled_from(["le", "lt"]))
+    bounds: dict[str, Any] = {lower: low * scale, upper: (low + width) * scale}
+    for name in draw(st.sets(st.sampled_from([lower, upper]), max_size=1)):
+        del bounds[name]
+    return (kind, Field(**bounds))
+
+
+@st.composite
+def bounded_texts(draw: st.DrawFn) -> Any:
+    low = draw(st.integers(0, 5))
+    return (str, draw(st.sampled_from([Field(min_length=low), Field(min_length=low, max_length=low + 3)])))
+
+
+@st.composite
+def bounded_lists(draw: st.DrawFn, items: st.SearchStrategy[Any]) -> Any:
+    low = draw(st.integers(0, 2))
+    kind: Any = draw(items)
+    return (list[kind], draw(st.sampled_from([Field(min_length=low), Field(max_length=low + 2)])))
+
+
+ENUMS: st.SearchStrategy[Any] = st.builds(
+    lambda words: Enum("Choice", {f"n{number}": word for number, word in enumerate(words)}),
+    st.lists(WORDS, min_size=1, max_size=4, unique=True),
+)
+LITERALS: st.SearchStrategy[Any] = st.lists(
+    WORDS | st.integers(-9, 9) | st.booleans(), min_size=1, max_size=4, unique_by=repr
+).map(lambda values: Literal[tuple(values)])
+PLAIN: st.SearchStrategy[Any] = st.sampled_from(
+    [int, float, str, bool, Any, date, datetime, UUID, AnyUrl, dict[str, int], tuple[int, str]]
+)
+
+
+def pydantic_models(depth: int = 2) -> st.SearchStrategy[type[BaseModel]]:
+    kinds: st.SearchStrategy[Any] = PLAIN | ENUMS | LITERALS
+    if depth:
+        kinds |= pydantic_models(depth - 1)
+    kinds |= kinds.map(lambda kind: kind | None) | st.tuples(kinds, kinds).map(lambda pair: pair[0] | pair[1])
+    kinds |= kinds.map(lambda kind: list[kind])  # type: ignore[valid-type]
+    described = st.tuples(kinds, WORDS).map(lambda pair: (pair[0], Field(description=pair[1])))
+    bounded = bounded_numbers(int) | bounded_numbers(float) | bounded_texts() | bounded_lists(kinds)
+    with_default = kinds.map(lambda kind: (kind | None, None))
+    fields = st.dictionaries(NAMES, described | bounded | with_default, min_size=1, max_size=4)
+    return fields.map(lambda fields: create_model("Answer", **cast("Any", fields)))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    pydantic_models(),
+    st.sampled_from(sorted(TOKENIZERS)),
+    st.sampled_from([0.0, 0.7, 5.0]),
+    st.integers(0, 150),
+    st.integers(0, 1000),
+)
+def test_random_weights_write_what_any_model_accepts(
+    answer: type[BaseModel], name: str, temperature: float, room: int, seed: int
+) -> None:
+    schema = answer.model_json_schema()
+    needed = tokens_needed(schema, TOKENIZERS[name])
+    (text,) = write(schema, tokenizer=TOKENIZERS[name], max_tokens=needed + room, seed=seed, temperature=temperature)
+    answer.model_validate_json(text)
+
+
+def integer(**keywords: Any) -> dict[str, Any]:
+    return {"type": "integer", **keywords}
+
+
+def text(**keywords: Any) -> dict[str, Any]:
+    return {"type": "string", **keywords}
+
+
+def record(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+class Mood(BaseModel):
+    """How one feels."""
+
+    name: Literal["glad", "sad"]
+    strength: float = Field(ge=0, le=1)
+
+
+TREE = {
+    "$defs": {"Tree": record(leaves={"type": "array", "items": {"$ref": "#/$defs/Tree"}})},
+    "$ref": "#/$defs/Tree",
+}
+
+
+def tokens_needed(schema: dict[str, Any], tokenizer: PreTrainedTokenizerFast = TOKENIZERS["bytes"]) -> int:
+    with pytest.raises(InputError, match=r"0 is less than the \d+ tokens") as caught:
+        JsonConstraint(tokenizer, schema, 0)
+    return int(caught.value.problem.split()[5])
+
+
+def depth(tree: dict[str, Any]) -> int:
+    return 1 + max((depth(each) for each in tree["leaves"]), default=0)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_recursion_ends(name: str) -> None:
+    for seed in range(2):
+        (answer,) = write(TREE, tokenizer=TOKENIZERS[name], seed=seed, temperature=0, max_tokens=500)
+        assert depth(json.loads(answer)) < 100
+
+
+def test_rows_of_a_batch_differ_and_end_each_for_itself() -> None:
+    answers = write(record(name=text(maxLength=40), size=integer(minimum=0)), rows=6, max_tokens=150)
+    assert all(json.loads(answer).keys() == {"name", "size"} for answer in answers)
+    assert len({len(answer) for answer in answers}) > 1
+
+
+@pytest.mark.parametrize("more", [0, 100])
+def test_ids_that_the_tokenizer_does_not_know_are_not_written(more: int) -> None:
+    tokenizer = TOKENIZERS["merging"]
+    answers = write(record(name=text()), tokenizer=tokenizer, vocabulary=len(tokenizer) + more, rows=4, max_tokens=150)
+    assert all(json.loads(answer).keys() == {"name"} for answer in answers)
+
+
+def test_ids_that_the_language_model_lacks_are_not_written() -> None:
+    tokenizer = byte_tokenizer(extra_special_tokens=["<|im_start|>", "<|im_end|>", "<video>"])
+    (answer,) = write(record(name=text()), tokenizer=tokenizer, vocabulary=len(tokenizer) - 1, max_tokens=100)
+    assert json.loads(answer).keys() == {"name"}
+
+
+def test_a_large_vocabulary_is_written() -> None:
+    tokenizer = merging_tokenizer(32_000)
+    for answer in write(
+        record(name=text(), sizes={"type": "array", "items": integer()}), tokenizer=tokenizer, rows=2, max_tokens=120
+    ):
+        assert isinstance(json.loads(answer)["name"], str)
+
+
+def test_each_of_several_end_tokens_ends() -> None:
+    tokenizer = TOKENIZERS["bytes"]
+    ends = cast("list[int]", tokenizer.convert_tokens_to_ids(["</s>", "<|im_end|>"]))
+    constraint = JsonConstraint(tokenizer, {"const": 1}, 5, ends)
+    scores = torch.zeros(1, 300)
+    first = constraint(torch.zeros(1, 0, dtype=torch.int64), scores)
+    (one,) = tokenizer("1", add_special_tokens=False).input_ids
+    assert first[0].isfinite().nonzero().flatten().tolist() == [one]
+    last = constraint(torch.tensor([[one]]), scores)
+    assert last[0].isfinite().nonzero().flatten().tolist() == sorted(ends)
+    assert write({"const": 1}, end_tokens=ends) == ["1"]
+
+
+@pytest.mark.parametrize("score", [-torch.inf, torch.inf, torch.nan])
+def test_scores_that_are_no_numbers_lead_nowhere_else(score: float) -> None:
+    constraint = JsonConstraint(TOKENIZERS["bytes"], {"const": 1}, 5)
+    (one,) = TOKENIZERS["bytes"]("1", add_special_tokens=False).input_ids
+    scores = constraint(torch.zeros(1, 0, dtype=torch.int64), torch.full((1, 300), score))
+    assert scores.argmax().item() == one
+
+
+ORDER = record(
+    customer=record(name=text(minLength=1), mail=text(format="email")),
+    state={"enum": ["a very long state", "open"]},
+    parts={"type": "array", "items": {"anyOf": [record(number=integer(minimum=1)), {"type": "null"}]}, "minItems": 2},
+)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("more", [0, 1, 30])
+def test_a_tight_budget_is_kept(name: str, more: int) -> None:
+    needed = tokens_needed(ORDER, TOKENIZERS[name])
+    for temperature in (0, 1.5):
+        (answer,) = write(ORDER, tokenizer=TOKENIZERS[name], max_tokens=needed + more, temperature=temperature)
+        assert json.loads(answer).keys() == {"customer", "state", "parts"}
+
+
+def test_the_smallest_answer_is_known() -> None:
+    schema = record(state={"enum": ["a very long state", "open"]}, kind={"anyOf": [text(minLength=9), integer()]})
+    assert tokens_needed(schema) == len('{"state":"open","kind":0}') + 1
+
+
+def test_a_budget_that_is_too_tight_says_what_is_needed() -> None:
+    with pytest.raises(InputError, match="8 is less than the 9 tokens of the smallest valid answer"):
+        JsonConstraint(TOKENIZERS["bytes"], record(ab=integer()), 8)
+
+
+@pytest.mark.parametrize(
+    ("schema", "feature"),
+    [
+        ({"type": "array", "items": integer(), "uniqueItems": True}, "uniqueItems"),
+        ({"type": "array", "contains": integer()}, "contains"),
+        (integer(**{"not": {"const": 3}}), "not"),
+        (integer(**{"if": {"minimum": 3}, "then": {"maximum": 5}}), "if"),
+        ({"type": "object", "additionalProperties": integer(), "minProperties": 2}, "minProperties"),
+        ({"type": "object", "propertyNames": {"pattern": "^a"}}, "propertyNames"),
+        ({"type": "object", "properties": {"a": {}}, "dependentRequired": {"a": ["b"]}}, "dependentRequired"),
+        (text(format="iban"), "iban"),
+        (text(pattern="^(?!x)"), "look-ahead"),
+        ({"$ref": "https://example.com/schema"}, "example.com"),
+        (integer(minimum=5, maximum=4), "unsatisfiable"),
+        ({"type": "number", "minimum": "a"}, "no JSON schema"),
+        ({"anyOf": 5}, "no JSON schema"),
+        ({"type": "word"}, "word"),
+    ],
+)
+def test_what_cannot_be_enforced_is_named(schema: dict[str, Any], feature: str) -> None:
+    with pytest.raises(InputError, match=feature):
+        JsonConstraint(TOKENIZERS["bytes"], record(answer=schema), ROOM)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        text(pattern="^(ab)*c$"),
+        text(pattern="^[A-Z]{3}-[0-9]{4}$"),
+        text(pattern="x", maxLength=30),
+        text(pattern="^a$|^b{30}$"),
+        integer(multipleOf=7, minimum=10),
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.001},
+        {"type": "array", "prefixItems": [integer(), text()], "minItems": 2, "maxItems": 2},
+        {"type": ["string", "null"]},
+        {"allOf": [integer(minimum=3), integer(maximum=5)]},
+    ],
+)
+@pytest.mark.parametrize("temperature", [0, 1.5])
+def test_other_parts_of_a_schema_are_kept_too(part: dict[str, Any], temperature: float) -> None:
+    schema = record(before=text(), part=part, after=text())
+    for answer in write(schema, rows=2, temperature=temperature, max_tokens=120):
+        validate(json.loads(answer), schema)
+
+
+def test_a_pattern_that_cannot_end_in_time_is_no_silent_failure() -> None:
+    with pytest.raises(InputError, match=r"a pattern takes [0-9]+ tokens more"):
+        write(text(pattern="^(a|(b{40}){40})$"), rows=8, max_tokens=300)
+
+
+TOOLS = [
+    convert_to_openai_tool(create_model("Walk", metres=(int, Field(ge=1, le=50)), mood=(Mood, ...))),
+    convert_to_openai_tool(create_model("Talk", mood=(Mood, ...), to=(list[Mood], ...))),
+    {"type": "function", "function": {"name": "stop"}},
+    {"type": "function", "function": {"name": "grow", "parameters": TREE}},
+]
+
+
+def test_any_tool_is_called_with_its_own_arguments() -> None:
+    parameters = {tool["function"]["name"]: tool["function"].get("parameters", {"maxProperties": 0}) for tool in TOOLS}
+    called = set()
+    for answer in write(tool_schema(TOOLS), rows=16, max_tokens=150, temperature=5.0):
+        call = json.loads(answer)
+        assert call.keys() == {"name", "arguments"}
+        validate(call["arguments"], parameters[call["name"]])
+        called.add(call["name"])
+    assert len(called) > 1
+
+
+@pytest.mark.parametrize("name", ["Walk", "stop"])
+def test_a_chosen_tool_is_called(name: str) -> None:
+    for answer in write(tool_schema(TOOLS, name), rows=3, max_tokens=150):
+        assert json.loads(answer)["name"] == name
+
+
+@pytest.mark.parametrize(("tools", "choice"), [(TOOLS, "fly"), ([], None)])
+def test_a_tool_that_is_not_there_is_refused(tools: list[dict[str, Any]], choice: str | None) -> None:
+    with pytest.raises(InputError, match="there is no tool"):
+        tool_schema(tools, choice)
+
+
+def test_threads_share_what_is_compiled() -> None:
+    schemas = [record(**{f"field{number % 5}": text(), "size": integer()}) for number in range(10)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda schema: write(schema, max_tokens=80, rows=2), schemas))
+    for schema, (first, second) in zip(schemas, answers, strict=True):
+        validate(json.loads(first), schema)
+        validate(json.loads(second), schema)

@@ -1,0 +1,541 @@
+"""LangChain's messages become a conversation: every form of text, image and video, and nothing is left out silently."""
+
+import base64
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    HumanMessageChunk,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.messages.tool import tool_call
+from numpy.typing import NDArray
+
+from langchain_videochat.embed.content_blocks import read_block
+from langchain_videochat.embed.conversation import Image, Video
+from langchain_videochat.embed.messages import file_states, read_messages, write_tool_call
+from langchain_videochat.embed.visuals import MAX_DATA_BYTES, Visual
+from langchain_videochat.errors import InputError, MediaError, SourceError
+from tests.numbered_video import make_numbered, read_number
+
+TIMES = [0, *range(50, 4000, 100)]
+"""Milliseconds at which each frame of the film is shown: a multiple of a tenth lies in the middle of its frame."""
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a video whose frames show their numbers, a red picture, and a red and blue animation."""
+    folder = tmp_path_factory.mktemp("shown")
+    make_numbered(folder / "film.mp4", times=TIMES)
+    red, blue = (PIL.Image.new("RGB", (8, 6), colour) for colour in (RED, BLUE))
+    red.save(folder / "red.png")
+    red.save(folder / "both.gif", save_all=True, append_images=[blue], duration=500)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def film(folder: Path) -> str:
+    return (folder / "film.mp4").as_uri()
+
+
+def encoded(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def ask(*content: Any) -> list[BaseMessage]:
+    return [HumanMessage([*content, {"type": "text", "text": "What is it?"}])]
+
+
+def shown(*content: Any, **options: Any) -> Video | Image:
+    """Show something alone, with a question about it."""
+    (turn,) = read_messages(ask(*content), **options)
+    visual, question = turn.content
+    assert question == "What is it?"
+    assert not isinstance(visual, str)
+    return visual
+
+
+def numbers(video: Video | Image) -> list[int]:
+    """Read the numbers of the frames of a numbered video."""
+    assert isinstance(video, Video)
+    found = [read_number(frame) for frame in video.frames]
+    assert video.times == pytest.approx([TIMES[number] / 1000 for number in found])
+    return found
+
+
+def colour(image: Video | Image) -> list[int]:
+    assert isinstance(image, Image)
+    return [int(value) for value in image.pixels[0, 0]]
+
+
+def said(messages: Sequence[BaseMessage], **options: Any) -> list[tuple[Any, ...]]:
+    return [(turn.role, *turn.content) for turn in read_messages(messages, **options)]
+
+
+# Forms
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda url, data: {"type": "video", "url": url},
+        lambda url, data: {"type": "video", "url": url, "id": "1", "mime_type": "video/mp4", "extras": None},
+        lambda url, data: {"type": "video", "base64": data, "mime_type": "video/mp4"},
+        lambda url, data: {"type": "video", "base64": data, "mime_type": "video/mp4; codecs=avc1.4d,mp4a"},
+        lambda url, data: {"type": "video", "url": f"data:video/mp4;base64,{data}"},
+        lambda url, data: {"type": "video", "source_type": "base64", "data": data, "mime_type": "video/mp4"},
+        lambda url, data: {"type": "video_url", "video_url": {"url": url}},
+        lambda url, data: {"type": "video_url", "video_url": url},
+        lambda url, data: {"type": "video_url", "video_url": {"url": f"DATA:video/mp4;codecs=avc1;base64,{data}"}},
+        lambda url, data: {"type": "video", "video": url},
+        lambda url, data: {"type": "video", "video": url.removeprefix("file://")},
+        lambda url, data: {"type": "video", "video": Path(url.removeprefix("file://"))},
+        lambda url, data: {"type": "video", "video": f"data:video/mp4;base64,{data}"},
+        lambda url, data: {"type": "file", "url": url, "mime_type": "video/mp4"},
+        lambda url, data: {"type": "file", "base64": data, "mime_type": "Video/MP4"},
+        lambda url, data: {"type": "file", "source_type": "base64", "data": data, "mime_type": "video/mp4"},
+    ],
+)
+def test_every_form_of_a_video_is_the_same_video(form: Any, folder: Path, film: str) -> None:
+    assert numbers(shown(form(film, encoded(folder / "film.mp4")), num_frames=4)) == [5, 15, 25, 35]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda url, data: {"type": "image", "url": url},
+        lambda url, data: {"type": "image", "base64": data, "mime_type": "image/png"},
+        lambda url, data: {"type": "image", "source_type": "url", "url": url},
+        lambda url, data: {"type": "image", "source_type": "base64", "data": data, "mime_type": "image/png"},
+        lambda url, data: {"type": "image_url", "image_url": {"url": url, "detail": "low"}},
+        lambda url, data: {"type": "image_url", "image_url": url},
+        lambda url, data: {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
+        lambda url, data: {"type": "image", "image": url},
+        lambda url, data: {"type": "image", "image": f"data:image;base64,{data}"},
+        lambda url, data: {"type": "file", "base64": data, "mime_type": "image/png"},
+    ],
+)
+def test_every_form_of_an_image_is_the_same_image(form: Any, folder: Path) -> None:
+    assert colour(shown(form((folder / "red.png").as_uri(), encoded(folder / "red.png")))) == [*RED]
+
+
+def test_an_animation_is_what_its_block_says(folder: Path) -> None:
+    source = (folder / "both.gif").as_uri()
+    assert colour(shown({"type": "image", "url": source})) == [*RED]
+    video = shown({"type": "video", "url": source}, num_frames=2)
+    assert isinstance(video, Video)
+    assert video.frames[:, 0, 0].tolist() == [[*RED], [*BLUE]]
+
+
+def test_texts_have_their_forms_too() -> None:
+    document = {"type": "text-plain", "text": "Seven laps.", "title": "Rules", "context": "Of 1999"}
+    file = {"type": "file", "source_type": "text", "mime_type": "text/plain", "text": "Nine laps."}
+    blocks: list[Any] = ["First", {"type": "text", "text": "Second", "annotations": []}, document, file, " ", ""]
+    assert said([HumanMessage(blocks)]) == [
+        ("human", "First", "Second", "Rules\nOf 1999\nSeven laps.", "Nine laps."),
+    ]
+
+
+# Stretches
+
+
+@pytest.mark.parametrize(
+    ("extras", "expected"),
+    [
+        ({}, [10, 30]),
+        ({"start": 2}, [25, 35]),
+        ({"end": "00:02"}, [5, 15]),
+        ({"start": "1", "end": 3.0, "num_frames": 5}, [12, 16, 20, 24, 28]),
+        ({"start": 1, "end": 1.6, "num_frames": 1}, [13]),
+        ({"fps": 1}, [5, 15, 25, 35]),
+        ({"fps": 3, "start": 3}, [32, 35, 38]),
+        ({"fps": 3, "start": 3, "end": 99}, [32, 35, 38]),
+        ({"fps": 0.01}, [20]),
+        ({"start": None, "fps": None, "num_frames": None}, [10, 30]),
+    ],
+)
+@pytest.mark.parametrize("form", ["url", "video", "video_url"])
+def test_extras_choose_what_is_watched(form: str, extras: dict[str, Any], expected: list[int], film: str) -> None:
+    kind = "video_url" if form == "video_url" else "video"
+    assert numbers(shown({"type": kind, form: film, "extras": extras}, num_frames=2)) == expected
+
+
+def test_qwen_says_it_beside_the_video(film: str) -> None:
+    assert numbers(shown({"type": "video", "video": film, "video_start": 1, "video_end": 3.0, "fps": 1.0})) == [15, 25]
+    assert numbers(shown({"type": "video", "video": film, "nframes": 2})) == [10, 30]
+
+
+@pytest.mark.parametrize(
+    ("extras", "problem"),
+    [
+        ({"begin": 3}, "begin is unknown. Known are start, end, num_frames, fps"),
+        ({"num_frames": 4, "fps": 1}, "both given"),
+        ({"num_frames": 0}, "number of frames"),
+        ({"num_frames": 10**6}, "Give 1 to 512"),
+        ({"num_frames": 2.0}, "number of frames"),
+        ({"num_frames": True}, "number of frames"),
+        ({"fps": 0}, "a second"),
+        ({"fps": float("nan")}, "a second"),
+        ({"fps": 10**400}, "a second"),
+        ({"fps": 1e308}, "Ask for 512 at most"),
+        ({"fps": "2"}, "a second"),
+        ({"start": "soon"}, "no time"),
+        ({"start": -1}, "no time"),
+        ({"end": float("inf")}, "no time"),
+        ({"end": [1]}, "no time"),
+        ({"start": 3, "end": 2}, "is no part"),
+        ({"start": 4.5}, "is no part"),
+        ({"start": 4.5, "fps": 2}, "is no part"),
+        ([3, 4], "no dictionary"),
+    ],
+)
+def test_extras_that_make_no_sense(extras: Any, problem: str, film: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        shown({"type": "video", "url": film, "extras": extras})
+
+
+def test_images_take_no_extras(folder: Path) -> None:
+    address = (folder / "red.png").as_uri()
+    for form in ({"type": "image", "url": address}, {"type": "image_url", "image_url": address}):
+        with pytest.raises(InputError, match="an image has no start"):
+            shown(form | {"extras": {"start": 3}})
+
+
+def test_the_number_of_frames_is_checked(film: str) -> None:
+    with pytest.raises(InputError, match="num_frames: 0"):
+        shown({"type": "video", "url": film}, num_frames=0)
+
+
+# What is not understood
+
+
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        (
+            {"type": "audio", "url": "file:///a.wav"},
+            "'audio' is not understood. Understood are text, text-plain, video",
+        ),
+        ({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}, "'input_audio'"),
+        ({"type": "non_standard", "value": {"type": "video", "url": "file:///a.mp4"}}, "'non_standard'"),
+        ({"type": "reasoning", "reasoning": "Hm."}, "'reasoning'"),
+        ({"type": "tool_call", "name": "add", "args": {}, "id": "1"}, "'tool_call'"),
+        ({"type": "server_tool_result"}, "'server_tool_result'"),
+        ({"type": ["video"]}, "not understood"),
+        ({"text": "Hello"}, "'None'"),
+        ({}, "'None'"),
+        ({"type": "text"}, "its text is missing"),
+        ({"type": "text", "text": 3}, "no text"),
+        ({"type": "text-plain", "base64": "SGk=", "mime_type": "text/plain"}, "its text is missing"),
+        ({"type": "video"}, "no data and no address"),
+        ({"type": "video", "file_id": "f1"}, "no data and no address"),
+        ({"type": "image", "source_type": "id", "id": "f1"}, "no data and no address"),
+        ({"type": "video", "url": "file:///a.mp4", "base64": "AA=="}, "base64 and url"),
+        ({"type": "video", "url": "a.mp4"}, "as_uri"),
+        ({"type": "video", "url": "s3://bucket/a.mp4"}, "'s3://bucket/a.mp4' is no http:"),
+        ({"type": "video", "url": "data:video/mp4,abc"}, "base64 data"),
+        ({"type": "video", "url": 3}, "'3' is no http:"),
+        ({"type": "video", "url": "file:///a.mp4", "start": 5}, "unknown start.*extras"),
+        ({"type": "video", "video": ["1.png", "2.png"]}, "list is no path"),
+        ({"type": "video", "video": "a.mp4", "max_pixels": 9}, "unknown max_pixels"),
+        ({"type": "video", "video": "a.mp4", "fps": 1, "nframes": 3}, "both given"),
+        ({"type": "video_url", "video_url": {"url": "file:///a.mp4", "fps": 1}}, "unknown fps"),
+        ({"type": "video_url"}, "'None' is no http:"),
+        ({"type": "video", "base64": "AA=="}, "no mime_type"),
+        ({"type": "video", "base64": "AA==", "mime_type": 3}, "mime_type"),
+        ({"type": "video", "base64": b"AA==", "mime_type": "video/mp4"}, "base64 is missing, or no text"),
+        ({"type": "video", "base64": "A", "mime_type": "video/mp4"}, "cannot be decoded"),
+        ({"type": "video", "base64": "AA==\n", "mime_type": "video/mp4"}, "line breaks"),
+        ({"type": "video", "base64": "AA==é", "mime_type": "video/mp4"}, "cannot be decoded"),
+        ({"type": "image_url", "image_url": "data:image/png;base64,"}, "nothing in it"),
+        ({"type": "file", "url": "file:///a.pdf", "mime_type": "application/pdf"}, "application/pdf is not known"),
+        ({"type": "file", "url": "file:///a.mp4"}, "with its mime_type"),
+    ],
+)
+def test_a_block_that_is_not_understood_raises(block: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        read_messages(ask(block))
+
+
+@given(st.text(max_size=12), st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3))
+def test_other_types_always_raise(kind: str, rest: dict[str, str]) -> None:
+    for message in (HumanMessage, AIMessage, SystemMessage):
+        with pytest.raises(InputError):
+            read_messages([message([{**rest, "type": f"x-{kind}"}]), *ask()])
+
+
+def test_too_much_data_is_not_decoded() -> None:
+    data = "A" * (MAX_DATA_BYTES // 3 * 4 + 8)
+    with pytest.raises(InputError, match="limit of 256 MiB"):
+        shown({"type": "video", "base64": data, "mime_type": "video/mp4"})
+
+
+def test_all_is_understood_before_anything_is_opened() -> None:
+    with pytest.raises(InputError, match="'audio'"):
+        read_messages(ask({"type": "video", "url": "file:///missing.mp4"}, {"type": "audio"}))
+
+
+def test_files_are_refused_as_media_refuses_them(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "noise.mp4").write_bytes(os.urandom(999))
+    noise = {"base64": encoded(tmp_path / "noise.mp4"), "mime_type": "video/mp4"}
+    for kind in ("video", "image"):
+        with pytest.raises(SourceError, match="no such file"):
+            shown({"type": kind, "url": "file:///missing.mp4"})
+        with pytest.raises(MediaError):
+            shown({"type": kind, "url": (tmp_path / "noise.mp4").as_uri()})
+        with pytest.raises(MediaError):
+            shown({"type": kind, **noise})
+    with pytest.raises(MediaError):
+        shown({"type": "image", "url": (folder / "film.mp4").as_uri()})
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/a.mp4", "http://localhost/a.mp4", "http://169.254.169.254/"])
+def test_private_addresses_are_refused(address: str) -> None:
+    for block in ({"type": "video", "url": address}, {"type": "image_url", "image_url": address}):
+        with pytest.raises(SourceError, match="refused"):
+            shown(block)
+
+
+def test_nothing_is_left_on_the_disk(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    shown({"type": "video", "base64": encoded(folder / "film.mp4"), "mime_type": "video/mp4"})
+    with pytest.raises(MediaError):
+        shown({"type": "image", "base64": encoded(folder / "film.mp4"), "mime_type": "image/png"})
+    assert not list(tmp_path.iterdir())
+
+
+# Turns
+
+
+def test_the_system_speaks_first_and_neighbours_are_joined() -> None:
+    messages = [
+        HumanMessage("One."),
+        SystemMessage("Be brief."),
+        HumanMessageChunk(content="Two."),
+        AIMessage("Three."),
+        AIMessageChunk(content="Four."),
+        ChatMessage(content="Be kind.", role="developer"),
+        ChatMessage(content="Five.", role="User"),
+    ]
+    assert said(messages, system_prompt="You watch videos.") == [
+        ("system", "You watch videos.", "Be brief.", "Be kind."),
+        ("human", "One.", "Two."),
+        ("assistant", "Three.", "Four."),
+        ("human", "Five."),
+    ]
+
+
+def test_several_videos_keep_their_places(folder: Path, film: str) -> None:
+    red = {"type": "image", "url": (folder / "red.png").as_uri()}
+    early, late = ({"type": "video", "url": film, "extras": stretch} for stretch in ({"end": 1}, {"start": 3}))
+    conversation = read_messages(
+        [HumanMessage(["Before", early, "between", red, late]), AIMessage("Yes."), HumanMessage([early, "Sure?"])],
+        num_frames=1,
+    )
+    assert [[_outline(part) for part in turn.content] for turn in conversation] == [
+        ["Before", [5], "between", [*RED], [35]],
+        ["Yes."],
+        [[5], "Sure?"],
+    ]
+
+
+def _outline(part: str | Video | Image) -> str | list[int]:
+    if isinstance(part, str):
+        return part
+    return numbers(part) if isinstance(part, Video) else colour(part)
+
+
+def test_calls_of_tools_are_written_as_a_model_writes_them() -> None:
+    calls = [tool_call(name="cut", args={"to": 9, "from": "ü"}, id="1"), tool_call(name="stop", args={}, id="2")]
+    content: list[Any] = [
+        {"type": "reasoning", "reasoning": "Which tool?"},
+        "Let me cut.",
+        {"type": "tool_use", "name": "cut", "input": {"to": 9, "from": "ü"}, "id": "1"},
+    ]
+    answers = [
+        ToolMessage("done", tool_call_id="1"),
+        ToolMessage("no such key", tool_call_id="2", status="error"),
+        ToolMessage([], tool_call_id="2"),
+        ToolMessage("12", tool_call_id="?", name="clock"),
+        ToolMessage("13", tool_call_id="?"),
+        FunctionMessage(content="14", name="old"),
+    ]
+    assert said([HumanMessage("Cut it."), AIMessage(content, tool_calls=calls), *answers]) == [
+        ("human", "Cut it."),
+        (
+            "assistant",
+            "Let me cut.",
+            '{"name":"cut","arguments":{"to":9,"from":"ü"}}',
+            '{"name":"stop","arguments":{}}',
+        ),
+        (
+            "human",
+            "The tool cut answered:\ndone",
+            "The tool stop failed:\nno such key",
+            "The tool stop answered:",
+            "The tool clock answered:\n12",
+            "The tool answered:\n13",
+            "The tool old answered:\n14",
+        ),
+    ]
+
+
+def test_a_tool_may_show_something(folder: Path) -> None:
+    call = AIMessage("", tool_calls=[tool_call(name="look", args={}, id="1")])
+    image = {"type": "image", "base64": encoded(folder / "red.png"), "mime_type": "image/png"}
+    *_, turn = read_messages([*ask(), call, ToolMessage([image, "at 3 s"], tool_call_id="1")])
+    assert [_outline(part) for part in turn.content] == ["The tool look answered:", [*RED], "at 3 s"]
+
+
+def test_a_call_that_is_in_the_content_alone_is_not_lost() -> None:
+    call = {"type": "tool_use", "name": "cut", "input": {}, "id": "1"}
+    with pytest.raises(InputError, match="'tool_use' is not understood"):
+        read_messages([*ask(), AIMessage([call]), *ask()])
+
+
+def test_a_damaged_call_is_kept_as_it_was() -> None:
+    damaged = {"type": "invalid_tool_call", "name": "cut", "args": '{"to":', "id": "1", "error": None}
+    turns = said([*ask(), AIMessage("", invalid_tool_calls=[damaged]), *ask()])
+    assert turns[1] == ("assistant", '{"name":"cut","arguments":"{\\"to\\":"}')
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.lists(st.booleans(), max_size=2)))
+def test_a_written_call_is_one_line_of_json(arguments: dict[str, Any]) -> None:
+    line = write_tool_call("cut", arguments)
+    assert "\n" not in line
+    assert json.loads(line) == {"name": "cut", "arguments": arguments}
+
+
+@pytest.mark.parametrize(
+    ("messages", "problem"),
+    [
+        ([], "nothing to answer"),
+        ([SystemMessage("Be brief.")], "nothing to answer"),
+        ([HumanMessage("")], "a human message is empty"),
+        ([HumanMessage(" \n")], "a human message is empty"),
+        ([HumanMessage([])], "a human message is empty"),
+        ([HumanMessage("Hello"), AIMessage("Hi"), HumanMessage([""])], "a human message is empty"),
+        ([HumanMessage("Hello"), AIMessage("Hi")], "end with an answer"),
+        ([HumanMessage("Hello"), AIMessage(""), SystemMessage("Go on.")], "end with an answer"),
+        ([ChatMessage(content="Hello", role="narrator")], "nobody speaks as 'narrator'"),
+        ([RemoveMessage(id="1")], "nobody speaks as 'remove'"),
+    ],
+)
+def test_there_must_be_something_to_answer(messages: list[BaseMessage], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        read_messages(messages, system_prompt="You watch videos.")
+
+
+def test_an_answer_that_was_left_empty_is_passed_over() -> None:
+    assert said([HumanMessage("One."), AIMessage(""), HumanMessage("Two.")]) == [("human", "One.", "Two.")]
+
+
+def _pixels(source: str) -> NDArray[np.uint8]:
+    return np.frombuffer(source.encode()[-3:], np.uint8).reshape(1, 1, 3)
+
+
+def _drawn(visual: Visual) -> Video | Image:
+    """Make a pixel of the last letters of an address."""
+    pixels = _pixels(visual.source)
+    return Video(pixels[None]) if visual.kind == "video" else Image(pixels)
+
+
+NAMES = st.integers(100, 999).map(str)
+TEXTS = st.text(min_size=1, max_size=8).filter(str.strip)
+PARTS = st.tuples(st.sampled_from(["bare", "text"]), TEXTS) | st.tuples(
+    st.sampled_from(["video", "image", "video_url", "image_url"]), NAMES
+)
+SPEECHES = st.lists(st.tuples(st.sampled_from(["system", "human", "ai"]), st.lists(PARTS, min_size=1, max_size=4)))
+
+
+def _block(kind: str, value: str) -> Any:
+    if kind == "bare":
+        return value
+    if kind == "text":
+        return {"type": "text", "text": value}
+    return {"type": kind, (kind if kind.endswith("_url") else "url"): f"file:///{value}"}
+
+
+@given(SPEECHES)
+def test_everything_appears_once_and_in_order(speeches: list[tuple[str, list[tuple[str, str]]]]) -> None:
+    speeches = [*speeches, ("human", [("bare", "Go on.")])]
+    kinds = {"system": SystemMessage, "human": HumanMessage, "ai": AIMessage}
+    messages = [kinds[role]([_block(*part) for part in parts]) for role, parts in speeches]
+    turns = read_messages(messages, read=_drawn)
+    in_order = sorted(speeches, key=lambda speech: speech[0] != "system")
+    expected = [(role.replace("ai", "assistant"), part) for role, parts in in_order for part in parts]
+    found = [(turn.role, part) for turn in turns for part in turn.content]
+    assert [role for role, _ in found] == [role for role, _ in expected]
+    for (_, part), (_, (kind, value)) in zip(found, expected, strict=True):
+        if isinstance(part, str):
+            assert (kind in {"bare", "text"}, part) == (True, value)
+        else:
+            assert kind.startswith(type(part).__name__.lower())
+            pixels = part.frames[0] if isinstance(part, Video) else part.pixels
+            assert (pixels == _pixels(value)).all()
+    assert all(one.role != other.role for one, other in pairwise(turns))
+
+
+# Opening
+
+
+def test_who_reads_may_be_chosen(film: str) -> None:
+    asked: list[Visual] = []
+
+    def read(visual: Visual) -> Image:
+        asked.append(visual)
+        return Image(np.zeros((1, 1, 3), np.uint8))
+
+    plain, fast, image = {"type": "video", "url": film}, {"fps": 2}, {"type": "image", "url": film}
+    read_messages(ask(plain, plain | {"extras": fast}, plain, image), num_frames=3, read=read)
+    assert asked == [
+        Visual("video", film, num_frames=3),
+        Visual("video", film, fps=2.0),
+        Visual("video", film, num_frames=3),
+        Visual("image", film),
+    ]
+    assert len(set(asked)) == 3
+
+
+def test_a_block_is_read_without_being_opened() -> None:
+    block = {"type": "video", "url": "https://example.org/a.mp4", "extras": {"start": "01:00", "num_frames": 4}}
+    assert read_block(block) == Visual("video", "https://example.org/a.mp4", start=60.0, num_frames=4)
+
+
+def test_states_of_files_change_with_them(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "red.png"
+    path.write_bytes((folder / "red.png").read_bytes())
+    messages = [
+        *ask({"type": "image", "image": "red.png"}, {"type": "video_url", "video_url": "https://example.org/a.mp4"}),
+        AIMessage("Red."),
+        *ask({"type": "image", "base64": "AA==", "mime_type": "image/png"}, {"type": "video", "url": path.as_uri()}),
+        *ask({"type": "video", "url": "file:///missing.mp4"}),
+    ]
+    state = path.stat()
+    one = (str(path), state.st_size, state.st_mtime_ns)
+    assert file_states(messages) == [one, one, ("file:///missing.mp4", -1, -1)]
+    os.utime(path, ns=(0, 7))
+    assert file_states(messages)[0] == (str(path), state.st_size, 7)
+    path.unlink()
+    assert file_states(messages)[:2] == [("red.png", -1, -1), (path.as_uri(), -1, -1)]
