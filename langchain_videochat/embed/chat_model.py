@@ -4,8 +4,9 @@ Messages -> `messages.py` makes a conversation, and reads its frames -> the proc
 -> `generation.py` has the model answer, token by token -> chunks.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -230,8 +231,10 @@ class VideoChatEmbed(BaseChatModel):
             turns = tell_tools(turns, tools)
         inputs = loaded.processor(turns, device=loaded.model.device, dtype=loaded.model.dtype)
         sampling = self._sampling(loaded, stop, options, inputs["input_ids"].shape[1])
-        constraint = None if choice is None else _force_call(loaded, tools, choice, sampling)
-        return _Task(turns, inputs, sampling, tools, constraint)
+        if choice is None:
+            return _Task(turns, inputs, sampling, tools, None)
+        # A stop would cut a call off in the middle of a text in it.
+        return _Task(turns, inputs, replace(sampling, stop=()), tools, _force_call(loaded, tools, choice, sampling))
 
     def _sampling(
         self, loaded: _Loaded, stop: list[str] | None, options: dict[str, Any], prompt_tokens: int
@@ -242,7 +245,7 @@ class VideoChatEmbed(BaseChatModel):
         if unknown:
             raise InputError(unknown[0], "there is no such option", f"Take one of {', '.join(_SAMPLING)}")
         chosen = {name: getattr(self, name) for name in _SAMPLING} | options
-        limit = loaded.model.config.get_text_config().max_position_embeddings
+        limit = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", sys.maxsize)
         if prompt_tokens >= limit:
             problem = f"it takes {prompt_tokens} tokens, and the language model reads {limit}"
             raise PromptTooLongError("the conversation", problem, "Show fewer videos, or leave out earlier turns")

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -153,6 +153,16 @@ def test_a_form_may_come_with_the_message(folder: Path, film: Path) -> None:
     assert result["parsing_error"] is None
     Step.model_validate(result["parsed"])
     assert result["raw"].response_metadata["finish_reason"] == "tool_calls"
+
+
+def test_a_stop_does_not_cut_a_form_off(folder: Path) -> None:
+    class Heading(BaseModel):
+        """A heading."""
+
+        text: Literal["### Step ###"]
+
+    llm = VideoChatEmbed(model=str(folder), max_tokens=200, stop=["Step"])
+    assert llm.with_structured_output(Heading).invoke("Go") == Heading(text="### Step ###")
 
 
 def test_a_tool_is_called_when_it_must_be(llm: VideoChatEmbed) -> None:
