@@ -12,6 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from PIL import Image
 from pydantic import Field
@@ -102,3 +103,20 @@ def text_of(content: str | list[Any]) -> str:
     if isinstance(content, str):
         return content
     return "\n".join(block["text"] for block in content if block["type"] == "text")
+
+
+class ToolOfClass:
+    """What the standard tests of tools ask for: a class, and what it may be called with."""
+
+    constructor: type[BaseTool]
+    example: dict[str, Any]
+
+    @property
+    def tool_constructor(self) -> type[BaseTool]:
+        """The class of the tool."""
+        return self.constructor
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        """What it may be called with."""
+        return self.example

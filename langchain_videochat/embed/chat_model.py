@@ -4,7 +4,6 @@ Messages -> `messages.py` makes a conversation, and reads its frames -> the proc
 -> `generation.py` has the model answer, token by token -> chunks.
 """
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -24,7 +23,7 @@ from langchain_core.utils import from_env
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
-from langchain_videochat.embed.conversation import Turn, Video
+from langchain_videochat.embed.conversation import NUM_FRAMES, Turn, Video
 from langchain_videochat.embed.messages import file_states, read_messages
 from langchain_videochat.embed.tool_calls import read_call, tell_tools
 from langchain_videochat.errors import InputError, ModelUnavailableError
@@ -72,6 +71,7 @@ class _Loaded:
 class _Task:
     """One conversation to be answered."""
 
+    loaded: _Loaded
     turns: Sequence[Turn]
     inputs: Any
     sampling: "Sampling"
@@ -119,7 +119,7 @@ class VideoChatEmbed(BaseChatModel):
     attn_implementation: str | None = None
     """"eager", "sdpa" or "flash_attention_2"; what suits the machine if None."""
 
-    num_frames: int = Field(default=8, ge=1)
+    num_frames: int = Field(default=NUM_FRAMES, ge=1)
     """Frames that are looked at of each video, unless its block says otherwise."""
 
     system_prompt: str | None = None
@@ -207,9 +207,9 @@ class VideoChatEmbed(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         from langchain_videochat.embed.generation import write
 
-        loaded = self._ready()
-        task = self._prepare(loaded, messages, stop, kwargs)
-        pieces = write(loaded.model, loaded.processor.tokenizer, task.inputs, task.sampling, task.constraint)
+        task = self._prepare(messages, stop, kwargs)
+        model, tokenizer = task.loaded.model, task.loaded.processor.tokenizer
+        pieces = write(model, tokenizer, task.inputs, task.sampling, task.constraint)
         for chunk in self._chunks(pieces, task):
             if run_manager is not None:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -220,9 +220,8 @@ class VideoChatEmbed(BaseChatModel):
         assert self._loaded is not None  # noqa: S101 - load() raises otherwise
         return self._loaded
 
-    def _prepare(
-        self, loaded: _Loaded, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
-    ) -> _Task:
+    def _prepare(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> _Task:
+        loaded = self._ready()
         options = {name: value for name, value in options.items() if name not in _UNHEEDED}
         tools, choice = options.pop("tools", ()), options.pop("tool_choice", None)
         num_frames = options.pop("num_frames", self.num_frames)
@@ -232,9 +231,10 @@ class VideoChatEmbed(BaseChatModel):
         inputs = loaded.processor(turns, device=loaded.model.device, dtype=loaded.model.dtype)
         sampling = self._sampling(loaded, stop, options, inputs["input_ids"].shape[1])
         if choice is None:
-            return _Task(turns, inputs, sampling, tools, None)
+            return _Task(loaded, turns, inputs, sampling, tools, None)
         # A stop would cut a call off in the middle of a text in it.
-        return _Task(turns, inputs, replace(sampling, stop=()), tools, _force_call(loaded, tools, choice, sampling))
+        constraint = _force_call(loaded, tools, choice, sampling)
+        return _Task(loaded, turns, inputs, replace(sampling, stop=()), tools, constraint)
 
     def _sampling(
         self, loaded: _Loaded, stop: list[str] | None, options: dict[str, Any], prompt_tokens: int
@@ -245,7 +245,7 @@ class VideoChatEmbed(BaseChatModel):
         if unknown:
             raise InputError(unknown[0], "there is no such option", f"Take one of {', '.join(_SAMPLING)}")
         chosen = {name: getattr(self, name) for name in _SAMPLING} | options
-        limit = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", sys.maxsize)
+        limit = loaded.model.config.context_length
         if prompt_tokens >= limit:
             problem = f"it takes {prompt_tokens} tokens, and the language model reads {limit}"
             raise PromptTooLongError("the conversation", problem, "Show fewer videos, or leave out earlier turns")
@@ -272,7 +272,7 @@ class VideoChatEmbed(BaseChatModel):
         shown = task.inputs.get("num_frames", ())
         prompt_tokens = task.inputs["input_ids"].shape[1]
         message.chunk_position = "last"
-        visual = {"video": len(shown) * self._ready().processor.num_visual_tokens}
+        visual = {"video": len(shown) * task.loaded.processor.num_visual_tokens}
         message.usage_metadata = UsageMetadata(
             input_tokens=prompt_tokens,
             output_tokens=piece.tokens,

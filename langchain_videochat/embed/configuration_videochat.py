@@ -1,5 +1,6 @@
 """The shape of a VideoChat-Embed model."""
 
+import sys
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -73,6 +74,11 @@ class VideoChatEmbedConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         self.qformer_config.encoder_hidden_size = self.vision_config.hidden_size
         self.tie_word_embeddings = self.text_config.tie_word_embeddings
+
+    @property
+    def context_length(self) -> int:
+        """How many tokens the language model reads; as good as endless where it does not say."""
+        return getattr(self.text_config, "max_position_embeddings", None) or sys.maxsize
 
     @property
     def num_visual_tokens(self) -> int:

@@ -13,6 +13,9 @@ from langchain_videochat.media.container import check_size
 
 Role = Literal["system", "human", "assistant"]
 
+NUM_FRAMES = 8
+"""Frames that are taken of a video unless something else is asked for: as in the paper."""
+
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Pillow's names of the kinds of pictures that are opened: none that runs another program or reads another file."""
 
@@ -87,7 +90,9 @@ class Turn:
                 raise InputError("content", f"a {type(part).__name__} is none", "Give texts, Videos and Images")
 
 
-def read_video(source: str | Path, num_frames: int = 8, start: float | None = None, end: float | None = None) -> Video:
+def read_video(
+    source: str | Path, num_frames: int = NUM_FRAMES, start: float | None = None, end: float | None = None
+) -> Video:
     """Read frames of a video as the paper samples them (3.2.1): in the middle of so many equal parts of it.
 
     Args:

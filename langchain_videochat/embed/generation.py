@@ -99,18 +99,19 @@ def write(
     decoder, stops = TextDecoder(tokenizer), StopFilter(sampling.stop)
     ends = end_tokens(model)
     written = 0
+    reason: FinishReason = "length"
     for token in _next_tokens(model, inputs, _Chooser(sampling, constraint, model.device), sampling.max_tokens):
         written += 1
         if token in ends:
-            yield Piece(stops.feed(decoder.finish()) + stops.finish(), written, "stop")
-            return
+            reason = "stop"
+            break
         text = stops.feed(decoder.feed(token))
         if stops.found:
             yield Piece(text, written, "stop")
             return
         if text:
             yield Piece(text, written)
-    yield Piece(stops.feed(decoder.finish()) + stops.finish(), written, "length")
+    yield Piece(stops.feed(decoder.finish()) + stops.finish(), written, reason)
 
 
 class TextDecoder:

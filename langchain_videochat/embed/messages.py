@@ -22,8 +22,8 @@ from langchain_core.messages import (
 )
 
 from langchain_videochat.embed.content_blocks import read_block
-from langchain_videochat.embed.conversation import Image, Role, Turn, Video
-from langchain_videochat.embed.visuals import NUM_FRAMES, Visual, file_state, read_visual
+from langchain_videochat.embed.conversation import NUM_FRAMES, Image, Role, Turn, Video
+from langchain_videochat.embed.visuals import Visual, file_state, read_visual
 from langchain_videochat.errors import InputError
 
 _ROLES: Mapping[type[BaseMessage], Role] = {

@@ -228,9 +228,8 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise InputError("pixel_values", "not all are numbers", "Look for NaN in the frames")
 
     def _check_length(self, length: int) -> None:
-        limit = getattr(self.config.text_config, "max_position_embeddings", None)
-        if limit is not None and length > limit:
-            problem = f"the prompt has {length} tokens, and the language model reads {limit}"
+        if length > self.config.context_length:
+            problem = f"the prompt has {length} tokens, and the language model reads {self.config.context_length}"
             raise InputError("input_ids", problem, "Ask about fewer videos, or leave out earlier turns")
 
     def _check_places(self, places: int, features: Tensor | None) -> None:

@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from langchain_videochat.embed.conversation import Image, Video, read_image, read_video
+from langchain_videochat.embed.conversation import NUM_FRAMES, Image, Video, read_image, read_video
 from langchain_videochat.errors import InputError, VideoChatError
 from langchain_videochat.media import local_file, local_path, probe
 from langchain_videochat.media.sources import is_web_address
-
-NUM_FRAMES = 8
-"""Frames that are taken of a video unless something else is asked for: as in the paper."""
 
 MAX_FRAMES = 512
 """Frames of one video in a prompt: those of 720p take 1.4 GB. A limit for slips, such as 60 `fps` of an hour."""

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
-from langchain_core.tools import BaseTool
 from langchain_tests.integration_tests import ToolsIntegrationTests
 
 from langchain_videochat.media import probe
@@ -29,7 +28,7 @@ from langchain_videochat.text.tools import (
     ViewFramesTool,
 )
 from langchain_videochat.timeline import Timeline
-from tests.agents import ScriptedChat, calling, make_store, make_talk, slide_in, text_of, tool_call
+from tests.agents import ScriptedChat, ToolOfClass, calling, make_store, make_talk, slide_in, text_of, tool_call
 
 PAN = ["Part AX-12", "is a pan"]
 TALKS = {
@@ -72,26 +71,15 @@ def store(videos: Path, timelines: list[Timeline]) -> VideoTimelineStore:
 # LangChain's own tests
 
 
-class StandardTests(ToolsIntegrationTests):
-    constructor: type[BaseTool]
-    example: dict[str, Any]
-
+class StandardTests(ToolOfClass, ToolsIntegrationTests):
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path) -> None:
         self.folder = tmp_path
         self.store = make_store(make_talk(tmp_path / "talk.mp4", [["Hello"]]))
 
     @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return self.constructor
-
-    @property
     def tool_constructor_params(self) -> dict[str, Any]:
         return {"store": self.store}
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return self.example
 
 
 class TestListVideosTool(StandardTests):

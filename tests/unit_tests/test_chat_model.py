@@ -238,6 +238,16 @@ def test_a_stream_that_is_left_keeps_nothing(llm: VideoChatEmbed, film: Path) ->
     assert not torch.is_inference_mode_enabled()
 
 
+def test_what_is_unloaded_in_mid_stream_stays_unloaded(folder: Path) -> None:
+    llm = VideoChatEmbed(model=str(folder), max_tokens=10)
+    stream = llm.stream("Hello")
+    first = next(stream)
+    llm.unload()
+    rest = joined(stream)
+    assert (first + rest).usage_metadata is not None
+    assert llm._loaded is None
+
+
 def test_whoever_reads_a_stream_may_do_other_things(llm: VideoChatEmbed, film: Path) -> None:
     expected = llm.invoke(about(film)).text
     read = ""

@@ -35,7 +35,7 @@ from langchain_videochat.text.tools import (
 from langchain_videochat.text.tools.arguments import to_seconds
 from langchain_videochat.text.tools.text import LONGEST_TEXT
 from langchain_videochat.timeline import Timeline
-from tests.agents import ScriptedChat, calling, make_store, make_talk, slide_in, text_of, tool_call
+from tests.agents import ScriptedChat, ToolOfClass, calling, make_store, make_talk, slide_in, text_of, tool_call
 from tests.media_files import make_beeps
 from tests.slides import render_talk
 from tests.unit_tests.embeddings import make_slides, make_timeline
@@ -44,21 +44,10 @@ EGGS = [["Whisk two eggs"], ["Heat the pan"], ["Fold the omelette"]]
 TENT = [["Unpack the tent", "Count 8 pegs"], ["Code TX-19"]]
 
 
-class StandardTests(ToolsUnitTests):
-    constructor: type[BaseTool]
-    example: dict[str, Any]
-
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return self.constructor
-
+class StandardTests(ToolOfClass, ToolsUnitTests):
     @property
     def tool_constructor_params(self) -> dict[str, Any]:
         return {"store": make_store()}
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return self.example
 
 
 class TestListVideosTool(StandardTests):
