@@ -159,6 +159,8 @@ class VideoTimelineStore:
         if k < 1:
             raise InputError("k", f"{k} is below 1", "Ask for at least one moment")
         condition = Filter.of(video_id, start, end, modalities)
+        with storage_errors(self._place):
+            self._check.run()  # before an index is built that is of no use
         return self._read_index(lambda: self._search(query, k, condition))
 
     def neighbours(self, moments: Iterable[Document]) -> list[Document]:
@@ -241,7 +243,6 @@ class VideoTimelineStore:
                 return read()
 
     def _search(self, query: str, k: int, condition: Filter) -> list[Document]:
-        self._check.run()
         if self._index.size() == 0:
             return []
         embedding = self._embedding.embed_query(query)
