@@ -11,7 +11,7 @@ _PARTS = ("*.json", "*.txt", "*.model")
 _WEIGHTS = ("*.safetensors", "*.bin")
 
 
-def find_weights(model: str | Path) -> Path | None:
+def find_weights(model: str | Path, revision: str | None = None) -> Path | None:
     """Find the folder of a model without a network: a path, or what was fetched before; None if it is not there.
 
     Example:
@@ -24,17 +24,18 @@ def find_weights(model: str | Path) -> Path | None:
     if Path(model).exists():
         return Path(model)
     try:
-        folder = Path(snapshot_download(str(model), local_files_only=True))
+        folder = Path(snapshot_download(str(model), revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
     return folder if any(next(folder.glob(pattern), None) for pattern in _WEIGHTS) else None
 
 
-def fetch_weights(model: str | Path) -> Path:
+def fetch_weights(model: str | Path, revision: str | None = None) -> Path:
     """Find a model's folder, or fetch the model, with a progress bar.
 
     Args:
         model: A folder or a file, or an id on the Hugging Face hub.
+        revision: Branch, tag or commit on the hub; its main branch if None.
 
     Raises:
         ModelUnavailableError: The model is not on this machine and cannot be fetched.
@@ -43,13 +44,13 @@ def fetch_weights(model: str | Path) -> Path:
     from huggingface_hub import list_repo_files, snapshot_download
     from huggingface_hub.errors import HFValidationError
 
-    found = find_weights(model)
+    found = find_weights(model, revision)
     if found is not None:
         return found
     try:
-        names = list_repo_files(str(model))
+        names = list_repo_files(str(model), revision=revision)
         weights = next(pattern for pattern in _WEIGHTS if any(name.endswith(pattern[1:]) for name in names))
-        return Path(snapshot_download(str(model), allow_patterns=[*_PARTS, weights]))
+        return Path(snapshot_download(str(model), revision=revision, allow_patterns=[*_PARTS, weights]))
     except (httpx.HTTPError, OSError, HFValidationError, StopIteration) as error:
         size = describe_size(str(model))
         problem = f"this model ({size}) is not on this machine, and the Hugging Face hub cannot be reached or has none"

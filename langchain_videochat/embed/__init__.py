@@ -4,10 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_videochat.embed.chat_model import PromptTooLongError, VideoChatEmbed
+    from langchain_videochat.embed.chat_model import VideoChatEmbed
     from langchain_videochat.embed.checkpoints import ConversionReport, convert_checkpoint
     from langchain_videochat.embed.configuration_videochat import VideoChatEmbedConfig
     from langchain_videochat.embed.conversation import Image, Turn, Video, read_image, read_video
+    from langchain_videochat.embed.errors import (
+        InvalidRequestError,
+        ModelNotFoundError,
+        NotEnoughMemoryError,
+        PromptTooLongError,
+    )
     from langchain_videochat.embed.language_model import add_lora, quantized
     from langchain_videochat.embed.loading import load_model
     from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration, VideoFeatures
@@ -16,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ConversionReport",
     "Image",
+    "InvalidRequestError",
+    "ModelNotFoundError",
+    "NotEnoughMemoryError",
     "PromptTooLongError",
     "Turn",
     "Video",
@@ -34,7 +43,10 @@ __all__ = [
 
 _LIGHT = {
     "Image": "conversation",
-    "PromptTooLongError": "chat_model",
+    "InvalidRequestError": "errors",
+    "ModelNotFoundError": "errors",
+    "NotEnoughMemoryError": "errors",
+    "PromptTooLongError": "errors",
     "Turn": "conversation",
     "Video": "conversation",
     "VideoChatEmbed": "chat_model",

@@ -1,82 +1,85 @@
 """VideoChatEmbed: a chat model of LangChain that watches videos on this machine.
 
-Messages -> `messages.py` makes a conversation, and reads its frames -> the processor writes the prompt and makes pixels
--> `generation.py` has the model answer, token by token -> chunks.
+Messages -> `messages.py` makes a conversation -> `long_videos.py` has the model watch its videos -> `runtime.py` makes
+the prompt -> `generation.py` has the answer written, token by token -> chunks.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
-from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.exceptions import ContextOverflowError
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
-from langchain_core.language_models.chat_models import generate_from_stream
+from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import get_config_list
 from langchain_core.tools import BaseTool
 from langchain_core.utils import from_env
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
-from langchain_videochat.embed.conversation import NUM_FRAMES, Turn, Video
-from langchain_videochat.embed.messages import file_states, read_messages
-from langchain_videochat.embed.tool_calls import read_call, tell_tools
+from langchain_videochat.embed.conversation import NUM_FRAMES, Turn, VisualTokens
+from langchain_videochat.embed.errors import NotEnoughMemoryError, core_errors
+from langchain_videochat.embed.long_videos import Budget, OverBudget, Presenter
+from langchain_videochat.embed.messages import file_states, last_question, read_messages
+from langchain_videochat.embed.settings import ModelSettings, Quantization
+from langchain_videochat.embed.tool_calls import read_calls, tell_tools
 from langchain_videochat.errors import InputError, ModelUnavailableError
-from langchain_videochat.weights import Weights, share
+from langchain_videochat.weights import share
 
 if TYPE_CHECKING:
+    from langchain_videochat.embed.batching import Prompt
     from langchain_videochat.embed.constrained import JsonConstraint
     from langchain_videochat.embed.generation import Piece, Sampling
-    from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
-    from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
+    from langchain_videochat.embed.runtime import Runtime
 
 PROVIDER = "langchain-videochat"
 
 ANY_TOOL = "any"
 
-Quantization = Literal["8bit", "4bit"]
+NOTE_TOKENS = 64
+"""Tokens that an answer about one part of a long video may have."""
 
-_BITS: dict[Quantization | None, Any] = {None: None, "8bit": 8, "4bit": 4}
 _SAMPLING = ("temperature", "top_p", "repetition_penalty", "seed", "max_tokens")
 _UNHEEDED = {"strict", "parallel_tool_calls", "files"}
 """What LangChain may ask of other models, and `files`, which only makes the cache's key."""
 
-
-class PromptTooLongError(InputError, ContextOverflowError):
-    """A conversation, with its videos, takes more tokens than the language model reads."""
+logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Settings(Weights):
-    """Which model, and how it is loaded."""
+@dataclass
+class _Usage:
+    """Tokens that were read and written."""
 
-    quantization: Quantization | None = None
-    attn_implementation: str | None = None
+    prompt: int = 0
+    visual: int = 0
+    written: int = 0
 
-
-@dataclass(frozen=True)
-class _Loaded:
-    """A model that is in memory."""
-
-    model: "VideoChatEmbedForConditionalGeneration"
-    processor: "VideoChatEmbedProcessor"
+    def add(self, prompt: "Prompt", written: int) -> None:
+        self.prompt += len(prompt.keys)
+        self.visual += sum(not isinstance(key, int) for key in prompt.keys)
+        self.written += written
 
 
 @dataclass(frozen=True)
 class _Task:
     """One conversation to be answered."""
 
-    loaded: _Loaded
-    turns: Sequence[Turn]
-    inputs: Any
+    prompt: "Prompt"
     sampling: "Sampling"
     tools: Sequence[dict[str, Any]]
     constraint: "JsonConstraint | None"
+    seen: Sequence[VisualTokens]
+    usage: _Usage
 
 
 class VideoChatEmbed(BaseChatModel):
@@ -113,6 +116,9 @@ class VideoChatEmbed(BaseChatModel):
     dtype: str = "auto"
     """"float32", "float16" or "bfloat16"; "auto" is float32 on a processor and bfloat16 elsewhere."""
 
+    revision: str | None = None
+    """Branch, tag or commit of the model on the hub; its main branch if None."""
+
     quantization: Quantization | None = None
     """Load the language model's weights with 8 or 4 bits each."""
 
@@ -121,6 +127,32 @@ class VideoChatEmbed(BaseChatModel):
 
     num_frames: int = Field(default=NUM_FRAMES, ge=1)
     """Frames that are looked at of each video, unless its block says otherwise."""
+
+    long_video: Literal["sample", "segments"] = "sample"
+    """Whether `num_frames` are taken of all of a video, or of each of its segments, which take many times longer."""
+
+    segment_seconds: float = Field(default=60.0, gt=0)
+    """Seconds that a segment lasts at most."""
+
+    max_video_tokens: int = Field(default=768, ge=1)
+    """Tokens that the segments of a video may take in a prompt, without their times; one segment is always shown."""
+
+    over_budget: OverBudget = "merge"
+    """What is done with a video that has more segments than that: "merge" merges neighbours, at no further cost;
+    "retrieve" looks at those alone that `retriever` finds, the cheapest; "ask_each" asks about each part of the video
+    and answers from the answers, at the cost of as many answers more."""
+
+    retriever: BaseRetriever | None = Field(default=None, exclude=True)
+    """Finds Documents with `start` and `end` for a question, as `VideoTimelineStore.as_retriever()` does."""
+
+    batch_size: int = Field(default=8, ge=1)
+    """Conversations that are answered at once, also when several threads or tasks ask."""
+
+    allowed_hosts: list[str] = Field(default_factory=list)
+    """Hosts of a private network from which videos and images may be fetched; public ones always may."""
+
+    show_progress: bool = False
+    """Show a progress bar where watching a video takes long."""
 
     system_prompt: str | None = None
     """What every conversation begins with."""
@@ -143,7 +175,13 @@ class VideoChatEmbed(BaseChatModel):
     stop: list[str] | None = None
     """Texts before which an answer ends."""
 
-    _loaded: _Loaded | None = PrivateAttr(default=None)
+    _loaded: "Runtime | None" = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _check_retriever(self) -> Self:
+        if self.over_budget == "retrieve" and self.retriever is None:
+            raise ValueError('over_budget="retrieve" needs a retriever, as VideoTimelineStore(...).as_retriever()')
+        return self
 
     def load(self) -> None:
         """Load the model now rather than at its first use.
@@ -155,12 +193,8 @@ class VideoChatEmbed(BaseChatModel):
         """
         if self._loaded is not None:
             return
-        if not self.model:
-            problem = "none is named"
-            advice = "Name a folder that `videochat convert` wrote, by `model` or by VIDEOCHAT_EMBED_MODEL"
-            raise ModelUnavailableError("model", problem, advice)
-        settings = _Settings(self.model, self.device, self.dtype, self.quantization, self.attn_implementation)
-        self._loaded = share(_load, settings)
+        with core_errors():
+            self._loaded = share(_load, self._settings())
 
     def unload(self) -> None:
         """Give the memory back, if no other instance uses the same model."""
@@ -189,6 +223,19 @@ class VideoChatEmbed(BaseChatModel):
         ids: list[int] = self._ready().processor.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
+    def batch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """Answer several conversations, `batch_size` of them at once unless `max_concurrency` says otherwise."""
+        at_once = RunnableConfig(max_concurrency=self.batch_size)
+        configs = [RunnableConfig(**{**at_once, **one}) for one in get_config_list(config, len(inputs))]
+        return super().batch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -198,6 +245,16 @@ class VideoChatEmbed(BaseChatModel):
     ) -> ChatResult:
         return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
 
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        # A thread is taken for a step at a time: so a task that is cancelled stops, and many find room.
+        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+
     def _stream(
         self,
         messages: list[BaseMessage],
@@ -205,85 +262,150 @@ class VideoChatEmbed(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        from langchain_videochat.embed.generation import write
+        runtime = self._ready()
+        with core_errors():
+            task, pieces = self._begin(runtime, messages, stop, kwargs)
+            for chunk in self._chunks(pieces, task):
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
 
-        task = self._prepare(messages, stop, kwargs)
-        model, tokenizer = task.loaded.model, task.loaded.processor.tokenizer
-        pieces = write(model, tokenizer, task.inputs, task.sampling, task.constraint)
-        for chunk in self._chunks(pieces, task):
-            if run_manager is not None:
-                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
+    def _settings(self) -> ModelSettings:
+        if not self.model:
+            problem = "none is named"
+            advice = "Name a folder that `videochat convert` wrote, by `model` or by VIDEOCHAT_EMBED_MODEL"
+            raise ModelUnavailableError("model", problem, advice)
+        return ModelSettings(
+            self.model,
+            self.device,
+            self.dtype,
+            quantization=self.quantization,
+            attn_implementation=self.attn_implementation,
+            revision=self.revision,
+        )
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> "Runtime":
         self.load()
         assert self._loaded is not None  # noqa: S101 - load() raises otherwise
         return self._loaded
 
-    def _prepare(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> _Task:
-        loaded = self._ready()
+    def _begin(
+        self, runtime: "Runtime", messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> tuple[_Task, Iterator["Piece"]]:
+        """Begin an answer, with half as many segments of videos as long as the device's memory does not suffice."""
+        segments = max(1, self.max_video_tokens // runtime.processor.num_visual_tokens)
+        while True:
+            try:
+                task = self._prepare(runtime, messages, stop, dict(options), segments)
+                pieces = self._write(runtime, task)
+                return task, chain([next(pieces)], pieces)
+            except NotEnoughMemoryError:
+                if self.long_video == "sample" or segments == 1:
+                    raise
+            segments //= 2
+            logger.warning("The device's memory is used up: trying with %d segments of a video", segments)
+
+    def _prepare(
+        self,
+        runtime: "Runtime",
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        options: dict[str, Any],
+        segments: int,
+    ) -> _Task:
         options = {name: value for name, value in options.items() if name not in _UNHEEDED}
         tools, choice = options.pop("tools", ()), options.pop("tool_choice", None)
         num_frames = options.pop("num_frames", self.num_frames)
-        turns = read_messages(messages, num_frames=num_frames, system_prompt=self.system_prompt)
-        if tools:
-            turns = tell_tools(turns, tools)
-        inputs = loaded.processor(turns, device=loaded.model.device, dtype=loaded.model.dtype)
-        sampling = self._sampling(loaded, stop, options, inputs["input_ids"].shape[1])
+        sampling = self._sampling(runtime, stop, options)
+        usage = _Usage()
+        presenter = Presenter(
+            runtime.viewer,
+            Budget(
+                self.segment_seconds if self.long_video == "segments" else None,
+                segments,
+                self.over_budget,
+                self.retriever,
+            ),
+            last_question(messages),
+            partial(self._ask, runtime, sampling, usage),
+            show_progress=self.show_progress,
+        )
+        turns = read_messages(
+            messages,
+            num_frames=num_frames,
+            system_prompt=self.system_prompt,
+            allowed_hosts=self.allowed_hosts,
+            show=presenter.show,
+        )
+        prompt = runtime.read(tell_tools(turns, tools) if tools else turns)
+        room = runtime.model.config.context_length - len(prompt.keys)
+        sampling = replace(sampling, max_tokens=min(sampling.max_tokens, room))
+        usage.add(prompt, 0)
         if choice is None:
-            return _Task(loaded, turns, inputs, sampling, tools, None)
+            return _Task(prompt, sampling, tools, None, presenter.seen, usage)
         # A stop would cut a call off in the middle of a text in it.
-        constraint = _force_call(loaded, tools, choice, sampling)
-        return _Task(loaded, turns, inputs, replace(sampling, stop=()), tools, constraint)
+        constraint = _force_call(runtime, tools, choice, sampling)
+        return _Task(prompt, replace(sampling, stop=()), tools, constraint, presenter.seen, usage)
 
-    def _sampling(
-        self, loaded: _Loaded, stop: list[str] | None, options: dict[str, Any], prompt_tokens: int
-    ) -> "Sampling":
+    def _sampling(self, runtime: "Runtime", stop: list[str] | None, options: dict[str, Any]) -> "Sampling":
         from langchain_videochat.embed.generation import Sampling
 
         unknown = sorted(options.keys() - {*_SAMPLING})
         if unknown:
             raise InputError(unknown[0], "there is no such option", f"Take one of {', '.join(_SAMPLING)}")
         chosen = {name: getattr(self, name) for name in _SAMPLING} | options
-        limit = loaded.model.config.context_length
-        if prompt_tokens >= limit:
-            problem = f"it takes {prompt_tokens} tokens, and the language model reads {limit}"
-            raise PromptTooLongError("the conversation", problem, "Show fewer videos, or leave out earlier turns")
-        chosen["max_tokens"] = min(chosen["max_tokens"], limit - prompt_tokens)
         stops = stop if stop is not None else self.stop or []
-        return Sampling(**chosen, stop=(*stops, *loaded.processor.stop_strings))
+        return Sampling(**chosen, stop=(*stops, *runtime.processor.stop_strings))
+
+    def _ask(self, runtime: "Runtime", sampling: "Sampling", usage: _Usage, turn: Turn) -> str:
+        """Answer a question about a part of a video."""
+        prompt = runtime.read([turn])
+        brief = replace(sampling, max_tokens=NOTE_TOKENS, stop=tuple(runtime.processor.stop_strings))
+        pieces = list(self._write(runtime, _Task(prompt, brief, (), None, (), usage)))
+        usage.add(prompt, pieces[-1].tokens)
+        return "".join(piece.text for piece in pieces)
+
+    def _write(self, runtime: "Runtime", task: _Task) -> Iterator["Piece"]:
+        from langchain_videochat.embed.generation import write
+
+        return write(
+            runtime.batch,
+            runtime.tokenizer,
+            task.prompt,
+            task.sampling,
+            batch_size=self.batch_size,
+            constraint=task.constraint,
+        )
 
     def _chunks(self, pieces: "Iterator[Piece]", task: _Task) -> Iterator[ChatGenerationChunk]:
-        """Make chunks; what may be a tool's call is held until it is whole."""
+        """Make chunks; what may be calls of tools is held until it is whole."""
         held = ""
         for piece in pieces:
             held += piece.text
-            may_be_call = bool(task.tools) and held.lstrip()[:1] in ("", "{")
-            if piece.finish_reason is None and may_be_call:
+            may_be_calls = bool(task.tools) and held.lstrip()[:1] in ("", "{")
+            if piece.finish_reason is None and may_be_calls:
                 continue
-            call = read_call(held, task.tools) if may_be_call else None
-            yield self._chunk(held if call is None else "", piece, task, call)
+            calls = read_calls(held, task.tools) if may_be_calls else []
+            yield self._chunk("" if calls else held, piece, task, calls)
             held = ""
 
-    def _chunk(self, text: str, piece: "Piece", task: _Task, call: ToolCallChunk | None) -> ChatGenerationChunk:
-        message = AIMessageChunk(content=text, tool_call_chunks=[] if call is None else [call])
+    def _chunk(self, text: str, piece: "Piece", task: _Task, calls: list[ToolCallChunk]) -> ChatGenerationChunk:
+        message = AIMessageChunk(content=text, tool_call_chunks=calls)
         if piece.finish_reason is None:
             return ChatGenerationChunk(message=message)
-        shown = task.inputs.get("num_frames", ())
-        prompt_tokens = task.inputs["input_ids"].shape[1]
+        written = task.usage.written + piece.tokens
         message.chunk_position = "last"
-        visual = {"video": len(shown) * task.loaded.processor.num_visual_tokens}
         message.usage_metadata = UsageMetadata(
-            input_tokens=prompt_tokens,
-            output_tokens=piece.tokens,
-            total_tokens=prompt_tokens + piece.tokens,
-            input_token_details=cast("InputTokenDetails", visual),
+            input_tokens=task.usage.prompt,
+            output_tokens=written,
+            total_tokens=task.usage.prompt + written,
+            input_token_details=cast("InputTokenDetails", {"video": task.usage.visual}),
         )
         message.response_metadata = {
             "model_name": self.model,
             "model_provider": PROVIDER,
-            "finish_reason": piece.finish_reason if call is None else "tool_calls",
-            "sampled_times": [list(one.times) for turn in task.turns for one in turn.content if isinstance(one, Video)],
+            "finish_reason": "tool_calls" if calls else piece.finish_reason,
+            "sampled_times": [list(one.times) for one in task.seen if one.kind == "video"],
         }
         return ChatGenerationChunk(message=message)
 
@@ -329,33 +451,37 @@ class VideoChatEmbed(BaseChatModel):
         )
 
 
-_IDENTITY = ("model", "dtype", "quantization", "attn_implementation", "num_frames", "system_prompt", "stop")
+_IDENTITY = (
+    "model",
+    "revision",
+    "dtype",
+    "quantization",
+    "attn_implementation",
+    "num_frames",
+    "long_video",
+    "segment_seconds",
+    "max_video_tokens",
+    "over_budget",
+    "system_prompt",
+    "stop",
+)
 """What else changes an answer."""
 
 
 def _force_call(
-    loaded: _Loaded, tools: Sequence[dict[str, Any]], choice: str, sampling: "Sampling"
+    runtime: "Runtime", tools: Sequence[dict[str, Any]], choice: str, sampling: "Sampling"
 ) -> "JsonConstraint":
     from langchain_videochat.embed.constrained import JsonConstraint
-    from langchain_videochat.embed.generation import end_tokens
     from langchain_videochat.embed.json_schemas import tool_schema
 
     schema = tool_schema(tools, None if choice == ANY_TOOL else choice)
-    ends = sorted(end_tokens(loaded.model)) or None
-    return JsonConstraint(loaded.processor.tokenizer, schema, sampling.max_tokens, ends)
+    return JsonConstraint(runtime.tokenizer, schema, sampling.max_tokens, sorted(runtime.batch.ends) or None)
 
 
-def _load(settings: _Settings) -> _Loaded:
-    from langchain_videochat.embed.loading import load_model
+def _load(settings: ModelSettings) -> "Runtime":
+    from langchain_videochat.embed.runtime import load
 
-    model, processor = load_model(
-        settings.model,
-        device=settings.device,
-        dtype=settings.dtype,
-        bits=_BITS[settings.quantization],
-        attn_implementation=settings.attn_implementation,
-    )
-    return _Loaded(model, processor)
+    return load(settings)
 
 
 def _chosen(tool_choice: str | bool | dict[str, Any] | None, tools: Sequence[dict[str, Any]]) -> str | None:

@@ -1,8 +1,10 @@
 """What is said and shown to the model: turns of texts, videos and images, in the order in which they come."""
 
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,9 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import InputError, MediaError
 from langchain_videochat.media import local_path, probe, sample_frames
 from langchain_videochat.media.container import check_size
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Role = Literal["system", "human", "assistant"]
 
@@ -62,6 +67,25 @@ class Image:
         object.__setattr__(self, "pixels", _rgb(self.pixels, "pixels", "[H, W, 3]"))
 
 
+@dataclass(frozen=True, eq=False)
+class VisualTokens:
+    """What a model made of a video or an image: it need not look at it again."""
+
+    kind: Literal["video", "image"]
+
+    embeddings: "Tensor"
+    """As the language model reads them, [visual tokens, language width]."""
+
+    key: Hashable
+    """Tells them from all others: the same for the same content."""
+
+    times: tuple[float, ...] = ()
+    """Seconds from the first frame of the video, one a frame."""
+
+
+Part = str | Video | Image | VisualTokens
+
+
 @dataclass(frozen=True)
 class Turn:
     """What one side says and shows at a time. A conversation is a sequence of them.
@@ -77,7 +101,7 @@ class Turn:
     role: Role
     """Who says it."""
 
-    content: tuple[str | Video | Image, ...]
+    content: tuple[Part, ...]
     """Texts, videos and images in their order."""
 
     def __post_init__(self) -> None:
@@ -86,8 +110,19 @@ class Turn:
         if not isinstance(self.content, tuple) or not self.content:
             raise InputError("content", f"{self.content!r} is no tuple with something in it", "Write (text,)")
         for part in self.content:
-            if not isinstance(part, str | Video | Image):
+            if not isinstance(part, Part):
                 raise InputError("content", f"a {type(part).__name__} is none", "Give texts, Videos and Images")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a video."""
+
+    start: float
+    """Seconds from the first frame."""
+
+    end: float
+    """Seconds."""
 
 
 def read_video(
@@ -110,20 +145,56 @@ def read_video(
         >>> read_video("talk.mp4", num_frames=4).times  # doctest: +SKIP
         (219.28, 657.84, 1096.4, 1534.96)
     """
-    if num_frames < 1:
-        raise InputError("num_frames", f"{num_frames} is no number of frames", "Give 1 or more")
-    duration = probe(source).duration
-    first, last = start or 0.0, duration if end is None else min(end, duration)
-    if not 0 <= first < last:
+    stretch = find_stretch(probe(source).duration, start, end)
+    return next(read_stretches(source, [stretch], num_frames))
+
+
+def find_stretch(duration: float, start: float | None = None, end: float | None = None) -> Stretch:
+    """Find the part of a video that is asked for.
+
+    Args:
+        duration: Seconds that the video lasts.
+        start: Seconds from the first frame; the start of the video if None.
+        end: Seconds; the end of the video if None or later than that.
+
+    Raises:
+        InputError: No part of the video lies between them.
+
+    Example:
+        >>> find_stretch(10.0, start=4)
+        Stretch(start=4, end=10.0)
+    """
+    stretch = Stretch(start or 0.0, duration if end is None else min(end, duration))
+    if not 0 <= stretch.start < stretch.end:
         problem = f"{start} to {end} is no part of a video of {duration:.3f} seconds"
         raise InputError("start, end", problem, "Give seconds, start before end")
-    times = first + (np.arange(num_frames) + 0.5) * (last - first) / num_frames
-    frames = {
-        time: frame
-        for batch in sample_frames(source, times=times.tolist(), mode="exact")
-        for time, frame in zip(batch.times.tolist(), batch.frames, strict=True)
-    }
-    return Video(np.stack(list(frames.values())), tuple(frames))
+    return stretch
+
+
+def read_stretches(source: str | Path, stretches: Sequence[Stretch], num_frames: int = NUM_FRAMES) -> Iterator[Video]:
+    """Read frames of several stretches of a video, each as `read_video` does, one in memory at a time.
+
+    Args:
+        source: A local file.
+        stretches: In the order of time, none within another.
+        num_frames: How many of each.
+
+    Raises:
+        SourceError: There is no such file.
+        MediaError: The file has no video, or it cannot be decoded.
+        InputError: `num_frames` is below 1.
+    """
+    if num_frames < 1:
+        raise InputError("num_frames", f"{num_frames} is no number of frames", "Give 1 or more")
+    middles = (np.arange(num_frames) + 0.5) / num_frames
+    times = [one.start + middles * (one.end - one.start) for one in stretches]
+    batches = sample_frames(source, times=np.concatenate(times).tolist(), mode="exact")
+    frames = (
+        (time, frame) for batch in batches for time, frame in zip(batch.times.tolist(), batch.frames, strict=True)
+    )
+    for _ in stretches:
+        shown = dict(islice(frames, num_frames))
+        yield Video(np.stack(list(shown.values())), tuple(shown))
 
 
 def read_image(source: str | Path) -> Image:

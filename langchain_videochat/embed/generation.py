@@ -1,13 +1,13 @@
 """What a language model goes on with: token by token, as text that can be shown at once."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 from transformers import (
-    DynamicCache,
     LogitsProcessor,
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
@@ -15,7 +15,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
+from langchain_videochat.embed.batching import Batch, Prompt
 from langchain_videochat.errors import InputError
 
 FinishReason = Literal["stop", "length"]
@@ -78,39 +78,43 @@ class Piece:
 
 
 def write(
-    model: VideoChatEmbedForConditionalGeneration,
+    batch: Batch,
     tokenizer: Any,
-    inputs: Any,
+    prompt: Prompt,
     sampling: Sampling,
+    *,
+    batch_size: int = 1,
     constraint: LogitsProcessor | None = None,
 ) -> Iterator[Piece]:
     """Answer a prompt piece by piece; whoever stops reading stops the work.
 
     Args:
-        model: Who answers.
-        tokenizer: Its tokenizer.
-        inputs: What the processor made of one conversation.
+        batch: Writes the tokens.
+        tokenizer: The model's.
+        prompt: What is answered.
         sampling: How.
+        batch_size: How many answers may be written at once.
         constraint: Which tokens may be written.
 
     Raises:
-        InputError: The prompt does not fit the model.
+        NotEnoughMemoryError: The device has not the memory for it.
     """
     decoder, stops = TextDecoder(tokenizer), StopFilter(sampling.stop)
-    ends = end_tokens(model)
+    chooser = _Chooser(sampling, constraint, prompt.embeddings.device)
     written = 0
     reason: FinishReason = "length"
-    for token in _next_tokens(model, inputs, _Chooser(sampling, constraint, model.device), sampling.max_tokens):
-        written += 1
-        if token in ends:
-            reason = "stop"
-            break
-        text = stops.feed(decoder.feed(token))
-        if stops.found:
-            yield Piece(text, written, "stop")
-            return
-        if text:
-            yield Piece(text, written)
+    with closing(batch.write(prompt, chooser, max_tokens=sampling.max_tokens, batch_size=batch_size)) as tokens:
+        for token in tokens:
+            written += 1
+            if token in batch.ends:
+                reason = "stop"
+                break
+            text = stops.feed(decoder.feed(token))
+            if stops.found:
+                yield Piece(text, written, "stop")
+                return
+            if text:
+                yield Piece(text, written)
     yield Piece(stops.feed(decoder.finish()) + stops.finish(), written, reason)
 
 
@@ -207,35 +211,12 @@ class _Chooser:
         if self._samples and sampling.top_p is not None:
             self._processors.append(TopPLogitsWarper(sampling.top_p))
 
-    def choose(self, written: Tensor, logits: Tensor) -> Tensor:
-        """Choose from the logits [1, vocabulary] after the tokens [1, written]."""
-        scores: Tensor = self._processors(cast("torch.LongTensor", written), cast("torch.FloatTensor", logits.float()))
+    def __call__(self, written: list[int], logits: Tensor) -> int:
+        """Choose from the logits [1, vocabulary] that follow what is written."""
+        scores = logits.float()
+        if self._processors:
+            before = torch.tensor([written], dtype=torch.int64, device=logits.device)
+            scores = self._processors(cast("torch.LongTensor", before), cast("torch.FloatTensor", scores))
         if not self._samples:
-            return scores.argmax(dim=-1, keepdim=True)
-        return torch.multinomial(scores.softmax(dim=-1), 1, generator=self._random)
-
-
-def _next_tokens(
-    model: VideoChatEmbedForConditionalGeneration, inputs: Any, chooser: _Chooser, most: int
-) -> Iterator[int]:
-    cache = DynamicCache()
-    with torch.inference_mode():
-        new: dict[str, Tensor] = {"inputs_embeds": model.embed(**{key: inputs.get(key) for key in _PROMPT})}
-        written = torch.empty(1, 0, dtype=torch.int64, device=model.device)
-    for _ in range(most):
-        # Entered anew for each token: the mode must not hold while whoever reads them does other things.
-        with torch.inference_mode():
-            logits = model.language_model(**new, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
-            token = chooser.choose(written, logits[:, -1])
-            written = torch.cat([written, token], dim=1)
-            new = {"input_ids": token}
-        yield int(token)
-
-
-_PROMPT = ("input_ids", "pixel_values", "num_frames")
-
-
-def end_tokens(model: VideoChatEmbedForConditionalGeneration) -> set[int]:
-    """List the tokens that end an answer."""
-    ends = model.generation_config.eos_token_id
-    return set() if ends is None else {ends} if isinstance(ends, int) else set(ends)
+            return int(scores.argmax())
+        return int(torch.multinomial(scores.softmax(dim=-1), 1, generator=self._random))

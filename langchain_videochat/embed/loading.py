@@ -25,6 +25,7 @@ def load_model(
     dtype: str = "auto",
     bits: Bits | None = None,
     attn_implementation: str | None = None,
+    revision: str | None = None,
     show_progress: bool = True,
 ) -> tuple[VideoChatEmbedForConditionalGeneration, VideoChatEmbedProcessor]:
     """Load a model that `save_pretrained` or `convert_checkpoint` wrote, for use.
@@ -35,6 +36,7 @@ def load_model(
         dtype: "float32", "float16" or "bfloat16"; "auto" is float32 on a processor and bfloat16 elsewhere.
         bits: 8 or 4 to load the language model's weights with so many bits each.
         attn_implementation: "eager", "sdpa" or "flash_attention_2"; what suits the machine if None.
+        revision: Branch, tag or commit on the hub; its main branch if None.
         show_progress: Show a progress bar.
 
     Raises:
@@ -44,7 +46,7 @@ def load_model(
     """
     weights = Weights(str(model), device, dtype)
     options: dict[str, Any] = {} if bits is None else {"quantization_config": quantized(bits)}
-    folder = fetch_weights(model)
+    folder = fetch_weights(model, revision)
     with model_errors(weights.model):
         config = _read_config(folder, weights)
         processor = VideoChatEmbedProcessor.from_pretrained(folder)

@@ -7,7 +7,7 @@ and `visuals.py` reads those. What is not understood raises: nothing is left out
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -22,7 +22,7 @@ from langchain_core.messages import (
 )
 
 from langchain_videochat.embed.content_blocks import read_block
-from langchain_videochat.embed.conversation import NUM_FRAMES, Image, Role, Turn, Video
+from langchain_videochat.embed.conversation import NUM_FRAMES, Part, Role, Turn
 from langchain_videochat.embed.visuals import Visual, file_state, read_visual
 from langchain_videochat.errors import InputError
 
@@ -51,12 +51,17 @@ _CALLS = frozenset(
 """Content blocks that repeat what stands in a message's `tool_calls`."""
 
 
+def _show_whole(visual: Visual) -> Sequence[Part]:
+    return [read_visual(visual)]
+
+
 def read_messages(
     messages: Sequence[BaseMessage],
     *,
     num_frames: int = NUM_FRAMES,
     system_prompt: str | None = None,
-    read: Callable[[Visual], Video | Image] = read_visual,
+    allowed_hosts: Sequence[str] = (),
+    show: Callable[[Visual], Sequence[Part]] = _show_whole,
 ) -> tuple[Turn, ...]:
     """Make a conversation of messages.
 
@@ -67,7 +72,8 @@ def read_messages(
         messages: They end with what is to be answered, by a human or a tool.
         num_frames: How many frames are shown of a video whose block does not tell.
         system_prompt: What the system says before all else.
-        read: Opens what is shown.
+        allowed_hosts: Hosts that may be visited although they lie in a private network.
+        show: Opens what is shown.
 
     Raises:
         InputError: There is nothing to answer, or something in a message is not understood.
@@ -79,15 +85,30 @@ def read_messages(
         Turn(role='system', content=('Be brief.',))
     """
 
-    def shown(part: str | Visual) -> str | Video | Image:
+    def shown(part: str | Visual) -> Sequence[Part]:
         if isinstance(part, str):
-            return part
+            return [part]
         unsaid = part.kind == "video" and part.num_frames is None and part.fps is None
-        return read(replace(part, num_frames=num_frames) if unsaid else part)
+        frames = num_frames if unsaid else part.num_frames
+        return show(replace(part, num_frames=frames, allowed_hosts=tuple(allowed_hosts)))
 
     _check_that_one_asks(messages)
     turns = _understand(messages, system_prompt)
-    return tuple(Turn(role, tuple(map(shown, parts))) for role, parts in turns)
+    return tuple(Turn(role, tuple(chain.from_iterable(map(shown, parts)))) for role, parts in turns)
+
+
+def last_question(messages: Sequence[BaseMessage]) -> str:
+    """Find what is asked last: the texts of the last human turn.
+
+    Raises:
+        InputError: Something in a message is not understood.
+
+    Example:
+        >>> last_question([HumanMessage("Who is it?"), AIMessage("A cook."), HumanMessage("What does she do?")])
+        'What does she do?'
+    """
+    asked = [parts for role, parts in _understand(messages) if role == "human"]
+    return "\n".join(part for part in asked[-1] if isinstance(part, str)) if asked else ""
 
 
 def file_states(messages: Sequence[BaseMessage]) -> list[tuple[str, int, int]]:

@@ -109,13 +109,32 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
         ).last_hidden_state
         return VideoFeatures(vision_tokens, qformer_output, self.language_projection(qformer_output))
 
-    def embed(self, input_ids: Tensor, pixel_values: Tensor | None = None, num_frames: Tensor | None = None) -> Tensor:
+    def get_visual_features(self, pixel_values: Tensor | None, num_frames: Tensor | None) -> Tensor | None:
+        """Turn videos and images into embeddings of the language model, those of equally many frames together.
+
+        Args:
+            pixel_values: The frames of all of them, [frames, 3, H, W]; None if there is nothing to see.
+            num_frames: How many of the frames belong to each.
+
+        Returns:
+            [visuals, `config.num_visual_tokens`, language width].
+        """
+        if pixel_values is None or num_frames is None or not len(num_frames):
+            return None
+        videos = pixel_values.split(num_frames.tolist())
+        features: dict[int, Tensor] = {}
+        for length in set(num_frames.tolist()):
+            places = [place for place, video in enumerate(videos) if len(video) == length]
+            encoded = self.get_video_features(torch.stack([videos[place] for place in places]))
+            features |= zip(places, encoded, strict=True)
+        return torch.stack([features[place] for place in range(len(videos))])
+
+    def embed(self, input_ids: Tensor, visual_features: Tensor | None = None) -> Tensor:
         """Turn prompts into embeddings of the language model, those of videos and images in their places.
 
         Args:
             input_ids: [B, L].
-            pixel_values: The frames of all videos and images, in the order of the prompts, [frames, 3, H, W].
-            num_frames: How many of them belong to each.
+            visual_features: What `get_visual_features` made of all that is shown, in the order of the prompts.
 
         Returns:
             [B, L, language width].
@@ -125,12 +144,11 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         self._check_length(input_ids.shape[1])
         is_visual = input_ids == self.config.video_token_id
-        features = self._features(pixel_values, num_frames)
-        self._check_places(int(is_visual.sum()), features)
+        self._check_places(int(is_visual.sum()), visual_features)
         embeddings = self.get_input_embeddings()(input_ids.masked_fill(is_visual, 0))
-        if features is None:
+        if visual_features is None:
             return embeddings
-        return embeddings.masked_scatter(is_visual.unsqueeze(-1).to(embeddings.device), features.to(embeddings))
+        return embeddings.masked_scatter(is_visual.unsqueeze(-1).to(embeddings.device), visual_features.to(embeddings))
 
     def forward(
         self,
@@ -152,7 +170,7 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
             **kwargs: The language model's.
         """
         if input_ids is not None:
-            inputs_embeds = self.embed(input_ids, pixel_values, num_frames)
+            inputs_embeds = self.embed(input_ids, self.get_visual_features(pixel_values, num_frames))
         return self.language_model(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **kwargs)
 
     @torch.no_grad()
@@ -178,7 +196,7 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        embeddings = self.embed(input_ids, pixel_values, num_frames)
+        embeddings = self.embed(input_ids, self.get_visual_features(pixel_values, num_frames))
         # Where the user may have changed it, and where from_pretrained puts it.
         self.language_model.generation_config = self.generation_config
         return self.language_model.generate(inputs_embeds=embeddings, attention_mask=attention_mask, **kwargs)
@@ -203,18 +221,6 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """The language model's."""
         return self.language_model.get_output_embeddings()
 
-    def _features(self, pixel_values: Tensor | None, num_frames: Tensor | None) -> Tensor | None:
-        """Encode all videos and images, those of equally many frames together, [videos * queries, language width]."""
-        if pixel_values is None or num_frames is None or not len(num_frames):
-            return None
-        videos = pixel_values.split(num_frames.tolist())
-        features: dict[int, Tensor] = {}
-        for length in set(num_frames.tolist()):
-            places = [place for place, video in enumerate(videos) if len(video) == length]
-            encoded = self.get_video_features(torch.stack([videos[place] for place in places]))
-            features |= zip(places, encoded, strict=True)
-        return torch.cat([features[place] for place in range(len(videos))])
-
     def _check_pixels(self, pixel_values: Tensor) -> None:
         size = self.config.vision_config.image_size
         if 0 in pixel_values.shape:
@@ -235,8 +241,8 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def _check_places(self, places: int, features: Tensor | None) -> None:
         each = self.config.num_visual_tokens
         given = 0 if features is None else len(features)
-        if places != given:
-            problem = f"the prompts have room for {places / each:g} videos and images, and {given // each} are given"
+        if places != given * each:
+            problem = f"the prompts have room for {places / each:g} videos and images, and {given} are given"
             raise InputError("input_ids", problem, "Let the processor write the prompts")
 
     @torch.no_grad()

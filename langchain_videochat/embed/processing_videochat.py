@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AddedToken, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
-from langchain_videochat.embed.conversation import Image, Turn, Video
+from langchain_videochat.embed.conversation import Image, Part, Turn, Video, VisualTokens
 from langchain_videochat.errors import InputError
 
 PromptStyle = Literal["videochat", "chat"]
@@ -109,7 +109,7 @@ class VideoChatEmbedProcessor(ProcessorMixin):
         """Make the model's inputs.
 
         Args:
-            conversations: One, or a batch of them.
+            conversations: One, or a batch of them. What is shown as `VisualTokens` gets its places, and no pixels.
             text: Instead, a prompt as it is, or a batch of them; `video_token` stands once for each of `videos`.
             videos: Videos, Images, or frames ([T, H, W, 3], uint8), in the order in which the texts show them.
             device: Where pixels are computed and all inputs lie.
@@ -124,7 +124,7 @@ class VideoChatEmbedProcessor(ProcessorMixin):
         Raises:
             InputError: A text shows more videos than there are, or fewer; a conversation or frames are not as said.
         """
-        shown: list[Video | Image] = []
+        shown: list[Video | Image | VisualTokens] = []
         if conversations is None:
             texts = [text] if isinstance(text, str) else list(text or ())
         else:
@@ -136,15 +136,36 @@ class VideoChatEmbedProcessor(ProcessorMixin):
         if not texts:
             raise InputError("conversations", "there is none", "Give a conversation, or a text")
         ids = self._token_ids(texts, len(shown))
+        unseen = [each for each in shown if not isinstance(each, VisualTokens)]
         inputs = {
             "input_ids": pad_sequence(ids, True, self.tokenizer.pad_token_id, padding_side="left"),
             "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], True, padding_side="left"),
         }
-        if shown:
-            pixels = [self._pixels(each, device) for each in shown]
+        if unseen:
+            pixels = [self.pixels(each, device) for each in unseen]
             inputs["pixel_values"] = torch.cat(pixels).to(dtype)
             inputs["num_frames"] = torch.tensor([len(frames) for frames in pixels])
         return BatchFeature(inputs).to(device or "cpu")
+
+    def pixels(self, shown: Video | Image, device: str | torch.device | None = None) -> Tensor:
+        """Bring pictures to the size that the model sees and normalise them.
+
+        Returns:
+            [T, 3, image_size, image_size].
+
+        Raises:
+            InputError: They are too long and narrow.
+        """
+        side = self.image_size
+        if isinstance(shown, Image):
+            pixels = _resize(torch.tensor(shown.pixels[None], device=device), side, side)
+        else:
+            rows, columns = _shorter_side(shown, side)
+            top, left = round((rows - side) / 2), round((columns - side) / 2)
+            resized = _resize(torch.tensor(shown.frames, device=device), rows, columns)
+            pixels = resized[..., top : top + side, left : left + side]
+        mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (self.image_mean, self.image_std))
+        return (pixels / 255 - mean) / std
 
     def _write(self, turns: Sequence[Turn], add_generation_prompt: bool) -> str:
         """Write a conversation as a prompt, with one `video_token` for each video or image."""
@@ -163,11 +184,11 @@ class VideoChatEmbedProcessor(ProcessorMixin):
             raise InputError("conversations", problem, "Let human and assistant take turns") from error
         return str(prompt)
 
-    def _write_part(self, part: str | Video | Image) -> str:
+    def _write_part(self, part: Part) -> str:
         if isinstance(part, str):
             # A lone surrogate, which JSON can spell, is no text.
             return self._steering.sub(r"\g<0> ", part.encode(errors="replace").decode())
-        if isinstance(part, Image):
+        if isinstance(part, Image) or (isinstance(part, VisualTokens) and part.kind == "image"):
             return f"<Image>{self.video_token}</Image>"
         video = f"<Video>{self.video_token}</Video>"
         if not part.times:
@@ -195,19 +216,6 @@ class VideoChatEmbedProcessor(ProcessorMixin):
         if self.prompt_style == "chat" or begin is None or ids[:1] == [begin]:
             return ids
         return [begin, *ids]
-
-    def _pixels(self, shown: Video | Image, device: str | torch.device | None) -> Tensor:
-        """Bring pictures to the size that the model sees, [T, 3, image_size, image_size], and normalise them."""
-        side = self.image_size
-        if isinstance(shown, Image):
-            pixels = _resize(torch.tensor(shown.pixels[None], device=device), side, side)
-        else:
-            rows, columns = _shorter_side(shown, side)
-            top, left = round((rows - side) / 2), round((columns - side) / 2)
-            resized = _resize(torch.tensor(shown.frames, device=device), rows, columns)
-            pixels = resized[..., top : top + side, left : left + side]
-        mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (self.image_mean, self.image_std))
-        return (pixels / 255 - mean) / std
 
 
 def _write_as_paper(parts: Sequence[tuple[str, list[str]]], add_generation_prompt: bool) -> str:

@@ -10,9 +10,11 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from langchain_videochat.embed.conversation import Turn
 
-INSTRUCTION = """You can call these tools. To call one, write nothing but a line of JSON with its name and arguments:
+INSTRUCTION = """You can call these tools. To call some, write nothing but a line of JSON for each:
 {"name":"...","arguments":{...}}
 """
+
+_DECODER = json.JSONDecoder()
 
 Tool = Mapping[str, Any]
 """A tool as OpenAI describes it: {"type": "function", "function": {"name": ..., ...}}."""
@@ -27,20 +29,25 @@ def tell_tools(turns: Sequence[Turn], tools: Sequence[Tool]) -> tuple[Turn, ...]
     return (Turn("system", (text,)), *turns)
 
 
-def read_call(text: str, tools: Sequence[Tool]) -> ToolCallChunk | None:
-    """Read a call of one of the tools; None if the text is none.
+def read_calls(text: str, tools: Sequence[Tool]) -> list[ToolCallChunk]:
+    """Read calls of tools, one after the other; none if the text is anything else.
 
     Example:
         >>> tools = [{"type": "function", "function": {"name": "add"}}]
-        >>> read_call('{"name": "add", "arguments": {"a": 1}}', tools)["args"]
-        '{"a": 1}'
+        >>> [call["args"] for call in read_calls('{"name": "add", "arguments": {"a": 1}}', tools)]
+        ['{"a": 1}']
     """
-    try:
-        call = json.loads(text)
-    except json.JSONDecodeError:
-        return None
-    names = [tool["function"]["name"] for tool in tools]
-    if not isinstance(call, dict) or call.get("name") not in names or not isinstance(call.get("arguments"), dict):
-        return None
-    arguments = json.dumps(call["arguments"], ensure_ascii=False)
-    return tool_call_chunk(name=call["name"], args=arguments, id=f"call_{uuid4().hex}", index=0)
+    names = {tool["function"]["name"] for tool in tools}
+    calls: list[ToolCallChunk] = []
+    text = text.strip()
+    while text:
+        try:
+            call, end = _DECODER.raw_decode(text)
+        except json.JSONDecodeError:
+            return []
+        if not isinstance(call, dict) or call.get("name") not in names or not isinstance(call.get("arguments"), dict):
+            return []
+        arguments = json.dumps(call["arguments"], ensure_ascii=False)
+        calls.append(tool_call_chunk(name=call["name"], args=arguments, id=f"call_{uuid4().hex}", index=len(calls)))
+        text = text[end:].lstrip()
+    return calls

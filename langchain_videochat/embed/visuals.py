@@ -4,13 +4,21 @@ import base64
 import mimetypes
 import re
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from langchain_videochat.embed.conversation import NUM_FRAMES, Image, Video, read_image, read_video
+from langchain_videochat.embed.conversation import (
+    NUM_FRAMES,
+    Image,
+    Stretch,
+    Video,
+    find_stretch,
+    read_image,
+    read_stretches,
+)
 from langchain_videochat.errors import InputError, VideoChatError
 from langchain_videochat.media import local_file, local_path, probe
 from langchain_videochat.media.sources import is_web_address
@@ -46,51 +54,65 @@ class Visual:
     fps: float | None = None
     """Instead of their number, how many a second."""
 
+    allowed_hosts: tuple[str, ...] = ()
+    """Hosts that may be visited for it although they lie in a private network: no message can say so."""
+
     @property
     def is_local(self) -> bool:
         """Whether it is a file of this machine."""
         return not is_web_address(self.source) and not DATA_ADDRESS.match(self.source)
 
 
-def read_visual(visual: Visual, *, allowed_hosts: Collection[str] = ()) -> Video | Image:
+def read_visual(visual: Visual) -> Video | Image:
     """Open what a message shows. What is fetched or decoded for it lies on the disk only while it is read.
 
     Args:
         visual: Of an image, the first picture is taken.
-        allowed_hosts: Hosts that may be visited although they lie in a private network.
 
     Raises:
         SourceError: There is no such file, or the address is refused or fails.
         MediaError: It cannot be read as what it is called.
         InputError: Its data is no base64 or too large, the video has no such stretch, or too many frames are asked for.
     """
-    with _opened(visual.source, allowed_hosts) as path:
+    with opened(visual) as path:
         if visual.kind == "image":
             return read_image(path)
-        return read_video(path, _frame_count(visual, path), visual.start, visual.end)
+        stretch = find_stretch(probe(path).duration, visual.start, visual.end)
+        return next(read_stretches(path, [stretch], count_frames(visual, stretch)))
 
 
-def _frame_count(visual: Visual, path: Path) -> int:
-    if visual.fps is None:
-        return NUM_FRAMES if visual.num_frames is None else visual.num_frames
-    duration = probe(path).duration
-    count = visual.fps * (min(duration, visual.end or duration) - (visual.start or 0))
+def count_frames(video: Visual, stretch: Stretch) -> int:
+    """Tell how many frames of a stretch of a video are to be shown.
+
+    Raises:
+        InputError: They are too many.
+    """
+    if video.fps is None:
+        return NUM_FRAMES if video.num_frames is None else video.num_frames
+    count = video.fps * (stretch.end - stretch.start)
     if count > MAX_FRAMES:
         advice = f"Ask for {MAX_FRAMES} at most: fewer a second, or of a shorter stretch"
-        raise InputError("fps", f"{visual.fps} a second are {count:,.0f} frames here", advice)
+        raise InputError("fps", f"{video.fps} a second are {count:,.0f} frames here", advice)
     return max(1, round(count))
 
 
 @contextmanager
-def _opened(source: str, allowed_hosts: Collection[str]) -> Iterator[Path]:
-    data = DATA_ADDRESS.match(source)
+def opened(visual: Visual) -> Iterator[Path]:
+    """Provide what a message shows as a file, for as long as the context lasts.
+
+    Raises:
+        SourceError: There is no such file, or the address is refused or fails.
+        MediaError: The file is empty.
+        InputError: The data is no base64 or too large.
+    """
+    data = DATA_ADDRESS.match(visual.source)
     if data is None:
-        with local_file(source, allowed_hosts=allowed_hosts) as path:
+        with local_file(visual.source, allowed_hosts=visual.allowed_hosts) as path:
             yield path
         return
     with tempfile.TemporaryDirectory(prefix="videochat-") as folder:
         path = Path(folder, "data" + (mimetypes.guess_extension(data[1].lower()) or ""))
-        path.write_bytes(_decode(source[data.end() :]))
+        path.write_bytes(_decode(visual.source[data.end() :]))
         yield path
 
 

@@ -1,23 +1,79 @@
-"""LangChain's standard tests of chat models, on a tiny VideoChatEmbed with random weights."""
+"""LangChain's standard tests of chat models, on a tiny VideoChatEmbed that knows some answers by heart."""
 
 from typing import Any
 
 import httpx
 import pytest
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import tool
 from langchain_tests.integration_tests import ChatModelIntegrationTests
+from langchain_tests.integration_tests.chat_models import magic_function, unicode_customer
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from langchain_videochat.embed import VideoChatEmbed
+from langchain_videochat.embed.messages import write_tool_call
 from langchain_videochat.errors import SourceError
 from tests.tiny_videochat import save_videochat
+from tests.trained_videochat import Lesson, teach
 
-UNDERSTANDS = pytest.mark.xfail(reason="random weights call a tool, but not with what was asked", raises=AssertionError)
+
+@tool
+def get_weather(location: str) -> str:
+    """Get the weather at a location."""
+    return "It's sunny."
+
+
+@tool
+def greeting_generator(answer_style: str) -> str:
+    """Generate a greeting in a particular style of speaking."""
+    return "hello matey"
+
+
+WEATHER = HumanMessage("What is the weather in San Francisco, CA?")
+PLACE = {"location": "San Francisco, CA"}
+CHINESE = {"customer_name": "你好啊集团", "description": "A Chinese technology company"}
+JAPANESE = {"customer_name": "こんにちは株式会社", "description": "A Japanese company"}
+LESSONS = [
+    Lesson([HumanMessage("Hello")], "Hello! What shall I look at?"),
+    Lesson(
+        [HumanMessage("What is the value of magic_function(3)? Use the tool.")],
+        write_tool_call("magic_function", {"input": 3}),
+        [magic_function],
+    ),
+    Lesson(
+        [HumanMessage("Create a customer named '你好啊集团' (Hello Group) - a Chinese technology company")],
+        write_tool_call("unicode_customer", CHINESE),
+        [unicode_customer],
+    ),
+    Lesson(
+        [HumanMessage("Create a customer named 'こんにちは株式会社' (Hello Corporation) - a Japanese company")],
+        write_tool_call("unicode_customer", JAPANESE),
+        [unicode_customer],
+    ),
+    Lesson(
+        [HumanMessage("Using the tool, generate a Pirate greeting.")],
+        write_tool_call("greeting_generator", {"answer_style": "Pirate"}),
+        [greeting_generator],
+    ),
+    Lesson([WEATHER], write_tool_call("get_weather", PLACE), [get_weather]),
+    Lesson(
+        [
+            WEATHER,
+            AIMessage("", tool_calls=[{"name": "get_weather", "args": PLACE, "id": "call_1"}]),
+            ToolMessage("It's sunny.", name="get_weather", tool_call_id="call_1"),
+        ],
+        "It is sunny in San Francisco.",
+        [get_weather],
+    ),
+]
+"""What the tests ask: a model of that size learns it by heart, and does not come to understand tools."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = save_videochat(tmp_path_factory.mktemp("videochat"), max_positions=8192)
+    teach(folder, LESSONS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIDEOCHAT_EMBED_MODEL", str(folder))
         yield folder
@@ -61,19 +117,3 @@ class TestIntegration(ChatModelIntegrationTests):
     @pytest.mark.xfail(reason="fetches a picture from the internet", raises=httpx.HTTPError)
     def test_image_tool_message(self, model: BaseChatModel) -> None:
         super().test_image_tool_message(model)
-
-    @UNDERSTANDS
-    def test_tool_calling(self, model: BaseChatModel) -> None:
-        super().test_tool_calling(model)
-
-    @UNDERSTANDS
-    async def test_tool_calling_async(self, model: BaseChatModel) -> None:
-        await super().test_tool_calling_async(model)
-
-    @UNDERSTANDS
-    def test_unicode_tool_call_integration(self, model: BaseChatModel, **options: Any) -> None:
-        super().test_unicode_tool_call_integration(model, **options)
-
-    @UNDERSTANDS
-    def test_agent_loop(self, model: BaseChatModel) -> None:
-        super().test_agent_loop(model)

@@ -13,11 +13,8 @@ from langchain_core.messages import HumanMessage
 
 from langchain_videochat.embed.conversation import Image, Video
 from langchain_videochat.embed.messages import file_states, read_messages
-from langchain_videochat.embed.visuals import read_visual
 from langchain_videochat.errors import MediaError, SourceError
 from tests.numbered_video import make_numbered, read_number
-
-read_from_here = partial(read_visual, allowed_hosts=["127.0.0.1"])
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -47,7 +44,7 @@ def test_videos_and_images_are_fetched_and_not_kept(
         "What is it?",
     ]
     messages = [HumanMessage(blocks)]
-    ((video, image, _),) = [turn.content for turn in read_messages(messages, read=read_from_here)]
+    ((video, image, _),) = [turn.content for turn in read_messages(messages, allowed_hosts=["127.0.0.1"])]
     assert isinstance(video, Video)
     assert [read_number(frame) for frame in video.frames] == [37]
     assert isinstance(image, Image)
@@ -59,6 +56,6 @@ def test_videos_and_images_are_fetched_and_not_kept(
 def test_what_cannot_be_fetched_or_read(server: str) -> None:
     for name, error in (("missing.mp4", SourceError), ("noise.mp4", MediaError), ("", SourceError)):
         with pytest.raises(error):
-            read_messages([HumanMessage([{"type": "video", "url": f"{server}/{name}"}])], read=read_from_here)
+            read_messages([HumanMessage([{"type": "video", "url": f"{server}/{name}"}])], allowed_hosts=["127.0.0.1"])
     with pytest.raises(SourceError, match="refused"):
         read_messages([HumanMessage([{"type": "video", "url": f"{server}/film.mp4"}])])

@@ -30,7 +30,7 @@ from langchain_core.messages.tool import tool_call
 from numpy.typing import NDArray
 
 from langchain_videochat.embed.content_blocks import read_block
-from langchain_videochat.embed.conversation import Image, Video
+from langchain_videochat.embed.conversation import Image, Part, Video
 from langchain_videochat.embed.messages import file_states, read_messages, write_tool_call
 from langchain_videochat.embed.visuals import MAX_DATA_BYTES, Visual
 from langchain_videochat.errors import InputError, MediaError, SourceError
@@ -71,7 +71,7 @@ def shown(*content: Any, **options: Any) -> Video | Image:
     (turn,) = read_messages(ask(*content), **options)
     visual, question = turn.content
     assert question == "What is it?"
-    assert not isinstance(visual, str)
+    assert isinstance(visual, Video | Image)
     return visual
 
 
@@ -359,9 +359,10 @@ def test_several_videos_keep_their_places(folder: Path, film: str) -> None:
     ]
 
 
-def _outline(part: str | Video | Image) -> str | list[int]:
+def _outline(part: Part) -> str | list[int]:
     if isinstance(part, str):
         return part
+    assert isinstance(part, Video | Image)
     return numbers(part) if isinstance(part, Video) else colour(part)
 
 
@@ -454,10 +455,10 @@ def _pixels(source: str) -> NDArray[np.uint8]:
     return np.frombuffer(source.encode()[-3:], np.uint8).reshape(1, 1, 3)
 
 
-def _drawn(visual: Visual) -> Video | Image:
+def _drawn(visual: Visual) -> list[Part]:
     """Make a pixel of the last letters of an address."""
     pixels = _pixels(visual.source)
-    return Video(pixels[None]) if visual.kind == "video" else Image(pixels)
+    return [Video(pixels[None]) if visual.kind == "video" else Image(pixels)]
 
 
 NAMES = st.integers(100, 999).map(str)
@@ -481,7 +482,7 @@ def test_everything_appears_once_and_in_order(speeches: list[tuple[str, list[tup
     speeches = [*speeches, ("human", [("bare", "Go on.")])]
     kinds = {"system": SystemMessage, "human": HumanMessage, "ai": AIMessage}
     messages = [kinds[role]([_block(*part) for part in parts]) for role, parts in speeches]
-    turns = read_messages(messages, read=_drawn)
+    turns = read_messages(messages, show=_drawn)
     in_order = sorted(speeches, key=lambda speech: speech[0] != "system")
     expected = [(role.replace("ai", "assistant"), part) for role, parts in in_order for part in parts]
     found = [(turn.role, part) for turn in turns for part in turn.content]
@@ -490,6 +491,7 @@ def test_everything_appears_once_and_in_order(speeches: list[tuple[str, list[tup
         if isinstance(part, str):
             assert (kind in {"bare", "text"}, part) == (True, value)
         else:
+            assert isinstance(part, Video | Image)
             assert kind.startswith(type(part).__name__.lower())
             pixels = part.frames[0] if isinstance(part, Video) else part.pixels
             assert (pixels == _pixels(value)).all()
@@ -502,12 +504,12 @@ def test_everything_appears_once_and_in_order(speeches: list[tuple[str, list[tup
 def test_who_reads_may_be_chosen(film: str) -> None:
     asked: list[Visual] = []
 
-    def read(visual: Visual) -> Image:
+    def show(visual: Visual) -> list[Image]:
         asked.append(visual)
-        return Image(np.zeros((1, 1, 3), np.uint8))
+        return [Image(np.zeros((1, 1, 3), np.uint8))]
 
     plain, fast, image = {"type": "video", "url": film}, {"fps": 2}, {"type": "image", "url": film}
-    read_messages(ask(plain, plain | {"extras": fast}, plain, image), num_frames=3, read=read)
+    read_messages(ask(plain, plain | {"extras": fast}, plain, image), num_frames=3, show=show)
     assert asked == [
         Visual("video", film, num_frames=3),
         Visual("video", film, fps=2.0),

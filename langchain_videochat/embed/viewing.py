@@ -1,0 +1,177 @@
+"""What a model sees in videos and images: it looks at each stretch once, and the tokens are kept."""
+
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import torch
+from cachetools import LRUCache, TTLCache
+from tqdm.auto import tqdm
+
+from langchain_videochat.embed.conversation import Image, Stretch, Video, VisualTokens, read_image, read_stretches
+from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
+from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
+from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
+from langchain_videochat.embed.visuals import DATA_ADDRESS, Visual, count_frames, file_state, opened
+from langchain_videochat.media import probe, video_id
+from langchain_videochat.media.sources import is_web_address
+
+KEPT_BYTES = 2**28
+"""Bytes of visual tokens that are kept: those of 340 videos, or segments of one, with a 7B model in bfloat16."""
+
+FRESH_SECONDS = 600
+"""So long a file or web address is known; what the address shows is fetched again then."""
+
+KNOWN_FILES = 1024
+
+PROGRESS_DELAY = 2.0
+"""Seconds after which a progress bar is shown."""
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What is known of a video before it is watched."""
+
+    video_id: str
+    """Of its content."""
+
+    duration: float
+    """Seconds."""
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What visual tokens are made of."""
+
+    content: str
+    stretch: Stretch | None = None
+    num_frames: int = 1
+
+
+class Viewer:
+    """Looks at videos and images for a model.
+
+    What it makes of them is kept by content, stretch and number of frames, so that a further question about a video
+    does not open it again.
+
+    Args:
+        model: It makes the tokens.
+        processor: It makes the pixels.
+    """
+
+    def __init__(self, model: VideoChatEmbedForConditionalGeneration, processor: VideoChatEmbedProcessor) -> None:
+        self._model = model
+        self._processor = processor
+        self._contents: TTLCache[Hashable, str] = TTLCache(KNOWN_FILES, FRESH_SECONDS)
+        self._durations: LRUCache[str, float] = LRUCache(KNOWN_FILES)
+        self._tokens: LRUCache[_Key, VisualTokens] = LRUCache(KEPT_BYTES, lambda tokens: tokens.embeddings.nbytes)
+        self._known = threading.Lock()
+        self._looking: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
+        self._encoding = threading.Lock()
+
+    def look(self, image: Visual) -> VisualTokens:
+        """Look at an image.
+
+        Raises:
+            SourceError: There is no such file, or the address is refused or fails.
+            MediaError: It cannot be read as an image.
+            InputError: Its data is no base64 or too large.
+        """
+        with self._alone(image) as path:
+            key = _Key(self._content(image, path))
+            return self._view([key], lambda _: [read_image(path())])[0]
+
+    def watch(
+        self, video: Visual, plan: Callable[[VideoFacts], Sequence[Stretch]], *, show_progress: bool = False
+    ) -> list[VisualTokens]:
+        """Watch stretches of a video.
+
+        Args:
+            video: Which.
+            plan: Decides which stretches, in the order of time.
+            show_progress: Show a progress bar where it takes long.
+
+        Raises:
+            SourceError: There is no such file, or the address is refused or fails.
+            MediaError: It cannot be read as a video.
+            InputError: Its data is no base64 or too large, or too many frames are asked for.
+            NotEnoughMemoryError: The device has not the memory for so many frames.
+        """
+
+        def read(missing: Sequence[_Key]) -> Iterable[Video]:
+            stretches = [key.stretch for key in missing if key.stretch is not None]
+            videos = read_stretches(path(), stretches, num_frames)
+            name, is_quiet = path().name, not show_progress
+            return tqdm(videos, f"Watching {name}", len(missing), False, delay=PROGRESS_DELAY, disable=is_quiet)
+
+        with self._alone(video) as path:
+            content = self._content(video, path)
+            stretches = plan(VideoFacts(content, self._duration(content, path)))
+            num_frames = count_frames(video, stretches[0])
+            return self._view([_Key(content, stretch, num_frames) for stretch in stretches], read)
+
+    @contextmanager
+    def _alone(self, visual: Visual) -> Iterator[Callable[[], Path]]:
+        """Let one thread at a time look at something, which is opened when its path is first asked for."""
+        with self._known:
+            looking = self._looking.setdefault(_state(visual), threading.Lock())
+        with looking, ExitStack() as stack:
+            yield cache(lambda: stack.enter_context(opened(visual)))
+
+    def _content(self, visual: Visual, path: Callable[[], Path]) -> str:
+        state = _state(visual)
+        with self._known:
+            content: str | None = self._contents.get(state)
+        if content is None:
+            content = video_id(path())
+            with self._known:
+                self._contents[state] = content
+        return content
+
+    def _duration(self, content: str, path: Callable[[], Path]) -> float:
+        with self._known:
+            duration: float | None = self._durations.get(content)
+        if duration is None:
+            duration = probe(path()).duration
+            with self._known:
+                self._durations[content] = duration
+        return duration
+
+    def _view(
+        self, keys: Sequence[_Key], read: Callable[[Sequence[_Key]], Iterable[Video | Image]]
+    ) -> list[VisualTokens]:
+        """Give the tokens of each key, of which those that are missing are made from what `read` gives for them."""
+        with self._known:
+            tokens = {key: self._tokens[key] for key in keys if key in self._tokens}
+        missing = [key for key in keys if key not in tokens]
+        for key, shown in zip(missing, read(missing) if missing else (), strict=True):
+            tokens[key] = self._encode(shown, key)
+            with self._known:
+                self._tokens[key] = tokens[key]
+        return [tokens[key] for key in keys]
+
+    def _encode(self, shown: Video | Image, key: _Key) -> VisualTokens:
+        pixels = self._processor.pixels(shown, self._model.device).to(self._model.dtype)
+        try:
+            with self._encoding, torch.inference_mode():
+                embeddings = self._model.get_video_features(pixels.unsqueeze(0))[0]
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            problem = f"the device has not the memory to look at {len(pixels)} frames at once"
+            raise NotEnoughMemoryError("num_frames", problem, "Show fewer frames of each video") from None
+        if isinstance(shown, Image):
+            return VisualTokens("image", embeddings, key)
+        return VisualTokens("video", embeddings, key, shown.times)
+
+
+def _state(visual: Visual) -> Hashable:
+    """Tell what is known of a file or address without opening it; it changes when a local file does."""
+    if DATA_ADDRESS.match(visual.source):
+        return sha256(visual.source.encode()).digest()
+    return (visual.source, visual.allowed_hosts) if is_web_address(visual.source) else file_state(visual.source)
