@@ -5,7 +5,6 @@ reads the prompts that wait, then writes one token of each answer. So one answer
 without a batch, and those of many threads share every step.
 """
 
-import inspect
 import logging
 import sys
 import threading
@@ -66,11 +65,14 @@ class _Answer:
         try:
             token = self.choose(self.written, logits)
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             self.fail(error)
             return
         self.written.append(token)
         self.unread.append(token)
-        self.is_over = self.is_over or token in ends or len(self.written) == self.max_tokens
+        if token in ends or len(self.written) == self.max_tokens:
+            self.is_over = True
 
     def fail(self, error: Exception) -> None:
         """End here."""
@@ -89,7 +91,6 @@ class Batch:
     def __init__(self, language_model: Any, ends: Collection[int]) -> None:
         self._model = language_model
         self.ends = frozenset(ends)
-        self._takes_positions = "position_ids" in inspect.signature(language_model.forward).parameters
         self._waiting: deque[_Answer] = deque()
         self._answers: list[_Answer] = []
         self._cache: DynamicCache | None = None
@@ -121,7 +122,9 @@ class Batch:
             answer.is_over = True
             with self._changed:
                 if not self._is_working:
-                    self._dismiss()
+                    # The garbage collector may close another stream meanwhile.
+                    self._is_working = True
+                    self._end_step()
 
     def _next_token(self, answer: _Answer) -> int | None:
         while True:
@@ -151,10 +154,18 @@ class Batch:
             self._withdraw()
             raise
         finally:
-            with self._changed:
+            self._end_step()
+
+    def _end_step(self) -> None:
+        """Leave the batch to whoever works next."""
+        with self._changed:
+            try:
+                self._dismiss()
+            except Exception as error:
+                self._withdraw(error)
+            finally:
                 self._is_working = False
                 self._changed.notify_all()
-                self._dismiss()
 
     def _admit(self) -> None:
         """Read the prompts that wait, as far as there is room, and let them join."""
@@ -199,15 +210,17 @@ class Batch:
 
     def _forward(self, cache: DynamicCache, positions: Tensor, **inputs: Any) -> Tensor:
         """Read on, and give the logits after each row's end, [B, vocabulary]."""
-        if self._takes_positions:
-            inputs["position_ids"] = positions.to(self._model.device)
-        output = self._model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        positions = positions.to(self._model.device)
+        output = self._model(**inputs, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
         logits: Tensor = output.logits[:, -1]
         return logits
 
     def _dismiss(self) -> None:
         """Let the answers go that are over, and keep what the model has read for them."""
-        self._waiting = deque(answer for answer in self._waiting if not answer.is_over)
+        with self._changed:  # others may begin meanwhile
+            self._waiting = deque(answer for answer in self._waiting if not answer.is_over)
+        if not self._answers and not self._waiting:
+            self._size_limit = sys.maxsize
         staying = [row for row, answer in enumerate(self._answers) if not answer.is_over]
         if self._cache is None or len(staying) == len(self._answers):
             return
@@ -221,18 +234,19 @@ class Batch:
 
     def _withdraw(self, error: Exception | None = None) -> None:
         """Take all answers out of the batch, whose keys and values may be half written, and decide who tries again."""
-        answers, self._answers, self._cache = self._answers, [], None
+        answers = [answer for answer in self._answers if not answer.is_over]
+        self._answers, self._cache = [], None
         for answer in answers:
             answer.cache = None
-        if error is not None and not is_out_of_memory(error):
+        if error is None or (is_out_of_memory(error) and self._prefixes.clear()):
+            pass  # all try again
+        elif not is_out_of_memory(error):
             for answer in answers:
                 answer.fail(error)
-        elif error is not None and len(answers) > 1:
+        elif len(answers) > 1:
             self._size_limit = len(answers) // 2
-            logger.warning(
-                "The device's memory is used up: from now on %d answers are written at once", self._size_limit
-            )
-        elif error is not None and not self._prefixes.clear():
+            logger.warning("The device's memory is used up: %d answers are written at once", self._size_limit)
+        elif answers:
             answers[0].fail(_not_enough_memory(answers[0].prompt))
         self._waiting.extendleft(reversed(answers))
 

@@ -1,85 +1,45 @@
 """VideoChatEmbed: a chat model of LangChain that watches videos on this machine.
 
-Messages -> `messages.py` makes a conversation -> `long_videos.py` has the model watch its videos -> `runtime.py` makes
-the prompt -> `generation.py` has the answer written, token by token -> chunks.
+Messages and settings -> a request -> `answering.py`, which watches, reads and writes -> `chunks.py`.
 """
 
-import logging
+import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
 from langchain_core.language_models.model_profile import ModelProfile
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
-from langchain_core.messages.tool import ToolCallChunk
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_config_list
 from langchain_core.tools import BaseTool
-from langchain_core.utils import from_env
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from langchain_videochat.embed.conversation import NUM_FRAMES, Turn, VisualTokens
-from langchain_videochat.embed.errors import NotEnoughMemoryError, core_errors
-from langchain_videochat.embed.long_videos import Budget, OverBudget, Presenter
-from langchain_videochat.embed.messages import file_states, last_question, read_messages
+from langchain_videochat.embed.chunks import PROVIDER, make_chunks
+from langchain_videochat.embed.conversation import NUM_FRAMES
+from langchain_videochat.embed.errors import core_errors
+from langchain_videochat.embed.long_videos import Budget, OverBudget
+from langchain_videochat.embed.messages import file_states
 from langchain_videochat.embed.settings import ModelSettings, Quantization
-from langchain_videochat.embed.tool_calls import read_calls, tell_tools
+from langchain_videochat.embed.tool_calls import ANY_TOOL
 from langchain_videochat.errors import InputError, ModelUnavailableError
 from langchain_videochat.weights import share
 
 if TYPE_CHECKING:
-    from langchain_videochat.embed.batching import Prompt
-    from langchain_videochat.embed.constrained import JsonConstraint
-    from langchain_videochat.embed.generation import Piece, Sampling
+    from langchain_videochat.embed.answering import Request
     from langchain_videochat.embed.runtime import Runtime
-
-PROVIDER = "langchain-videochat"
-
-ANY_TOOL = "any"
-
-NOTE_TOKENS = 64
-"""Tokens that an answer about one part of a long video may have."""
 
 _SAMPLING = ("temperature", "top_p", "repetition_penalty", "seed", "max_tokens")
 _UNHEEDED = {"strict", "parallel_tool_calls", "files"}
 """What LangChain may ask of other models, and `files`, which only makes the cache's key."""
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass
-class _Usage:
-    """Tokens that were read and written."""
-
-    prompt: int = 0
-    visual: int = 0
-    written: int = 0
-
-    def add(self, prompt: "Prompt", written: int) -> None:
-        self.prompt += len(prompt.keys)
-        self.visual += sum(not isinstance(key, int) for key in prompt.keys)
-        self.written += written
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One conversation to be answered."""
-
-    prompt: "Prompt"
-    sampling: "Sampling"
-    tools: Sequence[dict[str, Any]]
-    constraint: "JsonConstraint | None"
-    seen: Sequence[VisualTokens]
-    usage: _Usage
+_OF_SERVERS = {"api_key", "max_retries", "timeout"}
+"""Fields that LangChain gives any chat model."""
 
 
 class VideoChatEmbed(BaseChatModel):
@@ -106,9 +66,9 @@ class VideoChatEmbed(BaseChatModel):
             llm.with_structured_output(Scene).invoke([message])
     """
 
-    model: str = Field(default_factory=from_env("VIDEOCHAT_EMBED_MODEL", default=""))
-    """A folder that `videochat convert` wrote, or an id on the Hugging Face hub; the environment variable
-    `VIDEOCHAT_EMBED_MODEL` unless given."""
+    model: str | None = Field(default=None, validate_default=True)
+    """A folder that `videochat convert` wrote, or an id on the Hugging Face hub; what the environment variable
+    `VIDEOCHAT_EMBED_MODEL` names if None."""
 
     device: str = "auto"
     """As torch names it; "auto" is the graphics card if there is one."""
@@ -131,7 +91,7 @@ class VideoChatEmbed(BaseChatModel):
     long_video: Literal["sample", "segments"] = "sample"
     """Whether `num_frames` are taken of all of a video, or of each of its segments, which take many times longer."""
 
-    segment_seconds: float = Field(default=60.0, gt=0)
+    segment_seconds: float = Field(default=60.0, ge=1)
     """Seconds that a segment lasts at most."""
 
     max_video_tokens: int = Field(default=768, ge=1)
@@ -177,10 +137,26 @@ class VideoChatEmbed(BaseChatModel):
 
     _loaded: "Runtime | None" = PrivateAttr(default=None)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tell_of_unknown_fields(cls, fields: Any) -> Any:
+        unknown = sorted(fields.keys() - cls.model_fields.keys() - _OF_SERVERS) if isinstance(fields, dict) else []
+        if unknown:
+            warnings.warn(f"VideoChatEmbed has no {' and no '.join(unknown)}: left out", stacklevel=4)
+        return fields
+
+    @field_validator("model")
+    @classmethod
+    def _find_model(cls, model: str | None) -> str | None:
+        return model or os.environ.get("VIDEOCHAT_EMBED_MODEL")
+
     @model_validator(mode="after")
     def _check_retriever(self) -> Self:
         if self.over_budget == "retrieve" and self.retriever is None:
             raise ValueError('over_budget="retrieve" needs a retriever, as VideoTimelineStore(...).as_retriever()')
+        if self.retriever is not None:
+            # What it finds changes with its store, which no key of a cache can tell.
+            self.cache = False
         return self
 
     def load(self) -> None:
@@ -262,10 +238,12 @@ class VideoChatEmbed(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        from langchain_videochat.embed.answering import answer
+
         runtime = self._ready()
         with core_errors():
-            task, pieces = self._begin(runtime, messages, stop, kwargs)
-            for chunk in self._chunks(pieces, task):
+            request = self._request(runtime, messages, stop, kwargs)
+            for chunk in make_chunks(answer(runtime, request), request.tools, self.model):
                 if run_manager is not None:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
@@ -289,125 +267,38 @@ class VideoChatEmbed(BaseChatModel):
         assert self._loaded is not None  # noqa: S101 - load() raises otherwise
         return self._loaded
 
-    def _begin(
+    def _request(
         self, runtime: "Runtime", messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
-    ) -> tuple[_Task, Iterator["Piece"]]:
-        """Begin an answer, with half as many segments of videos as long as the device's memory does not suffice."""
-        segments = max(1, self.max_video_tokens // runtime.processor.num_visual_tokens)
-        while True:
-            try:
-                task = self._prepare(runtime, messages, stop, dict(options), segments)
-                pieces = self._write(runtime, task)
-                return task, chain([next(pieces)], pieces)
-            except NotEnoughMemoryError:
-                if self.long_video == "sample" or segments == 1:
-                    raise
-            segments //= 2
-            logger.warning("The device's memory is used up: trying with %d segments of a video", segments)
-
-    def _prepare(
-        self,
-        runtime: "Runtime",
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        options: dict[str, Any],
-        segments: int,
-    ) -> _Task:
-        options = {name: value for name, value in options.items() if name not in _UNHEEDED}
-        tools, choice = options.pop("tools", ()), options.pop("tool_choice", None)
-        num_frames = options.pop("num_frames", self.num_frames)
-        sampling = self._sampling(runtime, stop, options)
-        usage = _Usage()
-        presenter = Presenter(
-            runtime.viewer,
-            Budget(
-                self.segment_seconds if self.long_video == "segments" else None,
-                segments,
-                self.over_budget,
-                self.retriever,
-            ),
-            last_question(messages),
-            partial(self._ask, runtime, sampling, usage),
-            show_progress=self.show_progress,
-        )
-        turns = read_messages(
-            messages,
-            num_frames=num_frames,
-            system_prompt=self.system_prompt,
-            allowed_hosts=self.allowed_hosts,
-            show=presenter.show,
-        )
-        prompt = runtime.read(tell_tools(turns, tools) if tools else turns)
-        room = runtime.model.config.context_length - len(prompt.keys)
-        sampling = replace(sampling, max_tokens=min(sampling.max_tokens, room))
-        usage.add(prompt, 0)
-        if choice is None:
-            return _Task(prompt, sampling, tools, None, presenter.seen, usage)
-        # A stop would cut a call off in the middle of a text in it.
-        constraint = _force_call(runtime, tools, choice, sampling)
-        return _Task(prompt, replace(sampling, stop=()), tools, constraint, presenter.seen, usage)
-
-    def _sampling(self, runtime: "Runtime", stop: list[str] | None, options: dict[str, Any]) -> "Sampling":
+    ) -> "Request":
+        from langchain_videochat.embed.answering import Request
         from langchain_videochat.embed.generation import Sampling
 
+        options = {name: value for name, value in options.items() if name not in _UNHEEDED}
+        tools, tool_choice = options.pop("tools", ()), options.pop("tool_choice", None)
+        num_frames = options.pop("num_frames", self.num_frames)
         unknown = sorted(options.keys() - {*_SAMPLING})
         if unknown:
             raise InputError(unknown[0], "there is no such option", f"Take one of {', '.join(_SAMPLING)}")
         chosen = {name: getattr(self, name) for name in _SAMPLING} | options
         stops = stop if stop is not None else self.stop or []
-        return Sampling(**chosen, stop=(*stops, *runtime.processor.stop_strings))
-
-    def _ask(self, runtime: "Runtime", sampling: "Sampling", usage: _Usage, turn: Turn) -> str:
-        """Answer a question about a part of a video."""
-        prompt = runtime.read([turn])
-        brief = replace(sampling, max_tokens=NOTE_TOKENS, stop=tuple(runtime.processor.stop_strings))
-        pieces = list(self._write(runtime, _Task(prompt, brief, (), None, (), usage)))
-        usage.add(prompt, pieces[-1].tokens)
-        return "".join(piece.text for piece in pieces)
-
-    def _write(self, runtime: "Runtime", task: _Task) -> Iterator["Piece"]:
-        from langchain_videochat.embed.generation import write
-
-        return write(
-            runtime.batch,
-            runtime.tokenizer,
-            task.prompt,
-            task.sampling,
+        budget = Budget(
+            segment_seconds=self.segment_seconds if self.long_video == "segments" else None,
+            segments=max(1, self.max_video_tokens // runtime.processor.num_visual_tokens),
+            over_budget=self.over_budget,
+            retriever=self.retriever,
+        )
+        return Request(
+            messages,
+            Sampling(**chosen, stop=(*stops, *runtime.processor.stop_strings)),
+            num_frames,
+            budget,
+            system_prompt=self.system_prompt,
+            tools=tools,
+            tool_choice=tool_choice,
+            allowed_hosts=self.allowed_hosts,
             batch_size=self.batch_size,
-            constraint=task.constraint,
+            show_progress=self.show_progress,
         )
-
-    def _chunks(self, pieces: "Iterator[Piece]", task: _Task) -> Iterator[ChatGenerationChunk]:
-        """Make chunks; what may be calls of tools is held until it is whole."""
-        held = ""
-        for piece in pieces:
-            held += piece.text
-            may_be_calls = bool(task.tools) and held.lstrip()[:1] in ("", "{")
-            if piece.finish_reason is None and may_be_calls:
-                continue
-            calls = read_calls(held, task.tools) if may_be_calls else []
-            yield self._chunk("" if calls else held, piece, task, calls)
-            held = ""
-
-    def _chunk(self, text: str, piece: "Piece", task: _Task, calls: list[ToolCallChunk]) -> ChatGenerationChunk:
-        message = AIMessageChunk(content=text, tool_call_chunks=calls)
-        if piece.finish_reason is None:
-            return ChatGenerationChunk(message=message)
-        written = task.usage.written + piece.tokens
-        message.chunk_position = "last"
-        message.usage_metadata = UsageMetadata(
-            input_tokens=task.usage.prompt,
-            output_tokens=written,
-            total_tokens=task.usage.prompt + written,
-            input_token_details=cast("InputTokenDetails", {"video": task.usage.visual}),
-        )
-        message.response_metadata = {
-            "model_name": self.model,
-            "model_provider": PROVIDER,
-            "finish_reason": "tool_calls" if calls else piece.finish_reason,
-            "sampled_times": [list(one.times) for one in task.seen if one.kind == "video"],
-        }
-        return ChatGenerationChunk(message=message)
 
     def _generate_with_cache(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         # What is cached holds only as long as the files that the messages name are the same.
@@ -427,7 +318,7 @@ class VideoChatEmbed(BaseChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(
             ls_provider=PROVIDER,
-            ls_model_name=kwargs.get("model", self.model),
+            ls_model_name=kwargs.get("model") or self.model or "",
             ls_model_type="chat",
             ls_temperature=kwargs.get("temperature", self.temperature),
             ls_max_tokens=kwargs.get("max_tokens", self.max_tokens),
@@ -466,16 +357,6 @@ _IDENTITY = (
     "stop",
 )
 """What else changes an answer."""
-
-
-def _force_call(
-    runtime: "Runtime", tools: Sequence[dict[str, Any]], choice: str, sampling: "Sampling"
-) -> "JsonConstraint":
-    from langchain_videochat.embed.constrained import JsonConstraint
-    from langchain_videochat.embed.json_schemas import tool_schema
-
-    schema = tool_schema(tools, None if choice == ANY_TOOL else choice)
-    return JsonConstraint(runtime.tokenizer, schema, sampling.max_tokens, sorted(runtime.batch.ends) or None)
 
 
 def _load(settings: ModelSettings) -> "Runtime":

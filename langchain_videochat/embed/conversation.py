@@ -74,7 +74,7 @@ class VisualTokens:
     kind: Literal["video", "image"]
 
     embeddings: "Tensor"
-    """As the language model reads them, [visual tokens, language width]."""
+    """As the language model reads them, [visual tokens, language width], on the processor."""
 
     key: Hashable
     """Tells them from all others: the same for the same content."""

@@ -24,6 +24,10 @@ class NotEnoughMemoryError(VideoChatError, core.ModelError):
     """The device has not the memory for what is asked."""
 
 
+class TooManyFramesError(NotEnoughMemoryError):
+    """The memory does not suffice for looking at so many frames at once."""
+
+
 @contextmanager
 def core_errors() -> Iterator[None]:
     """Raise errors of this package as those that also are LangChain's."""

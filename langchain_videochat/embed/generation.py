@@ -203,13 +203,13 @@ class _Chooser:
             self._random.seed()
         self._processors = LogitsProcessorList()
         if sampling.repetition_penalty != 1:
-            self._processors.append(RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
+            self._processors.append(RepetitionPenaltyLogitsProcessor(float(sampling.repetition_penalty)))
         if constraint is not None:
             self._processors.append(constraint)
         if self._samples:
-            self._processors.append(TemperatureLogitsWarper(sampling.temperature))
+            self._processors.append(TemperatureLogitsWarper(float(sampling.temperature)))
         if self._samples and sampling.top_p is not None:
-            self._processors.append(TopPLogitsWarper(sampling.top_p))
+            self._processors.append(TopPLogitsWarper(float(sampling.top_p)))
 
     def __call__(self, written: list[int], logits: Tensor) -> int:
         """Choose from the logits [1, vocabulary] that follow what is written."""

@@ -1,7 +1,7 @@
 """JSON schemas: of tools' calls, and rewritten so that constrained decoding can keep to them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_videochat.errors import InputError
@@ -45,7 +45,7 @@ _ANY = {
 """What a schema that says nothing stands for; deeper nesting helps nobody."""
 
 
-def tool_schema(tools: Sequence[dict[str, Any]], choice: str | None = None) -> dict[str, Any]:
+def tool_schema(tools: Sequence[Mapping[str, Any]], choice: str | None = None) -> dict[str, Any]:
     """Make one schema for a call of one of several tools: `{"name": ..., "arguments": {...}}`.
 
     Args:

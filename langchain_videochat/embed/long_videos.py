@@ -14,7 +14,6 @@ of equal length, each with as many frames and tokens as a short one, and its own
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -60,7 +59,7 @@ class Presenter:
         viewer: Looks at it.
         budget: How much is shown of a video.
         question: What is asked.
-        ask: Answers a question about a part of a video.
+        ask: Answers questions, each about a part of a video.
         show_progress: Show a progress bar where watching takes long.
     """
 
@@ -69,7 +68,7 @@ class Presenter:
         viewer: "Viewer",
         budget: Budget,
         question: str,
-        ask: Callable[[Turn], str],
+        ask: Callable[[Sequence[Turn]], Sequence[str]],
         *,
         show_progress: bool = False,
     ) -> None:
@@ -80,6 +79,8 @@ class Presenter:
         self._show_progress = show_progress
         self.seen: list[VisualTokens] = []
         """All that was looked at."""
+        self.most_segments = 0
+        """How many were shown of a video at once, at most."""
 
     def show(self, visual: Visual) -> Sequence[Part]:
         """Give what the language model is to read of a video or an image.
@@ -95,6 +96,7 @@ class Presenter:
             return self._note([self._viewer.look(visual)])
         plan = self._find if self._budget.over_budget == "retrieve" else self._cut
         segments = self._note(self._viewer.watch(visual, partial(plan, visual), show_progress=self._show_progress))
+        self.most_segments = max(self.most_segments, min(len(segments), self._budget.segments))
         if len(segments) <= self._budget.segments:
             return segments
         if self._budget.over_budget == "merge":
@@ -119,18 +121,22 @@ class Presenter:
         if len(segments) <= most:
             return segments
         found = dict.fromkeys(
-            segment for document in self._search(facts) for segment in segments if _overlaps(document, segment)
+            segment for document in self._search(video, facts) for segment in segments if _overlaps(document, segment)
         )
         if not found:
             logger.warning("Nothing was found in the timeline of %s: segments of all parts are shown", video.source)
             found = dict.fromkeys(segments[place] for place in np.linspace(0, len(segments) - 1, most).astype(int))
         return sorted(list(found)[:most], key=lambda segment: segment.start)
 
-    def _search(self, facts: "VideoFacts") -> list[Document]:
+    def _search(self, video: Visual, facts: "VideoFacts") -> list[Document]:
         retriever = self._budget.retriever
         assert retriever is not None  # noqa: S101 - the chat model checks it
+        if not self._question.strip():
+            return []
         # Other retrievers are asked as they are, and what they find of other videos is left out.
-        only: dict[str, Any] = {"video_id": facts.video_id} if "video_id" in type(retriever).model_fields else {}
+        terms = {"video_id": facts.video_id, "start": video.start, "end": video.end}
+        known = type(retriever).model_fields
+        only: dict[str, Any] = {name: term for name, term in terms.items() if name in known and term is not None}
         documents = retriever.invoke(self._question, **only)
         return [one for one in documents if one.metadata.get("video_id", facts.video_id) == facts.video_id]
 
@@ -138,9 +144,9 @@ class Presenter:
         """Have the question answered for one part of a video after the other, and write the answers down."""
         starts = range(0, len(segments), self._budget.segments)
         parts = [segments[start : start + self._budget.segments] for start in starts]
-        with ThreadPoolExecutor(len(parts)) as pool:
-            answers = pool.map(lambda part: self._ask(Turn("human", (*part, self._question))), parts)
-            notes = [f"{_clock(part)}: {answer.strip()}" for part, answer in zip(parts, answers, strict=True)]
+        question = [self._question] if self._question.strip() else []
+        answers = self._ask([Turn("human", (*part, *question)) for part in parts])
+        notes = [f"{_clock(part)}: {answer.strip()}" for part, answer in zip(parts, answers, strict=True)]
         return "\n".join(["What is to be said to this about each part of the video:", *notes])
 
 
@@ -163,8 +169,9 @@ def _merge(segments: Sequence[VisualTokens], count: int) -> Iterator[VisualToken
 
 
 def _overlaps(document: Document, segment: Stretch) -> bool:
-    times = document.metadata
-    return "start" in times and times["start"] < segment.end and times.get("end", times["start"]) >= segment.start
+    start = document.metadata.get("start", float("inf"))
+    end = document.metadata.get("end", start)
+    return bool(start < segment.end and (end > segment.start or start >= segment.start))
 
 
 def _clock(part: Sequence[VisualTokens]) -> str:

@@ -98,7 +98,7 @@ def read_messages(
 
 
 def last_question(messages: Sequence[BaseMessage]) -> str:
-    """Find what is asked last: the texts of the last human turn.
+    """Find what a human asks last, in words.
 
     Raises:
         InputError: Something in a message is not understood.
@@ -107,7 +107,8 @@ def last_question(messages: Sequence[BaseMessage]) -> str:
         >>> last_question([HumanMessage("Who is it?"), AIMessage("A cook."), HumanMessage("What does she do?")])
         'What does she do?'
     """
-    asked = [parts for role, parts in _understand(messages) if role == "human"]
+    said = [message for message in messages if not isinstance(message, ToolMessage | FunctionMessage)]
+    asked = [parts for role, parts in _understand(said) if role == "human"]
     return "\n".join(part for part in asked[-1] if isinstance(part, str)) if asked else ""
 
 

@@ -14,6 +14,9 @@ INSTRUCTION = """You can call these tools. To call some, write nothing but a lin
 {"name":"...","arguments":{...}}
 """
 
+ANY_TOOL = "any"
+"""In place of a tool's name, where one of them must be called."""
+
 _DECODER = json.JSONDecoder()
 
 Tool = Mapping[str, Any]

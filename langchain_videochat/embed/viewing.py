@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
 import torch
@@ -14,15 +15,16 @@ from cachetools import LRUCache, TTLCache
 from tqdm.auto import tqdm
 
 from langchain_videochat.embed.conversation import Image, Stretch, Video, VisualTokens, read_image, read_stretches
-from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
+from langchain_videochat.embed.errors import TooManyFramesError, is_out_of_memory
 from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
 from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
 from langchain_videochat.embed.visuals import DATA_ADDRESS, Visual, count_frames, file_state, opened
 from langchain_videochat.media import probe, video_id
 from langchain_videochat.media.sources import is_web_address
 
-KEPT_BYTES = 2**28
-"""Bytes of visual tokens that are kept: those of 340 videos, or segments of one, with a 7B model in bfloat16."""
+KEPT_BYTES = 2**30
+"""Bytes of visual tokens that are kept, never in a graphics card's memory: those of 1,300 videos or segments with a
+7B model in bfloat16."""
 
 FRESH_SECONDS = 600
 """So long a file or web address is known; what the address shows is fetched again then."""
@@ -45,10 +47,19 @@ class VideoFacts:
 
 
 @dataclass(frozen=True)
+class _Source:
+    """What is known of a file or address."""
+
+    video_id: str
+    visit: UUID | None
+    """Of an address: what it shows may be another file at the next one."""
+
+
+@dataclass(frozen=True)
 class _Key:
     """What visual tokens are made of."""
 
-    content: str
+    source: _Source
     stretch: Stretch | None = None
     num_frames: int = 1
 
@@ -67,8 +78,8 @@ class Viewer:
     def __init__(self, model: VideoChatEmbedForConditionalGeneration, processor: VideoChatEmbedProcessor) -> None:
         self._model = model
         self._processor = processor
-        self._contents: TTLCache[Hashable, str] = TTLCache(KNOWN_FILES, FRESH_SECONDS)
-        self._durations: LRUCache[str, float] = LRUCache(KNOWN_FILES)
+        self._sources: TTLCache[Hashable, _Source] = TTLCache(KNOWN_FILES, FRESH_SECONDS)
+        self._durations: LRUCache[_Source, float] = LRUCache(KNOWN_FILES)
         self._tokens: LRUCache[_Key, VisualTokens] = LRUCache(KEPT_BYTES, lambda tokens: tokens.embeddings.nbytes)
         self._known = threading.Lock()
         self._looking: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
@@ -83,7 +94,7 @@ class Viewer:
             InputError: Its data is no base64 or too large.
         """
         with self._alone(image) as path:
-            key = _Key(self._content(image, path))
+            key = _Key(self._source(image, path))
             return self._view([key], lambda _: [read_image(path())])[0]
 
     def watch(
@@ -100,7 +111,7 @@ class Viewer:
             SourceError: There is no such file, or the address is refused or fails.
             MediaError: It cannot be read as a video.
             InputError: Its data is no base64 or too large, or too many frames are asked for.
-            NotEnoughMemoryError: The device has not the memory for so many frames.
+            TooManyFramesError: The memory does not suffice for so many frames.
         """
 
         def read(missing: Sequence[_Key]) -> Iterable[Video]:
@@ -110,10 +121,10 @@ class Viewer:
             return tqdm(videos, f"Watching {name}", len(missing), False, delay=PROGRESS_DELAY, disable=is_quiet)
 
         with self._alone(video) as path:
-            content = self._content(video, path)
-            stretches = plan(VideoFacts(content, self._duration(content, path)))
+            source = self._source(video, path)
+            stretches = plan(VideoFacts(source.video_id, self._duration(source, path)))
             num_frames = count_frames(video, stretches[0])
-            return self._view([_Key(content, stretch, num_frames) for stretch in stretches], read)
+            return self._view([_Key(source, stretch, num_frames) for stretch in stretches], read)
 
     @contextmanager
     def _alone(self, visual: Visual) -> Iterator[Callable[[], Path]]:
@@ -123,23 +134,23 @@ class Viewer:
         with looking, ExitStack() as stack:
             yield cache(lambda: stack.enter_context(opened(visual)))
 
-    def _content(self, visual: Visual, path: Callable[[], Path]) -> str:
+    def _source(self, visual: Visual, path: Callable[[], Path]) -> _Source:
         state = _state(visual)
         with self._known:
-            content: str | None = self._contents.get(state)
-        if content is None:
-            content = video_id(path())
+            source: _Source | None = self._sources.get(state)
+        if source is None:
+            source = _Source(video_id(path()), uuid4() if is_web_address(visual.source) else None)
             with self._known:
-                self._contents[state] = content
-        return content
+                self._sources[state] = source
+        return source
 
-    def _duration(self, content: str, path: Callable[[], Path]) -> float:
+    def _duration(self, source: _Source, path: Callable[[], Path]) -> float:
         with self._known:
-            duration: float | None = self._durations.get(content)
+            duration: float | None = self._durations.get(source)
         if duration is None:
             duration = probe(path()).duration
             with self._known:
-                self._durations[content] = duration
+                self._durations[source] = duration
         return duration
 
     def _view(
@@ -149,22 +160,22 @@ class Viewer:
         with self._known:
             tokens = {key: self._tokens[key] for key in keys if key in self._tokens}
         missing = [key for key in keys if key not in tokens]
-        for key, shown in zip(missing, read(missing) if missing else (), strict=True):
-            tokens[key] = self._encode(shown, key)
-            with self._known:
-                self._tokens[key] = tokens[key]
-        return [tokens[key] for key in keys]
-
-    def _encode(self, shown: Video | Image, key: _Key) -> VisualTokens:
-        pixels = self._processor.pixels(shown, self._model.device).to(self._model.dtype)
         try:
-            with self._encoding, torch.inference_mode():
-                embeddings = self._model.get_video_features(pixels.unsqueeze(0))[0]
+            for key, shown in zip(missing, read(missing) if missing else (), strict=True):
+                tokens[key] = self._encode(shown, key)
+                with self._known:
+                    self._tokens[key] = tokens[key]
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            problem = f"the device has not the memory to look at {len(pixels)} frames at once"
-            raise NotEnoughMemoryError("num_frames", problem, "Show fewer frames of each video") from None
+            problem = f"the memory does not suffice to look at {keys[0].num_frames} frames at once"
+            raise TooManyFramesError("num_frames", problem, "Show fewer frames of each video") from None
+        return [tokens[key] for key in keys]
+
+    def _encode(self, shown: Video | Image, key: _Key) -> VisualTokens:
+        with self._encoding, torch.inference_mode():
+            pixels = self._processor.pixels(shown, self._model.device).to(self._model.dtype)
+            embeddings = self._model.get_video_features(pixels.unsqueeze(0))[0].cpu()
         if isinstance(shown, Image):
             return VisualTokens("image", embeddings, key)
         return VisualTokens("video", embeddings, key, shown.times)

@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -54,7 +54,7 @@ class Visual:
     fps: float | None = None
     """Instead of their number, how many a second."""
 
-    allowed_hosts: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = field(default=(), repr=False)
     """Hosts that may be visited for it although they lie in a private network: no message can say so."""
 
     @property

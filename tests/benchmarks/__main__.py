@@ -20,6 +20,9 @@ TABLES = (
     "memory",
     "embed",
     "embed_gpu",
+    "chat",
+    "chat_memory",
+    "chat_gpu",
 )
 
 

@@ -46,7 +46,7 @@ def _index_apart(video: Path) -> tuple[float, float]:
     return peak, time.perf_counter() - begin
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
@@ -56,4 +56,4 @@ if __name__ == "__main__":
 
     with tempfile.TemporaryDirectory() as folder:
         VideoTimelineStore(folder).index(Path(sys.argv[1]), profile="lite", show_progress=False)
-        print(_peak_mib())
+        print(peak_mib())

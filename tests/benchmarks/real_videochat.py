@@ -1,5 +1,6 @@
-"""VideoChat-Embed in its real sizes, with random weights."""
+"""VideoChat-Embed in its real sizes and in smaller ones, with random weights."""
 
+import string
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from langchain_videochat.embed import (
     VideoChatEmbedForConditionalGeneration,
     VideoChatEmbedProcessor,
 )
-from tests.tiny_videochat import byte_tokenizer
+from tests.tiny_videochat import QUERIES, SIZE, byte_tokenizer, tiny_videochat
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
@@ -22,16 +23,40 @@ LLAMA: dict[str, dict[str, Any]] = {
     "13B": {"hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40, "num_attention_heads": 40},
 }
 
+SMALL: dict[str, Any] = {
+    "hidden_size": 768,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+}
+"""LLaMA in the size of GPT-2: large enough that its arithmetic counts on a processor."""
+
+TINY: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "max_position_embeddings": 16_384,  # an hour in segments, a token for each letter
+}
+
 
 def save_real(folder: Path, size: str, scale: float, device: str) -> None:
     """Save a model of a size, or one with a share of its layers, in bfloat16."""
     shape = LLAMA[size] | {"num_hidden_layers": max(1, round(LLAMA[size]["num_hidden_layers"] * scale))}
     processor = VideoChatEmbedProcessor(byte_tokenizer())
-    text = LlamaConfig(vocab_size=32_001, bos_token_id=0, eos_token_id=1, pad_token_id=1, **shape)
-    config = VideoChatEmbedConfig(text_config=text, video_token_id=processor.video_token_id)
+    config = VideoChatEmbedConfig(text_config=_llama(shape), video_token_id=processor.video_token_id)
     model = with_random_weights(lambda: VideoChatEmbedForConditionalGeneration(config), device, torch.bfloat16)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    _save(folder, model, processor)
+
+
+def save_small(folder: Path, shape: dict[str, Any]) -> str:
+    """Save a model with a tiny vision side and a LLaMA of some shape, in float32; always the same for a shape."""
+    processor = VideoChatEmbedProcessor(byte_tokenizer(), image_size=SIZE, num_visual_tokens=QUERIES)
+    config = tiny_videochat(video_token_id=processor.video_token_id).config
+    config.text_config = _llama(shape)
+    torch.manual_seed(0)
+    _save(folder, VideoChatEmbedForConditionalGeneration(config), processor)
+    return str(folder)
 
 
 def with_random_weights(make: Callable[[], ModelT], device: str, dtype: torch.dtype = torch.float32) -> ModelT:
@@ -43,3 +68,18 @@ def with_random_weights(make: Callable[[], ModelT], device: str, dtype: torch.dt
         for parameter in model.parameters():
             parameter.uniform_(-0.03, 0.03)
     return model
+
+
+def _llama(shape: dict[str, Any]) -> LlamaConfig:
+    return LlamaConfig(vocab_size=32_001, bos_token_id=0, eos_token_id=1, pad_token_id=1, **shape)
+
+
+def _save(folder: Path, model: VideoChatEmbedForConditionalGeneration, processor: VideoChatEmbedProcessor) -> None:
+    """Save a model that writes only letters: each token is shown at once, and neither an end nor a stop comes."""
+    head = model.language_model.lm_head.weight
+    letters = processor.tokenizer.convert_tokens_to_ids(list(string.ascii_letters))
+    others = torch.ones(len(head), dtype=torch.bool).index_fill(0, torch.tensor(letters), False)
+    with torch.no_grad():
+        head[others] = 0
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)

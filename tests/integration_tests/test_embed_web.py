@@ -1,30 +1,47 @@
 """Messages that show what lies on the web."""
 
+import gc
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import PIL.Image
 import pytest
 from langchain_core.messages import HumanMessage
 
-from langchain_videochat.embed.conversation import Image, Video
+from langchain_videochat import VideoChatEmbed
+from langchain_videochat.embed.conversation import Image, Stretch, Video
 from langchain_videochat.embed.messages import file_states, read_messages
+from langchain_videochat.embed.visuals import Visual
 from langchain_videochat.errors import MediaError, SourceError
 from tests.numbered_video import make_numbered, read_number
+from tests.slides import render_talk
+from tests.tiny_videochat import save_videochat
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
+    requested: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.requested.append(self.path)
+        super().do_GET()
+
     def log_message(self, *arguments: object) -> None:
         pass
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("served")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[str]:
     make_numbered(folder / "film.mp4")
     PIL.Image.new("RGB", (8, 6), "red").save(folder / "red.png")
     (folder / "noise.mp4").write_bytes(bytes(999))
@@ -59,3 +76,42 @@ def test_what_cannot_be_fetched_or_read(server: str) -> None:
             read_messages([HumanMessage([{"type": "video", "url": f"{server}/{name}"}])], allowed_hosts=["127.0.0.1"])
     with pytest.raises(SourceError, match="refused"):
         read_messages([HumanMessage([{"type": "video", "url": f"{server}/film.mp4"}])])
+
+
+def test_what_an_address_shows_later_is_not_taken_for_another_file(server: str, folder: Path, tmp_path: Path) -> None:
+    llm = VideoChatEmbed(model=str(save_videochat(tmp_path / "videochat")))
+
+    def look(url: str, start: int) -> list[float]:
+        """Look at a second of a video, and tell the mean of each of its visual tokens."""
+        visual = Visual("video", url, allowed_hosts=("127.0.0.1",))
+        llm.load()
+        assert llm._loaded is not None
+        (tokens,) = llm._loaded.viewer.watch(visual, lambda _: [Stretch(start, start + 1)])
+        means: list[float] = tokens.embeddings.mean(dim=1).tolist()
+        return means
+
+    other = render_talk(tmp_path / "other.mp4", [["Whisk"]], seconds=4.0)
+    expected, unexpected = (look(path.as_uri(), 2) for path in (folder / "film.mp4", other))
+    assert expected != unexpected
+    copy = Path(shutil.copy(folder / "film.mp4", tmp_path / "copy.mp4"))
+    llm.unload()
+    gc.collect()
+    shown = Path(shutil.copy(copy, folder / "shown.mp4"))
+    look(f"{server}/shown.mp4", 0)
+    shutil.copy(other, shown)
+    look(f"{server}/shown.mp4", 2)
+    assert look(copy.as_uri(), 2) == expected
+
+
+def test_a_video_is_fetched_once_for_several_questions(server: str, tmp_path: Path) -> None:
+    folder = str(save_videochat(tmp_path / "videochat"))
+    llm = VideoChatEmbed(model=folder, allowed_hosts=["127.0.0.1"], max_tokens=5)
+    video: dict[str, object] = {"type": "video", "url": f"{server}/film.mp4?several"}
+    message = HumanMessage([video, "What is it?"])
+    first = llm.invoke([message])
+    assert llm.invoke([message, first, HumanMessage("And then?")]).text
+    assert VideoChatEmbed(model=folder, allowed_hosts=["127.0.0.1"], max_tokens=5).invoke([message]).text == first.text
+    assert QuietHandler.requested.count("/film.mp4?several") == 1
+    with pytest.raises(SourceError, match="refused"):
+        VideoChatEmbed(model=folder, max_tokens=5).invoke([message])
+    assert QuietHandler.requested.count("/film.mp4?several") == 1

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 import torch
 from langchain_core.caches import InMemoryCache
-from langchain_core.exceptions import ContextOverflowError
+from langchain_core.exceptions import ContextOverflowError, ModelInvalidRequestError, ModelNotFoundError
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -113,6 +113,7 @@ def test_a_seed_repeats_what_was_sampled(folder: Path) -> None:
     llm = VideoChatEmbed(model=str(folder), temperature=1.5, top_p=0.9, repetition_penalty=1.1, max_tokens=20)
     one, again, other = (llm.invoke("Say something", seed=seed).text for seed in (1, 1, 2))
     assert one == again != other
+    assert llm.invoke("Say something", seed=1, temperature=2, top_p=1, repetition_penalty=2).text
 
 
 def test_the_system_prompt_is_told(folder: Path) -> None:
@@ -201,8 +202,9 @@ def test_without_a_model_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("VIDEOCHAT_EMBED_MODEL", raising=False)
     with pytest.raises(ModelUnavailableError, match="videochat convert"):
         VideoChatEmbed().invoke("Hello")
-    with pytest.raises(ModelUnavailableError, match="nobody/has-this"):
-        VideoChatEmbed(model="nobody/has-this").invoke("Hello")
+    with pytest.raises(ModelUnavailableError, match="nobody/has-this") as refusal:
+        VideoChatEmbed(model="nobody/has-this", revision="v2").invoke("Hello")
+    assert isinstance(refusal.value, ModelNotFoundError)
 
 
 def test_weights_are_shared_and_given_back(folder: Path) -> None:
@@ -287,13 +289,21 @@ def test_settings_out_of_range(llm: VideoChatEmbed, folder: Path, field: dict[st
     with pytest.raises(ValidationError):
         VideoChatEmbed(model=str(folder), **field)
     if "num_frames" not in field:
-        with pytest.raises(InputError, match=next(iter(field))):
+        with pytest.raises(InputError, match=next(iter(field))) as refusal:
             llm.invoke("Hello", **field)
+        assert isinstance(refusal.value, ModelInvalidRequestError)
+
+
+def test_the_environment_names_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEOCHAT_EMBED_MODEL", str(folder))
+    assert VideoChatEmbed(model=None, max_tokens=1).invoke("Hello").response_metadata["model_name"] == str(folder)
 
 
 def test_an_option_that_is_not_there(llm: VideoChatEmbed) -> None:
     with pytest.raises(InputError, match="max_length: there is no such option"):
         llm.invoke("Hello", max_length=3)
+    with pytest.warns(UserWarning, match="no max_length"):
+        VideoChatEmbed(max_length=3)  # type: ignore[call-arg]
 
 
 def test_files_that_cannot_be_watched(llm: VideoChatEmbed, tmp_path: Path) -> None:
