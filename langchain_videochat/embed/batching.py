@@ -9,8 +9,7 @@ import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,34 +126,36 @@ class Batch:
                     self._end_step()
 
     def _next_token(self, answer: _Answer) -> int | None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: answer.unread or answer.is_over or not self._is_working)
-                if answer.unread:
-                    return answer.unread.popleft()
-                if answer.error is not None:
-                    raise answer.error
-                if answer.is_over:
-                    return None
-                self._is_working = True
-            with self._step():
-                self._admit()
-                self._advance()
+        while not answer.unread and not answer.is_over:
+            self._work_or_wait(answer)
+        if answer.unread:
+            return answer.unread.popleft()
+        if answer.error is not None:
+            raise answer.error
+        return None
 
-    @contextmanager
-    def _step(self) -> Iterator[None]:
-        """Work for all answers: what fails or is interrupted leaves none of them half done."""
+    def _work_or_wait(self, answer: _Answer) -> None:
+        """Take a step for all, which leaves no answer half done whatever happens; or wait while another thread does."""
+        is_mine = False
         try:
+            with self._changed:
+                if self._is_working:
+                    self._changed.wait_for(lambda: answer.unread or answer.is_over or not self._is_working)
+                    return
+                self._is_working = is_mine = True
             # Entered anew for each step: the mode must not hold while whoever reads the tokens does other things.
             with torch.inference_mode():
-                yield
+                self._admit()
+                self._advance()
         except Exception as error:
             self._withdraw(error)
         except BaseException:
-            self._withdraw()
+            if is_mine:
+                self._withdraw()
             raise
         finally:
-            self._end_step()
+            if is_mine:
+                self._end_step()
 
     def _end_step(self) -> None:
         """Leave the batch to whoever works next."""
