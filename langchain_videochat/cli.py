@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from langchain_videochat.cli_train import train
 from langchain_videochat.clock import format_clock, parse_clock
 from langchain_videochat.errors import InputError, VideoChatError
 
@@ -61,7 +62,7 @@ AskedVideoOption = Annotated[str | None, typer.Option("--video", help="Ask about
 DEFAULT_STORE = Path("videochat-store")
 
 
-def _command(function: Callable[P, None]) -> Callable[P, None]:
+def _command(function: Callable[P, None], group: typer.Typer = app) -> Callable[P, None]:
     """Register a command that ends with a message and an exit code where it fails, not with a traceback."""
 
     @wraps(function)
@@ -78,7 +79,9 @@ def _command(function: Callable[P, None]) -> Callable[P, None]:
             # Models may be at work in other threads for half a minute more, and nothing that counts waits for them.
             os._exit(INTERRUPTED)
 
-    return app.command()(run)
+    return group.command()(run)
+
+
 
 
 @_command
@@ -309,6 +312,9 @@ def convert(
         _print_json(asdict(report))
     else:
         console.print(_plain(str(report)), soft_wrap=True)
+
+
+_command(train)
 
 
 @_command

@@ -23,6 +23,7 @@ TABLES = (
     "chat",
     "chat_memory",
     "chat_gpu",
+    "training",
 )
 
 

@@ -1,0 +1,53 @@
+"""Training a VideoChat-Embed in two stages (paper 3.2.1)."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_videochat.training.config import DataFile, TrainingConfig, read_config
+    from langchain_videochat.training.dry_run import Preview, preview
+    from langchain_videochat.training.merging import merge
+    from langchain_videochat.training.samples import CaptionFile, ConversationFile, Media, Sample, Samples
+    from langchain_videochat.training.trainer import TrainingReport, train
+
+__all__ = [
+    "CaptionFile",
+    "ConversationFile",
+    "DataFile",
+    "Media",
+    "Preview",
+    "Sample",
+    "Samples",
+    "TrainingConfig",
+    "TrainingReport",
+    "merge",
+    "preview",
+    "read_config",
+    "train",
+]
+
+_MODULES = {
+    "CaptionFile": "samples",
+    "ConversationFile": "samples",
+    "DataFile": "config",
+    "Media": "samples",
+    "Preview": "dry_run",
+    "Sample": "samples",
+    "Samples": "samples",
+    "TrainingConfig": "config",
+    "TrainingReport": "trainer",
+    "merge": "merging",
+    "preview": "dry_run",
+    "read_config": "config",
+    "train": "trainer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
