@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from langchain_videochat.cli_evaluate import mvbench
 from langchain_videochat.cli_train import train
 from langchain_videochat.clock import format_clock, parse_clock
 from langchain_videochat.errors import InputError, VideoChatError
@@ -82,6 +83,9 @@ def _command(function: Callable[P, None], group: typer.Typer = app) -> Callable[
     return group.command()(run)
 
 
+evaluations = typer.Typer(no_args_is_help=True, help="Measure how well a model understands videos.")
+app.add_typer(evaluations, name="evaluate")
+_command(mvbench, evaluations)
 
 
 @_command

@@ -37,7 +37,7 @@ class Conversation:
     def __init__(self, model: str, store: "VideoTimelineStore", video_id: str | None = None) -> None:
         from langchain_videochat.text.question_answering import create_video_qa_chain
 
-        self._chain = create_video_qa_chain(_load_model(model), store)
+        self._chain = create_video_qa_chain(load_model(model), store)
         self._video_id = video_id
         self._history: list[BaseMessage] = []
 
@@ -84,7 +84,12 @@ def show_answer(console: Console, parts: Iterable["VideoAnswer"]) -> None:
             console.print(_draw(citation.source, citation.start))
 
 
-def _load_model(name: str) -> "BaseChatModel":
+def load_model(name: str) -> "BaseChatModel":
+    """Make a chat model of LangChain of its name, as PROVIDER:MODEL.
+
+    Raises:
+        ModelUnavailableError: Its package is not installed, or it cannot be made.
+    """
     from langchain.chat_models import init_chat_model
 
     try:

@@ -1,4 +1,4 @@
-"""Reading video: facts, frames, sound, subtitles and clips. The only room that touches codecs."""
+"""Reading video: facts, frames, sound, subtitles and clips. No other room decodes anything."""
 
 from langchain_videochat.media.audio import AudioChunk, read_audio
 from langchain_videochat.media.clips import cut_clip, thumbnail

@@ -26,7 +26,7 @@ def test_code_blocks_run(
 ) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     render(tmp_path / "demo" / "quick_recipes.mp4")
-    save_videochat(tmp_path / "videochat-7b")
+    save_videochat(tmp_path / "videochat-7b", max_positions=4096)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda _: ScriptedChat(turns=list(TURNS)))
     namespace: dict[str, object] = {"__name__": name}

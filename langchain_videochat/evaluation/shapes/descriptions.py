@@ -1,0 +1,131 @@
+"""Scenes in words."""
+
+from dataclasses import replace
+from random import Random
+
+from langchain_videochat.evaluation.shapes.world import (
+    COLORS,
+    NEW_SIZE,
+    SIZES,
+    Action,
+    Color,
+    Event,
+    Figure,
+    Scene,
+    Size,
+)
+
+_OPPOSITES: dict[Action, Action] = {
+    "moves left": "moves right",
+    "moves right": "moves left",
+    "moves up": "moves down",
+    "moves down": "moves up",
+    "grows": "shrinks",
+    "shrinks": "grows",
+    "appears": "disappears",
+    "disappears": "appears",
+}
+
+
+def describe(scene: Scene) -> str:
+    """Describe a scene in the manner of the paper's Table 5: in the order of time, without naming times.
+
+    Example:
+        >>> from langchain_videochat.evaluation.shapes import draw_scene
+        >>> describe(draw_scene(0))
+        'First, there is a small white square. Then, the white square moves right. Finally, nothing happens.'
+    """
+    sentences = [f"First, there {'are' if ' and ' in caption(scene) else 'is'} {caption(scene)}."]
+    happenings = [_happening(scene, half) for half in (0, 1)] if scene.events else [_NOTHING]
+    sentences += [f"{word}, {what}." for word, what in zip(("Then", "Finally"), happenings, strict=False)]
+    return " ".join(sentences)
+
+
+def caption(scene: Scene) -> str:
+    """Name what a scene's first picture shows, from left to right.
+
+    Example:
+        >>> from langchain_videochat.evaluation.shapes import draw_scene
+        >>> caption(draw_scene(1))
+        'a small white triangle and a large blue triangle'
+    """
+    late = {event.actor for event in scene.events if event.action == "appears"}
+    figures = [figure for number, figure in enumerate(scene.figures) if number not in late]
+    names = [introduce(figure) for figure in sorted(figures, key=lambda figure: figure.center)]
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "nothing"
+
+
+def introduce(figure: Figure) -> str:
+    """Name a figure with all that is seen of it.
+
+    Example:
+        >>> introduce(Figure("circle", "red", "small", center=(0.5, 0.5), radius=0.07))
+        'a small red circle'
+    """
+    return f"a {figure.size} {figure.kind}"
+
+
+def clause(scene: Scene, event: Event) -> str:
+    """Tell what happens, as "the red circle turns blue"."""
+    return f"{scene.figures[event.actor].name} {_deed(event)}"
+
+
+def bare_deed(event: Event) -> str:
+    """Tell what happens in the form that follows "does", as "turn blue"."""
+    verb, *rest = _deed(event).split()
+    return " ".join([verb.removesuffix("s"), *rest])
+
+
+def alter(scene: Scene, rng: Random) -> Scene:
+    """Make a scene of which another description is true, one that is as likely as the scene itself.
+
+    Where two figures act of their own accord their order is reversed; else all that happens is turned into its
+    opposite; where nothing happens, one colour is another.
+    """
+    first, *others = scene.figures
+    if not scene.events:
+        return replace(scene, figures=(replace(first, color=_spare_color(scene, rng)), *others))
+    if len({event.actor for event in scene.events}) > 1 and not scene.collision:
+        one, other = scene.events
+        return replace(scene, events=(replace(other, start=one.start), replace(one, start=other.start)))
+    figures = [replace(figure, size=_first_size(scene, number)) for number, figure in enumerate(scene.figures)]
+    if scene.movers:
+        # Where a figure is tells where it may go: the picture is turned with the moves.
+        figures = [replace(figure, center=(1 - figure.center[0], 1 - figure.center[1])) for figure in figures]
+    color = _spare_color(scene, rng)
+    events = [
+        replace(event, action=_OPPOSITES.get(event.action, event.action), color=event.color and color)
+        for event in scene.events
+    ]
+    return Scene(tuple(figures), tuple(events))
+
+
+_NOTHING = "nothing happens"
+
+
+def _happening(scene: Scene, half: int) -> str:
+    event = next((event for event in scene.events if event.half == half), None)
+    if event is None:
+        return _NOTHING
+    if event.action == "appears":
+        return f"{introduce(scene.figures[event.actor])} appears"
+    if scene.collision and scene.collision[0] == event.actor:
+        return f"{clause(scene, event)} and hits {scene.figures[scene.collision[1]].name}"
+    return clause(scene, event)
+
+
+def _deed(event: Event) -> str:
+    return f"{event.action} {event.color}" if event.color else event.action
+
+
+def _first_size(scene: Scene, number: int) -> Size:
+    """Tell the size at which a figure can begin, if the opposite of all that happens is to happen to it."""
+    size = scene.figures[number].size
+    resized = any(event.action in NEW_SIZE for event in scene.events_of(number))
+    return next(other for other in SIZES if (other != size) == resized)
+
+
+def _spare_color(scene: Scene, rng: Random) -> Color:
+    """Choose a colour that nothing in a scene ever has."""
+    used = {figure.color for figure in scene.figures} | {event.color for event in scene.events}
+    return rng.choice([color for color in COLORS if color not in used])

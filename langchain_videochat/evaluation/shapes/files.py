@@ -1,0 +1,120 @@
+"""The world in files: clips in H.264, with JSON for both stages of training, and as a benchmark in MVBench's form."""
+
+import json
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from langchain_videochat.evaluation.shapes.descriptions import describe
+from langchain_videochat.evaluation.shapes.questions import KINDS, Question, ask
+from langchain_videochat.evaluation.shapes.rendering import render
+from langchain_videochat.evaluation.shapes.samples import Split, find_scene, in_words, with_options
+from langchain_videochat.evaluation.shapes.world import FRAME_RATE, Scene
+
+CRF = (12, 26)
+"""How strongly clips are compressed: x264's constant rate factor, from hardly visible to a little blurred."""
+
+
+def write_training_files(folder: str | Path, split: Split, count: int) -> None:
+    """Write clips, their captions for stage 1 and their questions for stage 2, in the formats of the paper's code.
+
+    Args:
+        folder: Where to write `video/`, `captions.json` and `conversations.json`.
+        split: Of which scenes.
+        count: How many clips.
+
+    Example:
+        Write files to train on::
+
+            write_training_files("shapes", "train", 1000)
+            CaptionFile("shapes/captions.json", "video")[0]
+    """
+    captions, conversations = [], []
+    for index in range(count):
+        scene, name = find_scene(split, index), f"video/{split}_{index:06}.mp4"
+        write_scene(Path(folder, name), scene, index)
+        rng = _random(split, index)
+        pairs = [rng.choice((in_words, with_options))(question) for question in ask(scene, rng)]
+        captions.append({"video": name, "caption": describe(scene)})
+        conversations.append({"video": name, "QA": [{"q": text, "a": answer} for text, answer in pairs]})
+    _write_json(Path(folder, "captions.json"), captions)
+    _write_json(Path(folder, "conversations.json"), conversations)
+
+
+def write_benchmark(folder: str | Path, per_task: int = 200, split: Split = "test") -> None:
+    """Write a benchmark in the form of MVBench: a task for each kind of question.
+
+    Args:
+        folder: Where to write `json/TASK.json` and `video/`.
+        per_task: How many questions of each kind.
+        split: Of which scenes.
+
+    Example:
+        Measure a model on it::
+
+            write_benchmark("shapes-bench")
+            evaluate(VideoChatEmbed(), read_items("shapes-bench"), num_frames=8, free_answers=True)
+    """
+    tasks: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    index = 0
+    while any(len(items) < per_task for items in tasks.values()):
+        scene, name = find_scene(split, index), f"{split}_{index:06}.mp4"
+        wanted = [question for question in ask(scene, _random(split, index)) if len(tasks[question.kind]) < per_task]
+        for question in wanted:
+            tasks[question.kind].append(_item(name, question))
+        if wanted:
+            write_scene(Path(folder, "video", name), scene, index)
+        index += 1
+    for kind, items in tasks.items():
+        _write_json(Path(folder, "json", f"{kind.replace(' ', '_')}.json"), items)
+
+
+def write_scene(path: Path, scene: Scene, seed: int) -> None:
+    """Write a scene as a video of 8 frames, 2 a second, rendered and compressed by a seed.
+
+    Args:
+        path: A file that ends in `.mp4`; its folder is made.
+        scene: What it shows.
+        seed: For the rendering, and how strongly it is compressed.
+    """
+    rng = Random(f"file {seed}")  # noqa: S311 - no secret
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _encode(path, render(scene, seed=rng.getrandbits(32)), crf=rng.randint(*CRF))
+
+
+def _encode(path: Path, frames: NDArray[np.uint8], crf: int) -> None:
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=FRAME_RATE, options={"crf": str(crf)})
+        assert isinstance(stream, VideoStream)  # noqa: S101
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for number, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, FRAME_RATE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _random(split: Split, index: int) -> Random:
+    return Random(f"questions {split} {index}")  # noqa: S311 - no secret
+
+
+def _item(video: str, question: Question) -> dict[str, Any]:
+    return {
+        "video": video,
+        "question": question.text,
+        "candidates": question.options,
+        "answer": question.answer,
+    }
+
+
+def _write_json(path: Path, items: Iterable[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(items, indent=1), encoding="utf-8")

@@ -1,0 +1,127 @@
+"""Samples of the world to train on: drawn when they are taken, the same ones for the same split and number."""
+
+from random import Random
+from typing import Literal, get_args
+from zlib import crc32
+
+from langchain_videochat.embed import Image, Turn, Video
+from langchain_videochat.evaluation.mvbench.dataset import Item
+from langchain_videochat.evaluation.mvbench.prompt import write_prompt
+from langchain_videochat.evaluation.shapes.descriptions import caption, describe
+from langchain_videochat.evaluation.shapes.questions import Question, ask
+from langchain_videochat.evaluation.shapes.rendering import compress, render
+from langchain_videochat.evaluation.shapes.world import FRAME_RATE, FRAMES, Scene, draw_scene
+from langchain_videochat.training.samples import REQUESTS, Media, Sample
+
+Split = Literal["train", "validation", "test"]
+Task = Literal["captions", "questions"]
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+SCENES_A_SPLIT = 10**9
+"""Scenes that each split has at most."""
+
+TRIES = 10**3
+"""Seeds of one scene: the first is taken whose scene belongs to the split. One in ten does, of the rarer splits."""
+
+TIMES = tuple(number / FRAME_RATE for number in range(FRAMES))
+"""Seconds at which the frames of a clip are shown."""
+
+
+QUALITY = (75, 95)
+"""JPEG's quality at which pictures are compressed: it alters them about as much as the codec of files does."""
+
+
+class ShapesSamples:
+    """A source of training samples, made when they are taken.
+
+    Args:
+        split: Which scenes: none is in two splits, not even with other positions or another rendering.
+        size: How many samples.
+        media: "video" for clips, "image" for single pictures, of scenes in which nothing happens.
+        task: "captions" for stage 1: a request and a description. "questions" for stage 2: some questions and their
+            answers, one half of them with options, as MVBench writes them.
+        turns: How many questions are asked about a scene, at most.
+
+    Example:
+        >>> samples = ShapesSamples("train", 1_000_000, task="captions")
+        >>> samples[0].turns[1].content
+        ('First, there is a small white square. Then, the white square moves right. Finally, nothing happens.',)
+    """
+
+    def __init__(
+        self, split: Split, size: int, *, media: Media = "video", task: Task = "questions", turns: int = 3
+    ) -> None:
+        self._split: Split = split
+        self._size = size
+        self._media: Media = media
+        self._task = task
+        self._turns = turns
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """Make a sample."""
+        if not 0 <= index < self._size:
+            raise IndexError(index)
+        source = f"shapes/{self._split}/{index}"
+        rng = Random(source)  # noqa: S311 - no secret
+        scene = find_scene(self._split, index, still=self._media == "image")
+        frames = compress(render(scene, seed=rng.getrandbits(32)), rng.randint(*QUALITY))
+        shown = Image(frames[0]) if self._media == "image" else Video(frames, TIMES)
+        turns: list[Turn] = []
+        for text, answer in self._converse(scene, rng):
+            turns += [Turn("human", (text,) if turns else (shown, text)), Turn("assistant", (answer,))]
+        return Sample(tuple(turns), self._media, source)
+
+    def _converse(self, scene: Scene, rng: Random) -> list[tuple[str, str]]:
+        if self._task == "captions":
+            told = caption(scene) if self._media == "image" else describe(scene)
+            return [(rng.choice(REQUESTS).format(media=self._media), told)]
+        questions = [one for one in ask(scene, rng) if self._media == "video" or one.evidence == "picture"]
+        chosen = rng.sample(questions, min(self._turns, len(questions)))
+        return [rng.choice((in_words, with_options))(question) for question in chosen]
+
+
+def find_scene(split: Split, index: int, *, still: bool = False) -> Scene:
+    """Find a scene of a split.
+
+    Args:
+        split: Its seeds are its own, and so is what its scenes show.
+        index: Which of them, from 0.
+        still: Whether nothing happens.
+
+    Example:
+        >>> split_of(find_scene("test", 5))
+        'test'
+    """
+    first = (SPLITS.index(split) * SCENES_A_SPLIT + index) * TRIES
+    scenes = (draw_scene(seed, still=still) for seed in range(first, first + TRIES))
+    return next(scene for scene in scenes if split_of(scene) == split)
+
+
+def split_of(scene: Scene) -> Split:
+    """Tell to which split a scene belongs, by its figures and by what happens: one in ten to each but to "train"."""
+    figures = sorted((figure.kind, figure.size) for figure in scene.figures)
+    events = [(scene.figures[event.actor].kind, event.action, event.color, event.half) for event in scene.events]
+    # Not Python's own hash, which is another in each process.
+    digit = crc32(repr((figures, events, scene.collision is None)).encode()) % 10
+    return SPLITS[max(0, digit - 7)]
+
+
+def in_words(question: Question) -> tuple[str, str]:
+    """Write a question and its answer without the options."""
+    return question.text, question.answer
+
+
+def with_options(question: Question) -> tuple[str, str]:
+    """Write a question and its answer with options to choose from.
+
+    Example:
+        >>> text, answer = with_options(Question("size", "What size is it?", "large", ("small", "large")))
+        >>> answer
+        '(B) large'
+    """
+    item = Item(question.kind, 0, "", None, question.text, question.options, question.answer)
+    return write_prompt(item), f"({question.letter}) {question.answer}"
