@@ -1,7 +1,8 @@
 """VideoChat for LangChain: videos as text with times, kept where chains can search them."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from langchain_videochat.lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_videochat.embed import VideoChatEmbed
@@ -36,13 +37,5 @@ _ROOMS = {
     "create_video_qa_chain": "text.question_answering",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # Importing the package must cost nothing: what lies behind a name is imported when the name is first used.
-    if name not in _ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# Importing the package must cost nothing: what lies behind a name is imported when the name is first used.
+__getattr__, __dir__ = lazy_names(__name__, _ROOMS)

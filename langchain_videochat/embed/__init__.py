@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from langchain_videochat.lazy import lazy_names
+
 if TYPE_CHECKING:
     from langchain_videochat.embed.chat_model import VideoChatEmbed
     from langchain_videochat.embed.checkpoints import ConversionReport, convert_checkpoint
@@ -68,14 +70,11 @@ _HEAVY = {
 }
 
 
+_get, __dir__ = lazy_names(__name__, _LIGHT | _HEAVY)
+
+
 def __getattr__(name: str) -> Any:
     if name in _HEAVY:
         # It makes the model known to transformers.
         import_module(f"{__name__}.loading")
-    elif name not in _LIGHT:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{(_LIGHT | _HEAVY)[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return _get(name)

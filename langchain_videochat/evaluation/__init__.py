@@ -1,7 +1,8 @@
 """Evaluation: how well a model sees what happens, on MVBench and on a world whose answers are known."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from langchain_videochat.lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_videochat.evaluation.mvbench import Item, Report, evaluate, read_items
@@ -19,12 +20,4 @@ _MODULES = {
     "write_training_files": "shapes",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

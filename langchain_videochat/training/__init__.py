@@ -1,7 +1,8 @@
 """Training a VideoChat-Embed in two stages (paper 3.2.1)."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from langchain_videochat.lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_videochat.training.config import DataFile, TrainingConfig, read_config
@@ -42,12 +43,4 @@ _MODULES = {
     "train": "trainer",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from langchain_videochat.errors import ModelError
+from langchain_videochat.folders import appearing
 from langchain_videochat.training.config import TrainingConfig, make_config
 from langchain_videochat.training.samples import Media
 
@@ -79,7 +79,7 @@ def save_checkpoint(
     """
     folder = config.output / FOLDER
     target = folder / f"step-{progress.step:08d}"
-    with appearing(target) as scratch:
+    with saving(target) as scratch:
         save_file(dict(weights), scratch / WEIGHTS)
         save_file(dict(optimizer), scratch / OPTIMIZER)
         told = {**vars(progress), "config": json.loads(config.model_dump_json())}
@@ -107,19 +107,15 @@ def find_checkpoint(output: Path) -> Checkpoint | None:
 
 
 @contextmanager
-def appearing(folder: Path) -> Iterator[Path]:
+def saving(folder: Path) -> Iterator[Path]:
     """Provide a scratch folder that gets its name when all is in it.
 
     Raises:
         ModelError: It cannot be written.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", ignore_cleanup_errors=True) as scratch:
-            content = Path(scratch) / folder.name
-            content.mkdir()
-            yield content
-            content.rename(folder)
+        with appearing(folder) as scratch:
+            yield scratch
     except (OSError, SafetensorError) as error:
         problem = f"this cannot be written ({error}); what was saved before it is whole"
         raise ModelError(folder, problem, "Make room on the disk, and go on with --resume") from error

@@ -5,7 +5,7 @@ from pathlib import Path
 from langchain_videochat.embed import VideoChatEmbedConfig, add_lora, load_model
 from langchain_videochat.errors import InputError
 from langchain_videochat.hub import fetch_weights
-from langchain_videochat.training.checkpoints import appearing, find_checkpoint
+from langchain_videochat.training.checkpoints import find_checkpoint, saving
 from langchain_videochat.training.models import ADAPTER, merge_adapters, put_weights
 
 
@@ -45,7 +45,7 @@ def merge(run: str | Path, output: str | Path) -> Path:
     put_weights(model, weights, checkpoint.folder)
     if is_adapted:
         merge_adapters(model)
-    with appearing(output) as scratch:
+    with saving(output) as scratch:
         model.save_pretrained(scratch)
         processor.save_pretrained(scratch)
     return output

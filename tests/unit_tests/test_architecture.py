@@ -17,12 +17,14 @@ PACKAGE = Path(langchain_videochat.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
-FOUNDATIONS = {"ahead", "errors", "clock", "hub", "model_cards", "progress", "weights"}
+FOUNDATIONS = {"ahead", "errors", "clock", "folders", "hub", "lazy", "model_cards", "progress", "weights"}
 TEXT_ROOMS = {"media", "perception", "timeline", "store", "text"}
 MAY_IMPORT = {
     "ahead": set[str](),
     "errors": set[str](),
     "clock": {"errors"},
+    "folders": set[str](),
+    "lazy": set[str](),
     "hub": {"errors", "model_cards"},
     "model_cards": set[str](),
     "progress": set[str](),

@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -13,6 +12,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 
 from langchain_videochat.embed.conversion.gathering import GatheredWeights
 from langchain_videochat.errors import ModelError
+from langchain_videochat.folders import appearing
 
 SHARD_SIZE = 2_000_000_000
 """Bytes of a file at most: what is computed, as the sums of a delta and its base, is held in memory for one of them."""
@@ -41,10 +41,7 @@ def write_model(
         ModelError: The folder cannot be written.
     """
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
-            folder = Path(scratch) / output.name
-            folder.mkdir()
+        with appearing(output) as folder:
             config.save_pretrained(folder)
             if processor is not None:
                 processor.save_pretrained(folder)
@@ -53,7 +50,6 @@ def write_model(
             else:
                 GenerationConfig.from_model_config(config.get_text_config()).save_pretrained(folder)
             _write_weights(folder, weights, show_progress=show_progress)
-            folder.rename(output)
     except (OSError, SafetensorError) as error:
         raise ModelError(
             output, f"this cannot be written: {error}", "Make room there, or name another folder"

@@ -4,13 +4,13 @@ A scene is drawn by a seed, and everything about it is known: clips of it train 
 questions about others show what it understands of space and of time.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langchain_videochat.evaluation.shapes.descriptions import caption, describe
 from langchain_videochat.evaluation.shapes.questions import EVIDENCE, KINDS, Question, ask
 from langchain_videochat.evaluation.shapes.rendering import render
 from langchain_videochat.evaluation.shapes.world import Event, Figure, Scene, Tracks, draw_scene, follow
+from langchain_videochat.lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_videochat.evaluation.shapes.files import write_benchmark, write_scene, write_training_files
@@ -50,12 +50,4 @@ _MODULES = {
 }
 """What needs the rooms that train and evaluate, which take a second to import."""
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)
