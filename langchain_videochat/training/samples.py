@@ -1,11 +1,12 @@
 """What a model is trained on: conversations about videos and images, from files or from anywhere else."""
 
 import json
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
@@ -72,7 +73,91 @@ class Samples(Protocol):
         ...
 
 
-class CaptionFile:
+class _Item(BaseModel):
+    """What an entry of either kind of file shows."""
+
+    image: str | None = None
+    video: str | None = None
+
+    @model_validator(mode="after")
+    def _show_one(self) -> "_Item":
+        if bool(self.image) == bool(self.video):
+            raise ValueError('it needs either "image" or "video"')
+        return self
+
+    @property
+    def media(self) -> Media:
+        return "video" if self.video else "image"
+
+    @property
+    def path(self) -> str:
+        return self.video or self.image or ""
+
+    @property
+    @abstractmethod
+    def content(self) -> Any:
+        """What is said about it."""
+
+
+_Text = Annotated[str, Field(pattern=r"\S")]
+
+
+class _Caption(_Item):
+    caption: _Text
+
+    @property
+    def content(self) -> str:
+        return self.caption
+
+
+class _Pair(BaseModel):
+    question: _Text = Field(alias="q")
+    answer: _Text = Field(alias="a")
+
+
+class _Conversation(_Item):
+    pairs: list[_Pair] = Field(alias="QA", min_length=1)
+
+    @property
+    def content(self) -> list[tuple[str, str]]:
+        return [(pair.question, pair.answer) for pair in self.pairs]
+
+
+_ItemT = TypeVar("_ItemT", bound=_Item)
+
+
+class _SampleFile(ABC, Generic[_ItemT]):
+    """A JSON file of samples, of which those of one medium are taken."""
+
+    kind: type[_ItemT]
+
+    def __init__(
+        self, file: str | Path, media: Media, *, root: str | Path | None = None, num_frames: int = NUM_FRAMES
+    ) -> None:
+        # Not the items themselves, which take several times the memory: a file may have millions.
+        self._items = [(item.path, item.content) for item in _read(file, self.kind) if item.media == media]
+        self._media: Media = media
+        self._folder = Path(file).parent if root is None else Path(root)
+        self._num_frames = num_frames
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int, /) -> Sample:
+        path, content = self._items[index]
+        return Sample(tuple(self._converse(self._open(path), content, index)), self._media, path)
+
+    @abstractmethod
+    def _converse(self, shown: Video | Image, content: Any, index: int) -> Iterator[Turn]:
+        """Make the turns of an item."""
+
+    def _open(self, path: str) -> Video | Image:
+        if self._media == "image":
+            return read_image(self._folder / path)
+        return read_video(self._folder / path, self._num_frames)
+
+
+class CaptionFile(_SampleFile[_Caption]):
     """Captions of videos or images, the data of stage 1 (paper 3.2.1), one of several requests before each.
 
     The file is JSON: `[{"video": "clips/1.mp4", "caption": "a cat jumps"}, {"image": ...}, ...]`.
@@ -88,25 +173,16 @@ class CaptionFile:
         InputError: It is no such list.
     """
 
-    def __init__(
-        self, file: str | Path, media: Media, *, root: str | Path | None = None, num_frames: int = NUM_FRAMES
-    ) -> None:
-        self._items = [(item.path, item.caption) for item in _read(file, _Caption) if item.media == media]
-        self._media: Media = media
-        self._open = _opener(file, media, root, num_frames)
+    kind = _Caption
 
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __getitem__(self, index: int, /) -> Sample:
-        path, caption = self._items[index]
+    def _converse(self, shown: Video | Image, content: str, index: int) -> Iterator[Turn]:
         # A prime, so that neighbours differ and every request is as frequent.
         request = REQUESTS[index * 7 % len(REQUESTS)].format(media=self._media)
-        turns = Turn("human", (self._open(path), request)), Turn("assistant", (caption,))
-        return Sample(turns, self._media, path)
+        yield Turn("human", (shown, request))
+        yield Turn("assistant", (content,))
 
 
-class ConversationFile:
+class ConversationFile(_SampleFile[_Conversation]):
     """Conversations about videos or images, the data of stage 2 (paper 3.2.1 and 3.2.2).
 
     The file is JSON: `[{"video": "clips/1.mp4", "QA": [{"q": "What is it?", "a": "A cat."}, ...]}, {"image": ...}]`.
@@ -122,24 +198,12 @@ class ConversationFile:
         InputError: It is no such list.
     """
 
-    def __init__(
-        self, file: str | Path, media: Media, *, root: str | Path | None = None, num_frames: int = NUM_FRAMES
-    ) -> None:
-        self._items = [item for item in _read(file, _Conversation) if item.media == media]
-        self._media: Media = media
-        self._open = _opener(file, media, root, num_frames)
+    kind = _Conversation
 
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __getitem__(self, index: int, /) -> Sample:
-        item = self._items[index]
-        shown: tuple[Video | Image | str, ...] = (self._open(item.path),)
-        turns: list[Turn] = []
-        for pair in item.pairs:
-            turns += [Turn("human", (*shown, pair.question)), Turn("assistant", (pair.answer,))]
-            shown = ()
-        return Sample(tuple(turns), self._media, item.path)
+    def _converse(self, shown: Video | Image, content: list[tuple[str, str]], index: int) -> Iterator[Turn]:
+        for place, (question, answer) in enumerate(content):
+            yield Turn("human", (question,) if place else (shown, question))
+            yield Turn("assistant", (answer,))
 
 
 class Together:
@@ -163,46 +227,6 @@ class Together:
         raise IndexError(index)
 
 
-class _Item(BaseModel):
-    """What an entry of either kind of file shows."""
-
-    image: str | None = None
-    video: str | None = None
-
-    @model_validator(mode="after")
-    def _show_one(self) -> "_Item":
-        if bool(self.image) == bool(self.video):
-            raise ValueError('it needs either "image" or "video"')
-        return self
-
-    @property
-    def media(self) -> Media:
-        return "video" if self.video else "image"
-
-    @property
-    def path(self) -> str:
-        return self.video or self.image or ""
-
-
-_Text = Annotated[str, Field(pattern=r"\S")]
-
-
-class _Caption(_Item):
-    caption: _Text
-
-
-class _Pair(BaseModel):
-    question: _Text = Field(alias="q")
-    answer: _Text = Field(alias="a")
-
-
-class _Conversation(_Item):
-    pairs: list[_Pair] = Field(alias="QA", min_length=1)
-
-
-_ItemT = TypeVar("_ItemT", bound=_Item)
-
-
 def _read(file: str | Path, kind: type[_ItemT]) -> list[_ItemT]:
     try:
         return TypeAdapter(list[kind]).validate_python(json.loads(Path(file).read_bytes()))  # type: ignore[valid-type]
@@ -220,8 +244,3 @@ def describe(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"])) or "the whole"
     return f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}"
-
-
-def _opener(file: str | Path, media: Media, root: str | Path | None, num_frames: int) -> Callable[[str], Video | Image]:
-    folder = Path(file).parent if root is None else Path(root)
-    return lambda path: read_image(folder / path) if media == "image" else read_video(folder / path, num_frames)
