@@ -110,12 +110,14 @@ def answer(runtime: Runtime, request: Request) -> Answer:
         MediaError: A file cannot be read as what it is called.
         NotEnoughMemoryError: The device has not the memory for it.
     """
+    # Nothing else needs it.
+    question = "" if request.budget.segment_seconds is None else last_question(request.messages)
     while True:
         usage = Usage()
         presenter = Presenter(
             runtime.viewer,
             request.budget,
-            last_question(request.messages),
+            question,
             partial(_ask_each, runtime, request, usage),
             show_progress=request.show_progress,
         )

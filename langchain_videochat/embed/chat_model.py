@@ -8,7 +8,9 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from langchain_core.caches import BaseCache
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
 from langchain_core.language_models.model_profile import ModelProfile
@@ -302,10 +304,17 @@ class VideoChatEmbed(BaseChatModel):
 
     def _generate_with_cache(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         # What is cached holds only as long as the files that the messages name are the same.
-        return super()._generate_with_cache(messages, *args, files=file_states(messages), **kwargs)
+        return super()._generate_with_cache(messages, *args, **self._cache_key(messages) | kwargs)
 
     async def _agenerate_with_cache(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        return await super()._agenerate_with_cache(messages, *args, files=file_states(messages), **kwargs)
+        return await super()._agenerate_with_cache(messages, *args, **self._cache_key(messages) | kwargs)
+
+    def _cache_key(self, messages: list[BaseMessage]) -> dict[str, Any]:
+        is_cached = self.cache is not False and (isinstance(self.cache, BaseCache) or get_llm_cache() is not None)
+        if not is_cached:
+            return {}
+        with core_errors():
+            return {"files": file_states(messages)}
 
     @property
     def _llm_type(self) -> str:

@@ -93,8 +93,9 @@ class Viewer:
             MediaError: It cannot be read as an image.
             InputError: Its data is no base64 or too large.
         """
-        with self._alone(image) as path:
-            key = _Key(self._source(image, path))
+        state = _state(image)
+        with self._alone(image, state) as path:
+            key = _Key(self._source(image, state, path))
             return self._view([key], lambda _: [read_image(path())])[0]
 
     def watch(
@@ -120,22 +121,22 @@ class Viewer:
             name, is_quiet = path().name, not show_progress
             return tqdm(videos, f"Watching {name}", len(missing), False, delay=PROGRESS_DELAY, disable=is_quiet)
 
-        with self._alone(video) as path:
-            source = self._source(video, path)
+        state = _state(video)
+        with self._alone(video, state) as path:
+            source = self._source(video, state, path)
             stretches = plan(VideoFacts(source.video_id, self._duration(source, path)))
             num_frames = count_frames(video, stretches[0])
             return self._view([_Key(source, stretch, num_frames) for stretch in stretches], read)
 
     @contextmanager
-    def _alone(self, visual: Visual) -> Iterator[Callable[[], Path]]:
+    def _alone(self, visual: Visual, state: Hashable) -> Iterator[Callable[[], Path]]:
         """Let one thread at a time look at something, which is opened when its path is first asked for."""
         with self._known:
-            looking = self._looking.setdefault(_state(visual), threading.Lock())
+            looking = self._looking.setdefault(state, threading.Lock())
         with looking, ExitStack() as stack:
             yield cache(lambda: stack.enter_context(opened(visual)))
 
-    def _source(self, visual: Visual, path: Callable[[], Path]) -> _Source:
-        state = _state(visual)
+    def _source(self, visual: Visual, state: Hashable, path: Callable[[], Path]) -> _Source:
         with self._known:
             source: _Source | None = self._sources.get(state)
         if source is None:
