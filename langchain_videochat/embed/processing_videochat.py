@@ -243,6 +243,8 @@ def _shorter_side(video: Video, side: int) -> tuple[int, int]:
 
 def _resize(frames: Tensor, rows: int, columns: int) -> Tensor:
     """Resize bytes, [T, H, W, 3], as Pillow does, whose results are bytes too."""
+    if frames.shape[1:3] == (rows, columns):
+        return frames.permute(0, 3, 1, 2).float()
     resized = [
         interpolate(frame.permute(0, 3, 1, 2).float(), (rows, columns), mode="bicubic", antialias=True)
         for frame in frames.split(1)  # only one is in memory as large floats

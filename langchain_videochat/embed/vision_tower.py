@@ -142,7 +142,10 @@ class GlobalRelationAggregator(nn.Module):
         """The dynamic position encoding, from the patches around each in space and time."""
         side = round(patches.shape[2] ** 0.5)
         grid = patches.unflatten(2, (side, side)).permute(0, 4, 1, 2, 3)
-        return self.dpe(grid).permute(0, 2, 3, 4, 1).flatten(2, 3)
+        # In 32 bits on a processor: in bf16, oneDNN gives wrong gradients of the weights for two frames (torch 2.13).
+        with torch.autocast("cpu", enabled=False):
+            positions = self.dpe(grid.to(self.dpe.weight.dtype))
+        return positions.permute(0, 2, 3, 4, 1).flatten(2, 3)
 
 
 class SingleQueryAttention(nn.Module):

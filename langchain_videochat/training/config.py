@@ -11,7 +11,7 @@ from langchain_videochat.errors import InputError
 from langchain_videochat.training.samples import describe
 
 Stage = Literal[1, 2]
-Trained = Literal["interface", "interface+lora", "all"]
+Trained = Literal["interface", "interface+lora", "language", "all"]
 
 FREE_TO_CHANGE = ("accumulation", "gradient_checkpointing", "save_every", "workers")
 """Fields that a run may be resumed with otherwise than it was begun: what is learnt stays the same."""
@@ -63,7 +63,8 @@ class TrainingConfig(BaseModel):
 
     trains: Trained = "interface"
     """What learns: "interface" is GMHRA, local MHRA, the vision LayerNorm, extra queries and the projection;
-    "interface+lora" adds low-rank adapters in the language model; "all" is the whole model."""
+    "interface+lora" adds low-rank adapters in the language model; "language" is all that comes after the vision tower;
+    "all" is the whole model."""
 
     epochs: float | None = Field(default=None, gt=0)
     """How often each sample is seen; either this or `steps`."""

@@ -23,6 +23,9 @@ from langchain_videochat.training.config import Trained, TrainingConfig
 ADAPTER = ".lora_"
 """Part of the names of adapters' weights."""
 
+TOWER = "vision_tower."
+"""How the names of the vision tower's weights begin."""
+
 
 def load_for_training(
     config: TrainingConfig, device: str, *, show_progress: bool = False
@@ -41,7 +44,11 @@ def load_for_training(
     folder = fetch_weights(config.model)
     is_mixed = config.precision == "bf16" and config.trains != "all"
     dtype = "bfloat16" if is_mixed else "float32"
-    model, processor = load_model(folder, device=device, dtype=dtype, show_progress=show_progress)
+    # The gradient of torch's own attention takes long for short rows in bf16 on a processor.
+    attention = {"vision_config": "eager"} if device == "cpu" and config.precision == "bf16" else None
+    model, processor = load_model(
+        folder, device=device, dtype=dtype, attn_implementation=attention, show_progress=show_progress
+    )
     torch.manual_seed(config.seed)  # adapters begin at random
     choose_trained(model, config.trains)
     if is_mixed:
@@ -56,10 +63,11 @@ def choose_trained(model: VideoChatEmbedForConditionalGeneration, trains: Traine
     """Leave trainable what learns, and freeze all else."""
     if trains == "interface+lora":
         add_lora(model)
-    if trains == "all":
-        model.requires_grad_(True)
-    else:
+    if trains.startswith("interface"):
         model.freeze_pretrained()
+    else:
+        model.requires_grad_(True)
+        model.vision_tower.requires_grad_(trains == "all")
 
 
 def trained_names(model: nn.Module) -> set[str]:
@@ -85,6 +93,8 @@ def put_weights(model: VideoChatEmbedForConditionalGeneration, weights: Mapping[
     advice = "Name a run that was made with this model, or merge it into a folder and name that as model"
     own = model.state_dict()
     needed = {name for name in own if ADAPTER not in name and any(part in name for part in TRAINED)}
+    if not any(name.startswith(TOWER) for name in weights):
+        needed = {name for name in needed if not name.startswith(TOWER)}
     for name in sorted(weights.keys() | needed):
         if name not in own:
             raise ModelError(source, f"it has weights that the model has not, such as {name}", advice)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice
@@ -153,12 +153,9 @@ def _accelerated(config: TrainingConfig, *, done: int) -> Iterator["Accelerator"
         log_with="tensorboard",
         project_dir=config.output,
     )
-    is_slow = accelerator.device.type == "cpu" and config.precision == "bf16"
     try:
         accelerator.init_trackers(LOGS, init_kwargs={"tensorboard": {"purge_step": done + 1}})
-        # In bf16, oneDNN's depthwise Conv3d gives wrong gradients where there are two frames (seen in torch 2.13).
-        with torch.backends.mkldnn.flags(enabled=False) if is_slow else nullcontext():
-            yield accelerator
+        yield accelerator
     finally:
         for tracker in accelerator.trackers:
             tracker.finish()

@@ -15,6 +15,7 @@ from langchain_videochat.errors import InputError, ModelError, SourceError
 from langchain_videochat.training import CaptionFile, TrainingReport, merge, preview, train
 from langchain_videochat.training.trainer import LOGS
 from tests.tiny_training import BROKEN, VIDEOS, make_config, make_samples, without_dropout, write_json
+from tests.tiny_videochat import SIZE, tiny_videochat
 
 INTERFACE = ("gmhra", "vision_layernorm", "extra_query_tokens", "language_projection")
 
@@ -66,11 +67,23 @@ def test_only_the_interface_is_trained_and_saved(folder: Path, aligned: Path) ->
     assert moved == set(weights)
 
 
+def test_what_comes_after_the_tower_can_be_trained_first(folder: Path, tmp_path: Path) -> None:
+    run(folder, tmp_path / "language", trains="language")
+    weights, before = saved(tmp_path / "language"), weights_of(folder / "model")
+    assert weights.keys() == {name for name in before if not name.startswith("vision_tower.")}
+    changes: dict[str, Any] = {"start": tmp_path / "language", "trains": "interface", "learning_rate": 1e-9}
+    run(folder, tmp_path / "after", **changes)
+    begun = saved(tmp_path / "after")
+    assert begun.keys() > weights.keys()
+    assert all(torch.allclose(begun[name], value, atol=1e-6) for name, value in weights.items())
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"trains": "all", "learning_rate": 0.001},
         {"trains": "interface+lora"},
+        {"trains": "language"},
         {"workers": 2, "trains": "all", "learning_rate": 0.001},
     ],
     ids=str,
@@ -84,11 +97,28 @@ def test_the_loss_falls(folder: Path, tmp_path: Path, changes: dict[str, Any]) -
 
 
 def test_bf16_gives_nearly_the_same_losses(folder: Path, tmp_path: Path) -> None:
-    # Two frames are what torch's convolution gets wrong in bf16 on a processor.
     precise = run(folder, tmp_path / "fp32", num_frames=2, steps=8)
     short = run(folder, tmp_path / "bf16", num_frames=2, steps=8, precision="bf16", gradient_checkpointing=True)
     assert short.losses == pytest.approx(precise.losses, abs=0.02)
     assert {weights.dtype for weights in saved(tmp_path / "bf16").values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_bf16_gives_nearly_the_same_gradients(frames: int) -> None:
+    # Of two frames, torch's own depthwise Conv3d gives a gradient of the weights that is as wrong as it is long.
+    tower = tiny_videochat(local_mhra=2).vision_tower
+    pixels = torch.rand(3, frames, 3, SIZE, SIZE)
+    gradients = []
+    for dtype in (torch.float32, torch.bfloat16):
+        tower.zero_grad()
+        with torch.autocast("cpu", dtype=dtype, enabled=dtype == torch.bfloat16):
+            token = tower(pixels)[:, -1]
+        token.float().square().sum().backward()
+        gradients.append([weights.grad for name, weights in tower.named_parameters() if name.endswith("dpe.weight")])
+    for precise, short in zip(*gradients, strict=True):
+        assert precise is not None
+        assert short is not None
+        assert (short - precise).norm() < 0.2 * precise.norm()
 
 
 def test_accumulation_and_checkpointing_change_nothing(folder: Path, tmp_path: Path) -> None:
