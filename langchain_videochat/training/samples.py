@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
@@ -15,6 +15,7 @@ from langchain_videochat.embed.conversation import NUM_FRAMES
 from langchain_videochat.errors import InputError, SourceError
 
 Media = Literal["image", "video"]
+MEDIA: tuple[Media, ...] = get_args(Media)
 
 REQUESTS = (
     "Say in a sentence what this {media} shows.",

@@ -1,10 +1,11 @@
 """Shapes in Motion: scenes are what they are said to be, answers are right, and none can be guessed."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from random import Random
 
@@ -32,9 +33,11 @@ from langchain_videochat.evaluation.shapes import (
     follow,
     render,
     split_of,
+    state,
     with_options,
     write_scene,
 )
+from langchain_videochat.evaluation.shapes.questions import FREQUENCY
 from langchain_videochat.evaluation.shapes.rendering import PAINTS, SIDE
 from langchain_videochat.evaluation.shapes.samples import SPLITS, Split
 from langchain_videochat.evaluation.shapes.world import (
@@ -441,13 +444,38 @@ def test_splits_share_no_content() -> None:
 def test_a_sample_shows_first_and_asks_then(media: Media, kind: type) -> None:
     samples = ShapesSamples("train", 50, media=media)
 
+    instructed = 0
     for sample in map(samples.__getitem__, range(50)):
-        shown = sample.turns[0].content[0]
-        assert isinstance(shown, kind)
+        turns = [turn for turn in sample.turns if turn.role != "system"]
+        instructed += turns != list(sample.turns)
+        assert isinstance(turns[0].content[0], kind)
         assert sample.media == media
-        assert [turn.role for turn in sample.turns] == ["human", "assistant"] * (len(sample.turns) // 2)
-        assert all(isinstance(turn.content[-1], str) for turn in sample.turns)
-        assert 2 <= len(sample.turns) <= 6
+        assert [turn.role for turn in turns] == ["human", "assistant"] * (len(turns) // 2)
+        assert all(isinstance(turn.content[-1], str) for turn in turns)
+        assert 2 <= len(turns) <= 12
+    assert 0 < instructed < 20
+
+
+def test_frequencies_of_questions_are_true() -> None:
+    asked = Counter(question.kind for seed in range(1000) for question in ask(draw_scene(seed), Random(seed)))
+
+    assert {kind: asked[kind] / 1000 for kind in KINDS} == pytest.approx(FREQUENCY, abs=0.05)
+
+
+def test_a_question_may_come_twice_and_a_description_comes_last() -> None:
+    samples = ShapesSamples("train", 300)
+
+    again = 0
+    for sample in map(samples.__getitem__, range(300)):
+        texts = [str(turn.content[-1]) for turn in sample.turns if turn.role != "system"]
+        questions, answers = texts[::2], texts[1::2]
+        again += any(f"Question: {one}\n" in other for one, other in pairwise(questions))
+        described = [number for number, text in enumerate(questions) if "Describe the video." in text]
+        assert described == list(range(len(questions)))[len(questions) - len(described) :]
+        for (one, answer), (other, choice) in pairwise(zip(questions, answers, strict=True)):
+            if f"Question: {one}\n" in other:
+                assert choice.endswith(f") {answer}")
+    assert 0.5 < again / 300 < 0.9
 
 
 def test_a_sample_is_the_same_whenever_it_is_taken() -> None:
@@ -470,14 +498,38 @@ def test_there_are_as_many_samples_as_were_asked_for() -> None:
         samples[10]
 
 
-@pytest.mark.parametrize(("media", "begin"), [("image", "a "), ("video", "First, ")])
-def test_captions_are_samples_of_the_first_stage(media: Media, begin: str) -> None:
+@pytest.mark.parametrize(("media", "begin"), [("image", ("a ", "the ")), ("video", "First, ")])
+def test_captions_are_samples_of_the_first_stage(media: Media, begin: str | tuple[str, ...]) -> None:
     samples = ShapesSamples("validation", 5, media=media, task="captions")
 
     for sample in map(samples.__getitem__, range(5)):
         (text,) = sample.turns[1].content
         assert str(text).startswith(begin)
         assert len(sample.turns) == 2
+
+
+def is_true(statement: str, scene: Scene) -> bool:
+    """Tell whether a part of what is said about a picture holds."""
+    figures = {figure.name: figure for figure in scene.figures}
+    for place, (axis, sign) in {"left": (0, -1), "right": (0, 1), "above": (1, -1), "below": (1, 1)}.items():
+        if f" is {place} " in statement:
+            one, other = (figures[name.removeprefix("of ")] for name in statement.split(f" is {place} "))
+            return (one.center[axis] - other.center[axis]) * sign > 0
+    words = set(statement.split())
+    return any(len(words & {figure.color, figure.shape, figure.size}) == 3 for figure in scene.figures)
+
+
+@given(seeds, st.integers(0, 9))
+def test_what_is_said_about_a_picture_is_true_of_every_figure(seed: int, way: int) -> None:
+    scene = draw_scene(seed, still=True)
+    # Adjectives that "and" joins belong to one figure.
+    said = re.sub(r"(small|large) and (?!the|a)", r"\1 ", state(scene, Random(way))).replace(", ", " and ")
+
+    parts = said.split(" and ")
+
+    assert all(is_true(part, scene) for part in parts)
+    assert all(figure.color in said or figure.shape in said for figure in scene.figures)
+    assert len(set(parts)) == len(parts)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -6,7 +6,7 @@ questions about others show what it understands of space and of time.
 
 from typing import TYPE_CHECKING
 
-from langchain_videochat.evaluation.shapes.descriptions import caption, describe
+from langchain_videochat.evaluation.shapes.descriptions import caption, describe, state
 from langchain_videochat.evaluation.shapes.questions import EVIDENCE, KINDS, Question, ask
 from langchain_videochat.evaluation.shapes.rendering import render
 from langchain_videochat.evaluation.shapes.world import Event, Figure, Scene, Tracks, draw_scene, follow
@@ -33,6 +33,7 @@ __all__ = [
     "follow",
     "render",
     "split_of",
+    "state",
     "with_options",
     "write_benchmark",
     "write_scene",

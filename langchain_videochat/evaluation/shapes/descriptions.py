@@ -1,6 +1,8 @@
 """Scenes in words."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from random import Random
 
 from langchain_videochat.evaluation.shapes.world import (
@@ -55,6 +57,27 @@ def caption(scene: Scene) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "nothing"
 
 
+def state(scene: Scene, rng: Random) -> str:
+    """Say what a picture shows in one of three ways: what there is, how each figure is, or where each is.
+
+    Each way needs another look: from left to right, from one property to the others, and from figure to figure.
+
+    Args:
+        scene: One in which nothing happens.
+        rng: Chooses the way.
+
+    Example:
+        >>> from langchain_videochat.evaluation.shapes import draw_scene
+        >>> scene = draw_scene(1, still=True)
+        >>> for seed in (1, 0, 6):
+        ...     print(state(scene, Random(seed)))
+        a small white triangle and a small blue triangle
+        the blue object is a small triangle and the white object is a small triangle
+        the white triangle is left of the blue triangle
+    """
+    return rng.choice((_name_all, _qualify_all, _place_all))(scene, rng)
+
+
 def introduce(figure: Figure) -> str:
     """Name a figure with all that is seen of it.
 
@@ -98,6 +121,38 @@ def alter(scene: Scene, rng: Random) -> Scene:
         for event in scene.events
     ]
     return Scene(tuple(figures), tuple(events))
+
+
+def _name_all(scene: Scene, rng: Random) -> str:
+    return caption(scene)
+
+
+def _qualify_all(scene: Scene, rng: Random) -> str:
+    figures = rng.sample(scene.figures, len(scene.figures))
+    return " and ".join(_qualify(figure, scene.figures, rng) for figure in figures)
+
+
+def _qualify(figure: Figure, figures: Sequence[Figure], rng: Random) -> str:
+    """Tell the other properties of a figure that one of them, or two, set apart."""
+    ways = []
+    if [other.shape for other in figures].count(figure.shape) == 1:
+        ways.append(f"the {figure.shape} is {figure.size} and {figure.color}")
+    if [other.color for other in figures].count(figure.color) == 1:
+        ways.append(f"the {figure.color} object is a {figure.size} {figure.shape}")
+    return rng.choice(ways or [f"{figure.name} is {figure.size}"])
+
+
+def _place_all(scene: Scene, rng: Random) -> str:
+    pairs = [rng.sample(pair, 2) for pair in combinations(scene.figures, 2)]
+    return " and ".join(_place(*pair) for pair in pairs) or caption(scene)
+
+
+def _place(one: Figure, other: Figure) -> str:
+    """Tell where a figure is beside another, along the axis on which they are farther apart."""
+    across, down = one.center[0] - other.center[0], one.center[1] - other.center[1]
+    if abs(across) > abs(down):
+        return f"{one.name} is {'left' if across < 0 else 'right'} of {other.name}"
+    return f"{one.name} is {'above' if down < 0 else 'below'} {other.name}"
 
 
 _NOTHING = "nothing happens"

@@ -39,6 +39,27 @@ EVIDENCE: dict[Kind, Evidence] = {
 
 KINDS: tuple[Kind, ...] = tuple(EVIDENCE)
 
+FREQUENCY: dict[Kind, float] = {
+    "color": 0.85,
+    "shape": 0.87,
+    "size": 0.85,
+    "count": 0.87,
+    "existence": 0.96,
+    "position": 0.59,
+    "actor": 0.47,
+    "movers": 0.67,
+    "new color": 0.06,
+    "cause": 0.20,
+    "counterfactual": 0.23,
+    "direction": 0.52,
+    "change": 0.26,
+    "first": 0.58,
+    "after": 0.42,
+    "when": 0.87,
+    "description": 1.0,
+}
+"""Share of the scenes about which a question of each kind can be asked."""
+
 NUMBERS = ("none", "one", "two", "three")
 
 HALVES = ("in the first half", "in the second half")

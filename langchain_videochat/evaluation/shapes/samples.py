@@ -6,9 +6,9 @@ from zlib import crc32
 
 from langchain_videochat.embed import Image, Turn, Video
 from langchain_videochat.evaluation.mvbench.dataset import Item
-from langchain_videochat.evaluation.mvbench.prompt import write_prompt
-from langchain_videochat.evaluation.shapes.descriptions import caption, describe
-from langchain_videochat.evaluation.shapes.questions import Question, ask
+from langchain_videochat.evaluation.mvbench.prompt import INSTRUCTION, write_prompt
+from langchain_videochat.evaluation.shapes.descriptions import describe, state
+from langchain_videochat.evaluation.shapes.questions import FREQUENCY, Question, ask
 from langchain_videochat.evaluation.shapes.rendering import compress, render
 from langchain_videochat.evaluation.shapes.world import FRAME_RATE, FRAMES, Scene, draw_scene
 from langchain_videochat.training.samples import REQUESTS, Media, Sample
@@ -17,6 +17,7 @@ Split = Literal["train", "validation", "test"]
 Task = Literal["captions", "questions"]
 
 SPLITS: tuple[Split, ...] = get_args(Split)
+TASKS: tuple[Task, ...] = get_args(Task)
 
 SCENES_A_SPLIT = 10**9
 """Scenes that each split has at most."""
@@ -32,6 +33,10 @@ QUALITY = (75, 95)
 """JPEG's quality at which pictures are compressed: it alters them about as much as the codec of files does."""
 
 
+INSTRUCTED = 0.125
+"""Share of the conversations that begin with the instruction of MVBench."""
+
+
 class ShapesSamples:
     """A source of training samples, made when they are taken.
 
@@ -40,7 +45,7 @@ class ShapesSamples:
         size: How many samples.
         media: "video" for clips, "image" for single pictures, of scenes in which nothing happens.
         task: "captions" for stage 1: a request and a description. "questions" for stage 2: some questions and their
-            answers, one half of them with options, as MVBench writes them.
+            answers, each without options, with them, as MVBench writes them, or first the one and then the other.
         turns: How many questions are asked about a scene, at most.
 
     Example:
@@ -70,18 +75,23 @@ class ShapesSamples:
         scene = find_scene(self._split, index, still=self._media == "image")
         frames = compress(render(scene, seed=rng.getrandbits(32)), rng.randint(*QUALITY))
         shown = Image(frames[0]) if self._media == "image" else Video(frames, TIMES)
-        turns: list[Turn] = []
-        for text, answer in self._converse(scene, rng):
-            turns += [Turn("human", (text,) if turns else (shown, text)), Turn("assistant", (answer,))]
+        is_instructed = self._task == "questions" and rng.random() < INSTRUCTED
+        turns = [Turn("system", (INSTRUCTION,))] if is_instructed else []
+        for number, (text, answer) in enumerate(self._converse(scene, rng)):
+            turns += [Turn("human", (text,) if number else (shown, text)), Turn("assistant", (answer,))]
         return Sample(tuple(turns), self._media, source)
 
     def _converse(self, scene: Scene, rng: Random) -> list[tuple[str, str]]:
         if self._task == "captions":
-            told = caption(scene) if self._media == "image" else describe(scene)
+            told = state(scene, rng) if self._media == "image" else describe(scene)
             return [(rng.choice(REQUESTS).format(media=self._media), told)]
         questions = [one for one in ask(scene, rng) if self._media == "video" or one.evidence == "picture"]
-        chosen = rng.sample(questions, min(self._turns, len(questions)))
-        return [rng.choice((in_words, with_options))(question) for question in chosen]
+        # As likely as they are rare, so that all kinds come about as often.
+        questions.sort(key=lambda question: rng.random() ** FREQUENCY[question.kind])
+        chosen = questions[-self._turns :]
+        # A description would answer what is asked after it.
+        chosen.sort(key=lambda question: question.kind == "description")
+        return [write(question) for question in chosen for write in rng.choice(WAYS)]
 
 
 def find_scene(split: Split, index: int, *, still: bool = False) -> Scene:
@@ -125,3 +135,7 @@ def with_options(question: Question) -> tuple[str, str]:
     """
     item = Item(question.kind, 0, "", None, question.text, question.options, question.answer)
     return write_prompt(item), f"({question.letter}) {question.answer}"
+
+
+WAYS = ((in_words,), (with_options,), (in_words, with_options))
+"""How a question is asked."""
