@@ -1,0 +1,120 @@
+"""How videochat-embed-tiny is trained, from nothing to a folder that `VideoChatEmbed` loads."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_videochat.evaluation.shapes.pretraining import pretrain
+from langchain_videochat.evaluation.shapes.samples import ShapesSamples, Task
+from langchain_videochat.evaluation.shapes.tiny import new_model
+from langchain_videochat.evaluation.shapes.world import FRAMES
+from langchain_videochat.training.checkpoints import saving
+from langchain_videochat.training.config import TrainingConfig
+from langchain_videochat.training.merging import merge
+from langchain_videochat.training.samples import Media, Samples, Together
+from langchain_videochat.training.trainer import train
+
+SETTINGS: dict[str, Any] = {
+    "warmup": 0.05,
+    "floor": 0.02,
+    "betas": (0.9, 0.98),
+    "num_frames": FRAMES,
+    "max_text_tokens": 1024,
+    "precision": "bf16",
+    "workers": 1,
+    "save_every": 100,
+}
+"""Of all stages."""
+
+SAMPLES = 10**6
+"""Samples that there are of a kind: more than are taken."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How often the weights are changed in each part of the training."""
+
+    pictures: int = 1200
+    """The vision tower alone, on pictures: the counterpart of EVA-CLIP."""
+
+    clips: int = 2000
+    """The vision tower with its relation aggregators, on clips: the counterpart of UniFormerV2."""
+
+    stage0: int = 800
+    """The whole model, on pictures with captions and questions: the counterpart of BLIP-2 and Vicuna."""
+
+    stage1: int = 800
+    """On clips with descriptions (paper 3.2.1)."""
+
+    stage2: int = 3000
+    """On clips with questions (paper 3.2.1)."""
+
+
+def train_tiny(
+    folder: str | Path,
+    recipe: Recipe = Recipe(),
+    *,
+    seed: int = 0,
+    local_mhra: bool = True,
+    gmhra: bool = True,
+    show_progress: bool = True,
+) -> Path:
+    """Train a videochat-embed-tiny. What was begun in the folder goes on from where it was saved last.
+
+    Args:
+        folder: Where each part of the training has its own.
+        recipe: How long they last.
+        seed: Decides on the first weights and on the order of the samples.
+        local_mhra: Whether the vision tower has local relation aggregators.
+        gmhra: Whether it has global ones.
+        show_progress: Show progress bars.
+
+    Returns:
+        The folder of the trained model, in the one given.
+
+    Example:
+        Train one, in two hours of two processor cores::
+
+            VideoChatEmbed(model=str(train_tiny("runs/tiny")))
+    """
+    folder = Path(folder)
+    output = folder / "videochat-embed-tiny"
+    if output.exists():
+        return output
+    begin = folder / "begin"
+    if not begin.exists():
+        model, processor = new_model(seed, local_mhra=local_mhra, gmhra=gmhra)
+        pretrain(model, processor, "image", steps=recipe.pictures, seed=seed, show_progress=show_progress)
+        pretrain(model, processor, "video", steps=recipe.clips, seed=seed, show_progress=show_progress)
+        with saving(begin) as scratch:
+            model.half().save_pretrained(scratch)
+            processor.save_pretrained(scratch)
+    for config, samples in _stages(folder, recipe, seed):
+        train(config, samples, resume=True, show_progress=show_progress)
+    return merge(folder / "stage2", output)
+
+
+def _stages(folder: Path, recipe: Recipe, seed: int) -> Iterator[tuple[TrainingConfig, dict[Media, Samples]]]:
+    begin = str(folder / "begin")
+    stage0, stage1, stage2 = (folder / name for name in ("stage0", "stage1", "stage2"))
+    common = {**SETTINGS, "model": begin, "seed": seed}
+    # The vision tower knows what it needs; so small a language model has nothing to lose.
+    first = {**common, "stage": 1, "trains": "language", "learning_rate": 2e-3}
+    second = {**common, "stage": 2, "trains": "all", "learning_rate": 1e-3}
+    yield (
+        TrainingConfig(output=stage0, steps=recipe.stage0, batch_size=64, **first),
+        {"image": Together([_samples("image", "captions"), _samples("image", "questions")])},
+    )
+    yield (
+        TrainingConfig(start=stage0, output=stage1, steps=recipe.stage1, batch_size=32, **first),
+        {"video": _samples("video", "captions")},
+    )
+    yield (
+        TrainingConfig(start=stage1, output=stage2, steps=recipe.stage2, batch_size=32, **second),
+        {"video": _samples("video", "questions")},
+    )
+
+
+def _samples(media: Media, task: Task) -> Samples:
+    return ShapesSamples("train", SAMPLES, media=media, task=task, turns=2)

@@ -1,0 +1,93 @@
+"""The recipe of videochat-embed-tiny: what its parts learn from, and that they end in a model that answers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import HumanMessage
+from safetensors.torch import load_file
+
+from langchain_videochat.embed import VideoChatEmbed
+from langchain_videochat.evaluation.shapes import draw_scene, find_scene, follow, write_scene
+from langchain_videochat.evaluation.shapes.pretraining import ACTIONS, ROLES, UNIT, label_patches, pretrain
+from langchain_videochat.evaluation.shapes.recipe import Recipe, train_tiny
+from langchain_videochat.evaluation.shapes.tiny import new_model
+from langchain_videochat.evaluation.shapes.world import COLORS, SHAPES, SIZES
+from langchain_videochat.training.samples import Media
+
+SIDE = 8
+
+SHORTEST = Recipe(pictures=1, clips=1, stage0=1, stage1=1, stage2=1)
+
+
+@given(st.integers(0, 2**40))
+def test_the_patch_in_a_figures_middle_shows_the_figure(seed: int) -> None:
+    scene = draw_scene(seed)
+    tracks = follow(scene)
+    labels, offsets = label_patches(scene, SIDE)
+    for number, figure in enumerate(scene.figures):
+        events = scene.events_of(number)
+        for frame in np.flatnonzero(tracks.presence[:, number] == 1):
+            center = tracks.centers[frame, number]
+            column, row = np.floor(center * SIDE).astype(int)
+            shape, color, size, first, second, role = labels[frame, row * SIDE + column]
+            assert SHAPES[shape] == figure.shape
+            assert COLORS[color] in {figure.color, *(event.color for event in events)}
+            assert SIZES[size] == ("small" if tracks.radii[frame, number] < 0.1 else "large") or len(events) > 0
+            for half, deed in enumerate((first, second)):
+                assert [ACTIONS[deed - 1]] * bool(deed) == [event.action for event in events if event.half == half]
+            hitter, hit = scene.collision or (None, None)
+            assert ROLES[role] == {hitter: "hits another", hit: "is hit"}.get(number, "hits none")
+            middle = (np.array([column, row]) + 0.5) / SIDE
+            assert offsets[frame, row * SIDE + column] * UNIT == pytest.approx(center - middle, abs=1e-6)
+
+
+@given(st.integers(0, 2**40))
+def test_a_patch_far_from_all_figures_shows_none(seed: int) -> None:
+    scene = draw_scene(seed)
+    tracks = follow(scene)
+    labels, _ = label_patches(scene, SIDE)
+    middles = (np.stack(np.meshgrid(range(SIDE), range(SIDE)), axis=-1).reshape(-1, 2) + 0.5) / SIDE
+    apart = np.linalg.norm(tracks.centers[:, :, None] - middles, axis=-1) - tracks.radii[..., None]
+    far = (apart > 1 / SIDE) | (tracks.presence[..., None] == 0)
+    assert (labels[far.all(axis=1)] == -1).all()
+
+
+@pytest.mark.parametrize("media", ["image", "video"])
+def test_the_vision_tower_learns(media: Media) -> None:
+    model, processor = new_model()
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    first = pretrain(model, processor, media, steps=1, show_progress=False)
+    later = pretrain(model, processor, media, steps=12, show_progress=False)
+    assert later < 0.9 * first
+    moved = {name for name, weights in model.state_dict().items() if not torch.equal(weights, before[name])}
+    assert all(name.startswith("vision_tower.") for name in moved)
+    assert any("local_mhra" in name for name in moved) == (media == "video")
+
+
+def test_the_recipe_ends_in_a_model_that_answers(tmp_path: Path) -> None:
+    write_scene(tmp_path / "clip.mp4", find_scene("test", 0), 0)
+    video = {"type": "video", "url": (tmp_path / "clip.mp4").as_uri()}
+
+    folder = train_tiny(tmp_path / "tiny", SHORTEST, show_progress=False)
+
+    weights = load_file(folder / "model.safetensors")
+    assert {each.dtype for each in weights.values() if each.is_floating_point()} == {torch.float16}
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 12_000_000
+    llm = VideoChatEmbed(model=str(folder), max_tokens=5)
+    answer = llm.invoke([HumanMessage([video, {"type": "text", "text": "What happens first?"}])])
+    assert answer.usage_metadata is not None
+    assert answer.usage_metadata["output_tokens"] > 0
+    # A second run finds the model there.
+    assert train_tiny(tmp_path / "tiny", SHORTEST, show_progress=False) == folder
+
+
+def test_relation_aggregators_can_be_left_out() -> None:
+    whole, _ = new_model()
+    neither, _ = new_model(local_mhra=False, gmhra=False)
+    left_out = whole.state_dict().keys() - neither.state_dict().keys()
+    assert left_out
+    assert all(".local_mhra." in name or ".gmhra." in name for name in left_out)
