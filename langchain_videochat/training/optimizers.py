@@ -51,9 +51,9 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> AdamW:
     return AdamW(groups, lr=config.learning_rate, betas=config.betas)
 
 
-def make_schedule(optimizer: Optimizer, config: TrainingConfig, *, steps: int, done: int) -> LambdaLR:
+def make_schedule(optimizer: Optimizer, *, steps: int, warmup: float, floor: float, done: int = 0) -> LambdaLR:
     """Make what sets the learning rate; so many steps are done already."""
-    share = partial(learning_rate_share, steps=steps, warmup=config.warmup, floor=config.floor)
+    share = partial(learning_rate_share, steps=steps, warmup=warmup, floor=floor)
     # Torch counts from 0, and asks once more after the last step.
     return LambdaLR(optimizer, lambda step: share(min(step + 1, steps)), last_epoch=done - 1)
 

@@ -215,7 +215,7 @@ def _prepare(
     if checkpoint is not None:
         write_state(prepared, optimizer, checkpoint.optimizer)
         done = checkpoint.progress.step
-    schedule = make_schedule(optimizer, config, steps=steps, done=done)
+    schedule = make_schedule(optimizer, steps=steps, warmup=config.warmup, floor=config.floor, done=done)
     return Learner(accelerator, prepared, optimizer, schedule, config.clip, config.seed)
 
 

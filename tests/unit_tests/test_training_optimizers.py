@@ -36,7 +36,7 @@ def test_a_schedule_goes_on_where_it_was(tmp_path: Path) -> None:
 
     def rates(done: int, count: int) -> list[float]:
         optimizer = make_optimizer(tiny_videochat(), config)
-        schedule = make_schedule(optimizer, config, steps=10, done=done)
+        schedule = make_schedule(optimizer, steps=10, warmup=config.warmup, floor=config.floor, done=done)
         found = []
         for _ in range(count):
             found.append(float(schedule.get_last_lr()[0]))

@@ -7,7 +7,6 @@ what happens at all.
 
 from collections.abc import Sequence
 from copy import deepcopy
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -17,16 +16,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, l1_loss
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from langchain_videochat.embed import Video, VideoChatEmbedForConditionalGeneration, VideoChatEmbedProcessor
 from langchain_videochat.embed.vision_tower import VisionTower
-from langchain_videochat.evaluation.shapes.rendering import compress, render
-from langchain_videochat.evaluation.shapes.samples import QUALITY, find_scene
-from langchain_videochat.evaluation.shapes.world import CHANGES, COLORS, MOVES, SHAPES, SIZES, Action, Scene, follow
-from langchain_videochat.training.optimizers import learning_rate_share
+from langchain_videochat.evaluation.shapes.samples import film, find_scene
+from langchain_videochat.evaluation.shapes.world import (
+    CHANGES,
+    COLORS,
+    FRAMES,
+    MOVES,
+    SHAPES,
+    SIZES,
+    Action,
+    Scene,
+    Tracks,
+    follow,
+)
+from langchain_videochat.training.optimizers import make_schedule
 from langchain_videochat.training.samples import Media
 
 SCENES: dict[Media, int] = {"image": 64, "video": 32}
@@ -102,8 +110,7 @@ def pretrain(
     of_clips = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sum(HAPPENINGS)))
     learnt = [*tower.parameters(), *of_patches.parameters(), *of_clips.parameters()]
     optimizer = AdamW(learnt, LEARNING_RATE[media], betas=BETAS, weight_decay=WEIGHT_DECAY)
-    share = partial(learning_rate_share, steps=steps, warmup=WARMUP, floor=FLOOR)
-    schedule = LambdaLR(optimizer, lambda step: share(min(step + 1, steps)))
+    schedule = make_schedule(optimizer, steps=steps, warmup=WARMUP, floor=FLOOR)
     loader = DataLoader(samples, batch_size=None, num_workers=1)
     with tqdm(loader, desc=f"Vision tower, {media}s", unit="step", disable=not show_progress) as bar:
         for pixels, labels, offsets, happenings in bar:
@@ -148,15 +155,14 @@ def label_patches(scene: Scene, side: int) -> tuple[NDArray[np.int64], NDArray[n
     gaps[tracks.presence <= SEEN] = np.inf
     nearest = gaps.argmin(axis=1)[:, None]
     is_shown = np.take_along_axis(gaps, nearest, axis=1)[:, 0] < CORE
-    told = np.concatenate([_properties(scene), _deeds(scene)], axis=-1)
+    told = np.concatenate([_properties(scene, tracks), _deeds(scene)], axis=-1)
     labels = np.take_along_axis(told[:, :, None], nearest[..., None], axis=1)[:, 0]
     offsets = np.take_along_axis(towards, nearest[..., None], axis=1)[:, 0] / UNIT
     return np.where(is_shown[..., None], labels, -1), offsets.astype(np.float32)
 
 
-def _properties(scene: Scene) -> NDArray[np.int64]:
+def _properties(scene: Scene, tracks: Tracks) -> NDArray[np.int64]:
     """Tell shape, colour and size of each figure at each frame by their numbers, [frames, figures, 3]."""
-    tracks = follow(scene)
     shapes = np.array([SHAPES.index(figure.shape) for figure in scene.figures])
     first = np.array([COLORS.index(figure.color) for figure in scene.figures])
     last = first.copy()
@@ -176,7 +182,7 @@ def _deeds(scene: Scene) -> NDArray[np.int64]:
     if scene.collision:
         hitter, hit = scene.collision
         deeds[hitter, -1], deeds[hit, -1] = ROLES.index("hits another"), ROLES.index("is hit")
-    return np.broadcast_to(deeds, (len(follow(scene).radii), *deeds.shape))
+    return np.broadcast_to(deeds, (FRAMES, *deeds.shape))
 
 
 def _happenings(scene: Scene) -> list[int]:
@@ -211,7 +217,7 @@ class _Labelled(Dataset[tuple[Tensor, ...]]):
     def _show(self, number: int) -> tuple[Tensor, ...]:
         rng = Random(f"{self._media}s {number}")  # noqa: S311 - no secret
         scene = find_scene("train", number)
-        frames = compress(render(scene, seed=rng.getrandbits(32)), rng.randint(*QUALITY))
+        frames = film(scene, rng)
         labels, offsets = map(torch.from_numpy, label_patches(scene, self._side))
         return self._processor.pixels(Video(frames)), labels, offsets, torch.tensor(_happenings(scene))
 

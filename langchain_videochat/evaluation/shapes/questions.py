@@ -185,26 +185,32 @@ def _without(words: Sequence[Word], *left_out: Word) -> list[Word]:
 
 
 def _ask_color(scene: Scene, rng: Random) -> Asked | None:
-    steady = _steady(scene, "color")
-    if not steady:
-        return None
-    number = rng.choice(steady)
-    figure = scene.figures[number]
-    for words in ([figure.shape], [figure.size, figure.shape]):
-        if _is_alone(scene, number, words):
-            return f"What color is the {' '.join(words)}?", figure.color, _without(COLORS, figure.color)
-    return None
+    return _ask_property(scene, rng, "What color is the {}?", "color", COLORS, known="shape")
 
 
 def _ask_shape(scene: Scene, rng: Random) -> Asked | None:
-    steady = _steady(scene, "shape")
+    return _ask_property(scene, rng, "What shape is the {} object?", "shape", SHAPES, known="color")
+
+
+def _ask_property(
+    scene: Scene,
+    rng: Random,
+    text: str,
+    asked: Literal["color", "shape"],
+    values: Sequence[str],
+    *,
+    known: Literal["color", "shape"],
+) -> Asked | None:
+    """Ask for a property of a figure that another one, or this and its size, sets apart."""
+    steady = _steady(scene, asked)
     if not steady:
         return None
     number = rng.choice(steady)
     figure = scene.figures[number]
-    for words in ([figure.color], [figure.size, figure.color]):
+    told, answer = getattr(figure, known), getattr(figure, asked)
+    for words in ([told], [figure.size, told]):
         if _is_alone(scene, number, words):
-            return f"What shape is the {' '.join(words)} object?", figure.shape, _without(SHAPES, figure.shape)
+            return text.format(" ".join(words)), answer, _without(values, answer)
     return None
 
 

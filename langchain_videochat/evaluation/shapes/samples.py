@@ -4,6 +4,9 @@ from random import Random
 from typing import Literal, get_args
 from zlib import crc32
 
+import numpy as np
+from numpy.typing import NDArray
+
 from langchain_videochat.embed import Image, Turn, Video
 from langchain_videochat.evaluation.mvbench.dataset import Item
 from langchain_videochat.evaluation.mvbench.prompt import INSTRUCTION, write_prompt
@@ -73,7 +76,7 @@ class ShapesSamples:
         source = f"shapes/{self._split}/{index}"
         rng = Random(source)  # noqa: S311 - no secret
         scene = find_scene(self._split, index, still=self._media == "image")
-        frames = compress(render(scene, seed=rng.getrandbits(32)), rng.randint(*QUALITY))
+        frames = film(scene, rng)
         shown = Image(frames[0]) if self._media == "image" else Video(frames, TIMES)
         is_instructed = self._task == "questions" and rng.random() < INSTRUCTED
         turns = [Turn("system", (INSTRUCTION,))] if is_instructed else []
@@ -92,6 +95,15 @@ class ShapesSamples:
         # A description would answer what is asked after it.
         chosen.sort(key=lambda question: question.kind == "description")
         return [write(question) for question in chosen for write in rng.choice(WAYS)]
+
+
+def film(scene: Scene, rng: Random) -> NDArray[np.uint8]:
+    """Render a scene and compress it about as strongly as files are, by chance.
+
+    Returns:
+        RGB, [8, 64, 64, 3].
+    """
+    return compress(render(scene, seed=rng.getrandbits(32)), rng.randint(*QUALITY))
 
 
 def find_scene(split: Split, index: int, *, still: bool = False) -> Scene:
