@@ -121,6 +121,8 @@ def write(
 class TextDecoder:
     """Turns tokens into text as they come, a letter of several tokens when all of them are there.
 
+    The blank that a prompt leaves to the answer, as after "Assistant:", is not part of the text.
+
     Args:
         tokenizer: The one that decodes them.
     """
@@ -130,6 +132,7 @@ class TextDecoder:
         self._tokens: list[int] = []
         self._start = 0
         self._shown = 0
+        self._has_begun = False
 
     def feed(self, token: int) -> str:
         """Take a token, and give what text is ready."""
@@ -144,6 +147,8 @@ class TextDecoder:
         text = self._new_text()
         # The last tokens are decoded again with those that follow, since many tokenizers write spaces between them.
         self._start, self._shown = self._shown, len(self._tokens)
+        text = text if self._has_begun else text.lstrip()
+        self._has_begun = self._has_begun or bool(text)
         return text
 
     def _new_text(self) -> str:

@@ -23,6 +23,7 @@ from langchain_videochat import VideoChatEmbed
 from langchain_videochat.errors import InputError, MediaError, ModelUnavailableError, SourceError
 from tests.slides import render_talk
 from tests.tiny_videochat import QUERIES, save_videochat
+from tests.trained_videochat import Lesson, teach
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +197,15 @@ VideoChatEmbed(model="nobody/has-this")
 assert not {"torch", "transformers", "llguidance"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_blank_after_the_role_is_not_part_of_the_answer(tmp_path: Path) -> None:
+    folder = save_videochat(tmp_path / "videochat")
+    teach(folder, [Lesson([HumanMessage("Hello")], "  Hi there!")])
+    llm = VideoChatEmbed(model=str(folder), max_tokens=20)
+
+    assert llm.invoke("Hello").text == "Hi there!"
+    assert "".join(chunk.text for chunk in llm.stream("Hello")) == "Hi there!"
 
 
 def test_without_a_model_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
