@@ -27,7 +27,7 @@ SHORTEST = Recipe(pictures=1, clips=1, stage0=1, stage1=1, stage2=1)
 def test_the_patch_in_a_figures_middle_shows_the_figure(seed: int) -> None:
     scene = draw_scene(seed)
     tracks = follow(scene)
-    labels, offsets = label_patches(scene, SIDE)
+    labels, places = label_patches(scene, SIDE)
     for number, figure in enumerate(scene.figures):
         events = scene.events_of(number)
         for frame in np.flatnonzero(tracks.presence[:, number] == 1):
@@ -41,8 +41,7 @@ def test_the_patch_in_a_figures_middle_shows_the_figure(seed: int) -> None:
                 assert [ACTIONS[deed - 1]] * bool(deed) == [event.action for event in events if event.half == half]
             hitter, hit = scene.collision or (None, None)
             assert ROLES[role] == {hitter: "hits another", hit: "is hit"}.get(number, "hits none")
-            middle = (np.array([column, row]) + 0.5) / SIDE
-            assert offsets[frame, row * SIDE + column] * UNIT == pytest.approx(center - middle, abs=1e-6)
+            assert places[frame, row * SIDE + column] * UNIT + 0.5 == pytest.approx(center, abs=1e-6)
 
 
 @given(st.integers(0, 2**40))

@@ -53,7 +53,7 @@ CORE = 0.65
 """Part of a figure's radius that a patch must reach to show it."""
 
 UNIT = 0.1
-"""Of how far a figure's centre is from a patch's, as a part of the picture's side."""
+"""Of where a figure's centre is, as a part of the picture's side."""
 
 MIDDLE_RADIUS = 0.105
 """What is larger is large."""
@@ -113,11 +113,11 @@ def pretrain(
     schedule = make_schedule(optimizer, steps=steps, warmup=WARMUP, floor=FLOOR)
     loader = DataLoader(samples, batch_size=None, num_workers=1)
     with tqdm(loader, desc=f"Vision tower, {media}s", unit="step", disable=not show_progress) as bar:
-        for pixels, labels, offsets, happenings in bar:
+        for pixels, labels, places, happenings in bar:
             with torch.autocast("cpu", torch.bfloat16):
                 tokens = tower(pixels)
                 patches, clips = of_patches(_patch_tokens(tokens, labels)), of_clips(tokens[:, -1])
-            loss = _compare(patches.float(), labels, offsets, CLASSES[media])
+            loss = _compare(patches.float(), labels, places, CLASSES[media])
             if tower.gmhra:
                 loss = loss + _miss(clips.float().split(HAPPENINGS, dim=-1), happenings)
             optimizer.zero_grad()
@@ -139,26 +139,27 @@ def label_patches(scene: Scene, side: int) -> tuple[NDArray[np.int64], NDArray[n
 
     Returns:
         Of the figure in a patch: its properties and deeds by their numbers, -1 where there is none, [frames, patches,
-        6], and how far right and down its centre is from the patch's, in `UNIT`s, [frames, patches, 2].
+        6], and how far right and down its centre is from the picture's, in `UNIT`s, [frames, patches, 2]. By that a
+        language model knows the figures apart, and what is left of what.
 
     Example:
         >>> from langchain_videochat.evaluation.shapes import draw_scene
-        >>> labels, offsets = label_patches(draw_scene(0), side=8)
-        >>> labels.shape, offsets.shape
+        >>> labels, places = label_patches(draw_scene(0), side=8)
+        >>> labels.shape, places.shape
         ((8, 64, 6), (8, 64, 2))
     """
     tracks = follow(scene)
     middles = (np.arange(side) + 0.5) / side
-    places = np.stack(np.meshgrid(middles, middles), axis=-1).reshape(-1, 2)
-    towards = tracks.centers[:, :, None] - places
-    gaps = np.linalg.norm((np.abs(towards) - 0.5 / side).clip(0), axis=-1) / tracks.radii[..., None]
+    patches = np.stack(np.meshgrid(middles, middles), axis=-1).reshape(-1, 2)
+    apart = np.abs(tracks.centers[:, :, None] - patches)
+    gaps = np.linalg.norm((apart - 0.5 / side).clip(0), axis=-1) / tracks.radii[..., None]
     gaps[tracks.presence <= SEEN] = np.inf
     nearest = gaps.argmin(axis=1)[:, None]
     is_shown = np.take_along_axis(gaps, nearest, axis=1)[:, 0] < CORE
     told = np.concatenate([_properties(scene, tracks), _deeds(scene)], axis=-1)
     labels = np.take_along_axis(told[:, :, None], nearest[..., None], axis=1)[:, 0]
-    offsets = np.take_along_axis(towards, nearest[..., None], axis=1)[:, 0] / UNIT
-    return np.where(is_shown[..., None], labels, -1), offsets.astype(np.float32)
+    places = np.take_along_axis(tracks.centers[:, :, None] - 0.5, nearest[..., None], axis=1)[:, 0] / UNIT
+    return np.where(is_shown[..., None], labels, -1), places.astype(np.float32)
 
 
 def _properties(scene: Scene, tracks: Tracks) -> NDArray[np.int64]:
@@ -218,8 +219,8 @@ class _Labelled(Dataset[tuple[Tensor, ...]]):
         rng = Random(f"{self._media}s {number}")  # noqa: S311 - no secret
         scene = find_scene("train", number)
         frames = film(scene, rng)
-        labels, offsets = map(torch.from_numpy, label_patches(scene, self._side))
-        return self._processor.pixels(Video(frames)), labels, offsets, torch.tensor(_happenings(scene))
+        labels, places = map(torch.from_numpy, label_patches(scene, self._side))
+        return self._processor.pixels(Video(frames)), labels, places, torch.tensor(_happenings(scene))
 
 
 def _tower(model: VideoChatEmbedForConditionalGeneration, media: Media) -> VisionTower:
@@ -241,13 +242,13 @@ def _patch_tokens(tokens: Tensor, labels: Tensor) -> Tensor:
     return of_frames.unflatten(1, (frames, 1 + patches))[:, :, 1:]
 
 
-def _compare(scores: Tensor, labels: Tensor, offsets: Tensor, classes: list[int]) -> Tensor:
+def _compare(scores: Tensor, labels: Tensor, places: Tensor, classes: list[int]) -> Tensor:
     """Tell how wrong it is what patches say: all of them of whether there is a figure, and those with one of it."""
     is_shown = labels[..., 0] >= 0
     presence, *told, place = scores.split([1, *classes, 2], dim=-1)
     missed = binary_cross_entropy_with_logits(presence.squeeze(-1), is_shown.float())
     of_figures = _miss([each[is_shown] for each in told], labels[is_shown])
-    return PRESENCE_WEIGHT * missed + of_figures + l1_loss(place[is_shown], offsets[is_shown])
+    return PRESENCE_WEIGHT * missed + of_figures + l1_loss(place[is_shown], places[is_shown])
 
 
 def _miss(scores: Sequence[Tensor], labels: Tensor) -> Tensor:

@@ -76,6 +76,8 @@ def _shape(processor: VideoChatEmbedProcessor) -> VideoChatEmbedConfig:
         num_attention_heads=HEADS,
         image_size=SIDE,
         patch_size=PATCH,
+        # BLIP-2's own is 1e-10, as it is never trained from nothing: patches would not know their places.
+        initializer_range=SPREAD,
     )
     qformer = Blip2QFormerConfig(
         hidden_size=WIDTH,
