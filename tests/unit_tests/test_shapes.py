@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations, pairwise
+from itertools import combinations
 from pathlib import Path
 from random import Random
 
@@ -331,11 +331,10 @@ def test_answers_are_what_is_seen(seed: int, rng_seed: int) -> None:
 
 
 @given(seeds, st.integers(0, 2**32))
-def test_options_hold_the_answer_once_and_its_letter_names_it(seed: int, rng_seed: int) -> None:
+def test_options_hold_the_answer_once(seed: int, rng_seed: int) -> None:
     for question in ask(draw_scene(seed), Random(rng_seed)):
         assert question.options.count(question.answer) == 1
         assert 2 <= len(question.options) == len(set(question.options)) <= 4
-        assert question.options["ABCD".index(question.letter)] == question.answer
         assert question.chance == 1 / len(question.options)
 
 
@@ -346,7 +345,6 @@ def test_what_is_written_with_options_is_scored_as_mvbench_scores(seed: int, rng
 
         assert question.text in text
         assert read_option(answer, question.options) == question.options.index(question.answer)
-        assert read_option(question.answer, question.options) == question.options.index(question.answer)
 
 
 @given(seeds)
@@ -389,7 +387,7 @@ def test_answers_are_at_each_place_as_often(many: list[list[Question]], kind: st
     expected, found = np.zeros(4), np.zeros(4)
     for question in (one for some in many for one in some if one.kind == kind):
         expected[: len(question.options)] += question.chance
-        found["ABCD".index(question.letter)] += 1
+        found[question.options.index(question.answer)] += 1
 
     assert np.abs(found - expected).max() < 0.06 * found.sum()
 
@@ -452,7 +450,7 @@ def test_a_sample_shows_first_and_asks_then(media: Media, kind: type) -> None:
         assert sample.media == media
         assert [turn.role for turn in turns] == ["human", "assistant"] * (len(turns) // 2)
         assert all(isinstance(turn.content[-1], str) for turn in turns)
-        assert 2 <= len(turns) <= 12
+        assert 2 <= len(turns) <= 10
     assert 0 < instructed < 20
 
 
@@ -462,32 +460,26 @@ def test_frequencies_of_questions_are_true() -> None:
     assert {kind: asked[kind] / 1000 for kind in KINDS} == pytest.approx(FREQUENCY, abs=0.05)
 
 
-def test_a_question_may_come_twice_and_a_description_comes_last() -> None:
+def test_a_description_comes_last_and_no_question_twice() -> None:
     samples = ShapesSamples("train", 300)
 
-    again = 0
     for sample in map(samples.__getitem__, range(300)):
-        texts = [str(turn.content[-1]) for turn in sample.turns if turn.role != "system"]
-        questions, answers = texts[::2], texts[1::2]
-        again += any(f"Question: {one}\n" in other for one, other in pairwise(questions))
+        questions = [str(turn.content[-1]) for turn in sample.turns if turn.role == "human"]
         described = [number for number, text in enumerate(questions) if "Describe the video." in text]
-        assert described == list(range(len(questions)))[len(questions) - len(described) :]
-        for (one, answer), (other, choice) in pairwise(zip(questions, answers, strict=True)):
-            if f"Question: {one}\n" in other:
-                assert choice.endswith(f") {answer}")
-    assert 0.5 < again / 300 < 0.9
+        assert described in ([], [len(questions) - 1])
+        assert len(set(questions)) == len(questions)
 
 
 def test_a_sample_is_the_same_whenever_it_is_taken() -> None:
     samples = ShapesSamples("train", 10)
     one, other = samples[7], ShapesSamples("train", 20)[7]
-    shown, again = one.turns[0].content[0], other.turns[0].content[0]
+    shown, again = (next(turn.content[0] for turn in sample.turns if turn.role == "human") for sample in (one, other))
 
     assert isinstance(shown, Video)
     assert isinstance(again, Video)
     assert np.array_equal(shown.frames, again.frames)
     assert list(shown.times) == TIMES
-    assert one.turns[1:] == other.turns[1:]
+    assert [turn.content[-1] for turn in one.turns] == [turn.content[-1] for turn in other.turns]
 
 
 def test_there_are_as_many_samples_as_were_asked_for() -> None:

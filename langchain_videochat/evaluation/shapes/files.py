@@ -85,11 +85,12 @@ def write_scene(path: Path, scene: Scene, seed: int) -> None:
         seed: For the rendering, and how strongly it is compressed.
     """
     rng = Random(f"file {seed}")  # noqa: S311 - no secret
+    write_clip(path, render(scene, seed=rng.getrandbits(32)), crf=rng.randint(*CRF))
+
+
+def write_clip(path: Path, frames: NDArray[np.uint8], crf: int) -> None:
+    """Write frames, RGB, [T, H, W, 3], as a video of 2 frames a second, compressed by x264's constant rate factor."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _encode(path, render(scene, seed=rng.getrandbits(32)), crf=rng.randint(*CRF))
-
-
-def _encode(path: Path, frames: NDArray[np.uint8], crf: int) -> None:
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=FRAME_RATE, options={"crf": str(crf)})
         assert isinstance(stream, VideoStream)  # noqa: S101

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from random import Random
-from string import ascii_uppercase
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
@@ -71,8 +70,6 @@ BESIDE = 0.12
 
 MAX_OPTIONS = 4
 
-LETTERS = ascii_uppercase[:MAX_OPTIONS]
-
 
 @dataclass(frozen=True)
 class Question:
@@ -101,11 +98,6 @@ class Question:
     def chance(self) -> float:
         """How often a guess is right, 0 to 1."""
         return 1 / len(self.options)
-
-    @property
-    def letter(self) -> str:
-        """The letter of the answer."""
-        return LETTERS[self.options.index(self.answer)]
 
 
 Word = TypeVar("Word", bound=str)

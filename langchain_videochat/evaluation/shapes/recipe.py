@@ -12,7 +12,7 @@ from langchain_videochat.evaluation.shapes.world import FRAMES
 from langchain_videochat.training.checkpoints import saving
 from langchain_videochat.training.config import TrainingConfig
 from langchain_videochat.training.merging import merge
-from langchain_videochat.training.samples import Media, Samples, Together
+from langchain_videochat.training.samples import Media, Samples
 from langchain_videochat.training.trainer import train
 
 SETTINGS: dict[str, Any] = {
@@ -42,12 +42,12 @@ class Recipe:
     """The vision tower with its relation aggregators, on clips: the counterpart of UniFormerV2."""
 
     stage0: int = 800
-    """The whole model, on pictures with captions and questions: the counterpart of BLIP-2 and Vicuna."""
+    """The other parts, on pictures with captions: the counterpart of BLIP-2 and Vicuna."""
 
-    stage1: int = 800
+    stage1: int = 2400
     """On clips with descriptions (paper 3.2.1)."""
 
-    stage2: int = 3000
+    stage2: int = 4000
     """On clips with questions (paper 3.2.1)."""
 
 
@@ -98,23 +98,21 @@ def train_tiny(
 def _stages(folder: Path, recipe: Recipe, seed: int) -> Iterator[tuple[TrainingConfig, dict[Media, Samples]]]:
     begin = str(folder / "begin")
     stage0, stage1, stage2 = (folder / name for name in ("stage0", "stage1", "stage2"))
-    common = {**SETTINGS, "model": begin, "seed": seed}
     # The vision tower knows what it needs; so small a language model has nothing to lose.
-    first = {**common, "stage": 1, "trains": "language", "learning_rate": 2e-3}
-    second = {**common, "stage": 2, "trains": "all", "learning_rate": 1e-3}
+    common = {**SETTINGS, "model": begin, "seed": seed, "trains": "language", "learning_rate": 2e-3}
     yield (
-        TrainingConfig(output=stage0, steps=recipe.stage0, batch_size=64, **first),
-        {"image": Together([_samples("image", "captions"), _samples("image", "questions")])},
+        TrainingConfig(stage=1, output=stage0, steps=recipe.stage0, batch_size=64, **common),
+        {"image": _samples("image", "captions")},
     )
     yield (
-        TrainingConfig(start=stage0, output=stage1, steps=recipe.stage1, batch_size=32, **first),
+        TrainingConfig(stage=1, start=stage0, output=stage1, steps=recipe.stage1, batch_size=32, **common),
         {"video": _samples("video", "captions")},
     )
     yield (
-        TrainingConfig(start=stage1, output=stage2, steps=recipe.stage2, batch_size=32, **second),
-        {"video": _samples("video", "questions")},
+        TrainingConfig(stage=2, start=stage1, output=stage2, steps=recipe.stage2, batch_size=32, **common),
+        {"image": _samples("image", "questions"), "video": _samples("video", "questions")},
     )
 
 
 def _samples(media: Media, task: Task) -> Samples:
-    return ShapesSamples("train", SAMPLES, media=media, task=task, turns=2)
+    return ShapesSamples("train", SAMPLES, media=media, task=task)

@@ -1,5 +1,7 @@
 """Samples of the world to train on: drawn when they are taken, the same ones for the same split and number."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from random import Random
 from typing import Literal, get_args
 from zlib import crc32
@@ -36,10 +38,6 @@ QUALITY = (75, 95)
 """JPEG's quality at which pictures are compressed: it alters them about as much as the codec of files does."""
 
 
-INSTRUCTED = 0.125
-"""Share of the conversations that begin with the instruction of MVBench."""
-
-
 class ShapesSamples:
     """A source of training samples, made when they are taken.
 
@@ -47,9 +45,8 @@ class ShapesSamples:
         split: Which scenes: none is in two splits, not even with other positions or another rendering.
         size: How many samples.
         media: "video" for clips, "image" for single pictures, of scenes in which nothing happens.
-        task: "captions" for stage 1: a request and a description. "questions" for stage 2: some questions and their
-            answers, each without options, with them, as MVBench writes them, or first the one and then the other.
-        turns: How many questions are asked about a scene, at most.
+        task: "captions" for stage 1: a request and a description. "questions" for stage 2: one to five questions and
+            their answers, in one of some manners: in words, with options as MVBench writes them, or both in turn.
 
     Example:
         >>> samples = ShapesSamples("train", 1_000_000, task="captions")
@@ -57,14 +54,11 @@ class ShapesSamples:
         ('First, there is a small white square. Then, the white square moves right. Finally, nothing happens.',)
     """
 
-    def __init__(
-        self, split: Split, size: int, *, media: Media = "video", task: Task = "questions", turns: int = 3
-    ) -> None:
+    def __init__(self, split: Split, size: int, *, media: Media = "video", task: Task = "questions") -> None:
         self._split: Split = split
         self._size = size
         self._media: Media = media
         self._task = task
-        self._turns = turns
 
     def __len__(self) -> int:
         return self._size
@@ -78,23 +72,35 @@ class ShapesSamples:
         scene = find_scene(self._split, index, still=self._media == "image")
         frames = film(scene, rng)
         shown = Image(frames[0]) if self._media == "image" else Video(frames, TIMES)
-        is_instructed = self._task == "questions" and rng.random() < INSTRUCTED
-        turns = [Turn("system", (INSTRUCTION,))] if is_instructed else []
-        for number, (text, answer) in enumerate(self._converse(scene, rng)):
-            turns += [Turn("human", (text,) if number else (shown, text)), Turn("assistant", (answer,))]
+        turns = self._converse(scene, rng)
+        first = 1 if turns[0].role == "system" else 0
+        turns[first] = Turn("human", (shown, *turns[first].content))
         return Sample(tuple(turns), self._media, source)
 
-    def _converse(self, scene: Scene, rng: Random) -> list[tuple[str, str]]:
+    def _converse(self, scene: Scene, rng: Random) -> list[Turn]:
         if self._task == "captions":
             told = state(scene, rng) if self._media == "image" else describe(scene)
-            return [(rng.choice(REQUESTS).format(media=self._media), told)]
+            return _take_turns([(rng.choice(REQUESTS).format(media=self._media), told)])
         questions = [one for one in ask(scene, rng) if self._media == "video" or one.evidence == "picture"]
-        # As likely as they are rare, so that all kinds come about as often.
-        questions.sort(key=lambda question: rng.random() ** FREQUENCY[question.kind])
-        chosen = questions[-self._turns :]
-        # A description would answer what is asked after it.
-        chosen.sort(key=lambda question: question.kind == "description")
-        return [write(question) for question in chosen for write in rng.choice(WAYS)]
+        (manner,) = rng.choices(MANNERS, [manner.share for manner in MANNERS])
+        chosen = _choose(questions, manner, rng)
+        opening = [Turn("system", (INSTRUCTION,))] if manner.is_instructed else []
+        return opening + _take_turns([write(question) for question in chosen for write in manner.ways])
+
+
+def _choose(questions: list[Question], manner: "Manner", rng: Random) -> list[Question]:
+    """Choose questions, in random order, of a rare kind as often as of others."""
+    by_rarity = sorted(questions, key=lambda question: rng.random() ** FREQUENCY[question.kind])
+    chosen = rng.sample(by_rarity[-manner.questions :], min(manner.questions, len(questions)))
+    place = next((place for place, question in enumerate(chosen) if question.kind == "description"), None)
+    if place is None:
+        return chosen
+    # After a description, which tells all, nothing is asked; and two of them to choose from are long enough.
+    return [chosen[place]] if with_options in manner.ways else chosen[: place + 1]
+
+
+def _take_turns(said: Iterable[tuple[str, str]]) -> list[Turn]:
+    return [turn for text, answer in said for turn in (Turn("human", (text,)), Turn("assistant", (answer,)))]
 
 
 def film(scene: Scene, rng: Random) -> NDArray[np.uint8]:
@@ -138,16 +144,37 @@ def in_words(question: Question) -> tuple[str, str]:
 
 
 def with_options(question: Question) -> tuple[str, str]:
-    """Write a question and its answer with options to choose from.
+    """Write a question with options to choose from, and the text of the right one.
 
     Example:
         >>> text, answer = with_options(Question("size", "What size is it?", "large", ("small", "large")))
         >>> answer
-        '(B) large'
+        'large'
     """
-    item = Item(question.kind, 0, "", None, question.text, question.options, question.answer)
-    return write_prompt(item), f"({question.letter}) {question.answer}"
+    return write_prompt(
+        Item(question.kind, 0, "", None, question.text, question.options, question.answer)
+    ), question.answer
 
 
-WAYS = ((in_words,), (with_options,), (in_words, with_options))
-"""How a question is asked."""
+@dataclass(frozen=True)
+class Manner:
+    """How a conversation about a scene goes."""
+
+    share: float
+    """Of all conversations."""
+
+    questions: int
+    """How many are asked, at most: so many that conversations of all manners are about as long."""
+
+    ways: tuple[Callable[[Question], tuple[str, str]], ...]
+    """How each of them is asked, one after the other."""
+
+    is_instructed: bool = False
+    """Whether it begins with MVBench's instruction."""
+
+
+MANNERS = (
+    Manner(0.5, 5, (in_words,)),
+    Manner(0.3, 2, (with_options,)),
+    Manner(0.2, 1, (with_options,), is_instructed=True),
+)
