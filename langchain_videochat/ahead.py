@@ -3,8 +3,8 @@
 import atexit
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -149,3 +149,49 @@ def one_ahead(items: Generator[T]) -> Iterator[T]:
             yield item[0]
     finally:
         worker.stop()
+
+
+def follow_all(jobs: Iterable[Iterable[T]], at_once: int) -> Iterator[T]:
+    """Yield what several jobs yield, as it comes.
+
+    Args:
+        jobs: One at a time is taken, in whatever thread is free, and followed there.
+        at_once: How many threads there are.
+
+    Raises:
+        BaseException: What a job raises, or what `jobs` does. The threads then end after what they are at.
+
+    Example:
+        >>> sorted(follow_all(["ab", "cd", "ef"], at_once=2))
+        ['a', 'b', 'c', 'd', 'e', 'f']
+    """
+    # The Future of a thread tells that it has ended.
+    told: SimpleQueue[tuple[T] | Future[None]] = SimpleQueue()
+    stopped, turn, waiting = threading.Event(), threading.Lock(), iter(jobs)
+
+    def follow() -> None:
+        while not stopped.is_set():
+            with turn:
+                job = next(waiting, None)
+            if job is None:
+                return
+            for result in job:
+                told.put((result,))
+                if stopped.is_set():
+                    return
+
+    threads = ThreadPoolExecutor(at_once)
+    for _ in range(at_once):
+        threads.submit(follow).add_done_callback(told.put)
+    running = at_once
+    try:
+        while running:
+            result = told.get()
+            if isinstance(result, Future):
+                result.result()
+                running -= 1
+            else:
+                yield result[0]
+    finally:
+        stopped.set()
+        threads.shutdown(wait=False)

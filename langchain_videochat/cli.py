@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from langchain_videochat import cli_instruct
 from langchain_videochat.cli_evaluate import mvbench
 from langchain_videochat.cli_train import train
 from langchain_videochat.clock import format_clock, parse_clock
@@ -86,6 +87,12 @@ def _command(function: Callable[P, None], group: typer.Typer = app) -> Callable[
 evaluations = typer.Typer(no_args_is_help=True, help="Measure how well a model understands videos.")
 app.add_typer(evaluations, name="evaluate")
 _command(mvbench, evaluations)
+
+instructions = typer.Typer(no_args_is_help=True, help="Make instruction data of videos, to train on.")
+app.add_typer(instructions, name="instruct")
+_command(cli_instruct.describe, instructions)
+_command(cli_instruct.converse, instructions)
+_command(cli_instruct.export, instructions)
 
 
 @_command

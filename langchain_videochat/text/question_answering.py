@@ -17,7 +17,7 @@ from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.answering import Answerer, said
 from langchain_videochat.text.citations import Citation
 from langchain_videochat.text.context import Count, TokenCounter, cut, fit
-from langchain_videochat.text.prompts import ANSWER_PROMPT, CONDENSE_PROMPT, STANDALONE_PROMPT
+from langchain_videochat.text.prompts import ANSWER_PROMPT, CONDENSE_PROMPT, STANDALONE_PROMPT, check_variables
 from langchain_videochat.text.questions import (
     LONGEST_QUESTION,
     Question,
@@ -119,9 +119,9 @@ def create_video_qa_chain(
                 print(chunk.get("answer", ""), end="")
     """
     _check_arguments(k, max_context_tokens, scope)
-    answering = _checked("prompt", prompt or ANSWER_PROMPT, {"notes", "question"})
-    condensing = _checked("condense_prompt", condense_prompt or CONDENSE_PROMPT, {"notes", "question"})
-    rewriting = _checked("standalone_prompt", standalone_prompt or STANDALONE_PROMPT, {"history", "question"})
+    answering = check_variables("prompt", prompt or ANSWER_PROMPT, {"notes", "question"})
+    condensing = check_variables("condense_prompt", condense_prompt or CONDENSE_PROMPT, {"notes", "question"})
+    rewriting = check_variables("standalone_prompt", standalone_prompt or STANDALONE_PROMPT, {"history", "question"})
     library = TimelineLibrary(store_or_timeline) if isinstance(store_or_timeline, Timeline) else store_or_timeline
     count = TokenCounter(llm)
     rewriter = _Rewriter(llm, rewriting, max_context_tokens, count)
@@ -206,12 +206,3 @@ def _check_arguments(k: int, max_context_tokens: int, scope: str) -> None:
         raise InputError("max_context_tokens", problem, f"Give {LEAST_CONTEXT_TOKENS} or more")
     if scope not in get_args(Scope):
         raise InputError("scope", f"{scope!r} is unknown", f"Take one of {', '.join(get_args(Scope))}")
-
-
-def _checked(name: str, prompt: ChatPromptTemplate, wanted: set[str]) -> ChatPromptTemplate:
-    given = set(prompt.input_variables)
-    if given != wanted:
-        problem = f"its variables are {', '.join(sorted(given)) or 'none'}"
-        advice = f"Write {' and '.join(f'{{{one}}}' for one in sorted(wanted))} into it, and fill others with partial()"
-        raise InputError(name, problem, advice)
-    return prompt

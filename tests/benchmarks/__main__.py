@@ -24,6 +24,7 @@ TABLES = (
     "chat_memory",
     "chat_gpu",
     "training",
+    "instruct",
 )
 
 

@@ -1,5 +1,6 @@
 """The examples run as they are started, offline, with a model that says what it is told to."""
 
+import re
 import runpy
 import sys
 from collections.abc import Callable, Sequence
@@ -106,3 +107,13 @@ def test_examples_that_watch(
     printed = capsys.readouterr().out
     assert printed.strip()
     assert shown in printed
+
+
+def test_make_instruction_data(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["make_instruction_data"])
+    runpy.run_module("examples.make_instruction_data", run_name="__main__")
+    shown = capsys.readouterr().out
+    assert "80 items of 20 videos: 100 calls" in shown
+    assert re.search(r"made \d+ causal, \d+ description, \d+ descriptive, \d+ temporal; ", shown)
+    assert re.search(r"description: \d+ for train, \d+ for validation", shown)
+    assert re.search(r"run: 1 steps, loss \d", shown)

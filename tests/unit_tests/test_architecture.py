@@ -40,9 +40,10 @@ MAY_IMPORT = {
     "evaluation": FOUNDATIONS | TEXT_ROOMS | {"embed", "instruct", "training"},
     "app": FOUNDATIONS | set(ROOMS),
     "doctor": FOUNDATIONS | set(ROOMS),
-    "cli": FOUNDATIONS | set(ROOMS) | {"cli_chat", "cli_evaluate", "cli_train", "doctor"},
+    "cli": FOUNDATIONS | set(ROOMS) | {"cli_chat", "cli_evaluate", "cli_instruct", "cli_train", "doctor"},
     "cli_chat": FOUNDATIONS | set(ROOMS),
     "cli_evaluate": FOUNDATIONS | set(ROOMS) | {"cli_chat"},
+    "cli_instruct": FOUNDATIONS | set(ROOMS) | {"cli_chat"},
     "cli_train": FOUNDATIONS | set(ROOMS),
 }
 """What each room may import of the package, beside itself."""
