@@ -72,16 +72,14 @@ def describe(
 
     Example: `videochat instruct describe videochat-store --model openai:gpt-5-mini --output made --dry-run`
     """
-    from langchain_videochat.instruct import Plan, estimate
+    from langchain_videochat.instruct import Plan
 
     plan = Plan(("description",), language, (min_words, max_words), max_context_tokens)
     timelines = _timelines(sources, store, profile, show_progress=not as_json)
+    way = _Way(model, judge, max_concurrency, calls_per_second)
     if dry_run:
-        judged = judge is not None
-        told = estimate(timelines, output, plan, judged=judged, input_price=input_price, output_price=output_price)
-        _show(told, as_json=as_json)
+        _tell_cost(timelines, output, plan, way, input_price, output_price, as_json=as_json)
     else:
-        way = _Way(model, judge, max_concurrency, calls_per_second)
         _make(timelines, output, plan, way, as_json=as_json)
 
 
@@ -110,7 +108,7 @@ def converse(
 
     Example: `videochat instruct converse talks/ --kind temporal --model ollama:qwen3 --output made`
     """
-    from langchain_videochat.instruct import Plan, estimate
+    from langchain_videochat.instruct import Plan
     from langchain_videochat.instruct.items import CONVERSATION_KINDS
 
     kinds: Any = tuple(kind or CONVERSATION_KINDS)
@@ -118,12 +116,10 @@ def converse(
         raise InputError("--kind", "a description is no conversation", "Make it with `videochat instruct describe`")
     plan = Plan(kinds, language, max_context_tokens=max_context_tokens)
     timelines = _timelines(sources, store, profile, show_progress=not as_json)
+    way = _Way(model, judge, max_concurrency, calls_per_second)
     if dry_run:
-        judged = judge is not None
-        told = estimate(timelines, output, plan, judged=judged, input_price=input_price, output_price=output_price)
-        _show(told, as_json=as_json)
+        _tell_cost(timelines, output, plan, way, input_price, output_price, as_json=as_json)
     else:
-        way = _Way(model, judge, max_concurrency, calls_per_second)
         _make(timelines, output, plan, way, as_json=as_json)
 
 
@@ -180,6 +176,23 @@ class _Way:
         if self.judge is None or self.judge == self.model:
             return model, model if self.judge else None
         return model, _load(self.judge, self.calls_per_second)
+
+
+def _tell_cost(
+    timelines: "VideoTimelineStore | Iterable[Timeline]",
+    output: Path,
+    plan: "Plan",
+    way: _Way,
+    input_price: float | None,
+    output_price: float | None,
+    *,
+    as_json: bool,
+) -> None:
+    from langchain_videochat.instruct import estimate
+
+    judged = way.judge is not None
+    told = estimate(timelines, output, plan, judged=judged, input_price=input_price, output_price=output_price)
+    _show(told, as_json=as_json)
 
 
 def _make(
