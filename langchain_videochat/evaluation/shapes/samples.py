@@ -46,7 +46,7 @@ class ShapesSamples:
         size: How many samples.
         media: "video" for clips, "image" for single pictures, of scenes in which nothing happens.
         task: "captions" for stage 1: a request and a description. "questions" for stage 2: one to five questions and
-            their answers, in one of some manners: in words, with options as MVBench writes them, or both in turn.
+            their answers, all in words or all with options, as MVBench writes them.
 
     Example:
         >>> samples = ShapesSamples("train", 1_000_000, task="captions")
@@ -85,7 +85,7 @@ class ShapesSamples:
         (manner,) = rng.choices(MANNERS, [manner.share for manner in MANNERS])
         chosen = _choose(questions, manner, rng)
         opening = [Turn("system", (INSTRUCTION,))] if manner.is_instructed else []
-        return opening + _take_turns([write(question) for question in chosen for write in manner.ways])
+        return opening + _take_turns(map(manner.write, chosen))
 
 
 def _choose(questions: list[Question], manner: "Manner", rng: Random) -> list[Question]:
@@ -96,7 +96,7 @@ def _choose(questions: list[Question], manner: "Manner", rng: Random) -> list[Qu
     if place is None:
         return chosen
     # After a description, which tells all, nothing is asked; and two of them to choose from are long enough.
-    return [chosen[place]] if with_options in manner.ways else chosen[: place + 1]
+    return [chosen[place]] if manner.write is with_options else chosen[: place + 1]
 
 
 def _take_turns(said: Iterable[tuple[str, str]]) -> list[Turn]:
@@ -151,9 +151,8 @@ def with_options(question: Question) -> tuple[str, str]:
         >>> answer
         'large'
     """
-    return write_prompt(
-        Item(question.kind, 0, "", None, question.text, question.options, question.answer)
-    ), question.answer
+    item = Item(question.kind, 0, "", None, question.text, question.options, question.answer)
+    return write_prompt(item), question.answer
 
 
 @dataclass(frozen=True)
@@ -166,15 +165,15 @@ class Manner:
     questions: int
     """How many are asked, at most: so many that conversations of all manners are about as long."""
 
-    ways: tuple[Callable[[Question], tuple[str, str]], ...]
-    """How each of them is asked, one after the other."""
+    write: Callable[[Question], tuple[str, str]]
+    """How each of them is asked, and its answer."""
 
     is_instructed: bool = False
     """Whether it begins with MVBench's instruction."""
 
 
 MANNERS = (
-    Manner(0.5, 5, (in_words,)),
-    Manner(0.3, 2, (with_options,)),
-    Manner(0.2, 1, (with_options,), is_instructed=True),
+    Manner(0.5, 5, in_words),
+    Manner(0.3, 2, with_options),
+    Manner(0.2, 1, with_options, is_instructed=True),
 )
