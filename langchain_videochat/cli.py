@@ -17,6 +17,7 @@ from rich.table import Table
 
 from langchain_videochat import cli_instruct
 from langchain_videochat.cli_evaluate import mvbench
+from langchain_videochat.cli_options import DEFAULT_STORE, FAILED, JsonOption, ModelOption
 from langchain_videochat.cli_train import train
 from langchain_videochat.clock import format_clock, parse_clock
 from langchain_videochat.errors import InputError, VideoChatError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-FAILED = 1
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -49,19 +49,10 @@ ProfileOption = Annotated[
     str,
     typer.Option(help="Which models look and listen: standard, full, a .yaml file, or lite, which downloads nothing."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 VideoArgument = Annotated[str, typer.Argument(help="A file, or an id or a title as *videochat videos* lists them.")]
 FromOption = Annotated[str | None, typer.Option("--from", help="Begin at this time: seconds, mm:ss or h:mm:ss.")]
 ToOption = Annotated[str | None, typer.Option("--to", help="End at this time.")]
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        envvar="VIDEOCHAT_MODEL", help="Language model: *openai:gpt-5-mini*, *ollama:qwen3*, or any other of LangChain."
-    ),
-]
 AskedVideoOption = Annotated[str | None, typer.Option("--video", help="Ask about this video only.")]
-
-DEFAULT_STORE = Path("videochat-store")
 
 
 def _command(function: Callable[P, None], group: typer.Typer = app) -> Callable[P, None]:

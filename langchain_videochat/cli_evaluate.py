@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from langchain_videochat.cli_options import JsonOption
+
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
@@ -31,7 +33,7 @@ def mvbench(
         Path | None,
         typer.Option("--output", "-o", help="File for the answers, a line of JSON each. Those in it are not repeated."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Ask a model the questions of MVBench, and print how many it answers right.
 

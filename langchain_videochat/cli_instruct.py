@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from langchain_videochat.cli_options import DEFAULT_STORE, FAILED, JsonOption, ModelOption
 from langchain_videochat.errors import InputError, SourceError
 
 if TYPE_CHECKING:
@@ -17,18 +18,8 @@ if TYPE_CHECKING:
     from langchain_videochat.store import VideoTimelineStore
     from langchain_videochat.timeline import Timeline
 
-FAILED = 1
-
-DEFAULT_STORE = Path("videochat-store")
-
 SourcesArgument = Annotated[
     list[str], typer.Argument(metavar="VIDEOS_OR_STORE", help="Folder of a store; or files, folders, glob patterns.")
-]
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        envvar="VIDEOCHAT_MODEL", help="Language model: *openai:gpt-5-mini*, *ollama:qwen3*, or any other of LangChain."
-    ),
 ]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for the items. Those in it are kept.")]
 LanguageOption = Annotated[str, typer.Option(help="English name of the language to write in.")]
@@ -45,7 +36,6 @@ ContextOption = Annotated[int, typer.Option(help="Tokens of a video's notes in o
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Tell calls, tokens and cost, and ask no model.")]
 InputPriceOption = Annotated[float | None, typer.Option(min=0, help="Price of a million tokens read, for --dry-run.")]
 OutputPriceOption = Annotated[float | None, typer.Option(min=0, help="The same of tokens written.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def describe(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from langchain_videochat.cli_options import JsonOption
 from langchain_videochat.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def train(
     merge: Annotated[
         Path | None, typer.Option(help="Write the model, with what was trained, to this folder at the end.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a VideoChat-Embed in two stages (paper 3.2.1): 1 aligns vision with language, 2 tunes on instructions.
 

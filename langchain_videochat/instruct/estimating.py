@@ -14,8 +14,7 @@ from langchain_videochat.instruct.plan import Plan
 from langchain_videochat.instruct.reading import is_empty, write_notes
 from langchain_videochat.instruct.videos import list_timelines, open_kinds
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.answering import SHARE
-from langchain_videochat.text.context import Count, approximate_tokens
+from langchain_videochat.text.context import SHARE, Count, approximate_tokens
 from langchain_videochat.timeline import Timeline
 
 TOKENS_A_WORD = 1.4

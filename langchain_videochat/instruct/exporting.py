@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from langchain_videochat.errors import InputError
+from langchain_videochat.extras import check_extra
 from langchain_videochat.folders import appearing
 from langchain_videochat.instruct.card import draw_chart, write_card
 from langchain_videochat.instruct.duplicates import mark_duplicates
 from langchain_videochat.instruct.folder import REJECTED, read_folder
 from langchain_videochat.instruct.items import Item, Pair
-from langchain_videochat.instruct.packages import check_packages
 from langchain_videochat.instruct.report import SPLITS, ExportReport, Split, summarise
 
 REQUESTS = (
@@ -68,7 +68,7 @@ def export(
         raise InputError("validation", f"{validation} is no share", "Give a number from 0 to 1")
     if folder.exists():
         raise InputError("output", f"{folder} is there already", "Name another folder, or remove this one")
-    check_packages()
+    check_extra("instruct", "instruction data")
     accepted, rejected = read_folder(items)
     checked = list(mark_duplicates(accepted))
     kept = [item for item in checked if not item.faults]

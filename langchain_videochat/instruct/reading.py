@@ -10,7 +10,6 @@ from langchain_core.runnables import RunnableConfig
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.instruct.asking import ask
-from langchain_videochat.text.answering import SHARE
 from langchain_videochat.text.context import (
     Count,
     Note,
@@ -18,8 +17,8 @@ from langchain_videochat.text.context import (
     cut,
     group,
     join_notes,
-    longest_start,
     moment_note,
+    shorten_condensed,
 )
 from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.timeline import Timeline
@@ -61,9 +60,7 @@ class TimelineReader:
     def _condense(self, part: Sequence[Note], config: RunnableConfig | None) -> Note:
         condensing = ask(self.condense_prompt, self.llm)
         text: Any = condensing.invoke({"notes": join_notes(part)}, config)
-        # Each round leaves fewer parts, whatever the model writes.
-        fitting = longest_start(text, lambda text: self.count(mark_as_data(text)) <= self.max_tokens // SHARE)
-        return Note(mark_as_data(fitting), ())
+        return Note(mark_as_data(shorten_condensed(text, self.max_tokens, self.count)), ())
 
 
 def is_empty(timeline: Timeline) -> bool:

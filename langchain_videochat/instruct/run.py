@@ -14,10 +14,10 @@ from tqdm.auto import tqdm
 
 from langchain_videochat.ahead import follow_all
 from langchain_videochat.errors import InputError, ModelError
+from langchain_videochat.extras import check_extra
 from langchain_videochat.instruct.folder import ItemFolder, open_folder
 from langchain_videochat.instruct.items import Item, Kind
 from langchain_videochat.instruct.making import Failure, Maker
-from langchain_videochat.instruct.packages import check_packages
 from langchain_videochat.instruct.plan import Plan
 from langchain_videochat.instruct.reading import is_empty
 from langchain_videochat.instruct.videos import list_timelines, open_kinds
@@ -123,7 +123,7 @@ def make_instructions(
     plan = plan or Plan()
     if max_concurrency < 1:
         raise InputError("max_concurrency", f"{max_concurrency} is below 1", "Work on one video at least")
-    check_packages()
+    check_extra("instruct", "instruction data")
     usage = UsageMetadataCallbackHandler()
     maker = Maker.of(llm, judge, plan, RunnableConfig(callbacks=[usage]))
     listed = list_timelines(timelines)

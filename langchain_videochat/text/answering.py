@@ -13,11 +13,8 @@ from langchain_core.runnables import AddableDict, Runnable, RunnableGenerator, R
 
 from langchain_videochat.errors import ModelError
 from langchain_videochat.text.citations import Citation, CitationCheck, number_moments
-from langchain_videochat.text.context import Count, Note, group, join_notes, longest_start, moment_note
+from langchain_videochat.text.context import Count, Note, group, join_notes, moment_note, shorten_condensed
 from langchain_videochat.text.prompts import NOT_SHOWN, mark_as_data
-
-SHARE = 4
-"""A condensed note takes at most one part in so many of a prompt, so that each round leaves fewer notes."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +128,7 @@ class Answerer:
         checked = check.check(said(text))
         if _is_not_shown(checked):
             return Note("", ())
-        text = longest_start(
-            check.with_times(checked), lambda text: self.count(mark_as_data(text)) <= self.max_tokens // SHARE
-        )
+        text = shorten_condensed(check.with_times(checked), self.max_tokens, self.count)
         return Note(mark_as_data(text), tuple(check.cited(text)))
 
     def _write(self, reading: Reading) -> Any:

@@ -23,6 +23,9 @@ BYTES_PER_TOKEN = 3
 """Bytes of UTF-8 that count as a token where a model has no counter of its own. English prose has four, times and
 on-screen text fewer, other scripts about three: rather a token too many than a prompt that is cut off."""
 
+SHARE = 4
+"""A condensed note takes at most one part in so many of a prompt, so that each round leaves fewer notes."""
+
 ELLIPSIS = " …"
 """Shows that a text goes on."""
 
@@ -159,6 +162,11 @@ def longest_start(text: str, fits: Callable[[str], bool]) -> str:
         return text
     length = bisect_left(range(len(text)), True, key=lambda size: not fits(_shorten(text, size))) - 1
     return _shorten(text, length) if length > 0 else ""
+
+
+def shorten_condensed(text: str, max_tokens: int, count: Count) -> str:
+    """Cut what a model condensed to its share of a prompt, so that each round leaves fewer parts, whatever it wrote."""
+    return longest_start(text, lambda start: count(mark_as_data(start)) <= max_tokens // SHARE)
 
 
 def group(notes: Iterable[Note], max_tokens: int, count: Count) -> list[list[Note]]:

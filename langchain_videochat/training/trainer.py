@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,8 @@ from torch.distributed.checkpoint.state_dict import get_model_state_dict
 from tqdm.auto import tqdm
 
 from langchain_videochat.embed import VideoChatEmbedForConditionalGeneration
-from langchain_videochat.errors import InputError, ModelUnavailableError
+from langchain_videochat.errors import InputError
+from langchain_videochat.extras import check_extra
 from langchain_videochat.training.batches import Batches, load_batches
 from langchain_videochat.training.checkpoints import Checkpoint, Progress, find_checkpoint, save_checkpoint
 from langchain_videochat.training.config import TrainingConfig, check_unchanged
@@ -28,9 +28,6 @@ from langchain_videochat.training.sources import count_steps, mix, read_samples
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-PACKAGES = ("accelerate", "tensorboard")
-"""What training needs beside the package itself."""
 
 LOGS = "logs"
 """Folder of TensorBoard's logs in that of a run."""
@@ -140,10 +137,7 @@ def _find_begin(config: TrainingConfig, mixture: Mixture, *, resume: bool) -> Ch
 @contextmanager
 def _accelerated(config: TrainingConfig, *, done: int) -> Iterator["Accelerator"]:
     """Set up the devices and TensorBoard's logs, of which what is done anew is taken out."""
-    for package in PACKAGES:
-        if find_spec(package) is None:
-            advice = 'Run `pip install "langchain-videochat[train]"`'
-            raise ModelUnavailableError("training", f"the package {package} is not installed", advice)
+    check_extra("train", "training")
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 

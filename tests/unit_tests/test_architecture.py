@@ -17,12 +17,14 @@ PACKAGE = Path(langchain_videochat.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
-FOUNDATIONS = {"ahead", "errors", "clock", "folders", "hub", "lazy", "model_cards", "progress", "weights"}
+FOUNDATIONS = {"ahead", "errors", "clock", "extras", "folders", "hub", "lazy", "model_cards", "progress", "weights"}
 TEXT_ROOMS = {"media", "perception", "timeline", "store", "text"}
+CLI_PARTS = {"cli_chat", "cli_evaluate", "cli_instruct", "cli_options", "cli_train"}
 MAY_IMPORT = {
     "ahead": set[str](),
     "errors": set[str](),
     "clock": {"errors"},
+    "extras": {"errors"},
     "folders": set[str](),
     "lazy": set[str](),
     "hub": {"errors", "model_cards"},
@@ -40,11 +42,14 @@ MAY_IMPORT = {
     "evaluation": FOUNDATIONS | TEXT_ROOMS | {"embed", "instruct", "training"},
     "app": FOUNDATIONS | set(ROOMS),
     "doctor": FOUNDATIONS | set(ROOMS),
-    "cli": FOUNDATIONS | set(ROOMS) | {"cli_chat", "cli_evaluate", "cli_instruct", "cli_train", "doctor"},
+    "cli": FOUNDATIONS
+    | set(ROOMS)
+    | {"cli_chat", "cli_evaluate", "cli_instruct", "cli_options", "cli_train", "doctor"},
     "cli_chat": FOUNDATIONS | set(ROOMS),
-    "cli_evaluate": FOUNDATIONS | set(ROOMS) | {"cli_chat"},
-    "cli_instruct": FOUNDATIONS | set(ROOMS) | {"cli_chat"},
-    "cli_train": FOUNDATIONS | set(ROOMS),
+    "cli_evaluate": FOUNDATIONS | set(ROOMS) | {"cli_chat", "cli_options"},
+    "cli_instruct": FOUNDATIONS | set(ROOMS) | {"cli_chat", "cli_options"},
+    "cli_options": set[str](),
+    "cli_train": FOUNDATIONS | set(ROOMS) | {"cli_options"},
 }
 """What each room may import of the package, beside itself."""
 

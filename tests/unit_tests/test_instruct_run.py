@@ -294,7 +294,7 @@ def test_arguments_that_make_no_sense(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_told_before_a_model_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_videochat.instruct.packages.find_spec", lambda _: None)
+    monkeypatch.setattr("langchain_videochat.extras.find_spec", lambda _: None)
     model = Writer()
     with pytest.raises(ModelUnavailableError, match=r"pip install \"langchain-videochat\[instruct\]\""):
         make(tmp_path, model)

@@ -1,0 +1,19 @@
+"""What several commands have in common."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FAILED = 1
+"""Exit code of a command that did not do all that was asked."""
+
+DEFAULT_STORE = Path("videochat-store")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        envvar="VIDEOCHAT_MODEL", help="Language model: *openai:gpt-5-mini*, *ollama:qwen3*, or any other of LangChain."
+    ),
+]
