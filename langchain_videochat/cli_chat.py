@@ -8,15 +8,15 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from langchain_videochat.errors import ModelError, ModelUnavailableError, VideoChatError
+from langchain_videochat.errors import VideoChatError
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
 
     from langchain_videochat.store import VideoTimelineStore
     from langchain_videochat.text.citations import Citation
     from langchain_videochat.text.question_answering import VideoAnswer
+    from langchain_videochat.text.questions import VideoQuestion
 
 PICTURE_COLUMNS = 32
 """Width of the picture of a cited moment, in characters; each shows two pixels, one above the other."""
@@ -35,6 +35,7 @@ class Conversation:
     """
 
     def __init__(self, model: str, store: "VideoTimelineStore", video_id: str | None = None) -> None:
+        from langchain_videochat.text.llms import load_model
         from langchain_videochat.text.question_answering import create_video_qa_chain
 
         self._chain = create_video_qa_chain(load_model(model), store)
@@ -49,19 +50,14 @@ class Conversation:
         """
         from langchain_core.messages import AIMessage, HumanMessage
 
+        from langchain_videochat.text.llms import model_errors
+
         answer = ""
-        try:
-            for part in self._chain.stream(
-                {"question": question, "history": self._history, "video_id": self._video_id}
-            ):
+        asked: VideoQuestion = {"question": question, "history": self._history, "video_id": self._video_id}
+        with model_errors():
+            for part in self._chain.stream(asked):
                 answer += part.get("answer", "")
                 yield part
-        except VideoChatError:
-            raise
-        except Exception as error:  # each provider has errors of its own
-            problem = f"it failed ({type(error).__name__}: {_one_line(error)})"
-            advice = "See whether its server can be reached, and its key is valid"
-            raise ModelError("language model", problem, advice) from error
         self._history += [HumanMessage(question), AIMessage(answer)]
 
 
@@ -84,25 +80,6 @@ def show_answer(console: Console, parts: Iterable["VideoAnswer"]) -> None:
             console.print(_draw(citation.source, citation.start))
 
 
-def load_model(name: str) -> "BaseChatModel":
-    """Make a chat model of LangChain of its name, as PROVIDER:MODEL.
-
-    Raises:
-        ModelUnavailableError: Its package is not installed, or it cannot be made.
-    """
-    from langchain.chat_models import init_chat_model
-
-    try:
-        return init_chat_model(name)
-    except ImportError as error:
-        raise ModelUnavailableError(name, _one_line(error), "Or name another model with --model") from error
-    except Exception as error:  # each provider has errors of its own
-        advice = (
-            "Name it as PROVIDER:MODEL, as openai:gpt-5-mini or ollama:qwen3, and set the key that its provider wants"
-        )
-        raise ModelUnavailableError(name, _one_line(error), advice) from error
-
-
 def _draw(source: str, time: float) -> Text:
     """Draw the frame at a time with characters; nothing where the file is on the web, or gone."""
     import numpy as np
@@ -121,7 +98,3 @@ def _draw(source: str, time: float) -> Text:
             picture.append("▀", "rgb({},{},{}) on rgb({},{},{})".format(*upper, *lower))
         picture.append("\n")
     return picture
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")

@@ -206,7 +206,7 @@ def _make(
 def _load(name: str, calls_per_second: float | None) -> "BaseChatModel":
     from langchain_core.rate_limiters import InMemoryRateLimiter
 
-    from langchain_videochat.cli_chat import load_model
+    from langchain_videochat.text.llms import load_model
 
     model = load_model(name)
     if calls_per_second is not None:

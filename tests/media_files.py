@@ -30,9 +30,10 @@ def make_beeps(
     sound_filter: str = "anull",
     audio: str = "aac",
     rate: int = 25,
+    size: str = "64x64",
 ) -> Path:
     """Write a video that beeps for 0.1 s at every whole second, and whose frames tell their number by their light."""
-    picture = f"nullsrc=s=64x64:r={rate}:d={seconds},geq=lum='20+mod(N,200)':cb=128:cr=128"
+    picture = f"nullsrc=s={size}:r={rate}:d={seconds},geq=lum='20+mod(N,200)':cb=128:cr=128"
     sound = f"aevalsrc='0.5*sin(2*PI*1000*t)*lt(mod(t,1),0.1)':s=48000:d={seconds},{sound_filter}"
     inputs = ["-itsoffset", str(picture_delay), "-f", "lavfi", "-i", picture]
     inputs += ["-itsoffset", str(sound_delay), "-f", "lavfi", "-i", sound]

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from langchain_videochat.media.ffmpeg import input_file, place_sound, running, s
 from langchain_videochat.media.frames import sample_frames
 from langchain_videochat.media.packets import index_packets
 from langchain_videochat.media.sources import local_path
+from langchain_videochat.progress import video_progress
 
 _H264 = {"vcodec": "libx264", "preset": "veryfast", "crf": 20, "pix_fmt": "yuv420p", "acodec": "aac"}
 _VP9 = {"vcodec": "libvpx-vp9", "deadline": "realtime", "cpu-used": 8, "row-mt": 1, "crf": 32, "video_bitrate": 0}
@@ -26,6 +28,12 @@ ENCODINGS: dict[str, dict[str, Any]] = {
 }
 """Options of ffmpeg for each ending that a clip may have."""
 
+_PREVIEW = {"crf": 28, "audio_bitrate": "64k"}
+_PREVIEW_SIDE = 640
+
+_WRITTEN = re.compile(rb"out_time_us=(\d+)\s*")
+"""How ffmpeg tells the microseconds that it has written."""
+
 # A steady rate fills the time of frames that are shown long; below this one a cut would be felt to be off.
 _LEAST_RATE = 12.5
 _LARGEST_RATE = 60
@@ -33,7 +41,16 @@ _GIF_RATE = 12.5
 _GIF_SIDE = 480
 
 
-def cut_clip(source: str | Path, start: float, end: float, output: str | Path, *, overwrite: bool = False) -> Path:
+def cut_clip(
+    source: str | Path,
+    start: float,
+    end: float,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    preview: bool = False,
+    show_progress: bool = False,
+) -> Path:
     """Write a stretch of a video as a file of its own.
 
     It is encoded anew, so that it begins with the frame on display at `start`, not at the key frame before it. The
@@ -45,6 +62,8 @@ def cut_clip(source: str | Path, start: float, end: float, output: str | Path, *
         end: Seconds; the end of the video if later than that.
         output: The file to write: .mp4 or .mkv (H.264, AAC), .webm (VP9, Opus) or .gif (silent, at most 480 pixels).
         overwrite: Whether a file of that name is replaced.
+        preview: Write a small .mp4 or .mkv: of 640 pixels at most, and coarser, about 100 KB for ten seconds.
+        show_progress: Show a progress bar.
 
     Returns:
         `output` as a path.
@@ -73,8 +92,14 @@ def cut_clip(source: str | Path, start: float, end: float, output: str | Path, *
         raise InputError(target, f"cannot be written ({error.strerror})", "Choose another folder") from error
     with folder:
         unfinished = Path(folder.name, "clip" + target.suffix.lower())
-        with running(_command(path, index.origin + start, length, unfinished), path):
-            pass
+        command = _command(path, index.origin + start, length, unfinished, preview)
+        with (
+            video_progress(target.name, length, show=show_progress) as reach,
+            running(command.global_args("-progress", "pipe:1"), path) as told,
+        ):
+            for line in told:
+                if time := _WRITTEN.fullmatch(line):
+                    reach(int(time[1]) / 1e6)
         unfinished.replace(target)
     return target
 
@@ -123,7 +148,7 @@ def _check_output(path: Path, target: Path, overwrite: bool) -> None:
         raise InputError(target, "this file exists already", "Choose another name, or allow overwriting")
 
 
-def _command(path: Path, begin: float, length: float, target: Path) -> Any:
+def _command(path: Path, begin: float, length: float, target: Path, preview: bool) -> Any:
     """Describe the cut at `begin` seconds on the file's own clock."""
     with open_container(path) as container:
         stream = video_stream(container, path)
@@ -136,10 +161,12 @@ def _command(path: Path, begin: float, length: float, target: Path) -> Any:
     # Frames from before `begin` are let through: "fps" shows the last of them where the clip starts between two.
     picture = media[str(video)].filter("setpts", f"PTS-{begin:.6f}/TB").filter("fps", rate, start_time=0)
     picture = picture.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end=f"{length:.6f}")
+    if preview:
+        picture = _within(picture, _PREVIEW_SIDE)
     streams = [_as_gif(picture) if silent else picture.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2")]
     if sound is not None and not silent:
         streams.append(_sound(media[str(sound)], begin, length))
-    options = {"map_metadata": -1, "map_chapters": -1, **ENCODINGS[target.suffix]}
+    options = {"map_metadata": -1, "map_chapters": -1, **ENCODINGS[target.suffix], **(_PREVIEW if preview else {})}
     return ffmpeg.output(*streams, f"file:{target}", **options)
 
 
@@ -149,9 +176,12 @@ def _sound(sound: Any, begin: float, length: float) -> Any:
 
 
 def _as_gif(picture: Any) -> Any:
-    small = picture.filter(
-        "scale", f"min(iw,{_GIF_SIDE})", f"min(ih,{_GIF_SIDE})", force_original_aspect_ratio="decrease"
-    )
+    small = _within(picture, _GIF_SIDE)
     # One palette a frame: a palette for all would keep the whole clip in memory.
     copies = small.filter_multi_output("split")
     return ffmpeg.filter([copies[0], copies[1].filter("palettegen", stats_mode="single")], "paletteuse", new=1)
+
+
+def _within(picture: Any, side: int) -> Any:
+    """Scale down what is larger."""
+    return picture.filter("scale", f"min(iw,{side})", f"min(ih,{side})", force_original_aspect_ratio="decrease")

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
 from pathlib import Path
@@ -29,6 +29,9 @@ STRETCH = 600.0
 
 OVERLAP = 2.0
 """Seconds by which a stretch begins before the end of the last one, so that nothing is cut at the border."""
+
+OnProgress = Callable[[str, str, float], None]
+"""Is told a source, what is done with it ("watching", "summing up" or "embedding"), and which share of that is done."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -115,6 +118,7 @@ class Indexer:
         check: Compares the embedding model with the store's before anything is written.
         profile: The perception profile.
         show_progress: Show a progress bar for each video.
+        on_progress: Is told how far it is.
     """
 
     def __init__(
@@ -125,12 +129,14 @@ class Indexer:
         *,
         profile: Profile,
         show_progress: bool,
+        on_progress: OnProgress | None,
     ) -> None:
         self._collections = collections
         self._index = index
         self._check = check
         self._profile = profile
         self._show_progress = show_progress
+        self._on_progress = on_progress
 
     def run(self, sources: str | Path | Iterable[str | Path], on_error: OnError) -> IndexReport:
         """Index videos one after the other.
@@ -197,15 +203,15 @@ class Indexer:
         return save(self._collections, timeline, record.profile, record.readable, record.lacking)
 
     def _perceive_and_save(self, path: Path, identity: str, video: VideoInfo) -> VideoRecord:
-        with self._progress(video) as show:
+        with self._progress(video, "watching") as show:
             # Here and not earlier: where all videos are skipped, no model has to be loaded.
             self._check.run_for_writing()
             perceived = self._perceive(path, identity, video, show)
-        with self._progress(video, ": summing up") as show:
+        with self._progress(video, "summing up") as show:
             timeline, failures = self._sum_up(Timeline.of(video, identity, perceived.observations), show)
         lacking = "; ".join([*perceived.lacking, *failures])
         readable = max(0.0, 1 - perceived.missing / (video.duration + video.missing))
-        with self._progress(video, ": embedding") as show:
+        with self._progress(video, "embedding") as show:
             record = save(self._collections, timeline, self._profile.name, readable, lacking, show)
         self._delete_drafts(record)
         return record
@@ -219,8 +225,18 @@ class Indexer:
             show(summary.end)
         return Timeline.of(timeline.video, timeline.video_id, [*timeline, *summaries]), failures
 
-    def _progress(self, video: VideoInfo, what: str = "") -> AbstractContextManager[Callable[[float], None]]:
-        return video_progress(video.title + what, video.duration, show=self._show_progress)
+    @contextmanager
+    def _progress(self, video: VideoInfo, step: str) -> Iterator[Callable[[float], None]]:
+        with video_progress(f"{video.title}: {step}", video.duration, show=self._show_progress) as show:
+
+            def reach(done: float) -> None:
+                show(done)
+                if self._on_progress is not None:
+                    share = min(done / video.duration, 1.0) if video.duration else 1.0
+                    self._on_progress(video.source, step, share)
+
+            reach(0.0)
+            yield reach
 
     def _delete_drafts(self, record: VideoRecord) -> None:
         self._collections.pages.delete_drafts(record.video_id, record.profile, len(_stretches(record.duration)))

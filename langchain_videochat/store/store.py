@@ -17,7 +17,7 @@ from langchain_videochat.store.catalogue import Catalogue, VideoRecord
 from langchain_videochat.store.connection import Connection, connect, storage_errors
 from langchain_videochat.store.embeddings import DefaultEmbeddings, EmbeddingCheck
 from langchain_videochat.store.filters import Filter, check_stretch
-from langchain_videochat.store.indexing import Indexer, IndexReport, OnError
+from langchain_videochat.store.indexing import Indexer, IndexReport, OnError, OnProgress
 from langchain_videochat.store.local_index import LocalIndex, is_damage
 from langchain_videochat.store.pages import Pages
 from langchain_videochat.store.saving import Collections, remove, save, synchronise
@@ -87,6 +87,7 @@ class VideoTimelineStore:
         profile: str | Path = "standard",
         on_error: OnError = "raise",
         show_progress: bool = True,
+        on_progress: OnProgress | None = None,
     ) -> IndexReport:
         """Perceive videos and store their timelines and moments.
 
@@ -99,6 +100,8 @@ class VideoTimelineStore:
                 `perception.load_profile` reads it.
             on_error: What to do where a video cannot be read: "raise", or "skip" it and go on.
             show_progress: Show a progress bar for each video.
+            on_progress: Is called with a source, what is done with it ("watching", "summing up" or "embedding"), and
+                the share of that which is done, 0 to 1: for bars of your own.
 
         Raises:
             SourceError: There is no such file, if `on_error` is "raise".
@@ -109,7 +112,14 @@ class VideoTimelineStore:
         """
         read = load_profile(profile)
         read.create()  # so that a slip in it is told before any model is loaded
-        indexer = Indexer(self._collections, self._index, self._check, profile=read, show_progress=show_progress)
+        indexer = Indexer(
+            self._collections,
+            self._index,
+            self._check,
+            profile=read,
+            show_progress=show_progress,
+            on_progress=on_progress,
+        )
         with storage_errors(self._place):
             return indexer.run(sources, on_error)
 

@@ -55,7 +55,10 @@ def visible(text: str) -> str:
         >>> visible("whisk\x00 \u202etwo\r\neggs")
         'whisk two\neggs'
     """
-    return "\n".join(line if line.isprintable() else _visible_line(line) for line in text.splitlines())
+    # A break at the end of the text stays too, for pieces of an answer are put together again: the control character,
+    # which is taken away, makes a last line of what follows on it.
+    lines = f"{text}\0".splitlines()
+    return "\n".join(line if line.isprintable() else _visible_line(line) for line in lines)
 
 
 def _visible_line(line: str) -> str:

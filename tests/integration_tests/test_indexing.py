@@ -57,6 +57,21 @@ def test_folder_is_indexed_and_then_skipped(
     assert capfd.readouterr() == ("", "")
 
 
+def test_progress_is_told_in_steps(store: VideoTimelineStore, videos: Path) -> None:
+    told: list[tuple[str, str, float]] = []
+
+    store.index(videos / "eggs.mp4", profile="lite", show_progress=False, on_progress=lambda *what: told.append(what))
+
+    assert {source for source, _, _ in told} == {str(videos / "eggs.mp4")}
+    steps = list(dict.fromkeys(step for _, step, _ in told))
+    assert steps == ["watching", "summing up", "embedding"]
+    for step in steps:
+        shares = [share for _, one, share in told if one == step]
+        assert shares[0] == 0
+        assert shares == sorted(shares)
+    assert told[-1][2] == 1
+
+
 def test_progress_is_shown_in_seconds_of_video(
     store: VideoTimelineStore, videos: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

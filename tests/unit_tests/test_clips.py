@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from langchain_videochat.errors import InputError, MediaError, SourceError
-from langchain_videochat.media import sample_frames
+from langchain_videochat.media import probe, sample_frames
 from langchain_videochat.media.audio import read_audio
 from langchain_videochat.media.clips import cut_clip, thumbnail
 from langchain_videochat.media.packets import index_packets
@@ -59,6 +59,20 @@ def test_any_stretch(beeps: Path, tmp_path_factory: pytest.TempPathFactory, star
     clip = cut_clip(beeps, start, start + length, tmp_path_factory.mktemp("clip") / "clip.mp4")
     assert index_packets(clip).duration == pytest.approx(min(start + length, 6) - start, abs=FRAME)
     assert first_number(clip) == pytest.approx(start / FRAME, abs=1.6)
+
+
+def test_a_preview_is_small_and_shows_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    large = make_beeps(tmp_path / "large.mp4", size="960x540")
+
+    whole = cut_clip(large, 0.4, 3, tmp_path / "whole.mp4")
+    assert capsys.readouterr().err == ""
+    small = cut_clip(large, 0.4, 3, tmp_path / "small.mp4", preview=True, show_progress=True)
+
+    assert (probe(small).width, probe(small).height) == (640, 360)
+    assert small.stat().st_size < whole.stat().st_size
+    assert index_packets(small).duration == pytest.approx(2.6, abs=FRAME)
+    assert first_number(small) == pytest.approx(10, abs=1)
+    assert "small.mp4: " in capsys.readouterr().err
 
 
 def test_clip_of_slow_pictures_begins_with_the_one_on_display(tmp_path: Path) -> None:
