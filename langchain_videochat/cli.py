@@ -15,9 +15,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from langchain_videochat import cli_instruct
+from langchain_videochat import cli_app, cli_instruct
 from langchain_videochat.cli_evaluate import mvbench
-from langchain_videochat.cli_options import DEFAULT_STORE, FAILED, JsonOption, ModelOption
+from langchain_videochat.cli_options import (
+    DEFAULT_STORE,
+    FAILED,
+    JsonOption,
+    ModelOption,
+    ProfileOption,
+    StoreOption,
+    VideoArgument,
+)
+from langchain_videochat.cli_store import find_video, open_store
 from langchain_videochat.cli_train import train
 from langchain_videochat.clock import format_clock, parse_clock
 from langchain_videochat.errors import InputError, VideoChatError
@@ -25,7 +34,6 @@ from langchain_videochat.errors import InputError, VideoChatError
 if TYPE_CHECKING:
     from langchain_videochat.cli_chat import Conversation
     from langchain_videochat.perception import Modality
-    from langchain_videochat.store import VideoRecord, VideoTimelineStore
 
 P = ParamSpec("P")
 
@@ -42,14 +50,6 @@ app = typer.Typer(
 console = Console()
 errors = Console(stderr=True)
 
-StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="VIDEOCHAT_STORE", help="Folder of the store.", show_default=True)
-]
-ProfileOption = Annotated[
-    str,
-    typer.Option(help="Which models look and listen: standard, full, a .yaml file, or lite, which downloads nothing."),
-]
-VideoArgument = Annotated[str, typer.Argument(help="A file, or an id or a title as *videochat videos* lists them.")]
 FromOption = Annotated[str | None, typer.Option("--from", help="Begin at this time: seconds, mm:ss or h:mm:ss.")]
 ToOption = Annotated[str | None, typer.Option("--to", help="End at this time.")]
 AskedVideoOption = Annotated[str | None, typer.Option("--video", help="Ask about this video only.")]
@@ -99,7 +99,7 @@ def index(
 
     Example: `videochat index talks/ --profile lite`
     """
-    opened = _open(store, create=True)
+    opened = open_store(store, create=True)
     try:
         report = opened.index(sources, profile=profile, on_error="skip", show_progress=not as_json)
     except KeyboardInterrupt:
@@ -130,11 +130,11 @@ def search(
 
     Example: `videochat search "how much flour?" -k 2`
     """
-    opened = _open(store)
+    opened = open_store(store)
     found = opened.search(
         query,
         k,
-        video_id=None if video is None else _find(opened, video).video_id,
+        video_id=None if video is None else find_video(opened, video).video_id,
         start=_seconds(start),
         end=_seconds(end),
         modalities=cast("list[Modality]", modality) or None,
@@ -204,14 +204,23 @@ def timeline(
     start: FromOption = None,
     end: ToOption = None,
     webvtt: Annotated[bool, typer.Option("--webvtt", help="Print a WebVTT track, for players.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw it into this file instead: .png, .svg or .pdf. Needs the extra *app*.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what was noticed in a video, with times.
+    """Print what was noticed in a video, with times, or draw it.
 
     Example: `videochat timeline talk.mp4 --from 1:30 --to 2:00`
     """
-    opened = _open(store)
-    found = opened.timeline(_find(opened, video).video_id, start=_seconds(start), end=_seconds(end))
+    opened = open_store(store)
+    found = opened.timeline(find_video(opened, video).video_id, start=_seconds(start), end=_seconds(end))
+    if plot is not None:
+        from langchain_videochat.app import draw_timeline
+
+        written = draw_timeline(found, plot, start=_seconds(start) or 0.0, end=_seconds(end))
+        console.print(_plain(str(written)), soft_wrap=True)
+        return
     text = found.to_json() if as_json else found.to_webvtt() if webvtt else found.to_prompt()
     typer.echo(text)
 
@@ -222,7 +231,7 @@ def videos(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> N
 
     Example: `videochat videos --json`
     """
-    records = _open(store).videos()
+    records = open_store(store).videos()
     if as_json:
         _print_json([asdict(record) for record in records])
         return
@@ -245,8 +254,8 @@ def remove(video: VideoArgument, store: StoreOption = DEFAULT_STORE) -> None:
 
     Example: `videochat remove talk.mp4`
     """
-    opened = _open(store)
-    record = _find(opened, video)
+    opened = open_store(store)
+    record = find_video(opened, video)
     opened.remove(record.video_id)
     console.print(f"Removed {_plain(record.title)} ({record.video_id}).")
 
@@ -266,7 +275,7 @@ def clip(
     """
     from langchain_videochat.media import cut_clip, local_file
 
-    name = video if Path(video).is_file() else _find(_open(store), video).source
+    name = video if Path(video).is_file() else find_video(open_store(store), video).source
     with local_file(name) as path:
         written = cut_clip(path, parse_clock(start), parse_clock(end), output, overwrite=overwrite)
     console.print(_plain(str(written)), soft_wrap=True)
@@ -317,6 +326,8 @@ def convert(
 
 
 _command(train)
+_command(cli_app.app)
+_command(cli_app.report)
 
 
 @_command
@@ -346,32 +357,11 @@ def doctor(
     console.print(table)
 
 
-def _open(folder: Path, *, create: bool = False) -> "VideoTimelineStore":
-    from langchain_videochat.store import VideoTimelineStore
-
-    if not create and not folder.is_dir():
-        raise InputError("--store", f"there is no store in {folder}", "Make one with `videochat index`")
-    return VideoTimelineStore(folder)
-
-
 def _converse(folder: Path, video: str | None, model: str) -> "Conversation":
     from langchain_videochat.cli_chat import Conversation
 
-    store = _open(folder)
-    return Conversation(model, store, None if video is None else _find(store, video).video_id)
-
-
-def _find(store: "VideoTimelineStore", name: str) -> "VideoRecord":
-    from langchain_videochat.media import video_id
-
-    content = video_id(name) if Path(name).is_file() else None
-    found = [
-        record for record in store.videos() if name in (record.source, record.title) or content == record.video_id
-    ] or [record for record in store.videos() if record.video_id.startswith(name)]
-    if len(found) != 1:
-        problem = "no video of the store has this path, id or title" if not found else f"{len(found)} videos match"
-        raise InputError(name, problem, "Give an id that `videochat videos` lists")
-    return found[0]
+    store = open_store(folder)
+    return Conversation(model, store, None if video is None else find_video(store, video).video_id)
 
 
 def _seconds(time: str | None) -> float | None:

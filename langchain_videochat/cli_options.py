@@ -10,6 +10,14 @@ FAILED = 1
 
 DEFAULT_STORE = Path("videochat-store")
 
+StoreOption = Annotated[
+    Path, typer.Option("--store", envvar="VIDEOCHAT_STORE", help="Folder of the store.", show_default=True)
+]
+ProfileOption = Annotated[
+    str,
+    typer.Option(help="Which models look and listen: standard, full, a .yaml file, or lite, which downloads nothing."),
+]
+VideoArgument = Annotated[str, typer.Argument(help="A file, or an id or a title as *videochat videos* lists them.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ModelOption = Annotated[
     str,

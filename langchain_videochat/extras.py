@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from langchain_videochat.errors import ModelUnavailableError
 
 EXTRAS = {
+    "app": ("matplotlib", "starlette", "uvicorn"),
     "instruct": ("datasketch", "matplotlib", "py3langid"),
     "train": ("accelerate", "tensorboard"),
 }

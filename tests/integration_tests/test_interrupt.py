@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from langchain_videochat import VideoTimelineStore
@@ -69,3 +70,24 @@ def test_ctrl_c_ends_an_answer_at_once(tmp_path: Path) -> None:
         running.send_signal(signal.SIGINT)
         errors = running.communicate(timeout=20)[1]
     assert (running.returncode, errors.strip()) == (130, "Stopped.")
+
+
+def test_the_page_is_served_until_ctrl_c(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, "app", "--port", "0", "--folder", str(tmp_path)]
+    with subprocess.Popen(
+        [*command, "--store", str(tmp_path / "store")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        told = running.stdout.readline()
+        address = re.findall(r"http://\S+", told)[0]
+        assert httpx.get(f"{address}/api/state").json()["models"] == ["VideoChatEmbed"]
+        port = address.rpartition(":")[2]
+        taken = subprocess.run(
+            [*command, "--port", port], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+        )
+        running.send_signal(signal.SIGINT)
+        errors = running.communicate(timeout=20)[1]
+    assert running.returncode == 130
+    assert "Traceback" not in errors
+    assert taken.returncode == 1
+    assert f"{port} at 127.0.0.1 cannot be listened at" in taken.stderr

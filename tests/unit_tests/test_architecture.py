@@ -19,7 +19,7 @@ ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
 FOUNDATIONS = {"ahead", "errors", "clock", "extras", "folders", "hub", "lazy", "model_cards", "progress", "weights"}
 TEXT_ROOMS = {"media", "perception", "timeline", "store", "text"}
-CLI_PARTS = {"cli_chat", "cli_evaluate", "cli_instruct", "cli_options", "cli_train"}
+CLI_PARTS = {"cli_app", "cli_chat", "cli_evaluate", "cli_instruct", "cli_options", "cli_store", "cli_train"}
 MAY_IMPORT = {
     "ahead": set[str](),
     "errors": set[str](),
@@ -42,13 +42,13 @@ MAY_IMPORT = {
     "evaluation": FOUNDATIONS | TEXT_ROOMS | {"embed", "instruct", "training"},
     "app": FOUNDATIONS | set(ROOMS),
     "doctor": FOUNDATIONS | set(ROOMS),
-    "cli": FOUNDATIONS
-    | set(ROOMS)
-    | {"cli_chat", "cli_evaluate", "cli_instruct", "cli_options", "cli_train", "doctor"},
+    "cli": FOUNDATIONS | set(ROOMS) | CLI_PARTS | {"doctor"},
+    "cli_app": FOUNDATIONS | set(ROOMS) | {"cli_options", "cli_store"},
     "cli_chat": FOUNDATIONS | set(ROOMS),
-    "cli_evaluate": FOUNDATIONS | set(ROOMS) | {"cli_chat", "cli_options"},
+    "cli_evaluate": FOUNDATIONS | set(ROOMS) | {"cli_options"},
     "cli_instruct": FOUNDATIONS | set(ROOMS) | {"cli_chat", "cli_options"},
     "cli_options": set[str](),
+    "cli_store": FOUNDATIONS | set(ROOMS),
     "cli_train": FOUNDATIONS | set(ROOMS) | {"cli_options"},
 }
 """What each room may import of the package, beside itself."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from langchain_videochat.cli import app
@@ -73,6 +74,26 @@ def test_timeline_in_all_forms(run: Run, video: Path) -> None:
     assert json.loads(run("timeline", video, "--json", "--from", "5").stdout)["observations"][0]["text"]
 
 
+def test_timeline_is_drawn(run: Run, video: Path, tmp_path: Path) -> None:
+    result = run("timeline", video, "--plot", tmp_path / "lanes.png", "--from", "2")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(tmp_path / "lanes.png")
+    assert Image.open(tmp_path / "lanes.png").width > 1000
+
+
+def test_report_takes_what_is_in_the_store_and_what_is_not(run: Run, video: Path, tmp_path: Path) -> None:
+    new = render_talk(tmp_path / "new.mp4", [["Folding it up"]])
+    profile = tmp_path / "quick.yaml"
+    profile.write_text("- scenes\n")
+    options = ["-o", tmp_path / "report.html", "--profile", profile]
+
+    assert run("report", video, *options).exit_code == 0
+    # Had it been indexed anew, its text on screen would be gone.
+    assert "Code TX-19 done" in (tmp_path / "report.html").read_text()
+    assert run("report", new, *options, "--store", tmp_path / "store").exit_code == 0
+    assert "Scene from 00:00" in (tmp_path / "report.html").read_text()
+
+
 def test_videos_lists_what_is_there(run: Run, video: Path) -> None:
     (record,) = json.loads(run("videos", "--json").stdout)
     assert record["video"]["source"] == str(video)
@@ -100,6 +121,11 @@ def test_doctor_names_each_part(run: Run) -> None:
         (["search", "x", "--modality", "smell"], "smell"),
         (["clip", "tent [1]", "5", "2", "-o", "x.mp4"], "5.0 to 2.0"),
         (["videos", "--store", "/nowhere"], "there is no store"),
+        (["app", "--host", "0.0.0.0"], "Give a --password too"),
+        (["app", "--folder", "/nowhere", "--port", "0"], "/nowhere is no folder"),
+        (["app", "--model", "nobody:knows", "--port", "0"], "PROVIDER:MODEL"),
+        (["report", "nowhere"], "no video of the store has this path, id or title"),
+        (["timeline", "tent [1]", "--plot", "lanes.jpg"], "a picture of this kind is not drawn"),
     ],
 )
 def test_errors_are_one_message_and_an_exit_code(run: Run, arguments: list[str], message: str) -> None:
@@ -125,7 +151,9 @@ def test_an_unknown_profile_is_no_fault_of_the_file(run: Run, video: Path) -> No
     assert "'heavy' is none of lite, standard, full" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["index", "search", "timeline", "videos", "remove", "clip", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["index", "search", "timeline", "videos", "remove", "clip", "report", "app", "doctor"]
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0

@@ -1,0 +1,36 @@
+"use strict";
+
+/* All that was noticed, as text in time order. */
+
+class Transcript {
+  constructor(element, { onSeek }) {
+    this.element = element;
+    this.onSeek = onSeek;
+    this.rows = [];
+  }
+
+  show({ lanes }) {
+    const all = lanes.flatMap((lane) => lane.bars.map(([start, end, , text]) => ({ start, end, text, label: lane.label })));
+    all.sort((one, other) => one.start - other.start);
+    this.rows = all.map((one) => ({ ...one, item: this.makeRow(one) }));
+    this.element.replaceChildren(make("ol", {}, ...this.rows.map((row) => row.item)));
+  }
+
+  makeRow({ start, end, text, label }) {
+    const times = make("button", { type: "button", className: "time", textContent: `${clock(start)}–${clock(end)}` });
+    times.addEventListener("click", () => this.onSeek(start));
+    return make("li", {}, times, make("span", { className: "quiet", textContent: label }), make("span", { textContent: text }));
+  }
+
+  /* Leave only what contains all words of a query, and tell where that is. */
+  filter(query) {
+    const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = [];
+    for (const row of this.rows) {
+      const text = row.text.toLowerCase();
+      row.item.hidden = !words.every((word) => text.includes(word));
+      if (words.length && !row.item.hidden) found.push({ start: row.start, end: row.end });
+    }
+    return found;
+  }
+}

@@ -1,0 +1,81 @@
+"""A real browser for tests: Chromium as the system has it, and a server that can be stopped and started again."""
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from playwright.sync_api import Browser, sync_playwright
+
+from langchain_videochat import VideoTimelineStore
+from langchain_videochat.app import create_app
+from langchain_videochat.app.chat import Chat
+from langchain_videochat.app.collection import Collection
+
+SCREENSHOTS = Path("build/screenshots")
+
+
+def find_chromium() -> str | None:
+    """Find a Chromium; Debian's comes with `apt install chromium`."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the browser."""
+    with sync_playwright() as playwright:
+        # Within a container there is no sandbox to be had.
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Site:
+    """The page's server, in a thread of this process.
+
+    Args:
+        store: The videos.
+        folder: Where they may lie.
+        chats: Who answers.
+        profile: How what is sent is looked at.
+        max_upload: Bytes.
+    """
+
+    def __init__(
+        self,
+        store: VideoTimelineStore,
+        folder: Path,
+        chats: Mapping[str, Chat],
+        *,
+        profile: str,
+        max_upload: int = 10**7,
+    ) -> None:
+        self._store, self._folder, self._chats = store, folder, chats
+        self._profile, self._max_upload = profile, max_upload
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            self._port = found.getsockname()[1]
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        return f"http://127.0.0.1:{self._port}/"
+
+    def start(self) -> None:
+        """Serve the page until `stop` is called."""
+        collection = Collection(self._store, self._folder)
+        page = create_app(collection, self._folder, self._chats, profile=self._profile, max_upload=self._max_upload)
+        config = uvicorn.Config(page, port=self._port, log_level="warning", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Close all connections."""
+        self._server.should_exit = True
+        self._thread.join()

@@ -1,0 +1,292 @@
+"""What the page's server gives a browser, and what it refuses."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from langchain_videochat import VideoTimelineStore
+from langchain_videochat.app import create_app
+from langchain_videochat.app.chat import Chat, TimelineChat, WatchingChat
+from langchain_videochat.app.collection import Collection
+from langchain_videochat.perception import Observation
+from tests.scripted_model import ScriptedModel, saying
+from tests.slides import render_talk
+from tests.unit_tests.embeddings import BagOfWords, make_timeline
+
+HOSTILE = "<script>alert(1)</script>"
+TENT = "a" * 16
+PROFILE = "- subtitles\n- scenes\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    # Whatever it is called, it is no page.
+    render_talk(folder / "tent.mp4", [["Pegs"], ["Poles"]]).rename(folder / "tent.html")
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path, folder: Path) -> VideoTimelineStore:
+    """A tent whose file lies in the folder, eggs whose file is gone, and a secret that lies elsewhere."""
+    store = VideoTimelineStore(tmp_path / "store", embedding=BagOfWords())
+    seen = [Observation(0, 4, "screen_text", "You need eight pegs"), Observation(0, 8, "speech", HOSTILE)]
+    store.add(make_timeline(TENT, *seen, source=str(folder / "tent.html")))
+    store.add(make_timeline("eggs", Observation(0, 10, "speech", "Whisk two eggs"), source=str(folder / "eggs.mp4")))
+    secret = render_talk(tmp_path / "secret.mp4", [["Secret"]])
+    (folder / "link.mp4").symlink_to(secret)
+    store.add(make_timeline("secret", Observation(0, 4, "speech", "Hush"), source=str(folder / "link.mp4")))
+    return store
+
+
+@pytest.fixture
+def open_page(tmp_path: Path, folder: Path, store: VideoTimelineStore) -> Callable[..., TestClient]:
+    """Start the page's server, with a model that says what is given."""
+    profile = tmp_path / "quick.yaml"
+    profile.write_text(PROFILE)
+
+    def start(llm: ScriptedModel | None = None, **options: Any) -> TestClient:
+        collection = Collection(store, folder)
+        chats: dict[str, Chat] = {
+            "reads": TimelineChat(llm or saying("Eight pegs [1]."), store),
+            "watches": WatchingChat("no/such/model", collection),
+        }
+        page = create_app(collection, folder, chats, profile=str(profile), **options)
+        return TestClient(page, base_url="http://localhost", raise_server_exceptions=False)
+
+    return start
+
+
+@pytest.fixture
+def page(open_page: Callable[..., TestClient]) -> TestClient:
+    return open_page()
+
+
+def finished_jobs(page: TestClient) -> list[dict[str, Any]]:
+    for _ in range(600):
+        jobs: list[dict[str, Any]] = page.get("/api/state").json()["jobs"]
+        if all(job["status"] in ("done", "failed") for job in jobs):
+            return jobs
+        time.sleep(0.1)
+    raise TimeoutError
+
+
+def ask(page: TestClient, question: str, **options: Any) -> list[dict[str, Any]]:
+    answer = page.post("/api/chat", json={"question": question, "model": "reads", **options})
+    assert answer.status_code == 200, answer.text
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_the_page_runs_only_what_the_server_sends(page: TestClient) -> None:
+    answer = page.get("/")
+
+    assert "default-src 'none'; script-src 'self'" in answer.headers["content-security-policy"]
+    assert "<script>" not in answer.text
+    assert page.get("/page/app.js").status_code == 200
+
+
+def test_the_videos_are_listed_with_why_they_cannot_be_played(page: TestClient) -> None:
+    told = {video["title"]: video["unplayable"] for video in page.get("/api/state").json()["videos"]}
+
+    assert told[TENT] is None
+    assert "there is no such file" in told["eggs"]
+    assert "outside of the folder" in told["secret"]
+
+
+def test_lanes_and_search_give_what_was_noticed_as_data(page: TestClient) -> None:
+    lanes = page.get(f"/api/videos/{TENT}/lanes")
+    hits = page.get("/api/search", params={"query": "pegs", "video_id": TENT}).json()
+
+    assert lanes.headers["content-type"] == "application/json"
+    assert lanes.json()["lanes"][0]["bars"] == [[0, 8, 0, HOSTILE]]
+    assert [(hit["video_id"], hit["start"]) for hit in hits] == [(TENT, 0)]
+
+
+def test_a_file_is_sent_in_parts_and_never_as_a_page(page: TestClient, folder: Path) -> None:
+    answer = page.get(f"/api/videos/{TENT}/file", headers={"Range": "bytes=4-7"})
+
+    assert answer.status_code == 206
+    assert answer.content == (folder / "tent.html").read_bytes()[4:8]
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("what", ["file", "still?time=1"])
+@pytest.mark.parametrize(("video", "status"), [("secret", 404), ("eggs", 404), ("nothing", 400)])
+def test_what_lies_outside_of_the_folder_is_not_opened(page: TestClient, what: str, video: str, status: int) -> None:
+    answer = page.get(f"/api/videos/{video}/{what}")
+
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/page/../server.py", "/page/%2e%2e/server.py", "/page//etc/passwd"])
+def test_no_path_leads_out_of_the_page(page: TestClient, path: str) -> None:
+    assert page.get(path).status_code == 404
+
+
+def test_a_still_is_a_picture_also_after_the_end(page: TestClient) -> None:
+    for when in ("1", "1000", "1e999"):
+        answer = page.get(f"/api/videos/{TENT}/still", params={"time": when})
+        assert answer.content[:2] == b"\xff\xd8"
+
+
+@pytest.mark.parametrize("when", ["-1", "soon", "nan", ""])
+def test_a_time_that_makes_no_sense_is_an_error_of_the_request(page: TestClient, when: str) -> None:
+    assert page.get(f"/api/videos/{TENT}/still", params={"time": when}).status_code == 400
+
+
+def test_what_is_sent_is_indexed_and_can_be_played(page: TestClient, folder: Path, tmp_path: Path) -> None:
+    talk = render_talk(tmp_path / "talk.mp4", [["Hello"]])
+
+    sent = page.put("/api/uploads/a%20talk%3Cb%3E.mp4", content=talk.read_bytes())
+    (job,) = finished_jobs(page)
+
+    assert sent.status_code == 201
+    assert job["status"] == "done"
+    assert [path.name for path in (folder / "uploads").iterdir()] == ["a talk_b_.mp4"]
+    assert page.get(f"/api/videos/{job['video_id']}/file").content == talk.read_bytes()
+
+
+def test_what_is_sent_twice_is_kept_once(page: TestClient, folder: Path, tmp_path: Path) -> None:
+    talk = render_talk(tmp_path / "talk.mp4", [["Hello"]]).read_bytes()
+
+    for _ in range(2):
+        page.put("/api/uploads/talk.mp4", content=talk)
+    one, two = finished_jobs(page)
+
+    assert one["video_id"] == two["video_id"]
+    assert [path.name for path in (folder / "uploads").iterdir()] == ["talk.mp4"]
+
+
+@pytest.mark.parametrize("name", ["..%2F..%2Fevil.mp4", "....", "%00.mp4", "x" * 300 + ".mp4", ".hidden.mp4"])
+def test_whatever_a_file_is_called_it_stays_in_its_folder(
+    page: TestClient, folder: Path, tmp_path: Path, name: str
+) -> None:
+    talk = render_talk(tmp_path / "talk.mp4", [["Hello"]]).read_bytes()
+    before = {path for path in tmp_path.rglob("*") if path.suffix == ".mp4"}
+
+    answer = page.put(f"/api/uploads/{name}", content=talk)
+    finished_jobs(page)
+
+    made = {path for path in tmp_path.rglob("*") if path.is_file() and path.suffix == ".mp4"} - before
+    assert answer.status_code in (201, 404)
+    assert all(path.parent == folder / "uploads" for path in made)
+
+
+@pytest.mark.parametrize("content", [b"", b"no video", HOSTILE.encode() * 100])
+def test_what_is_no_video_leaves_nothing_behind(page: TestClient, folder: Path, content: bytes) -> None:
+    answer = page.put("/api/uploads/page.mp4", content=content)
+
+    assert answer.status_code == 415
+    assert "page.mp4" in answer.json()["error"]
+    assert list((folder / "uploads").iterdir()) == []
+    assert page.get("/api/state").json()["jobs"] == []
+
+
+def test_what_is_too_large_leaves_nothing_behind(open_page: Callable[..., TestClient], folder: Path) -> None:
+    page = open_page(max_upload=1000)
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(100):
+            yield bytes(100)
+
+    answer = page.put("/api/uploads/large.mp4", content=chunks())
+
+    assert answer.status_code == 413
+    assert list((folder / "uploads").iterdir()) == []
+
+
+def test_what_was_not_finished_is_gone_on_with_at_the_next_start(
+    open_page: Callable[..., TestClient], folder: Path
+) -> None:
+    (folder / "uploads").mkdir()
+    render_talk(folder / "uploads" / "left.mp4", [["Hello"]])
+    (folder / "uploads" / "broken.mp4").write_bytes(b"no video")
+
+    jobs = {job["name"]: job for job in finished_jobs(open_page())}
+
+    assert jobs["left.mp4"]["status"] == "done"
+    assert jobs["broken.mp4"]["status"] == "failed"
+    assert "broken.mp4" in jobs["broken.mp4"]["error"]
+
+
+def test_removing_a_video_keeps_its_file_unless_it_was_sent(page: TestClient, folder: Path, tmp_path: Path) -> None:
+    page.put("/api/uploads/talk.mp4", content=render_talk(tmp_path / "talk.mp4", [["Hello"]]).read_bytes())
+    (job,) = finished_jobs(page)
+
+    for video in (TENT, job["video_id"]):
+        assert page.delete(f"/api/videos/{video}").status_code == 204
+
+    assert (folder / "tent.html").exists()
+    assert list((folder / "uploads").iterdir()) == []
+    assert {video["title"] for video in page.get("/api/state").json()["videos"]} == {"eggs", "secret"}
+
+
+def test_an_answer_comes_in_parts_with_what_it_cites(page: TestClient) -> None:
+    parts = ask(page, "How many pegs?", video_id=TENT)
+
+    assert "".join(part.get("text", "") for part in parts) == "Eight pegs [1]."
+    (cited,) = parts[-1]["citations"]
+    assert (cited["number"], cited["video_id"], cited["start"], cited["end"]) == (1, TENT, 0, 8)
+
+
+def test_line_breaks_of_an_answer_stay(open_page: Callable[..., TestClient]) -> None:
+    page = open_page(saying("Pegs:\n\n- eight\n", piece=1))
+
+    assert "".join(part.get("text", "") for part in ask(page, "How many pegs?")) == "Pegs:\n\n- eight"
+
+
+def test_what_was_said_before_is_known_to_the_model(open_page: Callable[..., TestClient]) -> None:
+    llm = saying("Eight.")
+
+    ask(open_page(llm), "And how many?", history=[("What does a tent need?", "Pegs.")])
+
+    assert any("Pegs." in message.text for message in llm.prompts[0])
+
+
+def test_a_model_that_fails_is_told_as_the_last_part(open_page: Callable[..., TestClient]) -> None:
+    parts = ask(open_page(saying("Eight pegs.", fails_after=1)), "How many pegs?")
+
+    assert "the model went away" in parts[-1]["error"]
+
+
+def test_a_model_that_is_not_there_is_told(page: TestClient) -> None:
+    assert "no/such/model" in ask(page, "What happens?", model="watches", video_id=TENT)[-1]["error"]
+    assert "Choose a video" in ask(page, "What happens?", model="watches")[-1]["error"]
+    assert page.post("/api/chat", json={"question": "Hello?", "model": "gone"}).status_code == 400
+
+
+@pytest.mark.parametrize("body", ["", "[]", '{"question": "", "model": "reads"}', '{"question": 3}', "\xff"])
+def test_what_is_no_question_is_refused(page: TestClient, body: str) -> None:
+    assert page.post("/api/chat", content=body).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://evil.example"}]
+)
+def test_other_pages_cannot_change_anything(page: TestClient, headers: dict[str, str]) -> None:
+    assert page.delete(f"/api/videos/{TENT}", headers=headers).status_code == 403
+    assert page.put("/api/uploads/a.mp4", content=b"", headers=headers).status_code == 403
+    assert len(page.get("/api/state").json()["videos"]) == 3
+
+
+def test_the_page_answers_to_its_own_name_alone(page: TestClient) -> None:
+    assert page.get("/api/state", headers={"Host": "rebound.example"}).status_code == 400
+
+
+def test_with_a_password_nothing_is_told_without_it(open_page: Callable[..., TestClient]) -> None:
+    page = open_page(password="пароль")
+
+    for path in ("/", "/page/app.js", "/api/state", f"/api/videos/{TENT}/file"):
+        assert page.get(path).status_code == 401
+        assert page.get(path, auth=("anyone", "wrong")).status_code == 401
+        assert page.get(path, auth=("anyone", "пароль")).status_code == 200
+    for header in ("Basic", "Basic !", "Bearer abc", "Basic Og=="):
+        assert page.get("/", headers={"Authorization": header}).status_code == 401
