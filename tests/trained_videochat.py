@@ -45,7 +45,7 @@ def teach(folder: Path, lessons: Sequence[Lesson]) -> None:
     Nothing is random: the same model and lessons give the same weights.
 
     Example:
-        Have a model say hello::
+        Have a model say hello:
 
             teach(save_videochat(folder), [Lesson([HumanMessage("Hello")], "Hello!")])
     """

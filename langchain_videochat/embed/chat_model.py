@@ -52,14 +52,14 @@ class VideoChatEmbed(BaseChatModel):
     "mime_type": "video/mp4", "extras": {"start": 60, "end": 90, "num_frames": 16}}`.
 
     Example:
-        Ask about a video::
+        Ask about a video:
 
             llm = VideoChatEmbed(model="videochat-7b", num_frames=8)
             video = {"type": "video", "url": "file:///films/yoga.mp4", "mime_type": "video/mp4"}
             message = HumanMessage([video, {"type": "text", "text": "What is she doing?"}])
             print(llm.invoke([message]).text)
 
-        Fill in a form, whatever the model::
+        Fill in a form, whatever the model:
 
             class Scene(BaseModel):
                 people: int

@@ -114,7 +114,7 @@ def convert_checkpoint(
         ModelError: A file is damaged, or weights are missing, unexpected or of a wrong shape.
 
     Example:
-        The released 7B model::
+        The released 7B model:
 
             convert_checkpoint(
                 eva="eva_vit_g.pth",

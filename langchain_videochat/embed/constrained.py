@@ -74,7 +74,7 @@ class JsonConstraint(LogitsProcessor):
             it, or the smallest valid text takes more tokens.
 
     Example:
-        Let any model grade::
+        Let any model grade:
 
             constraint = JsonConstraint(tokenizer, {"type": "integer", "minimum": 1, "maximum": 5}, max_tokens=8)
             model.generate(**inputs, max_new_tokens=8, logits_processor=[constraint])

@@ -28,7 +28,7 @@ def quantized(bits: Bits, **options: Any) -> BitsAndBytesConfig:
         InputError: `bits` is another number.
 
     Example:
-        Load in four bits::
+        Load in four bits:
 
             VideoChatEmbedForConditionalGeneration.from_pretrained(folder, quantization_config=quantized(4))
     """

@@ -48,7 +48,7 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
         config: Its shape.
 
     Example:
-        Describe a video::
+        Describe a video:
 
             model = VideoChatEmbedForConditionalGeneration.from_pretrained("videochat-7b", dtype="bfloat16")
             processor = VideoChatEmbedProcessor.from_pretrained("videochat-7b")

@@ -33,7 +33,7 @@ class VideoChatEmbedProcessor(ProcessorMixin):
 
     In a prompt, a video is `<Video>`, places for its visual tokens, `</Video>`, and a sentence with the times of its
     frames; an image is `<Image>`, places, `</Image>`. These tags are plain text. The style "videochat" is the paper's,
-    where each text, video or image that a human gives is a message of its own::
+    where each text, video or image that a human gives is a message of its own:
 
         ###Human: <Video>...</Video> The video contains 8 frames sampled at 0.6, 1.8, ... seconds.
         ###Human: What does she do next?

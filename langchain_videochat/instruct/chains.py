@@ -44,7 +44,7 @@ def create_description_chain(
         InputError: An argument makes no sense.
 
     Example:
-        Describe a video of a store::
+        Describe a video of a store:
 
             chain = create_description_chain(llm, language="German")
             print(chain.invoke(store.timeline(store.videos()[0].video_id)))
@@ -79,7 +79,7 @@ def create_conversation_chain(
         InputError: An argument makes no sense.
 
     Example:
-        Ask for what comes before and after::
+        Ask for what comes before and after:
 
             chain = create_conversation_chain(llm, "temporal")
             for pair in chain.invoke(store.timeline(store.videos()[0].video_id)):

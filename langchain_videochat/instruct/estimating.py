@@ -86,7 +86,7 @@ def estimate(
         InputError: An argument makes no sense, or a file in the folder is something else.
 
     Example:
-        See before paying::
+        See before paying:
 
             print(estimate(store, "made", input_price=0.25, output_price=2))
     """

@@ -58,7 +58,7 @@ def export(
         ModelUnavailableError: A package is not installed.
 
     Example:
-        Make files, then train on them::
+        Make files, then train on them:
 
             print(export("made", "data"))
             DataFile(file="data/conversations.train.json")

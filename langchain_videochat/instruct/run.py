@@ -115,7 +115,7 @@ def make_instructions(
         ModelError: The model failed again and again. What was finished is in `output`.
 
     Example:
-        Make conversations of all videos of a store::
+        Make conversations of all videos of a store:
 
             report = make_instructions(llm, store, "made", Plan(("descriptive", "temporal", "causal")))
             print(report)

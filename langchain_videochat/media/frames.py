@@ -18,6 +18,7 @@ from langchain_videochat.media.packets import PacketIndex, index_packets
 from langchain_videochat.media.sources import local_path
 
 Mode = Literal["auto", "exact", "keyframes"]
+"""Which frames are taken for the times that are asked for, as `sample_frames` describes."""
 
 ROUNDING = 0.0005
 """Seconds by which containers that count in milliseconds (Matroska) may shift a frame."""

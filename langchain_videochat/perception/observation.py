@@ -18,9 +18,13 @@ Modality = Literal[
     "scene",
     "summary",
 ]
+"""What an Observation tells of."""
+
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
+"""All modalities."""
 
 Box = tuple[float, float, float, float]
+"""A place in the picture: x0, y0, x1, y1, each 0 to 1 from the left and from the top."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ class VideoTimelineRetriever(BaseRetriever):
     """Retrieves moments of videos, best first, as Documents with times and citations.
 
     Example:
-        Every field but `store` may also be given with a question::
+        Every field but `store` may also be given with a question:
 
             retriever = VideoTimelineRetriever(store=store, k=2)
             retriever.invoke("how many eggs", video_id="c0ffee", start=10, end=60)

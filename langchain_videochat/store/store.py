@@ -45,7 +45,7 @@ class VideoTimelineStore:
         StoreError: The store cannot be opened, or was built with another embedding model.
 
     Example:
-        Index a folder, then search it::
+        Index a folder, then search it:
 
             store = VideoTimelineStore("index")
             store.index("videos/", profile="lite")

@@ -35,6 +35,8 @@ from langchain_videochat.text.retrieval import (
 )
 from langchain_videochat.timeline import Timeline
 
+__all__ = ["Citation", "VideoAnswer", "VideoQuestion", "create_video_qa_chain"]
+
 MAX_CONTEXT_TOKENS = 3000
 """Tokens of notes in a prompt: with the instructions, a question and an answer they fill a context of 4,096, which is
 what local models are often started with."""
@@ -109,7 +111,7 @@ def create_video_qa_chain(
         InputError: An argument makes no sense.
 
     Example:
-        Ask a store, then go on::
+        Ask a store, then go on:
 
             chain = create_video_qa_chain(llm, store)
             first = chain.invoke("How much sugar do I add?")

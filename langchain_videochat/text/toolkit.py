@@ -26,7 +26,7 @@ class VideoChatToolkit(BaseToolkit):
     model. Text from videos reaches the model marked as data. Files are opened below `root_dir` only.
 
     Example:
-        An agent that looks into the videos of a folder, and takes in new ones::
+        An agent that looks into the videos of a folder, and takes in new ones:
 
             toolkit = VideoChatToolkit(store=store, root_dir="videos")
             agent = create_agent(model, toolkit.get_tools())

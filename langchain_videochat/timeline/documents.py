@@ -10,6 +10,7 @@ from langchain_videochat.timeline.citation import citation
 from langchain_videochat.timeline.moments import Moment
 
 Granularity = Literal["observation", "moment"]
+"""What becomes one Document: an Observation, or a moment with all that was observed in it."""
 
 
 def observation_document(video: VideoInfo, video_id: str, observation: Observation) -> Document:

@@ -24,7 +24,7 @@ def merge(run: str | Path, output: str | Path) -> Path:
         ModelError: A file is damaged, or there is no room to write.
 
     Example:
-        Use what was trained::
+        Use what was trained:
 
             merge("runs/stage2", "videochat-mine")
             VideoChatEmbed(model="videochat-mine")

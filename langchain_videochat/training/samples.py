@@ -15,6 +15,8 @@ from langchain_videochat.embed.conversation import NUM_FRAMES
 from langchain_videochat.errors import InputError, SourceError
 
 Media = Literal["image", "video"]
+"""What a sample shows."""
+
 MEDIA: tuple[Media, ...] = get_args(Media)
 
 REQUESTS = (

@@ -83,7 +83,7 @@ def train(
         NotEnoughMemoryError: The device has not the memory for a batch.
 
     Example:
-        Align vision with language::
+        Align vision with language:
 
             train(read_config("examples/training/7b-stage1.yaml"))
     """

@@ -57,7 +57,7 @@ def evaluate(
         ModelError: It failed. What it has answered is in `output`.
 
     Example:
-        Evaluate a model in two of the tasks::
+        Evaluate a model in two of the tasks:
 
             items = read_items("MVBench", tasks=["Action Sequence", "Moving Direction"])
             report = evaluate(VideoChatEmbed(model="videochat-7b"), items, output="answers.jsonl")

@@ -31,7 +31,7 @@ def write_training_files(folder: str | Path, split: Split, count: int) -> None:
         count: How many clips.
 
     Example:
-        Write files to train on::
+        Write files to train on:
 
             write_training_files("shapes", "train", 1000)
             CaptionFile("shapes/captions.json", "video")[0]
@@ -57,7 +57,7 @@ def write_benchmark(folder: str | Path, per_task: int = 200, split: Split = "tes
         split: Of which scenes.
 
     Example:
-        Measure a model on it::
+        Measure a model on it:
 
             write_benchmark("shapes-bench")
             evaluate(VideoChatEmbed(), read_items("shapes-bench"), num_frames=8, free_answers=True)

@@ -35,8 +35,10 @@ EVIDENCE: dict[Kind, Evidence] = {
     **dict.fromkeys(get_args(FramesKind), "frames"),
     **dict.fromkeys(get_args(OrderKind), "order"),
 }
+"""What the answer to each kind of question needs: any one frame, several in whatever order, or all in theirs."""
 
 KINDS: tuple[Kind, ...] = tuple(EVIDENCE)
+"""All kinds of questions."""
 
 FREQUENCY: dict[Kind, float] = {
     "color": 0.85,

@@ -74,7 +74,7 @@ def train_tiny(
         The folder of the trained model, in the one given.
 
     Example:
-        Train one, and ask it::
+        Train one, and ask it:
 
             VideoChatEmbed(model=str(train_tiny("runs/tiny")))
     """

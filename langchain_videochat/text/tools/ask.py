@@ -47,7 +47,7 @@ class AskVideoTool(VideoTool):
     "citation"}`, times in seconds.
 
     Example:
-        As one of the tools of `VideoChatToolkit`, or alone::
+        As one of the tools of `VideoChatToolkit`, or alone:
 
             tool = AskVideoTool(store=store, model=model)
             tool.invoke({"question": "What colour is the bowl?"})

@@ -35,7 +35,7 @@ class CutClipTool(VideoTool):
     Artifact: `{"path", "video_id", "start", "end", "citation"}`, times in seconds and the citation of the original.
 
     Example:
-        As one of the tools of `VideoChatToolkit`, or alone::
+        As one of the tools of `VideoChatToolkit`, or alone:
 
             tool = CutClipTool(store=store, files=AgentFiles(Path("clips")))
             tool.invoke({"video_id": "c0ffee", "start": "01:07", "end": 72, "filename": "whisking.mp4"})

@@ -65,7 +65,7 @@ class ViewFramesTool(VideoTool):
     Artifact: `{"video_id", "times", "citations"}`: references, no pictures, so that traces and checkpoints stay small.
 
     Example:
-        As one of the tools of `VideoChatToolkit`, or alone::
+        As one of the tools of `VideoChatToolkit`, or alone:
 
             tool = ViewFramesTool(store=store)
             tool.invoke({"video_id": "c0ffee", "times": ["01:07", 72]})

@@ -35,7 +35,7 @@ class IndexVideoTool(VideoTool):
     much could not be read.
 
     Example:
-        As one of the tools of `VideoChatToolkit`, or alone::
+        As one of the tools of `VideoChatToolkit`, or alone:
 
             tool = IndexVideoTool(store=store, files=AgentFiles(Path("videos")), profile="lite")
             tool.invoke({"source": "talk.mp4"})

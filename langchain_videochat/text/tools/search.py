@@ -32,7 +32,7 @@ class SearchVideosTool(VideoTool):
     Artifact: the moments as Documents.
 
     Example:
-        Alone, or as one of the tools of `VideoChatToolkit`::
+        Alone, or as one of the tools of `VideoChatToolkit`:
 
             tool = SearchVideosTool(store=store)
             tool.invoke({"query": "how many eggs", "start": "01:00"})
