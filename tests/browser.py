@@ -12,9 +12,7 @@ import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
 from langchain_videochat import VideoTimelineStore
-from langchain_videochat.app import create_app
-from langchain_videochat.app.chat import Chat
-from langchain_videochat.app.collection import Collection
+from langchain_videochat.app import Chat, Collection, create_app
 
 SCREENSHOTS = Path("build/screenshots")
 

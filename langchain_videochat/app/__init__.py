@@ -5,10 +5,32 @@ from typing import TYPE_CHECKING
 from langchain_videochat.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from langchain_videochat.app.chat import Asked, Chat, TimelineChat, WatchingChat
+    from langchain_videochat.app.collection import Collection
     from langchain_videochat.app.plot import draw_timeline
     from langchain_videochat.app.report import write_report
     from langchain_videochat.app.server import create_app
 
-__all__ = ["create_app", "draw_timeline", "write_report"]
+__all__ = [
+    "Asked",
+    "Chat",
+    "Collection",
+    "TimelineChat",
+    "WatchingChat",
+    "create_app",
+    "draw_timeline",
+    "write_report",
+]
 
-__getattr__, __dir__ = lazy_names(__name__, {"create_app": "server", "draw_timeline": "plot", "write_report": "report"})
+_MODULES = {
+    "Asked": "chat",
+    "Chat": "chat",
+    "Collection": "collection",
+    "TimelineChat": "chat",
+    "WatchingChat": "chat",
+    "create_app": "server",
+    "draw_timeline": "plot",
+    "write_report": "report",
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

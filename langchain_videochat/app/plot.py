@@ -58,7 +58,7 @@ def draw_timeline(timeline: Timeline, output: str | Path, *, start: float = 0.0,
         ModelUnavailableError: matplotlib is not installed.
 
     Example:
-        Draw a video of a store::
+        Draw a video of a store:
 
             draw_timeline(store.timeline(store.videos()[0].video_id), "lanes.png")
     """

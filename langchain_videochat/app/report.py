@@ -51,7 +51,7 @@ def write_report(timeline: Timeline, output: str | Path, *, show_progress: bool 
         InputError: `output` cannot be written.
 
     Example:
-        Of a video of a store::
+        Of a video of a store:
 
             write_report(store.timeline(store.videos()[0].video_id), "report.html")
     """

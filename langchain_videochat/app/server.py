@@ -82,7 +82,7 @@ def create_app(
         InputError: The folder for uploads cannot be made.
 
     Example:
-        Serve a store, with one model to ask::
+        Serve a store, with one model to ask:
 
             store = VideoTimelineStore("index")
             app = create_app(Collection(store, Path(".")), Path("."), {"qwen3": TimelineChat(llm, store)})

@@ -9,9 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
 from langchain_videochat import VideoTimelineStore
-from langchain_videochat.app import write_report
-from langchain_videochat.app.chat import Chat, TimelineChat, WatchingChat
-from langchain_videochat.app.collection import Collection
+from langchain_videochat.app import Chat, Collection, TimelineChat, WatchingChat, write_report
 from langchain_videochat.perception import Observation
 from tests.browser import SCREENSHOTS, Site, chromium, find_chromium
 from tests.scripted_model import saying

@@ -83,7 +83,7 @@ def text_of(content: str) -> str:
 
 
 def test_rooms_have_pages_and_what_is_internal_has_none(pages: dict[str, str]) -> None:
-    rooms = {"embed", "evaluation", "instruct", "media", "perception", "store", "text", "timeline", "training"}
+    rooms = {"app", "embed", "evaluation", "instruct", "media", "perception", "store", "text", "timeline", "training"}
 
     assert {name.split(".")[1] for name in pages if "." in name} == rooms | {"errors"}
     assert "langchain_videochat.media.probe" not in pages  # a function has the name of its module

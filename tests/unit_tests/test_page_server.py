@@ -10,9 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from langchain_videochat import VideoTimelineStore
-from langchain_videochat.app import create_app
-from langchain_videochat.app.chat import Chat, TimelineChat, WatchingChat
-from langchain_videochat.app.collection import Collection
+from langchain_videochat.app import Chat, Collection, TimelineChat, WatchingChat, create_app
 from langchain_videochat.perception import Observation
 from tests.scripted_model import ScriptedModel, saying
 from tests.slides import render_talk
