@@ -25,6 +25,7 @@ TABLES = (
     "chat_gpu",
     "training",
     "instruct",
+    "page",
 )
 
 
