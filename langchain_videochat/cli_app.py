@@ -67,7 +67,6 @@ def app(
     with _listening(host, port) as listener:
         page = create_app(
             collection,
-            folder,
             chats,
             profile=profile,
             password=password,

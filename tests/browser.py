@@ -65,7 +65,7 @@ class Site:
     def start(self) -> None:
         """Serve the page until `stop` is called."""
         collection = Collection(self._store, self._folder)
-        page = create_app(collection, self._folder, self._chats, profile=self._profile, max_upload=self._max_upload)
+        page = create_app(collection, self._chats, profile=self._profile, max_upload=self._max_upload)
         config = uvicorn.Config(page, port=self._port, log_level="warning", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_videochat.app.lanes import make_lanes
 from langchain_videochat.errors import InputError, VideoChatError
-from langchain_videochat.media import thumbnail
+from langchain_videochat.media import local_path, thumbnail
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
 from langchain_videochat.text.files import AgentFiles
 from langchain_videochat.text.prompts import visible
@@ -36,6 +36,7 @@ class Collection:
 
     def __init__(self, store: VideoTimelineStore, folder: Path) -> None:
         self.store = store
+        self.folder = folder
         self._files = AgentFiles(folder)
         self._still = lru_cache(STILLS_KEPT)(self._take_still)
 
@@ -58,8 +59,7 @@ class Collection:
             InputError: The store has no such video.
             SourceError: Its file is gone, on the web, or outside of the folder.
         """
-        with self._files.opened(self._record(video_id).source) as path:
-            return path
+        return self._locate(self._record(video_id))
 
     def still(self, video_id: str, time: float) -> bytes:
         """Take a picture of a moment, as JPEG.
@@ -113,6 +113,9 @@ class Collection:
         record = self._record(video_id)
         return thumbnail(self.path(video_id), min(time, record.duration), width=STILL_WIDTH)
 
+    def _locate(self, record: VideoRecord) -> Path:
+        return self._files.locate(str(local_path(record.source)))
+
     def _record(self, video_id: str) -> VideoRecord:
         for record in self.store.videos():
             if record.video_id == video_id:
@@ -131,10 +134,10 @@ class Collection:
 
     def _why_unplayable(self, record: VideoRecord) -> str | None:
         try:
-            with self._files.opened(record.source):
-                return None
+            self._locate(record)
         except VideoChatError as error:
             return str(error)
+        return None
 
 
 def describe_lanes(timeline: Timeline) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -32,8 +32,8 @@ LOCAL = ("localhost", "127.0.0.1")
 MAX_UPLOAD = 2 * 1000**3
 """Bytes of a video that is sent: an hour or two of 1080p."""
 
-MAX_QUESTION = 100_000
-"""Letters of a question, or of all that was said before it."""
+MAX_QUESTION = 20_000
+"""Letters of a question: some pages."""
 
 STATUS = {TooLargeError: 413, SourceError: 404, MediaError: 415, InputError: 400}
 """Of HTTP, for each kind of error."""
@@ -59,7 +59,6 @@ class Question(BaseModel):
 
 def create_app(
     collection: Collection,
-    folder: Path,
     chats: Mapping[str, Chat],
     *,
     profile: str = "standard",
@@ -70,8 +69,7 @@ def create_app(
     """Make the page's server, for uvicorn or any other that speaks ASGI.
 
     Args:
-        collection: The videos.
-        folder: What is sent is kept in its folder "uploads".
+        collection: The videos. What is sent is kept in the folder "uploads" of theirs.
         chats: Who answers questions, by the names that the page shows.
         profile: Which perception models look at what is sent.
         password: What the browser asks for, under any user's name; nothing if None.
@@ -85,10 +83,10 @@ def create_app(
         Serve a store, with one model to ask:
 
             store = VideoTimelineStore("index")
-            app = create_app(Collection(store, Path(".")), Path("."), {"qwen3": TimelineChat(llm, store)})
+            app = create_app(Collection(store, Path(".")), {"qwen3": TimelineChat(llm, store)})
             uvicorn.run(app)
     """
-    uploads = (folder / FOLDER).absolute()
+    uploads = (collection.folder / FOLDER).absolute()
     try:
         uploads.mkdir(exist_ok=True)
     except OSError as error:
@@ -143,7 +141,10 @@ class _Routes:
         return JSONResponse(self.collection.search(query.get("query", ""), query.get("video_id") or None))
 
     async def upload(self, request: Request) -> Response:
-        path = await receive(request.stream(), request.path_params["name"], self.uploads, self.max_upload)
+        try:
+            path = await receive(request.stream(), request.path_params["name"], self.uploads, self.max_upload)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         return JSONResponse(asdict(self.jobs.add(path)), 201)
 
     def remove(self, request: Request) -> Response:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from langchain_videochat.errors import InputError
+from langchain_videochat.errors import InputError, StoreError
 from langchain_videochat.media import probe
 from langchain_videochat.media.sources import safe_name
 
@@ -33,23 +33,26 @@ async def receive(chunks: AsyncIterator[bytes], name: str, folder: Path, max_byt
     Raises:
         TooLargeError: It has more bytes.
         MediaError: It is no video.
+        StoreError: It cannot be kept, as there is no room for it.
     """
-    with tempfile.TemporaryDirectory(prefix=".videochat-", dir=folder) as scratch:
-        path = Path(scratch, safe_name(name))
-        received = 0
-        with path.open("wb") as file:
-            async for chunk in chunks:
-                received += len(chunk)
-                if received > max_bytes:
-                    raise TooLargeError(name, f"has more than {in_megabytes(max_bytes)}", "Send a smaller file")
-                await to_thread.run_sync(file.write, chunk)
-        await to_thread.run_sync(probe, path)
-        return _move(path, folder)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".videochat-", dir=folder) as scratch:
+            path = Path(scratch, safe_name(name))
+            await _write(chunks, path, name, max_bytes)
+            await to_thread.run_sync(probe, path)
+            return _move(path, folder)
+    except OSError as error:
+        raise StoreError(name, f"cannot be kept ({error.strerror})", "Make room on the server's disk") from error
 
 
-def in_megabytes(size: int) -> str:
-    """Write a number of bytes for people."""
-    return f"{size / 1e6:,.0f} MB"
+async def _write(chunks: AsyncIterator[bytes], path: Path, name: str, max_bytes: int) -> None:
+    received = 0
+    with path.open("wb") as file:
+        async for chunk in chunks:
+            received += len(chunk)
+            if received > max_bytes:
+                raise TooLargeError(name, f"has more than {max_bytes / 1e6:,.0f} MB", "Send a smaller file")
+            await to_thread.run_sync(file.write, chunk)
 
 
 def _move(path: Path, folder: Path) -> Path:

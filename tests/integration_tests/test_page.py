@@ -1,5 +1,7 @@
 """The page and the report in a real browser."""
 
+import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -204,6 +206,22 @@ def test_what_cannot_be_taken_is_told(open_page: OpenPage, tmp_path: Path) -> No
     assert told[1] == "It is larger than 10 MB, the most that is taken."
     page.locator(".job button").first.click()
     expect(page.locator(".job .bad")).to_have_count(1)
+
+
+def test_a_file_whose_sender_leaves_half_way_leaves_nothing(open_page: OpenPage, site: Site, folder: Path) -> None:
+    page = open_page()
+    host, port = site.address.removeprefix("http://").rstrip("/").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"PUT /api/uploads/half.mp4 HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\n"
+        connection.sendall(head.encode() + bytes(500))
+        uploads = folder / "uploads"
+        while not any(uploads.rglob("half.mp4")):
+            time.sleep(0.01)
+
+    while any(uploads.iterdir()):
+        time.sleep(0.01)
+    page.reload()
+    expect(page.locator("[data-id]")).to_have_count(2)
 
 
 def test_a_model_that_is_not_there_is_told_and_another_can_be_asked(open_page: OpenPage) -> None:

@@ -55,7 +55,7 @@ def open_page(tmp_path: Path, folder: Path, store: VideoTimelineStore) -> Callab
             "reads": TimelineChat(llm or saying("Eight pegs [1]."), store),
             "watches": WatchingChat("no/such/model", collection),
         }
-        page = create_app(collection, folder, chats, profile=str(profile), **options)
+        page = create_app(collection, chats, profile=str(profile), **options)
         return TestClient(page, base_url="http://localhost", raise_server_exceptions=False)
 
     return start
