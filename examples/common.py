@@ -10,7 +10,8 @@ from langchain_core.language_models import BaseChatModel
 from examples.render_demo import render
 from langchain_videochat import VideoChatEmbed, VideoTimelineStore
 
-VIDEO = Path("demo/quick_recipes.mp4")
+VIDEO = Path(__file__).parents[1] / "demo" / "quick_recipes.mp4"
+"""In the same place wherever an example is started."""
 
 
 def demo_video() -> Path:
@@ -23,8 +24,9 @@ def demo_video() -> Path:
 
 def demo_store() -> VideoTimelineStore:
     """Open a store with all videos of the folder of the demo video; those that it holds already are skipped."""
-    store = VideoTimelineStore("demo/store")
-    store.index(demo_video().parent, profile="lite", on_error="skip")
+    folder = demo_video().parent
+    store = VideoTimelineStore(folder / "store")
+    store.index(folder, profile="lite", on_error="skip")
     return store
 
 

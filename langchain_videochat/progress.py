@@ -1,9 +1,15 @@
 """Progress bars in seconds of video."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning
+
+with warnings.catch_warnings():
+    # A notebook without ipywidgets gets bars of text; that is no reason to greet it with a warning.
+    warnings.simplefilter("ignore", TqdmWarning)
+    from tqdm.auto import tqdm
 
 
 @contextmanager

@@ -40,6 +40,7 @@ def start(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     def run(name: str, *script: str | AIMessage) -> str:
         models = {"script:1": ScriptedModel(messages=iter(script))}
         monkeypatch.setattr("examples.common.init_chat_model", models.__getitem__)
+        monkeypatch.setattr("examples.common.VIDEO", folder / "demo" / "quick_recipes.mp4")
         monkeypatch.setattr(sys, "argv", [name, "--model", "script:1"])
         monkeypatch.chdir(folder)
         runpy.run_module(f"examples.{name}", run_name="__main__")
@@ -101,6 +102,7 @@ def test_examples_that_watch(
 ) -> None:
     if not (folder / "videochat").exists():
         save_videochat(folder / "videochat")
+    monkeypatch.setattr("examples.common.VIDEO", folder / "demo" / "quick_recipes.mp4")
     monkeypatch.setattr(sys, "argv", [name, "--model", "videochat"])
     monkeypatch.chdir(folder)
     runpy.run_module(f"examples.{name}", run_name="__main__")
