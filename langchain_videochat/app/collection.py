@@ -13,6 +13,8 @@ from langchain_videochat.text.files import AgentFiles
 from langchain_videochat.text.prompts import visible
 from langchain_videochat.timeline import Timeline
 
+UPLOADS = "uploads"
+
 STILL_WIDTH = 192
 """Pixels of a picture's width: twice what the page shows, for screens with small pixels."""
 
@@ -28,7 +30,8 @@ class Collection:
 
     Args:
         store: Where they are indexed.
-        folder: Files are opened here and below only, wherever links lead.
+        folder: Files are opened here and below only, wherever links lead. Those that are sent are kept in its folder
+            "uploads".
 
     Raises:
         InputError: There is no such folder.
@@ -36,7 +39,7 @@ class Collection:
 
     def __init__(self, store: VideoTimelineStore, folder: Path) -> None:
         self.store = store
-        self.folder = folder
+        self.uploads = (folder / UPLOADS).absolute()
         self._files = AgentFiles(folder)
         self._still = lru_cache(STILLS_KEPT)(self._take_still)
 
@@ -75,19 +78,15 @@ class Collection:
         """
         return self._still(video_id, round(time, 1))
 
-    def remove(self, video_id: str, uploads: Path) -> None:
+    def remove(self, video_id: str) -> None:
         """Take a video out of the store; its file too if it was sent to the page.
-
-        Args:
-            video_id: The video.
-            uploads: The folder of those that were sent.
 
         Raises:
             InputError: The store has no such video.
         """
         path = Path(self._record(video_id).source)
         self.store.remove(video_id)
-        if path.parent == uploads:
+        if path.parent == self.uploads:
             path.unlink(missing_ok=True)
 
     def search(self, query: str, video_id: str | None) -> list[dict[str, Any]]:

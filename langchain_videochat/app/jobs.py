@@ -8,7 +8,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
 
-from langchain_videochat.errors import VideoChatError
 from langchain_videochat.store import VideoTimelineStore
 
 _LOG = logging.getLogger(__name__)
@@ -81,13 +80,10 @@ class IndexJobs:
             self._update(number, status="running")
             try:
                 self._update(number, status="done", video_id=self._index(path, number))
-            except (VideoChatError, OSError, MemoryError) as error:
-                _LOG.warning("%s cannot be indexed: %s", path, error)
-                self._update(number, status="failed", error=str(error))
             except Exception as error:
-                # The videos that wait are not to suffer from it.
-                _LOG.exception("%s cannot be indexed", path)
-                self._update(number, status="failed", error=f"{type(error).__name__}: {error}")
+                # Whatever it is, the videos that wait are not to suffer from it.
+                _LOG.warning("%s cannot be indexed", path, exc_info=True)
+                self._update(number, status="failed", error=str(error) or type(error).__name__)
 
     def _index(self, path: Path, number: int) -> str:
         report = self._store.index(

@@ -20,7 +20,7 @@ from langchain_videochat.app.chat import Asked, Chat, read_history
 from langchain_videochat.app.collection import Collection
 from langchain_videochat.app.guard import Guard
 from langchain_videochat.app.jobs import IndexJobs
-from langchain_videochat.app.uploads import FOLDER, TooLargeError, receive
+from langchain_videochat.app.uploads import TooLargeError, receive
 from langchain_videochat.errors import InputError, MediaError, SourceError, VideoChatError
 from langchain_videochat.text.llms import model_errors
 
@@ -69,7 +69,7 @@ def create_app(
     """Make the page's server, for uvicorn or any other that speaks ASGI.
 
     Args:
-        collection: The videos. What is sent is kept in the folder "uploads" of theirs.
+        collection: The videos.
         chats: Who answers questions, by the names that the page shows.
         profile: Which perception models look at what is sent.
         password: What the browser asks for, under any user's name; nothing if None.
@@ -86,15 +86,14 @@ def create_app(
             app = create_app(Collection(store, Path(".")), {"qwen3": TimelineChat(llm, store)})
             uvicorn.run(app)
     """
-    uploads = (collection.folder / FOLDER).absolute()
     try:
-        uploads.mkdir(exist_ok=True)
+        collection.uploads.mkdir(exist_ok=True)
     except OSError as error:
-        raise InputError(uploads, f"cannot be made ({error.strerror})", "Choose another folder") from error
+        raise InputError(collection.uploads, f"cannot be made ({error.strerror})", "Choose another folder") from error
     jobs = IndexJobs(collection.store, profile)
-    jobs.add_missing(uploads)
+    jobs.add_missing(collection.uploads)
     return Starlette(
-        routes=_Routes(collection, jobs, uploads, chats, max_upload).all(),
+        routes=_Routes(collection, jobs, chats, max_upload).all(),
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
             Middleware(Guard, password=password),
@@ -109,7 +108,6 @@ class _Routes:
 
     collection: Collection
     jobs: IndexJobs
-    uploads: Path
     chats: Mapping[str, Chat]
     max_upload: int
 
@@ -142,13 +140,15 @@ class _Routes:
 
     async def upload(self, request: Request) -> Response:
         try:
-            path = await receive(request.stream(), request.path_params["name"], self.uploads, self.max_upload)
+            path = await receive(
+                request.stream(), request.path_params["name"], self.collection.uploads, self.max_upload
+            )
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
         return JSONResponse(asdict(self.jobs.add(path)), 201)
 
     def remove(self, request: Request) -> Response:
-        self.collection.remove(request.path_params["video_id"], self.uploads)
+        self.collection.remove(request.path_params["video_id"])
         return Response(status_code=204)
 
     def lanes(self, request: Request) -> Response:

@@ -10,9 +10,6 @@ from langchain_videochat.errors import InputError, StoreError
 from langchain_videochat.media import probe
 from langchain_videochat.media.sources import safe_name
 
-FOLDER = "uploads"
-"""Where received videos are kept, in the page's folder."""
-
 
 class TooLargeError(InputError):
     """A file has more bytes than the page takes."""

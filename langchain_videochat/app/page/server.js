@@ -46,10 +46,12 @@ function send(address, file, onShare) {
 
 /* Yield the objects of an answer that comes line by line. */
 async function* linesOf(response) {
-  const decoder = new TextDecoder();
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let held = "";
-  for await (const bytes of response.body) {
-    const lines = (held + decoder.decode(bytes, { stream: true })).split("\n");
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (held + value).split("\n");
     held = lines.pop();
     for (const line of lines) yield JSON.parse(line);
   }
