@@ -49,7 +49,7 @@ class AskVideoTool(VideoTool):
     Example:
         As one of the tools of `VideoChatToolkit`, or alone:
 
-            tool = AskVideoTool(store=store, model=model)
+            tool = AskVideoTool(store=store, model=VideoChatEmbed(model="videochat-7b"))
             tool.invoke({"question": "What colour is the bowl?"})
     """
 

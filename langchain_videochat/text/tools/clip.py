@@ -37,7 +37,7 @@ class CutClipTool(VideoTool):
     Example:
         As one of the tools of `VideoChatToolkit`, or alone:
 
-            tool = CutClipTool(store=store, files=AgentFiles(Path("clips")))
+            tool = CutClipTool(store=store, files=AgentFiles(Path("videos")))
             tool.invoke({"video_id": "c0ffee", "start": "01:07", "end": 72, "filename": "whisking.mp4"})
     """
 
