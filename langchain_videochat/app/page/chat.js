@@ -38,6 +38,7 @@ class Chat {
     const shown = [...this.model.options].map((option) => option.value);
     if (JSON.stringify(shown) === JSON.stringify(models)) return;
     this.model.replaceChildren(...models.map((name) => new Option(name, name)));
+    document.getElementById("advice").hidden = models.length > 1;
     const chosen = sessionStorage.getItem("model");
     if (models.includes(chosen)) this.model.value = chosen;
   }
