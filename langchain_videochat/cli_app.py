@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 LOCAL_HOST = "127.0.0.1"
 
-WATCHING = "VideoChatEmbed"
-"""How the page calls the model that VideoChatEmbed() takes."""
-
 SECONDS_TO_END = 2
 """Seconds that an answer that is being written has, when the server is stopped."""
 
@@ -115,7 +112,7 @@ def _serve(page: "Starlette", listener: socket.socket) -> None:
 
 
 def _chats(models: Iterable[str], collection: "Collection") -> "Iterable[tuple[str, Chat]]":
-    """Make who answers of each name; a VideoChatEmbed is always among them."""
+    """Make who answers of each name."""
     from langchain_videochat.app.chat import TimelineChat, WatchingChat
     from langchain_videochat.text.llms import load_model
 
@@ -124,4 +121,3 @@ def _chats(models: Iterable[str], collection: "Collection") -> "Iterable[tuple[s
             yield name, TimelineChat(load_model(name), collection.store)
         else:
             yield name, WatchingChat(name, collection)
-    yield WATCHING, WatchingChat(None, collection)

@@ -81,7 +81,7 @@ class WatchingChat:
         collection: Whose files may be opened.
     """
 
-    def __init__(self, model: str | None, collection: Collection) -> None:
+    def __init__(self, model: str, collection: Collection) -> None:
         self._model = model
         self._collection = collection
 

@@ -236,6 +236,19 @@ def test_a_model_that_is_not_there_is_told_and_another_can_be_asked(open_page: O
     expect(page.locator(".said").last).to_contain_text("Eight pegs")
 
 
+def test_where_nobody_can_be_asked_the_page_says_how(browser: Browser, store: VideoTimelineStore, folder: Path) -> None:
+    site = Site(store, folder, {}, profile="lite")
+    site.start()
+    page = browser.new_page()
+    page.goto(site.address)
+    expect(page.locator("#advice")).to_contain_text("--model ollama:qwen3")
+    ask(page, "How many pegs?")
+    expect(page.locator("#send")).to_be_disabled()
+    expect(page.locator(".said")).to_have_count(0)
+    page.close()
+    site.stop()
+
+
 def test_two_tabs_know_of_each_other(open_page: OpenPage, tmp_path: Path) -> None:
     one, two = open_page(), open_page()
     send(one, render_talk(tmp_path / "kitchen.mp4", [["Whisk"]]))

@@ -35,17 +35,18 @@ class Chat {
   }
 
   offer(models) {
-    const shown = [...this.model.options].map((option) => option.value);
-    if (JSON.stringify(shown) === JSON.stringify(models)) return;
+    if (JSON.stringify(this.offered) === JSON.stringify(models)) return;
+    this.offered = models;
     this.model.replaceChildren(...models.map((name) => new Option(name, name)));
-    document.getElementById("advice").hidden = models.length > 1;
+    document.getElementById("advice").hidden = models.length > 0;
+    this.button.disabled = !models.length;
     const chosen = sessionStorage.getItem("model");
     if (models.includes(chosen)) this.model.value = chosen;
   }
 
   async ask() {
     const question = this.question.value.trim();
-    if (!question) return;
+    if (!question || this.button.disabled) return;
     this.question.value = "";
     const turn = { question, text: "", citations: [], error: "" };
     const history = this.turns.filter((one) => one.text && !one.error).map((one) => [one.question, one.text]);
