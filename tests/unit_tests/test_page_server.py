@@ -14,6 +14,7 @@ from langchain_videochat.app import Chat, Collection, TimelineChat, WatchingChat
 from langchain_videochat.perception import Observation
 from tests.scripted_model import ScriptedModel, saying
 from tests.slides import render_talk
+from tests.tiny_videochat import save_videochat
 from tests.unit_tests.embeddings import BagOfWords, make_timeline
 
 HOSTILE = "<script>alert(1)</script>"
@@ -253,6 +254,26 @@ def test_a_model_that_fails_is_told_as_the_last_part(open_page: Callable[..., Te
     parts = ask(open_page(saying("Eight pegs.", fails_after=1)), "How many pegs?")
 
     assert "the model went away" in parts[-1]["error"]
+
+
+def test_a_model_that_watches_tells_when_it_looked(folder: Path, store: VideoTimelineStore, tmp_path: Path) -> None:
+    save_videochat(tmp_path / "videochat", max_positions=4096)
+    collection = Collection(store, folder)
+    page = TestClient(
+        create_app(collection, {"watches": WatchingChat(str(tmp_path / "videochat"), collection)}),
+        base_url="http://localhost",
+    )
+
+    first = ask(page, "What happens?", model="watches", video_id=TENT)
+    said = "".join(part.get("text", "") for part in first)
+    second = ask(page, "And then?", model="watches", video_id=TENT, history=[("What happens?", said)])
+
+    for parts in (first, second):
+        times = [cited["start"] for part in parts for cited in part.get("citations", [])]
+        assert len(times) == 8
+        assert times == sorted(times)
+        assert 0 <= times[0] <= times[-1] <= 8
+        assert all(cited["end"] > cited["start"] for cited in parts[-1]["citations"])
 
 
 def test_a_model_that_is_not_there_is_told(page: TestClient) -> None:
