@@ -62,7 +62,7 @@ def cut_clip(
         end: Seconds; the end of the video if later than that.
         output: The file to write: .mp4 or .mkv (H.264, AAC), .webm (VP9, Opus) or .gif (silent, at most 480 pixels).
         overwrite: Whether a file of that name is replaced.
-        preview: Write a small .mp4 or .mkv: of 640 pixels at most, and coarser, about 100 KB for ten seconds.
+        preview: Write a small .mp4 or .mkv: of 640 pixels at most, and coarser: 2 to 50 KB a second.
         show_progress: Show a progress bar.
 
     Returns:

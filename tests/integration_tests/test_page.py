@@ -158,6 +158,20 @@ def test_lanes_show_text_under_the_pointer_and_seek_where_they_are_clicked(open_
     wait_for(page, f"Math.abs({NOW} - 8) < 0.05")
 
 
+def test_what_the_keyboard_reaches_lies_where_it_is_drawn(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Show less time, larger").click()
+    page.evaluate("lanes.scroller.scrollLeft = 200")
+
+    canvas = page.locator(".lanes canvas").bounding_box()
+    sliders = [slider.bounding_box() for slider in page.locator(".lanes [role=slider]").all()]
+
+    tops = page.evaluate("lanes.lanes.map((lane) => lane.top)")
+    assert canvas is not None
+    assert [box and box["y"] - canvas["y"] for box in sliders] == pytest.approx(tops, abs=1)
+    assert {box and (box["x"], box["width"]) for box in sliders} == {(canvas["x"], canvas["width"])}
+
+
 def test_all_can_be_reached_by_keyboard(open_page: OpenPage) -> None:
     page = open_page()
     reached = set()

@@ -64,9 +64,11 @@ class LaneView {
     this.stage = make("div", { className: "lane-stage" });
     this.canvas = make("canvas", { ariaHidden: "true" });
     this.playhead = make("div", { className: "playhead" });
-    this.sliders = make("div", { className: "lane-sliders" });
+    this.sliders = make("div");
     this.tip = make("div", { className: "tip", role: "tooltip", hidden: true });
-    this.stage.append(this.canvas, this.sliders, this.playhead);
+    // The stage is as wide as the whole video, the view as what is in sight of it.
+    this.view = make("div", { className: "lane-view" }, this.canvas, this.sliders);
+    this.stage.append(this.view, this.playhead);
     this.scroller.append(this.stage);
     element.replaceChildren(zoom, this.labels, this.scroller, this.tip);
     this.scroller.addEventListener("scroll", () => this.requestDraw());
@@ -151,7 +153,7 @@ class LaneView {
     this.stage.style.height = `${this.height}px`;
     this.labels.style.height = `${this.height}px`;
     this.playhead.style.height = `${this.height}px`;
-    this.sliders.style.width = `${width}px`;
+    this.view.style.width = `${width}px`;
     this.canvas.style.width = `${width}px`;
     this.canvas.style.height = `${this.height}px`;
     this.canvas.width = Math.round(width * devicePixelRatio);
