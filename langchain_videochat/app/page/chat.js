@@ -39,7 +39,7 @@ class Chat {
     this.offered = models;
     this.model.replaceChildren(...models.map((name) => new Option(name, name)));
     document.getElementById("advice").hidden = models.length > 0;
-    this.button.disabled = !models.length;
+    this.button.disabled = this.model.hidden = !models.length;
     const chosen = sessionStorage.getItem("model");
     if (models.includes(chosen)) this.model.value = chosen;
   }
