@@ -28,9 +28,7 @@ def app(
     folder: Annotated[
         Path, typer.Option(help="Videos are opened here and below only; what is sent is kept in its folder *uploads*.")
     ] = Path(),
-    store: Annotated[
-        Path, typer.Option("--store", envvar="VIDEOCHAT_STORE", help="Folder of the store.")
-    ] = DEFAULT_STORE,
+    store: StoreOption = DEFAULT_STORE,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,10 +88,11 @@ def report(
     from langchain_videochat.media import video_id
 
     opened = open_store(store, create=True)
-    if Path(video).is_file() and video_id(video) not in {record.video_id for record in opened.videos()}:
+    # A file is known by its content, which takes a while to read.
+    identity = video_id(video) if Path(video).is_file() else find_video(opened, video).video_id
+    if identity not in {record.video_id for record in opened.videos()}:
         opened.index(video, profile=profile)
-    timeline = opened.timeline(find_video(opened, video).video_id)
-    typer.echo(write_report(timeline, output, show_progress=True))
+    typer.echo(write_report(opened.timeline(identity), output, show_progress=True))
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -114,10 +113,10 @@ def _serve(page: "Starlette", listener: socket.socket) -> None:
 def _chats(models: Iterable[str], collection: "Collection") -> "Iterable[tuple[str, Chat]]":
     """Make who answers of each name."""
     from langchain_videochat.app.chat import TimelineChat, WatchingChat
-    from langchain_videochat.text.llms import load_model
+    from langchain_videochat.text.llms import is_provided, load_model
 
     for name in models:
-        if ":" in name and not Path(name).is_dir():
+        if is_provided(name):
             yield name, TimelineChat(load_model(name), collection.store)
         else:
             yield name, WatchingChat(name, collection)

@@ -64,8 +64,6 @@ def mvbench(
 def _load_chat_model(name: str | None) -> "BaseChatModel":
     """Make a VideoChatEmbed of a folder or an id, or what is called PROVIDER:MODEL by LangChain."""
     from langchain_videochat.embed import VideoChatEmbed
-    from langchain_videochat.text.llms import load_model
+    from langchain_videochat.text.llms import is_provided, load_model
 
-    if name is None or ":" not in name or Path(name).is_dir():
-        return VideoChatEmbed(model=name)
-    return load_model(name)
+    return load_model(name) if name is not None and is_provided(name) else VideoChatEmbed(model=name)

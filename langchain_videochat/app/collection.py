@@ -1,6 +1,5 @@
 """What the page shows of a store: its videos, their lanes, files and pictures, and what a search finds."""
 
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -110,7 +109,7 @@ class Collection:
 
     def _take_still(self, video_id: str, time: float) -> bytes:
         record = self._record(video_id)
-        return thumbnail(self.path(video_id), min(time, record.duration), width=STILL_WIDTH)
+        return thumbnail(self._locate(record), min(time, record.duration), width=STILL_WIDTH)
 
     def _locate(self, record: VideoRecord) -> Path:
         return self._files.locate(str(local_path(record.source)))
@@ -151,7 +150,13 @@ def describe_lanes(timeline: Timeline) -> dict[str, Any]:
         "title": visible(timeline.video.title),
         "duration": timeline.video.duration,
         "lanes": [
-            {**asdict(lane), "rows": lane.rows, "bars": [(bar.start, bar.end, bar.row, bar.text) for bar in lane.bars]}
+            {
+                "modality": lane.modality,
+                "label": lane.label,
+                "color": lane.color,
+                "rows": lane.rows,
+                "bars": [(bar.start, bar.end, bar.row, bar.text) for bar in lane.bars],
+            }
             for lane in make_lanes(timeline)
         ],
     }

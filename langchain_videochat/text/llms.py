@@ -2,12 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_videochat.errors import ModelError, ModelUnavailableError, VideoChatError
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+
+def is_provided(name: str) -> bool:
+    """Tell whether a model is named as PROVIDER:MODEL, and not by a folder or an id on the Hugging Face hub.
+
+    Example:
+        >>> is_provided("ollama:qwen3"), is_provided("videochat-7b")
+        (True, False)
+    """
+    return ":" in name and not Path(name).is_dir()
 
 
 def load_model(name: str) -> "BaseChatModel":
