@@ -24,7 +24,7 @@ def load_model(
     device: str = "auto",
     dtype: str = "auto",
     bits: Bits | None = None,
-    attn_implementation: str | dict[str, str] | None = None,
+    attn_implementation: str | None = None,
     revision: str | None = None,
     show_progress: bool = True,
 ) -> tuple[VideoChatEmbedForConditionalGeneration, VideoChatEmbedProcessor]:
@@ -35,8 +35,7 @@ def load_model(
         device: As torch names it; "auto" is the graphics card if there is one.
         dtype: "float32", "float16" or "bfloat16"; "auto" is float32 on a processor and bfloat16 elsewhere.
         bits: 8 or 4 to load the language model's weights with so many bits each.
-        attn_implementation: "eager", "sdpa" or "flash_attention_2", of all parts or by the names of their configs; what
-            suits the machine if None.
+        attn_implementation: "eager", "sdpa" or "flash_attention_2"; what suits the machine if None.
         revision: Branch, tag or commit on the hub; its main branch if None.
         show_progress: Show a progress bar.
 

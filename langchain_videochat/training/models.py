@@ -45,7 +45,7 @@ def load_for_training(
     is_mixed = config.precision == "bf16" and config.trains != "all"
     dtype = "bfloat16" if is_mixed else "float32"
     # The gradient of torch's own attention takes long for short rows in bf16 on a processor.
-    attention = {"vision_config": "eager"} if device == "cpu" and config.precision == "bf16" else None
+    attention = "eager" if device == "cpu" and config.precision == "bf16" else None
     model, processor = load_model(
         folder, device=device, dtype=dtype, attn_implementation=attention, show_progress=show_progress
     )
