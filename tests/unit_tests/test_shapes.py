@@ -31,15 +31,17 @@ from langchain_videochat.evaluation.shapes import (
     draw_scene,
     find_scene,
     follow,
+    recount,
     render,
     split_of,
     state,
     with_options,
     write_scene,
 )
+from langchain_videochat.evaluation.shapes.descriptions import clause
 from langchain_videochat.evaluation.shapes.questions import FREQUENCY
 from langchain_videochat.evaluation.shapes.rendering import PAINTS, SIDE
-from langchain_videochat.evaluation.shapes.samples import SPLITS, Split
+from langchain_videochat.evaluation.shapes.samples import SPLITS, Split, tell
 from langchain_videochat.evaluation.shapes.world import (
     CHANGES,
     COLORS,
@@ -460,14 +462,17 @@ def test_frequencies_of_questions_are_true() -> None:
     assert {kind: asked[kind] / 1000 for kind in KINDS} == pytest.approx(FREQUENCY, abs=0.05)
 
 
-def test_a_description_comes_last_and_no_question_twice() -> None:
+def test_a_description_comes_first_if_at_all_and_no_question_twice() -> None:
     samples = ShapesSamples("train", 300)
 
+    described = 0
     for sample in map(samples.__getitem__, range(300)):
         questions = [str(turn.content[-1]) for turn in sample.turns if turn.role == "human"]
-        described = [number for number, text in enumerate(questions) if "Describe the video." in text]
-        assert described in ([], [len(questions) - 1])
+        places = [number for number, text in enumerate(questions) if "Describe the video." in text]
+        assert places in ([], [0])
         assert len(set(questions)) == len(questions)
+        described += len(places)
+    assert 90 < described < 180
 
 
 def test_a_sample_is_the_same_whenever_it_is_taken() -> None:
@@ -490,8 +495,8 @@ def test_there_are_as_many_samples_as_were_asked_for() -> None:
         samples[10]
 
 
-@pytest.mark.parametrize(("media", "begin"), [("image", ("a ", "the ")), ("video", "First, ")])
-def test_captions_are_samples_of_the_first_stage(media: Media, begin: str | tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("media", "begin"), [("image", ("a ", "the ")), ("video", ("First, ", "the "))])
+def test_captions_are_samples_of_the_first_stage(media: Media, begin: tuple[str, ...]) -> None:
     samples = ShapesSamples("validation", 5, media=media, task="captions")
 
     for sample in map(samples.__getitem__, range(5)):
@@ -503,6 +508,9 @@ def test_captions_are_samples_of_the_first_stage(media: Media, begin: str | tupl
 def is_true(statement: str, scene: Scene) -> bool:
     """Tell whether a part of what is said about a picture holds."""
     figures = {figure.name: figure for figure in scene.figures}
+    if " is at " in statement:
+        name, place = statement.split(" is at ")
+        return [float(each) for each in place.split("; ")] == pytest.approx(figures[name].center, abs=0.051)
     for place, (axis, sign) in {"left": (0, -1), "right": (0, 1), "above": (1, -1), "below": (1, 1)}.items():
         if f" is {place} " in statement:
             one, other = (figures[name.removeprefix("of ")] for name in statement.split(f" is {place} "))
@@ -514,14 +522,29 @@ def is_true(statement: str, scene: Scene) -> bool:
 @given(seeds, st.integers(0, 9))
 def test_what_is_said_about_a_picture_is_true_of_every_figure(seed: int, way: int) -> None:
     scene = draw_scene(seed, still=True)
-    # Adjectives that "and" joins belong to one figure.
-    said = re.sub(r"(small|large) and (?!the|a)", r"\1 ", state(scene, Random(way))).replace(", ", " and ")
+    # Adjectives that "and" joins belong to one figure, and so do two numbers.
+    said = re.sub(r"(small|large) and (?!the|a)", r"\1 ", state(scene, Random(way)))
+    said = re.sub(r"(\d), (\d)", r"\1; \2", said).replace(", ", " and ")
 
     parts = said.split(" and ")
 
     assert all(is_true(part, scene) for part in parts)
     assert all(figure.color in said or figure.shape in said for figure in scene.figures)
     assert len(set(parts)) == len(parts)
+
+
+@given(seeds, st.integers(0, 9))
+def test_what_is_recounted_is_what_each_figure_does(seed: int, order: int) -> None:
+    scene = draw_scene(seed)
+    said = recount(scene, Random(order))
+
+    for number, figure in enumerate(scene.figures):
+        # What is said of a figure ends where another is named.
+        told = re.split(r" and (?=the )", said[said.index(figure.name) + len(figure.name) :])[0]
+        deeds = [clause(scene, event).removeprefix(figure.name) for event in scene.events_of(number)]
+        halves = [f"in the {('first', 'second')[event.half]} half" for event in scene.events_of(number)]
+        expected = " and".join(f"{deed} {half}" for deed, half in zip(deeds, halves, strict=True))
+        assert told == (expected or " stays as it is")
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -551,20 +574,31 @@ def test_compression_leaves_every_colour(tmp_path_factory: pytest.TempPathFactor
     assert colors == [[figure.color for figure in scene.figures]] * FRAMES
 
 
-def test_files_to_train_on_are_read_by_both_stages(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("media", "kind"), [("image", Image), ("video", Video)])
+def test_files_to_train_on_are_read_by_both_stages(tmp_path: Path, media: Media, kind: type) -> None:
     write_training_files(tmp_path, "train", 4)
 
-    captions = CaptionFile(tmp_path / "captions.json", "video")
-    conversations = ConversationFile(tmp_path / "conversations.json", "video")
+    captions = CaptionFile(tmp_path / "captions.json", media)
+    conversations = ConversationFile(tmp_path / "conversations.json", media)
 
     assert len(captions) == len(conversations) == 4
     for index in range(4):
         told, asked = captions[index], conversations[index]
-        scene = find_scene("train", index)
-        assert told.turns[1].content == (describe(scene),)
+        scene = find_scene("train", index, still=media == "image")
+        (caption,) = told.turns[1].content
+        assert isinstance(told.turns[0].content[0], kind)
+        assert caption in {tell(scene, media, Random(seed)) for seed in range(200)}
         assert len(asked.turns) >= 4
-        assert isinstance(told.turns[0].content[0], Video)
-        assert len(told.turns[0].content[0].frames) == FRAMES
+        assert all(isinstance(turn.content[-1], str) for turn in asked.turns)
+
+
+def test_clips_to_train_on_have_their_frames(tmp_path: Path) -> None:
+    write_training_files(tmp_path, "train", 1)
+
+    shown = CaptionFile(tmp_path / "captions.json", "video")[0].turns[0].content[0]
+
+    assert isinstance(shown, Video)
+    assert len(shown.frames) == FRAMES
 
 
 def test_the_benchmark_is_read_as_mvbench_is(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from langchain_videochat.embed import VideoChatEmbed
 from langchain_videochat.evaluation.shapes import draw_scene, find_scene, follow, write_scene
-from langchain_videochat.evaluation.shapes.pretraining import ACTIONS, ROLES, UNIT, label_patches, pretrain
+from langchain_videochat.evaluation.shapes.labels import ACTIONS, ROLES, UNIT, label_figures, label_patches
+from langchain_videochat.evaluation.shapes.pretraining import pretrain_queries, pretrain_tower
 from langchain_videochat.evaluation.shapes.recipe import Recipe, train_tiny
 from langchain_videochat.evaluation.shapes.tiny import new_model
 from langchain_videochat.evaluation.shapes.world import COLORS, SHAPES, SIZES
@@ -20,7 +21,7 @@ from langchain_videochat.training.samples import Media
 
 SIDE = 8
 
-SHORTEST = Recipe(pictures=1, clips=1, stage0=1, stage1=1, stage2=1)
+SHORTEST = Recipe(pictures=1, clips=1, queries=1, stage0=1, stage1=1, stage2=1)
 
 
 @given(st.integers(0, 2**40))
@@ -59,12 +60,42 @@ def test_a_patch_far_from_all_figures_shows_none(seed: int) -> None:
 def test_the_vision_tower_learns(media: Media) -> None:
     model, processor = new_model()
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
-    first = pretrain(model, processor, media, steps=1, show_progress=False)
-    later = pretrain(model, processor, media, steps=12, show_progress=False)
+    first = pretrain_tower(model, processor, media, steps=1, show_progress=False)
+    later = pretrain_tower(model, processor, media, steps=12, show_progress=False)
     assert later < 0.9 * first
     moved = {name for name, weights in model.state_dict().items() if not torch.equal(weights, before[name])}
     assert all(name.startswith("vision_tower.") for name in moved)
     assert any("local_mhra" in name for name in moved) == (media == "video")
+
+
+@given(st.integers(0, 2**40))
+def test_figures_are_told_from_left_to_right(seed: int) -> None:
+    scene = draw_scene(seed)
+    labels = label_figures(scene)
+    figures = sorted(scene.figures, key=lambda figure: figure.center)
+    assert (labels[len(figures) :] == -1).all()
+    for figure, numbers in zip(figures, labels, strict=False):
+        shape, color, size, first, second, role, new, *place = numbers
+        events = scene.events_of(scene.figures.index(figure))
+        hitter, hit = scene.collision or (None, None)
+        roles = {hitter: "hits another", hit: "is hit"}
+        assert (SHAPES[shape], COLORS[color], SIZES[size]) == (figure.shape, figure.color, figure.size)
+        for half, deed in enumerate((first, second)):
+            assert [ACTIONS[deed - 1]] * bool(deed) == [event.action for event in events if event.half == half]
+        assert ROLES[role] == roles.get(scene.figures.index(figure), "hits none")
+        assert [COLORS[new - 1]] * bool(new) == [event.color for event in events if event.color]
+        assert [tenths * UNIT for tenths in place] == pytest.approx(figure.center, abs=0.501 * UNIT)
+
+
+def test_the_queries_learn() -> None:
+    model, processor = new_model()
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    first = pretrain_queries(model, processor, steps=2, show_progress=False)
+    later = pretrain_queries(model, processor, steps=20, show_progress=False)
+    assert later < 0.9 * first
+    moved = {name for name, weights in model.state_dict().items() if not torch.equal(weights, before[name])}
+    assert moved
+    assert not any(name.startswith(("vision_tower.", "language_model.")) for name in moved)
 
 
 def test_the_recipe_ends_in_a_model_that_answers(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ questions about others show what it understands of space and of time.
 
 from typing import TYPE_CHECKING
 
-from langchain_videochat.evaluation.shapes.descriptions import caption, describe, state
+from langchain_videochat.evaluation.shapes.descriptions import caption, describe, recount, state
 from langchain_videochat.evaluation.shapes.questions import EVIDENCE, KINDS, Question, ask
 from langchain_videochat.evaluation.shapes.rendering import render
 from langchain_videochat.evaluation.shapes.world import Event, Figure, Scene, Tracks, draw_scene, follow
@@ -31,6 +31,7 @@ __all__ = [
     "draw_scene",
     "find_scene",
     "follow",
+    "recount",
     "render",
     "split_of",
     "state",

@@ -17,6 +17,8 @@ from langchain_videochat.evaluation.shapes.world import (
     Size,
 )
 
+HALVES = ("in the first half", "in the second half")
+
 _OPPOSITES: dict[Action, Action] = {
     "moves left": "moves right",
     "moves right": "moves left",
@@ -58,9 +60,9 @@ def caption(scene: Scene) -> str:
 
 
 def state(scene: Scene, rng: Random) -> str:
-    """Say what a picture shows in one of three ways: what there is, how each figure is, or where each is.
+    """Say what a picture shows in one of four ways: what there is, how each figure is, where, or beside what.
 
-    Each way needs another look: from left to right, from one property to the others, and from figure to figure.
+    Each way needs another look: from left to right, from one property to the others, to a place, and to two of them.
 
     Args:
         scene: One in which nothing happens.
@@ -69,13 +71,26 @@ def state(scene: Scene, rng: Random) -> str:
     Example:
         >>> from langchain_videochat.evaluation.shapes import draw_scene
         >>> scene = draw_scene(1, still=True)
-        >>> for seed in (1, 0, 6):
+        >>> for seed in (2, 1, 5, 0):
         ...     print(state(scene, Random(seed)))
         a small white triangle and a small blue triangle
-        the blue object is a small triangle and the white object is a small triangle
-        the white triangle is left of the blue triangle
+        the white object is a small triangle and the blue object is a small triangle
+        the blue triangle is at 0.5, 0.1 and the white triangle is at 0.1, 0.1
+        the blue triangle is right of the white triangle
     """
-    return rng.choice((_name_all, _qualify_all, _place_all))(scene, rng)
+    return rng.choice((_name_all, _qualify_all, _locate_all, _compare_all))(scene, rng)
+
+
+def recount(scene: Scene, rng: Random) -> str:
+    """Say what each figure of a clip does, and in which half, in any order.
+
+    Example:
+        >>> from langchain_videochat.evaluation.shapes import draw_scene
+        >>> recount(draw_scene(1), Random(0))
+        'the blue triangle shrinks in the second half and the white triangle turns red in the first half'
+    """
+    numbers = rng.sample(range(len(scene.figures)), len(scene.figures))
+    return " and ".join(f"{scene.figures[number].name} {_deeds(scene, number)}" for number in numbers)
 
 
 def introduce(figure: Figure) -> str:
@@ -142,12 +157,17 @@ def _qualify(figure: Figure, figures: Sequence[Figure], rng: Random) -> str:
     return rng.choice(ways or [f"{figure.name} is {figure.size}"])
 
 
-def _place_all(scene: Scene, rng: Random) -> str:
+def _locate_all(scene: Scene, rng: Random) -> str:
+    figures = rng.sample(scene.figures, len(scene.figures))
+    return " and ".join(f"{figure.name} is at {figure.center[0]:.1f}, {figure.center[1]:.1f}" for figure in figures)
+
+
+def _compare_all(scene: Scene, rng: Random) -> str:
     pairs = [rng.sample(pair, 2) for pair in combinations(scene.figures, 2)]
-    return " and ".join(_place(*pair) for pair in pairs) or caption(scene)
+    return " and ".join(_compare(*pair) for pair in pairs) or caption(scene)
 
 
-def _place(one: Figure, other: Figure) -> str:
+def _compare(one: Figure, other: Figure) -> str:
     """Tell where a figure is beside another, along the axis on which they are farther apart."""
     across, down = one.center[0] - other.center[0], one.center[1] - other.center[1]
     if abs(across) > abs(down):
@@ -167,6 +187,11 @@ def _happening(scene: Scene, half: int) -> str:
     if scene.collision and scene.collision[0] == event.actor:
         return f"{clause(scene, event)} and hits {scene.figures[scene.collision[1]].name}"
     return clause(scene, event)
+
+
+def _deeds(scene: Scene, number: int) -> str:
+    deeds = [f"{_deed(event)} {HALVES[event.half]}" for event in scene.events_of(number)]
+    return " and ".join(deeds) or "stays as it is"
 
 
 def _deed(event: Event) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,24 +12,33 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
+from PIL import Image
 
-from langchain_videochat.evaluation.shapes.descriptions import describe
 from langchain_videochat.evaluation.shapes.questions import KINDS, Question, ask
 from langchain_videochat.evaluation.shapes.rendering import render
-from langchain_videochat.evaluation.shapes.samples import Split, find_scene, in_words, with_options
+from langchain_videochat.evaluation.shapes.samples import (
+    QUALITY,
+    Split,
+    ask_about,
+    find_scene,
+    in_words,
+    tell,
+    with_options,
+)
 from langchain_videochat.evaluation.shapes.world import FRAME_RATE, Scene
+from langchain_videochat.training.samples import MEDIA
 
 CRF = (12, 26)
 """How strongly clips are compressed: x264's constant rate factor, from hardly visible to a little blurred."""
 
 
 def write_training_files(folder: str | Path, split: Split, count: int) -> None:
-    """Write clips, their captions for stage 1 and their questions for stage 2, in the formats of the paper's code.
+    """Write clips and pictures, captions for stage 1 and questions for stage 2, in the formats of the paper's code.
 
     Args:
-        folder: Where to write `video/`, `captions.json` and `conversations.json`.
+        folder: Where to write `video/`, `image/`, `captions.json` and `conversations.json`.
         split: Of which scenes.
-        count: How many clips.
+        count: How many clips, and how many pictures.
 
     Example:
         Write files to train on:
@@ -37,13 +47,14 @@ def write_training_files(folder: str | Path, split: Split, count: int) -> None:
             CaptionFile("shapes/captions.json", "video")[0]
     """
     captions, conversations = [], []
-    for index in range(count):
-        scene, name = find_scene(split, index), f"video/{split}_{index:06}.mp4"
-        write_scene(Path(folder, name), scene, index)
-        rng = _random(split, index)
-        pairs = [rng.choice((in_words, with_options))(question) for question in ask(scene, rng)]
-        captions.append({"video": name, "caption": describe(scene)})
-        conversations.append({"video": name, "QA": [{"q": text, "a": answer} for text, answer in pairs]})
+    for media, index in product(MEDIA, range(count)):
+        scene, rng = find_scene(split, index, still=media == "image"), _random(split, index)
+        name = f"{media}/{split}_{index:06}.{'jpg' if media == 'image' else 'mp4'}"
+        write = write_picture if media == "image" else write_scene
+        write(Path(folder, name), scene, index)
+        pairs = [rng.choice((in_words, with_options))(question) for question in ask_about(scene, media, rng)]
+        captions.append({media: name, "caption": tell(scene, media, rng)})
+        conversations.append({media: name, "QA": [{"q": text, "a": answer} for text, answer in pairs]})
     _write_json(Path(folder, "captions.json"), captions)
     _write_json(Path(folder, "conversations.json"), conversations)
 
@@ -86,6 +97,14 @@ def write_scene(path: Path, scene: Scene, seed: int) -> None:
     """
     rng = Random(f"file {seed}")  # noqa: S311 - no secret
     write_clip(path, render(scene, seed=rng.getrandbits(32)), crf=rng.randint(*CRF))
+
+
+def write_picture(path: Path, scene: Scene, seed: int) -> None:
+    """Write a scene in which nothing happens as a JPEG, rendered and compressed by a seed; its folder is made."""
+    rng = Random(f"file {seed}")  # noqa: S311 - no secret
+    pixels = render(scene, seed=rng.getrandbits(32))[0]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, quality=rng.randint(*QUALITY))
 
 
 def write_clip(path: Path, frames: NDArray[np.uint8], crf: int) -> None:

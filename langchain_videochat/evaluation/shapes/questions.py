@@ -8,7 +8,7 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
-from langchain_videochat.evaluation.shapes.descriptions import alter, bare_deed, clause, describe
+from langchain_videochat.evaluation.shapes.descriptions import HALVES, alter, bare_deed, clause, describe
 from langchain_videochat.evaluation.shapes.world import (
     CHANGES,
     COLORS,
@@ -62,8 +62,6 @@ FREQUENCY: dict[Kind, float] = {
 """Share of the scenes about which a question of each kind can be asked."""
 
 NUMBERS = ("none", "one", "two", "three")
-
-HALVES = ("in the first half", "in the second half")
 
 ALONE = "it moves by itself"
 

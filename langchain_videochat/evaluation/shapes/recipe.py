@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from langchain_videochat.evaluation.shapes.pretraining import pretrain
+from langchain_videochat.embed import (
+    VideoChatEmbedForConditionalGeneration,
+    VideoChatEmbedProcessor,
+    load_model,
+)
+from langchain_videochat.evaluation.shapes.pretraining import pretrain_queries, pretrain_tower
 from langchain_videochat.evaluation.shapes.samples import ShapesSamples, Task
 from langchain_videochat.evaluation.shapes.tiny import new_model
 from langchain_videochat.evaluation.shapes.world import FRAMES
@@ -27,6 +32,9 @@ SETTINGS: dict[str, Any] = {
 }
 """Of all stages."""
 
+ALIGNING_RATE, TUNING_RATE = 2e-3, 1e-3
+"""Learning rates of stages 0 and 1, and of stage 2."""
+
 SAMPLES = 10**6
 """Samples that there are of a kind: more than are taken."""
 
@@ -41,14 +49,17 @@ class Recipe:
     clips: int = 2000
     """The vision tower with its relation aggregators, on clips: the counterpart of UniFormerV2."""
 
-    stage0: int = 800
-    """The other parts, on pictures with captions: the counterpart of BLIP-2 and Vicuna."""
+    queries: int = 1200
+    """The Q-Former, on pictures and clips: the counterpart of BLIP-2's first stage."""
 
-    stage1: int = 2400
-    """On clips with descriptions (paper 3.2.1)."""
+    stage0: int = 1200
+    """All but the vision tower, on pictures with captions: the counterpart of BLIP-2's second stage and of Vicuna."""
 
-    stage2: int = 4000
-    """On clips with questions (paper 3.2.1)."""
+    stage1: int = 4000
+    """On clips with descriptions and pictures with captions (paper 3.2.1)."""
+
+    stage2: int = 8000
+    """On clips and pictures with questions (paper 3.2.1)."""
 
 
 def train_tiny(
@@ -82,34 +93,60 @@ def train_tiny(
     output = folder / "videochat-embed-tiny"
     if output.exists():
         return output
-    begin = folder / "begin"
-    if not begin.exists():
+    tower, begin = folder / "tower", folder / "begin"
+    if not tower.exists():
         model, processor = new_model(seed, local_mhra=local_mhra, gmhra=gmhra)
-        pretrain(model, processor, "image", steps=recipe.pictures, seed=seed, show_progress=show_progress)
-        pretrain(model, processor, "video", steps=recipe.clips, seed=seed, show_progress=show_progress)
-        with saving(begin) as scratch:
-            model.half().save_pretrained(scratch)
-            processor.save_pretrained(scratch)
+        pretrain_tower(model, processor, "image", steps=recipe.pictures, seed=seed, show_progress=show_progress)
+        pretrain_tower(model, processor, "video", steps=recipe.clips, seed=seed, show_progress=show_progress)
+        _save(model, processor, tower)
+    if not begin.exists():
+        model, processor = load_model(tower, device="cpu", dtype="float32", show_progress=False)
+        pretrain_queries(model, processor, steps=recipe.queries, seed=seed, show_progress=show_progress)
+        _save(model, processor, begin)
     for config, samples in _stages(folder, recipe, seed):
         train(config, samples, resume=True, show_progress=show_progress)
     return merge(folder / "stage2", output)
 
 
+def _save(model: VideoChatEmbedForConditionalGeneration, processor: VideoChatEmbedProcessor, folder: Path) -> None:
+    with saving(folder) as scratch:
+        model.half().save_pretrained(scratch)
+        processor.save_pretrained(scratch)
+
+
 def _stages(folder: Path, recipe: Recipe, seed: int) -> Iterator[tuple[TrainingConfig, dict[Media, Samples]]]:
-    begin = str(folder / "begin")
     stage0, stage1, stage2 = (folder / name for name in ("stage0", "stage1", "stage2"))
     # The vision tower knows what it needs; so small a language model has nothing to lose.
-    common = {**SETTINGS, "model": begin, "seed": seed, "trains": "language", "learning_rate": 2e-3}
+    common = {**SETTINGS, "model": str(folder / "begin"), "seed": seed, "trains": "language"}
+    pictures, clips = _samples("image", "captions"), _samples("video", "captions")
     yield (
-        TrainingConfig(stage=1, output=stage0, steps=recipe.stage0, batch_size=64, **common),
-        {"image": _samples("image", "captions")},
+        TrainingConfig(
+            stage=1, output=stage0, steps=recipe.stage0, batch_size=64, learning_rate=ALIGNING_RATE, **common
+        ),
+        {"image": pictures},
     )
     yield (
-        TrainingConfig(stage=1, start=stage0, output=stage1, steps=recipe.stage1, batch_size=32, **common),
-        {"video": _samples("video", "captions")},
+        TrainingConfig(
+            stage=1,
+            start=stage0,
+            output=stage1,
+            steps=recipe.stage1,
+            batch_size=32,
+            learning_rate=ALIGNING_RATE,
+            **common,
+        ),
+        {"image": pictures, "video": clips},
     )
     yield (
-        TrainingConfig(stage=2, start=stage1, output=stage2, steps=recipe.stage2, batch_size=32, **common),
+        TrainingConfig(
+            stage=2,
+            start=stage1,
+            output=stage2,
+            steps=recipe.stage2,
+            batch_size=32,
+            learning_rate=TUNING_RATE,
+            **common,
+        ),
         {"image": _samples("image", "questions"), "video": _samples("video", "questions")},
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from langchain_videochat.embed import Image, Turn, Video
 from langchain_videochat.evaluation.mvbench.dataset import Item
 from langchain_videochat.evaluation.mvbench.prompt import INSTRUCTION, write_prompt
-from langchain_videochat.evaluation.shapes.descriptions import describe, state
+from langchain_videochat.evaluation.shapes.descriptions import describe, recount, state
 from langchain_videochat.evaluation.shapes.questions import FREQUENCY, Question, ask
 from langchain_videochat.evaluation.shapes.rendering import compress, render
 from langchain_videochat.evaluation.shapes.world import FRAME_RATE, FRAMES, Scene, draw_scene
@@ -33,6 +33,10 @@ TRIES = 10**3
 TIMES = tuple(number / FRAME_RATE for number in range(FRAMES))
 """Seconds at which the frames of a clip are shown."""
 
+
+DESCRIBED = 0.5
+"""Share of the captions of clips that are descriptions, and of the longer conversations that begin with one. What is
+asked then can be read in it, which teaches what the questions mean. In the others it has to be seen."""
 
 QUALITY = (75, 95)
 """JPEG's quality at which pictures are compressed: it alters them about as much as the codec of files does."""
@@ -79,24 +83,36 @@ class ShapesSamples:
 
     def _converse(self, scene: Scene, rng: Random) -> list[Turn]:
         if self._task == "captions":
-            told = state(scene, rng) if self._media == "image" else describe(scene)
+            told = tell(scene, self._media, rng)
             return _take_turns([(rng.choice(REQUESTS).format(media=self._media), told)])
-        questions = [one for one in ask(scene, rng) if self._media == "video" or one.evidence == "picture"]
+        questions = ask_about(scene, self._media, rng)
         (manner,) = rng.choices(MANNERS, [manner.share for manner in MANNERS])
         chosen = _choose(questions, manner, rng)
         opening = [Turn("system", (INSTRUCTION,))] if manner.is_instructed else []
         return opening + _take_turns(map(manner.write, chosen))
 
 
+def tell(scene: Scene, media: Media, rng: Random) -> str:
+    """Tell what a clip shows, or what a picture of a scene in which nothing happens does."""
+    if media == "image":
+        return state(scene, rng)
+    return describe(scene) if rng.random() < DESCRIBED else recount(scene, rng)
+
+
+def ask_about(scene: Scene, media: Media, rng: Random) -> list[Question]:
+    """Ask all that a clip answers, or what any one picture of it does."""
+    return [question for question in ask(scene, rng) if media == "video" or question.evidence == "picture"]
+
+
 def _choose(questions: list[Question], manner: "Manner", rng: Random) -> list[Question]:
-    """Choose questions, in random order, of a rare kind as often as of others."""
+    """Choose questions, in random order but for a description, of a rare kind as often as of others."""
     by_rarity = sorted(questions, key=lambda question: rng.random() ** FREQUENCY[question.kind])
     chosen = rng.sample(by_rarity[-manner.questions :], min(manner.questions, len(questions)))
-    place = next((place for place, question in enumerate(chosen) if question.kind == "description"), None)
-    if place is None:
-        return chosen
-    # After a description, which tells all, nothing is asked; and two of them to choose from are long enough.
-    return [chosen[place]] if manner.write is with_options else chosen[: place + 1]
+    description = [question for question in questions if question.kind == "description"]
+    others = [question for question in chosen if question.kind != "description"]
+    if manner.questions > 1 and description and rng.random() < DESCRIBED:
+        return [*description, *others][: manner.questions]
+    return others or chosen
 
 
 def _take_turns(said: Iterable[tuple[str, str]]) -> list[Turn]:
