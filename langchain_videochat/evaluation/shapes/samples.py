@@ -55,7 +55,7 @@ class ShapesSamples:
     Example:
         >>> samples = ShapesSamples("train", 1_000_000, task="captions")
         >>> samples[0].turns[1].content
-        ('First, there is a small white square. Then, the white square moves right. Finally, nothing happens.',)
+        ('the white square moves right in the first half',)
     """
 
     def __init__(self, split: Split, size: int, *, media: Media = "video", task: Task = "questions") -> None:
