@@ -593,12 +593,14 @@ def test_files_to_train_on_are_read_by_both_stages(tmp_path: Path, media: Media,
 
 
 def test_clips_to_train_on_have_their_frames(tmp_path: Path) -> None:
-    write_training_files(tmp_path, "train", 1)
+    write_training_files(tmp_path, "train", 4)
 
-    shown = CaptionFile(tmp_path / "captions.json", "video")[0].turns[0].content[0]
+    captions = CaptionFile(tmp_path / "captions.json", "video")
 
-    assert isinstance(shown, Video)
-    assert len(shown.frames) == FRAMES
+    for sample in map(captions.__getitem__, range(4)):
+        shown = sample.turns[0].content[0]
+        assert isinstance(shown, Video)
+        assert len(shown.frames) == FRAMES
 
 
 def test_the_benchmark_is_read_as_mvbench_is(tmp_path: Path) -> None:

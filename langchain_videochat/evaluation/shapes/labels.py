@@ -94,8 +94,7 @@ def label_figures(scene: Scene) -> NDArray[np.int64]:
     """
     tracks = follow(scene)
     order = sorted(range(len(scene.figures)), key=lambda number: scene.figures[number].center)
-    colors = [next((event.color for event in scene.events_of(number) if event.color), None) for number in order]
-    turns = np.array([[1 + COLORS.index(color) if color else 0] for color in colors])
+    turns = np.array([[1 + COLORS.index(color) if color else 0] for color in map(scene.new_color, order)])
     places = np.rint(tracks.centers[0, order] / UNIT).astype(np.int64)
     told = np.concatenate([_properties(scene, tracks)[0, order], _deeds(scene)[0, order], turns, places], axis=-1)
     return np.pad(told, ((0, MAX_FIGURES - len(order)), (0, 0)), constant_values=-1)
@@ -111,10 +110,7 @@ def _properties(scene: Scene, tracks: Tracks) -> NDArray[np.int64]:
     """Tell shape, colour and size of each figure at each frame by their numbers, [frames, figures, 3]."""
     shapes = np.array([SHAPES.index(figure.shape) for figure in scene.figures])
     first = np.array([COLORS.index(figure.color) for figure in scene.figures])
-    last = first.copy()
-    for event in scene.events:
-        if event.color:
-            last[event.actor] = COLORS.index(event.color)
+    last = np.array([COLORS.index(scene.new_color(number) or one.color) for number, one in enumerate(scene.figures)])
     colors = np.where(tracks.repaint > SEEN, last, first)
     sizes = (tracks.radii > MIDDLE_RADIUS).astype(np.int64)
     return np.stack([np.broadcast_to(shapes, colors.shape), colors, sizes], axis=-1)

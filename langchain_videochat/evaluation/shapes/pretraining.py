@@ -5,6 +5,7 @@ relation aggregators, the counterpart of UniFormerV2, of which the paper takes t
 figure: the counterpart of BLIP-2's first stage.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from random import Random
@@ -177,7 +178,7 @@ def _train(
     return loss.item()
 
 
-class _Batches(Dataset[tuple[Tensor, ...]]):
+class _Batches(Dataset[tuple[Tensor, ...]], ABC):
     """A batch for each step, made when it is taken; worker processes call it."""
 
     def __init__(self, processor: VideoChatEmbedProcessor, steps: int) -> None:
@@ -192,8 +193,9 @@ class _Batches(Dataset[tuple[Tensor, ...]]):
             raise IndexError(step)
         return self._make(step)
 
+    @abstractmethod
     def _make(self, step: int) -> tuple[Tensor, ...]:
-        raise NotImplementedError
+        """Make the batch of a step."""
 
 
 class _Patches(_Batches):

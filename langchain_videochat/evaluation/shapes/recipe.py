@@ -118,35 +118,16 @@ def _stages(folder: Path, recipe: Recipe, seed: int) -> Iterator[tuple[TrainingC
     stage0, stage1, stage2 = (folder / name for name in ("stage0", "stage1", "stage2"))
     # The vision tower knows what it needs; so small a language model has nothing to lose.
     common = {**SETTINGS, "model": str(folder / "begin"), "seed": seed, "trains": "language"}
+    aligning = {**common, "stage": 1, "learning_rate": ALIGNING_RATE}
+    tuning = {**common, "stage": 2, "learning_rate": TUNING_RATE}
     pictures, clips = _samples("image", "captions"), _samples("video", "captions")
+    yield TrainingConfig(output=stage0, steps=recipe.stage0, batch_size=64, **aligning), {"image": pictures}
     yield (
-        TrainingConfig(
-            stage=1, output=stage0, steps=recipe.stage0, batch_size=64, learning_rate=ALIGNING_RATE, **common
-        ),
-        {"image": pictures},
-    )
-    yield (
-        TrainingConfig(
-            stage=1,
-            start=stage0,
-            output=stage1,
-            steps=recipe.stage1,
-            batch_size=32,
-            learning_rate=ALIGNING_RATE,
-            **common,
-        ),
+        TrainingConfig(start=stage0, output=stage1, steps=recipe.stage1, batch_size=32, **aligning),
         {"image": pictures, "video": clips},
     )
     yield (
-        TrainingConfig(
-            stage=2,
-            start=stage1,
-            output=stage2,
-            steps=recipe.stage2,
-            batch_size=32,
-            learning_rate=TUNING_RATE,
-            **common,
-        ),
+        TrainingConfig(start=stage1, output=stage2, steps=recipe.stage2, batch_size=32, **tuning),
         {"image": _samples("image", "questions"), "video": _samples("video", "questions")},
     )
 

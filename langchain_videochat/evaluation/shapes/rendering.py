@@ -117,9 +117,8 @@ def _ground(rng: np.random.Generator) -> NDArray[np.float32]:
 
 def _paint(scene: Scene, number: int, tracks: Tracks, rng: np.random.Generator) -> NDArray[np.float32]:
     """Tell the colour of a figure at each frame, [frames, 3]."""
-    turned = (event.color for event in scene.events_of(number) if event.color)
     first = scene.figures[number].color
-    old, new = np.array(PAINTS[first]), np.array(PAINTS[next(turned, first)])
+    old, new = np.array(PAINTS[first]), np.array(PAINTS[scene.new_color(number) or first])
     repaint = tracks.repaint[:, number, None]
     spread = rng.uniform(-PAINT_SPREAD, PAINT_SPREAD, size=3)
     return np.asarray((old + repaint * (new - old) + spread).clip(0, 1), dtype=np.float32)

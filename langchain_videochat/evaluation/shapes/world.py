@@ -159,6 +159,10 @@ class Scene:
         """List what happens to a figure."""
         return tuple(event for event in self.events if event.actor == actor)
 
+    def new_color(self, actor: int) -> Color | None:
+        """Tell what colour a figure turns; None if it keeps its own."""
+        return next((event.color for event in self.events_of(actor) if event.color), None)
+
 
 @dataclass(frozen=True, eq=False)
 class Tracks:
