@@ -411,9 +411,9 @@ def test_a_scene_is_described_in_the_order_of_time() -> None:
     hit = Event(0, "moves right", start=0, end=3, extent=0.2)
     moves = Event(1, "moves right", start=4, end=7, extent=0.2, cause=0)
 
-    assert caption(Scene((square, circle))) == "a small red circle and a large blue square"
+    assert caption(Scene((square, circle))) == "a large blue square and a small red circle"
     assert describe(Scene((circle, square), (hit, moves))) == (
-        "First, there are a small red circle and a large blue square. "
+        "First, there are a large blue square and a small red circle. "
         "Then, the red circle moves right and hits the blue square. Finally, the blue square moves right."
     )
     assert describe(Scene((circle,))) == "First, there is a small red circle. Then, nothing happens."
@@ -432,6 +432,15 @@ def test_a_scene_is_of_its_split_by_seed_and_by_content(split: Split, index: int
     # Where things are and when exactly does not make another scene of it.
     moved = tuple(Figure(one.shape, one.color, one.size, (0.5, 0.5), 0.1) for one in scene.figures)
     assert split_of(Scene(moved, scene.events)) == split
+
+
+@given(st.sampled_from(SPLITS), st.integers(0, 10**8))
+@settings(max_examples=40)
+def test_a_scene_is_drawn_until_a_figure_turns_another_colour(split: Split, index: int) -> None:
+    scene = find_scene(split, index, turning=True)
+
+    assert split_of(scene) == split
+    assert any(event.action == "turns" for event in scene.events)
 
 
 def test_splits_share_no_content() -> None:
@@ -584,10 +593,10 @@ def test_files_to_train_on_are_read_by_both_stages(tmp_path: Path, media: Media,
     assert len(captions) == len(conversations) == 4
     for index in range(4):
         told, asked = captions[index], conversations[index]
-        scene = find_scene("train", index, still=media == "image")
+        scene = find_scene("train", index, still=media == "image", turning=media == "video" and index == 0)
         (caption,) = told.turns[1].content
         assert isinstance(told.turns[0].content[0], kind)
-        assert caption in {tell(scene, media, Random(seed)) for seed in range(200)}
+        assert caption in {tell(scene, media, Random(seed)) for seed in range(2000)}
         assert len(asked.turns) >= 4
         assert all(isinstance(turn.content[-1], str) for turn in asked.turns)
 

@@ -29,12 +29,15 @@ def test_the_patch_in_a_figures_middle_shows_the_figure(seed: int) -> None:
     scene = draw_scene(seed)
     tracks = follow(scene)
     labels, places = label_patches(scene, SIDE)
+    patches = np.floor(tracks.centers * SIDE).astype(int)
+    # Two small ones that collide may have their middles in one patch: it shows either.
+    shared = (patches[:, :, None] == patches[:, None]).all(axis=-1).sum(axis=-1) > 1
     for number, figure in enumerate(scene.figures):
         events = scene.events_of(number)
-        for frame in np.flatnonzero(tracks.presence[:, number] == 1):
+        for frame in np.flatnonzero((tracks.presence[:, number] == 1) & ~shared[:, number]):
             center = tracks.centers[frame, number]
-            column, row = np.floor(center * SIDE).astype(int)
-            shape, color, size, first, second, role = labels[frame, row * SIDE + column]
+            column, row = patches[frame, number]
+            shape, color, size, first, second, role, new = labels[frame, row * SIDE + column]
             assert SHAPES[shape] == figure.shape
             assert COLORS[color] in {figure.color, *(event.color for event in events)}
             assert SIZES[size] == ("small" if tracks.radii[frame, number] < 0.1 else "large") or len(events) > 0
@@ -42,6 +45,7 @@ def test_the_patch_in_a_figures_middle_shows_the_figure(seed: int) -> None:
                 assert [ACTIONS[deed - 1]] * bool(deed) == [event.action for event in events if event.half == half]
             hitter, hit = scene.collision or (None, None)
             assert ROLES[role] == {hitter: "hits another", hit: "is hit"}.get(number, "hits none")
+            assert [COLORS[new - 1]] * bool(new) == [event.color for event in events if event.color]
             assert places[frame, row * SIDE + column] * UNIT + 0.5 == pytest.approx(center, abs=1e-6)
 
 
@@ -69,13 +73,13 @@ def test_the_vision_tower_learns(media: Media) -> None:
 
 
 @given(st.integers(0, 2**40))
-def test_figures_are_told_from_left_to_right(seed: int) -> None:
+def test_figures_are_told_in_the_order_of_the_alphabet(seed: int) -> None:
     scene = draw_scene(seed)
     labels = label_figures(scene)
-    figures = sorted(scene.figures, key=lambda figure: figure.center)
+    figures = sorted(scene.figures, key=lambda figure: figure.name)
     assert (labels[len(figures) :] == -1).all()
     for figure, numbers in zip(figures, labels, strict=False):
-        shape, color, size, first, second, role, new, *place = numbers
+        shape, color, size, first, second, role, new, across, down, left, above = numbers
         events = scene.events_of(scene.figures.index(figure))
         hitter, hit = scene.collision or (None, None)
         roles = {hitter: "hits another", hit: "is hit"}
@@ -84,7 +88,9 @@ def test_figures_are_told_from_left_to_right(seed: int) -> None:
             assert [ACTIONS[deed - 1]] * bool(deed) == [event.action for event in events if event.half == half]
         assert ROLES[role] == roles.get(scene.figures.index(figure), "hits none")
         assert [COLORS[new - 1]] * bool(new) == [event.color for event in events if event.color]
-        assert [tenths * UNIT for tenths in place] == pytest.approx(figure.center, abs=0.501 * UNIT)
+        assert [across * UNIT, down * UNIT] == pytest.approx(figure.center, abs=0.501 * UNIT)
+        ranks = [[one.center[axis] for one in figures] for axis in (0, 1)]
+        assert [left, above] == [sorted(places).index(figure.center[axis]) for axis, places in enumerate(ranks)]
 
 
 def test_the_queries_learn() -> None:

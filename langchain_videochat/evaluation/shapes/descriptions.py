@@ -46,23 +46,25 @@ def describe(scene: Scene) -> str:
 
 
 def caption(scene: Scene) -> str:
-    """Name what a scene's first picture shows, from left to right.
+    """Name what a scene's first picture shows, in the order of the alphabet.
+
+    Not from left to right: where one figure is above another, that would hang on a part of a pixel.
 
     Example:
         >>> from langchain_videochat.evaluation.shapes import draw_scene
         >>> caption(draw_scene(1))
-        'a small white triangle and a large blue triangle'
+        'a large blue triangle and a small white triangle'
     """
     late = {event.actor for event in scene.events if event.action == "appears"}
     figures = [figure for number, figure in enumerate(scene.figures) if number not in late]
-    names = [introduce(figure) for figure in sorted(figures, key=lambda figure: figure.center)]
+    names = [introduce(figure) for figure in sorted(figures, key=lambda figure: figure.kind)]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "nothing"
 
 
 def state(scene: Scene, rng: Random) -> str:
     """Say what a picture shows in one of four ways: what there is, how each figure is, where, or beside what.
 
-    Each way needs another look: from left to right, from one property to the others, to a place, and to two of them.
+    Each way needs another look: at all figures, from one property to the others, to a place, and to two of them.
 
     Args:
         scene: One in which nothing happens.
@@ -73,7 +75,7 @@ def state(scene: Scene, rng: Random) -> str:
         >>> scene = draw_scene(1, still=True)
         >>> for seed in (2, 1, 5, 0):
         ...     print(state(scene, Random(seed)))
-        a small white triangle and a small blue triangle
+        a small blue triangle and a small white triangle
         the white object is a small triangle and the blue object is a small triangle
         the blue triangle is at 0.5, 0.1 and the white triangle is at 0.1, 0.1
         the blue triangle is right of the white triangle
@@ -127,9 +129,6 @@ def alter(scene: Scene, rng: Random) -> Scene:
         one, other = scene.events
         return replace(scene, events=(replace(other, start=one.start), replace(one, start=other.start)))
     figures = [replace(figure, size=_first_size(scene, number)) for number, figure in enumerate(scene.figures)]
-    if scene.movers:
-        # Where a figure is tells where it may go: the picture is turned with the moves.
-        figures = [replace(figure, center=(1 - figure.center[0], 1 - figure.center[1])) for figure in figures]
     color = _spare_color(scene, rng)
     events = [
         replace(event, action=_OPPOSITES.get(event.action, event.action), color=event.color and color)

@@ -20,6 +20,7 @@ from langchain_videochat.evaluation.shapes.samples import (
     QUALITY,
     Split,
     ask_about,
+    find_example,
     find_scene,
     in_words,
     tell,
@@ -48,7 +49,7 @@ def write_training_files(folder: str | Path, split: Split, count: int) -> None:
     """
     captions, conversations = [], []
     for media, index in product(MEDIA, range(count)):
-        scene, rng = find_scene(split, index, still=media == "image"), _random(split, index)
+        scene, rng = find_example(split, index, media), _random(split, index)
         name = f"{media}/{split}_{index:06}.{'jpg' if media == 'image' else 'mp4'}"
         write = write_picture if media == "image" else write_scene
         write(Path(folder, name), scene, index)

@@ -35,14 +35,11 @@ ROLES = ("hits none", "is hit", "hits another")
 PROPERTIES = [len(SHAPES), len(COLORS), len(SIZES)]
 """Of how many a figure has one each."""
 
-DEEDS = [1 + len(ACTIONS), 1 + len(ACTIONS), len(ROLES)]
-"""What it does in each half, 0 for nothing, and its part in a collision."""
+DEEDS = [1 + len(ACTIONS), 1 + len(ACTIONS), len(ROLES), 1 + len(COLORS)]
+"""What it does in each half, 0 for nothing, its part in a collision, and what colour it turns, 0 for none."""
 
-NEW_COLORS = [1 + len(COLORS)]
-"""What colour it turns, 0 for none."""
-
-PLACES = [11, 11]
-"""Where it is at first, across and down, in `UNIT`s."""
+PLACES = [11, 11, MAX_FIGURES, MAX_FIGURES]
+"""Where it is at first, across and down, in `UNIT`s, and how many others are left of it and above it."""
 
 HAPPENINGS = [1 + len(ACTIONS), 1 + len(ACTIONS), 2]
 """What happens in each half of a clip, 0 for nothing, and whether there is a collision."""
@@ -57,14 +54,14 @@ def label_patches(scene: Scene, side: int) -> tuple[NDArray[np.int64], NDArray[n
 
     Returns:
         Of the figure in a patch: its properties and deeds by their numbers, -1 where there is none, [frames, patches,
-        6], and how far right and down its centre is from the picture's, in `UNIT`s, [frames, patches, 2]. By that a
+        7], and how far right and down its centre is from the picture's, in `UNIT`s, [frames, patches, 2]. By that a
         language model knows the figures apart, and what is left of what.
 
     Example:
         >>> from langchain_videochat.evaluation.shapes import draw_scene
         >>> labels, places = label_patches(draw_scene(0), side=8)
         >>> labels.shape, places.shape
-        ((8, 64, 6), (8, 64, 2))
+        ((8, 64, 7), (8, 64, 2))
     """
     tracks = follow(scene)
     middles = (np.arange(side) + 0.5) / side
@@ -81,23 +78,25 @@ def label_patches(scene: Scene, side: int) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def label_figures(scene: Scene) -> NDArray[np.int64]:
-    """Tell of each figure of a scene, from left to right as at first.
+    """Tell of each figure of a scene, in the order of the alphabet.
 
     Returns:
-        Its properties at first, its deeds, what colour it turns, and in which tenths of the picture its centre is at
-        first, across and down, by their numbers; -1 where there is no further figure; [3, 9].
+        Its properties at first, its deeds, what colour it turns, in which tenths of the picture its centre is at first,
+        across and down, and how many figures are left of it and above it, by their numbers; -1 where there is no
+        further figure; [3, 11].
 
     Example:
         >>> from langchain_videochat.evaluation.shapes import draw_scene
         >>> label_figures(draw_scene(0)).tolist()[0]
-        [1, 5, 0, 2, 0, 0, 0, 2, 2]
+        [1, 5, 0, 2, 0, 0, 0, 2, 2, 0, 0]
     """
     tracks = follow(scene)
-    order = sorted(range(len(scene.figures)), key=lambda number: scene.figures[number].center)
-    turns = np.array([[1 + COLORS.index(color) if color else 0] for color in map(scene.new_color, order)])
-    places = np.rint(tracks.centers[0, order] / UNIT).astype(np.int64)
-    told = np.concatenate([_properties(scene, tracks)[0, order], _deeds(scene)[0, order], turns, places], axis=-1)
-    return np.pad(told, ((0, MAX_FIGURES - len(order)), (0, 0)), constant_values=-1)
+    centers = tracks.centers[0]
+    places = np.rint(centers / UNIT).astype(np.int64)
+    ranks = centers.argsort(axis=0).argsort(axis=0)
+    told = np.concatenate([_properties(scene, tracks)[0], _deeds(scene)[0], places, ranks], axis=-1)
+    by_name = told[np.argsort([figure.kind for figure in scene.figures])]
+    return np.pad(by_name, ((0, MAX_FIGURES - len(by_name)), (0, 0)), constant_values=-1)
 
 
 def label_clip(scene: Scene) -> list[int]:
@@ -117,11 +116,13 @@ def _properties(scene: Scene, tracks: Tracks) -> NDArray[np.int64]:
 
 
 def _deeds(scene: Scene) -> NDArray[np.int64]:
-    """Tell what each figure does in each half, and its part in a collision, the same at each frame."""
+    """Tell what each figure does in each half, its part in a collision, and its new colour, the same at each frame."""
     deeds = np.zeros((len(scene.figures), len(DEEDS)), np.int64)
     for event in scene.events:
         deeds[event.actor, event.half] = 1 + ACTIONS.index(event.action)
+        if event.color:
+            deeds[event.actor, -1] = 1 + COLORS.index(event.color)
     if scene.collision:
         hitter, hit = scene.collision
-        deeds[hitter, -1], deeds[hit, -1] = ROLES.index("hits another"), ROLES.index("is hit")
+        deeds[hitter, 2], deeds[hit, 2] = ROLES.index("hits another"), ROLES.index("is hit")
     return np.broadcast_to(deeds, (FRAMES, *deeds.shape))

@@ -23,14 +23,13 @@ from langchain_videochat.embed.vision_tower import VisionTower
 from langchain_videochat.evaluation.shapes.labels import (
     DEEDS,
     HAPPENINGS,
-    NEW_COLORS,
     PLACES,
     PROPERTIES,
     label_clip,
     label_figures,
     label_patches,
 )
-from langchain_videochat.evaluation.shapes.samples import film, find_scene
+from langchain_videochat.evaluation.shapes.samples import film, find_example
 from langchain_videochat.evaluation.shapes.world import MAX_FIGURES
 from langchain_videochat.training.optimizers import make_schedule
 from langchain_videochat.training.samples import Media
@@ -55,7 +54,7 @@ PRESENCE_WEIGHT = 3.0
 CLASSES: dict[Media, list[int]] = {"image": PROPERTIES, "video": PROPERTIES + DEEDS}
 """What a patch tells of its figure."""
 
-FIGURE_CLASSES = PROPERTIES + DEEDS + NEW_COLORS + PLACES
+FIGURE_CLASSES = PROPERTIES + DEEDS + PLACES
 """What a query tells of its figure."""
 
 
@@ -119,7 +118,7 @@ def pretrain_queries(
 ) -> float:
     """Teach a model's Q-Former to gather what the vision tower sees, on pictures and clips in turn.
 
-    What each query brings to the language model tells of one figure, from left to right and then again from the left.
+    What each query brings to the language model tells of one figure, in the order of the alphabet and then once more.
 
     Args:
         model: Its Q-Former, queries and projection are changed in place.
@@ -217,7 +216,7 @@ class _Patches(_Batches):
 
     def _show(self, number: int) -> tuple[Tensor, ...]:
         rng = Random(f"{self._media}s {number}")  # noqa: S311 - no secret
-        scene = find_scene("train", number)
+        scene = find_example("train", number, "video")
         frames = film(scene, rng)
         labels, places = map(torch.from_numpy, label_patches(scene, self._side))
         return self._processor.pixels(Video(frames)), labels, places, torch.tensor(label_clip(scene))
@@ -235,7 +234,7 @@ class _Figures(_Batches):
 
     def _show(self, media: Media, number: int) -> tuple[Tensor, ...]:
         rng = Random(f"figures {number}")  # noqa: S311 - no secret
-        scene = find_scene("train", number, still=media == "image")
+        scene = find_example("train", number, media)
         frames = film(scene, rng)[: 1 if media == "image" else None]
         return self._processor.pixels(Video(frames)), torch.from_numpy(label_figures(scene))
 

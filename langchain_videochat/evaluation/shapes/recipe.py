@@ -32,8 +32,8 @@ SETTINGS: dict[str, Any] = {
 }
 """Of all stages."""
 
-ALIGNING_RATE, TUNING_RATE = 2e-3, 1e-3
-"""Learning rates of stages 0 and 1, and of stage 2."""
+BATCH, RATE = 32, 1e-3
+"""Samples of a step of stages 1 and 2, and their learning rate. Stage 0 has twice as much of both."""
 
 SAMPLES = 10**6
 """Samples that there are of a kind: more than are taken."""
@@ -118,16 +118,16 @@ def _stages(folder: Path, recipe: Recipe, seed: int) -> Iterator[tuple[TrainingC
     stage0, stage1, stage2 = (folder / name for name in ("stage0", "stage1", "stage2"))
     # The vision tower knows what it needs; so small a language model has nothing to lose.
     common = {**SETTINGS, "model": str(folder / "begin"), "seed": seed, "trains": "language"}
-    aligning = {**common, "stage": 1, "learning_rate": ALIGNING_RATE}
-    tuning = {**common, "stage": 2, "learning_rate": TUNING_RATE}
+    doubled = {**common, "batch_size": 2 * BATCH, "learning_rate": 2 * RATE}
+    usual = {**common, "batch_size": BATCH, "learning_rate": RATE}
     pictures, clips = _samples("image", "captions"), _samples("video", "captions")
-    yield TrainingConfig(output=stage0, steps=recipe.stage0, batch_size=64, **aligning), {"image": pictures}
+    yield TrainingConfig(stage=1, output=stage0, steps=recipe.stage0, **doubled), {"image": pictures}
     yield (
-        TrainingConfig(start=stage0, output=stage1, steps=recipe.stage1, batch_size=32, **aligning),
+        TrainingConfig(stage=1, start=stage0, output=stage1, steps=recipe.stage1, **usual),
         {"image": pictures, "video": clips},
     )
     yield (
-        TrainingConfig(start=stage1, output=stage2, steps=recipe.stage2, batch_size=32, **tuning),
+        TrainingConfig(stage=2, start=stage1, output=stage2, steps=recipe.stage2, **usual),
         {"image": _samples("image", "questions"), "video": _samples("video", "questions")},
     )
 

@@ -27,8 +27,8 @@ TASKS: tuple[Task, ...] = get_args(Task)
 SCENES_A_SPLIT = 10**9
 """Scenes that each split has at most."""
 
-TRIES = 10**3
-"""Seeds of one scene: the first is taken whose scene belongs to the split. One in ten does, of the rarer splits."""
+TRIES = 10**4
+"""Seeds of one scene: the first is taken that fits. One in ten belongs to the rarer splits, one in twenty turns."""
 
 TIMES = tuple(number / FRAME_RATE for number in range(FRAMES))
 """Seconds at which the frames of a clip are shown."""
@@ -37,6 +37,10 @@ TIMES = tuple(number / FRAME_RATE for number in range(FRAMES))
 DESCRIBED = 0.5
 """Share of the captions of clips that are descriptions, and of the longer conversations that begin with one. What is
 asked then can be read in it, which teaches what the questions mean. In the others it has to be seen."""
+
+TURNING = 10
+"""In every tenth clip to learn from a figure turns another colour. By chance it would in every twentieth: too few to
+learn which colour that is."""
 
 QUALITY = (75, 95)
 """JPEG's quality at which pictures are compressed: it alters them about as much as the codec of files does."""
@@ -55,7 +59,7 @@ class ShapesSamples:
     Example:
         >>> samples = ShapesSamples("train", 1_000_000, task="captions")
         >>> samples[0].turns[1].content
-        ('the white square moves right in the first half',)
+        ('the white triangle turns red in the first half and the blue triangle shrinks in the second half',)
     """
 
     def __init__(self, split: Split, size: int, *, media: Media = "video", task: Task = "questions") -> None:
@@ -73,7 +77,7 @@ class ShapesSamples:
             raise IndexError(index)
         source = f"shapes/{self._split}/{index}"
         rng = Random(source)  # noqa: S311 - no secret
-        scene = find_scene(self._split, index, still=self._media == "image")
+        scene = find_example(self._split, index, self._media)
         frames = film(scene, rng)
         shown = Image(frames[0]) if self._media == "image" else Video(frames, TIMES)
         turns = self._converse(scene, rng)
@@ -128,13 +132,21 @@ def film(scene: Scene, rng: Random) -> NDArray[np.uint8]:
     return compress(render(scene, seed=rng.getrandbits(32)), rng.randint(*QUALITY))
 
 
-def find_scene(split: Split, index: int, *, still: bool = False) -> Scene:
+def find_example(split: Split, index: int, media: Media) -> Scene:
+    """Find a scene to learn from: one in which nothing happens for a picture, and any for a clip."""
+    if media == "image":
+        return find_scene(split, index, still=True)
+    return find_scene(split, index, turning=index % TURNING == 0)
+
+
+def find_scene(split: Split, index: int, *, still: bool = False, turning: bool = False) -> Scene:
     """Find a scene of a split.
 
     Args:
         split: Its seeds are its own, and so is what its scenes show.
         index: Which of them, from 0.
         still: Whether nothing happens.
+        turning: Whether a figure turns another colour for certain.
 
     Example:
         >>> split_of(find_scene("test", 5))
@@ -142,7 +154,7 @@ def find_scene(split: Split, index: int, *, still: bool = False) -> Scene:
     """
     first = (SPLITS.index(split) * SCENES_A_SPLIT + index) * TRIES
     scenes = (draw_scene(seed, still=still) for seed in range(first, first + TRIES))
-    return next(scene for scene in scenes if split_of(scene) == split)
+    return next(scene for scene in scenes if split_of(scene) == split and (scene.turns or not turning))
 
 
 def split_of(scene: Scene) -> Split:

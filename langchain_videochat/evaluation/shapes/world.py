@@ -151,6 +151,11 @@ class Scene:
         return next(((event.cause, event.actor) for event in self.events if event.cause is not None), None)
 
     @property
+    def turns(self) -> bool:
+        """Whether a figure turns another colour."""
+        return any(event.color for event in self.events)
+
+    @property
     def movers(self) -> tuple[int, ...]:
         """The figures that move, in the order in which they begin."""
         return tuple(dict.fromkeys(event.actor for event in self.events if event.is_move))
