@@ -19,6 +19,7 @@ WIDTH = 128
 HEADS = 4
 LAYERS = 4
 QFORMER_LAYERS = 2
+TEXT_LAYERS = 6
 INNER = 3 * WIDTH
 PATCH = 8
 QUERIES, EXTRA_QUERIES = 8, 16
@@ -55,7 +56,7 @@ def new_model(
     Example:
         >>> model, processor = new_model()
         >>> f"{model.num_parameters() / 1e6:.1f} million weights"
-        '2.6 million weights'
+        '3.0 million weights'
     """
     tokenizer = _learn_words()
     processor = VideoChatEmbedProcessor(tokenizer, image_size=SIDE, num_visual_tokens=QUERIES + EXTRA_QUERIES)
@@ -94,7 +95,7 @@ def _shape(processor: VideoChatEmbedProcessor) -> VideoChatEmbedConfig:
         vocab_size=processor.video_token_id,
         hidden_size=WIDTH,
         intermediate_size=INNER,
-        num_hidden_layers=LAYERS,
+        num_hidden_layers=TEXT_LAYERS,
         num_attention_heads=HEADS,
         max_position_embeddings=CONTEXT,
         bos_token_id=tokenizer.bos_token_id,
