@@ -49,6 +49,19 @@ def test_the_patch_in_a_figures_middle_shows_the_figure(seed: int) -> None:
             assert places[frame, row * SIDE + column] * UNIT + 0.5 == pytest.approx(center, abs=1e-6)
 
 
+def test_a_patch_with_the_middles_of_two_figures_shows_one_of_them() -> None:
+    scene = draw_scene(45750)
+    assert scene.collision
+    patches = np.floor(follow(scene).centers * SIDE).astype(int)[:, scene.collision]
+    labels, _ = label_patches(scene, SIDE)
+    frames = np.flatnonzero((patches[:, 0] == patches[:, 1]).all(axis=-1))
+    assert frames.size > 0
+    for frame in frames:
+        column, row = patches[frame, 0]
+        shape, color, *_ = labels[frame, row * SIDE + column]
+        assert f"{COLORS[color]} {SHAPES[shape]}" in {scene.figures[number].kind for number in scene.collision}
+
+
 @given(st.integers(0, 2**40))
 def test_a_patch_far_from_all_figures_shows_none(seed: int) -> None:
     scene = draw_scene(seed)

@@ -81,9 +81,8 @@ def label_figures(scene: Scene) -> NDArray[np.int64]:
     """Tell of each figure of a scene, in the order of the alphabet.
 
     Returns:
-        Its properties at first, its deeds, what colour it turns, in which tenths of the picture its centre is at first,
-        across and down, and how many figures are left of it and above it, by their numbers; -1 where there is no
-        further figure; [3, 11].
+        Its properties at first, its deeds, in which tenths of the picture its centre is at first, across and down, and
+        how many figures are left of it and above it, by their numbers; -1 where there is no further figure; [3, 11].
 
     Example:
         >>> from langchain_videochat.evaluation.shapes import draw_scene

@@ -33,7 +33,6 @@ TRIES = 10**4
 TIMES = tuple(number / FRAME_RATE for number in range(FRAMES))
 """Seconds at which the frames of a clip are shown."""
 
-
 DESCRIBED = 0.5
 """Share of the captions of clips that are descriptions, and of the longer conversations that begin with one. What is
 asked then can be read in it, which teaches what the questions mean. In the others it has to be seen."""
@@ -133,7 +132,7 @@ def film(scene: Scene, rng: Random) -> NDArray[np.uint8]:
 
 
 def find_example(split: Split, index: int, media: Media) -> Scene:
-    """Find a scene to learn from: one in which nothing happens for a picture, and any for a clip."""
+    """Find a scene to learn from: for a picture one in which nothing happens, for some clips one with a new colour."""
     if media == "image":
         return find_scene(split, index, still=True)
     return find_scene(split, index, turning=index % TURNING == 0)
@@ -154,7 +153,7 @@ def find_scene(split: Split, index: int, *, still: bool = False, turning: bool =
     """
     first = (SPLITS.index(split) * SCENES_A_SPLIT + index) * TRIES
     scenes = (draw_scene(seed, still=still) for seed in range(first, first + TRIES))
-    return next(scene for scene in scenes if split_of(scene) == split and (scene.turns or not turning))
+    return next(scene for scene in scenes if (scene.turns or not turning) and split_of(scene) == split)
 
 
 def split_of(scene: Scene) -> Split:
