@@ -1,6 +1,8 @@
 """The recipe of videochat-embed-tiny: what its parts learn from, and that they end in a model that answers."""
 
+from copy import deepcopy
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,18 +12,32 @@ from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 from safetensors.torch import load_file
 
-from langchain_videochat.embed import VideoChatEmbed
+from langchain_videochat.embed import (
+    VideoChatEmbed,
+    VideoChatEmbedForConditionalGeneration,
+    VideoChatEmbedProcessor,
+)
 from langchain_videochat.evaluation.shapes import draw_scene, find_scene, follow, write_scene
 from langchain_videochat.evaluation.shapes.labels import ACTIONS, ROLES, UNIT, label_figures, label_patches
+from langchain_videochat.evaluation.shapes.muon import orthogonalize
 from langchain_videochat.evaluation.shapes.pretraining import pretrain_queries, pretrain_tower
+from langchain_videochat.evaluation.shapes.reading import Teller, pretrain_language, talk
 from langchain_videochat.evaluation.shapes.recipe import Recipe, train_tiny
 from langchain_videochat.evaluation.shapes.tiny import new_model
-from langchain_videochat.evaluation.shapes.world import COLORS, SHAPES, SIZES
-from langchain_videochat.training.samples import Media
+from langchain_videochat.evaluation.shapes.world import COLORS, MAX_FIGURES, SHAPES, SIZES
+from langchain_videochat.training.samples import MEDIA, Media
 
 SIDE = 8
 
-SHORTEST = Recipe(pictures=1, clips=1, queries=1, stage0=1, stage1=1, stage2=1)
+SHORTEST = Recipe(pictures=1, clips=1, language=(1,), queries=(1,), stage1=1, stage2=1)
+
+Made = tuple[VideoChatEmbedForConditionalGeneration, VideoChatEmbedProcessor]
+
+
+@pytest.fixture(scope="module")
+def untrained() -> Made:
+    """A model that has learnt nothing. Its tokenizer takes seconds to learn: it is copied, not made anew."""
+    return new_model()
 
 
 @given(st.integers(0, 2**40))
@@ -74,8 +90,8 @@ def test_a_patch_far_from_all_figures_shows_none(seed: int) -> None:
 
 
 @pytest.mark.parametrize("media", ["image", "video"])
-def test_the_vision_tower_learns(media: Media) -> None:
-    model, processor = new_model()
+def test_the_vision_tower_learns(untrained: Made, media: Media) -> None:
+    model, processor = deepcopy(untrained)
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
     first = pretrain_tower(model, processor, media, steps=1, show_progress=False)
     later = pretrain_tower(model, processor, media, steps=12, show_progress=False)
@@ -106,15 +122,45 @@ def test_figures_are_told_in_the_order_of_the_alphabet(seed: int) -> None:
         assert [left, above] == [sorted(places).index(figure.center[axis]) for axis, places in enumerate(ranks)]
 
 
-def test_the_queries_learn() -> None:
-    model, processor = new_model()
+def test_the_queries_learn(untrained: Made) -> None:
+    model, processor = deepcopy(untrained)
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
-    first = pretrain_queries(model, processor, steps=2, show_progress=False)
-    later = pretrain_queries(model, processor, steps=20, show_progress=False)
+    teller = Teller(model.config)
+    first = pretrain_queries(model, processor, teller, rounds=[2], show_progress=False)
+    later = pretrain_queries(model, processor, teller, rounds=[16, 4], show_progress=False)
     assert later < 0.9 * first
     moved = {name for name, weights in model.state_dict().items() if not torch.equal(weights, before[name])}
     assert moved
     assert not any(name.startswith(("vision_tower.", "language_model.")) for name in moved)
+
+
+def test_the_language_model_learns_from_what_it_is_told(untrained: Made) -> None:
+    model, processor = deepcopy(untrained)
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    teller = pretrain_language(model, processor, rounds=[8, 4], show_progress=False)
+    moved = {name for name, weights in model.state_dict().items() if not torch.equal(weights, before[name])}
+    assert moved
+    assert all(name.startswith("language_model.") for name in moved)
+    told = teller(torch.from_numpy(np.stack([label_figures(draw_scene(seed)) for seed in range(4)])))
+    assert told.shape == (4, model.config.num_visual_tokens, model.config.text_config.hidden_size)
+    assert torch.equal(told[:, :MAX_FIGURES], told[:, MAX_FIGURES : 2 * MAX_FIGURES])
+
+
+@given(st.integers(0, 2**40), st.sampled_from(MEDIA))
+def test_what_is_talked_about_can_be_answered(seed: int, media: Media) -> None:
+    scene = draw_scene(seed, still=media == "image")
+    turns = talk(scene, media, Random(seed))
+    asked, answers = ([turn.content[-1] for turn in turns if turn.role == role] for role in ("human", "assistant"))
+    assert len(asked) == len(answers) == len(set(asked))
+    assert "".join(map(str, answers)).isascii()
+
+
+@given(st.integers(2, 40), st.integers(2, 40))
+def test_muon_goes_along_all_directions_alike(rows: int, columns: int) -> None:
+    torch.manual_seed(rows * columns)
+    values = torch.linalg.svdvals(orthogonalize(torch.randn(2, rows, columns)))
+    assert values.max() < 1.3
+    assert values.median() > 0.5
 
 
 def test_the_recipe_ends_in_a_model_that_answers(tmp_path: Path) -> None:
@@ -134,8 +180,8 @@ def test_the_recipe_ends_in_a_model_that_answers(tmp_path: Path) -> None:
     assert train_tiny(tmp_path / "tiny", SHORTEST, show_progress=False) == folder
 
 
-def test_relation_aggregators_can_be_left_out() -> None:
-    whole, _ = new_model()
+def test_relation_aggregators_can_be_left_out(untrained: Made) -> None:
+    whole, _ = untrained
     neither, _ = new_model(local_mhra=False, gmhra=False)
     left_out = whole.state_dict().keys() - neither.state_dict().keys()
     assert left_out

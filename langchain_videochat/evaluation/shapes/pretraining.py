@@ -5,33 +5,29 @@ relation aggregators, the counterpart of UniFormerV2, of which the paper takes t
 figure: the counterpart of BLIP-2's first stage.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from random import Random
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, l1_loss
-from torch.optim import AdamW
-from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, l1_loss, mse_loss
 
 from langchain_videochat.embed import Video, VideoChatEmbedForConditionalGeneration, VideoChatEmbedProcessor
 from langchain_videochat.embed.vision_tower import VisionTower
 from langchain_videochat.evaluation.shapes.labels import (
     DEEDS,
     HAPPENINGS,
-    PLACES,
     PROPERTIES,
     label_clip,
     label_figures,
     label_patches,
 )
+from langchain_videochat.evaluation.shapes.learning import Batches, learn, make_rounds
+from langchain_videochat.evaluation.shapes.reading import FACTS, Teller
 from langchain_videochat.evaluation.shapes.samples import film, find_example
 from langchain_videochat.evaluation.shapes.world import MAX_FIGURES
-from langchain_videochat.training.optimizers import make_schedule
 from langchain_videochat.training.samples import Media
 
 SCENES: dict[Media, int] = {"image": 64, "video": 32}
@@ -41,12 +37,7 @@ EVERY = 2
 """Frames of a scene from one that is taken as a picture to the next."""
 
 PICTURES_RATE, RATE = 3e-3, 2e-3
-"""Learning rates: of the vision tower on pictures, and of all that follows."""
-
-WARMUP, FLOOR = 0.1, 0.01
-WEIGHT_DECAY = 0.02
-BETAS = (0.9, 0.98)
-CLIP = 1.0
+"""Learning rates of AdamW: of the vision tower on pictures, and of all that follows."""
 
 PRESENCE_WEIGHT = 3.0
 """Of whether there is a figure at all, beside each of what it is."""
@@ -54,8 +45,8 @@ PRESENCE_WEIGHT = 3.0
 CLASSES: dict[Media, list[int]] = {"image": PROPERTIES, "video": PROPERTIES + DEEDS}
 """What a patch tells of its figure."""
 
-FIGURE_CLASSES = PROPERTIES + DEEDS + PLACES
-"""What a query tells of its figure."""
+READABLE_WEIGHT = 10.0
+"""Of how far queries are from what the language model reads, beside all that can be told from them."""
 
 
 def pretrain_tower(
@@ -89,17 +80,17 @@ def pretrain_tower(
     of_clips = _head(width, sum(HAPPENINGS))
 
     def miss(pixels: Tensor, labels: Tensor, places: Tensor, happenings: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            tokens = tower(pixels)
-            patches, clips = of_patches(_patch_tokens(tokens, labels)), of_clips(tokens[:, -1])
-        patches, found = patches.float().split([1 + sum(CLASSES[media]), 2], dim=-1)
+        tokens = tower(pixels)
+        patches, clips = of_patches(_patch_tokens(tokens, labels)), of_clips(tokens[:, -1])
+        patches, found = patches.split([1 + sum(CLASSES[media]), 2], dim=-1)
         is_shown = labels[..., 0] >= 0
         loss = _compare(patches, labels, CLASSES[media]) + l1_loss(found[is_shown], places[is_shown])
-        return loss + _miss(clips.float().split(HAPPENINGS, dim=-1), happenings) if tower.gmhra else loss
+        return loss + _miss(clips.split(HAPPENINGS, dim=-1), happenings) if tower.gmhra else loss
 
-    loss = _train(
+    loss = learn(
+        [tower.layers, tower.gmhra],
         [*tower.parameters(), *of_patches.parameters(), *of_clips.parameters()],
-        _Patches(processor, media, model.config.vision_config, steps),
+        _Patches(processor, media, model.config.vision_config, range(steps)),
         miss,
         rate=PICTURES_RATE if media == "image" else RATE,
         name=f"Vision tower, {media}s" if show_progress else None,
@@ -111,97 +102,61 @@ def pretrain_tower(
 def pretrain_queries(
     model: VideoChatEmbedForConditionalGeneration,
     processor: VideoChatEmbedProcessor,
+    teller: Teller,
     *,
-    steps: int,
+    rounds: Sequence[int],
     seed: int = 0,
     show_progress: bool = True,
 ) -> float:
     """Teach a model's Q-Former to gather what the vision tower sees, on pictures and clips in turn.
 
-    What each query brings to the language model tells of one figure, in the order of the alphabet and then once more.
+    What each query brings to the language model tells of one figure, as it reads it from the teller.
 
     Args:
         model: Its Q-Former, queries and projection are changed in place.
         processor: That of the model.
-        steps: How often the weights are changed, by 64 pictures or 32 clips each time.
-        seed: Decides on how the head begins that is trained with them, and is thrown away.
+        teller: What the language model has learnt to read.
+        rounds: How often the weights are changed in each round, by 64 pictures or 32 clips each time.
+        seed: Decides on how the head begins that is trained with them, and is thrown away after each round.
         show_progress: Show a progress bar.
 
     Returns:
         The last step's loss.
     """
-    torch.manual_seed(seed)
-    of_figures = _head(model.config.text_config.hidden_size, 1 + sum(FIGURE_CLASSES))
-    figures = torch.arange(model.config.num_visual_tokens) % MAX_FIGURES
+    order = torch.arange(model.config.num_visual_tokens) % MAX_FIGURES
+    parts = (model.vision_layernorm, model.qformer, model.language_projection)
+    learnt = [model.query_tokens, model.extra_query_tokens, *(each for part in parts for each in part.parameters())]
     # In training its batch norms would learn on.
     model.vision_tower.requires_grad_(False).eval()
+    teller.requires_grad_(False)
+    for one in make_rounds(rounds):
+        torch.manual_seed(seed)
+        of_figures = _head(model.config.text_config.hidden_size, 1 + sum(FACTS))
 
-    def miss(pixels: Tensor, labels: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            told = of_figures(model.get_video_features(pixels))
-        return _compare(told.float(), labels[:, figures], FIGURE_CLASSES)
+        def miss(pixels: Tensor, labels: Tensor, of_figures: nn.Module = of_figures) -> Tensor:
+            brought, wanted = model.get_video_features(pixels), teller(labels)
+            told = _compare(of_figures(brought), labels[:, order], FACTS)
+            return told + READABLE_WEIGHT * mse_loss(brought, wanted) / wanted.var()
 
-    parts = (model.vision_layernorm, model.qformer, model.language_projection, of_figures)
-    loss = _train(
-        [model.query_tokens, model.extra_query_tokens, *(each for part in parts for each in part.parameters())],
-        _Figures(processor, steps),
-        miss,
-        rate=RATE,
-        name="Q-Former" if show_progress else None,
-    )
+        loss = learn(
+            [model.qformer, model.language_projection],
+            [*learnt, *of_figures.parameters()],
+            _Figures(processor, one.steps),
+            miss,
+            rate=RATE,
+            share=one.share,
+            name=f"Q-Former, {one.title}" if show_progress else None,
+        )
     model.vision_tower.requires_grad_(True)
     return loss
 
 
-def _train(
-    learnt: Sequence[nn.Parameter],
-    batches: "_Batches",
-    miss: Callable[..., Tensor],
-    *,
-    rate: float,
-    name: str | None,
-) -> float:
-    """Change weights so that batches miss less, with a progress bar of a name if there is one; the last loss."""
-    optimizer = AdamW(learnt, rate, betas=BETAS, weight_decay=WEIGHT_DECAY)
-    schedule = make_schedule(optimizer, steps=len(batches), warmup=WARMUP, floor=FLOOR)
-    loader = DataLoader(batches, batch_size=None, num_workers=1)
-    with tqdm(loader, desc=name, unit="step", disable=name is None) as bar:
-        for batch in bar:
-            loss = miss(*batch)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(learnt, CLIP)
-            optimizer.step()
-            schedule.step()
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    return loss.item()
-
-
-class _Batches(Dataset[tuple[Tensor, ...]], ABC):
-    """A batch for each step, made when it is taken; worker processes call it."""
-
-    def __init__(self, processor: VideoChatEmbedProcessor, steps: int) -> None:
-        self._processor = processor
-        self._steps = steps
-
-    def __len__(self) -> int:
-        return self._steps
-
-    def __getitem__(self, step: int) -> tuple[Tensor, ...]:
-        if not 0 <= step < self._steps:
-            raise IndexError(step)
-        return self._make(step)
-
-    @abstractmethod
-    def _make(self, step: int) -> tuple[Tensor, ...]:
-        """Make the batch of a step."""
-
-
-class _Patches(_Batches):
+class _Patches(Batches):
     """Pictures or clips, what their patches show, and what happens."""
 
-    def __init__(self, processor: VideoChatEmbedProcessor, media: Media, vision_config: Any, steps: int) -> None:
-        super().__init__(processor, steps)
+    def __init__(self, processor: VideoChatEmbedProcessor, media: Media, vision_config: Any, steps: range) -> None:
+        super().__init__(steps)
+        self._processor = processor
         self._media: Media = media
         self._side = vision_config.image_size // vision_config.patch_size
 
@@ -222,8 +177,12 @@ class _Patches(_Batches):
         return self._processor.pixels(Video(frames)), labels, places, torch.tensor(label_clip(scene))
 
 
-class _Figures(_Batches):
+class _Figures(Batches):
     """Pictures and clips in turn, and what there is to tell of their figures."""
+
+    def __init__(self, processor: VideoChatEmbedProcessor, steps: range) -> None:
+        super().__init__(steps)
+        self._processor = processor
 
     def _make(self, step: int) -> tuple[Tensor, ...]:
         media: Media = "video" if step % 2 else "image"
@@ -242,8 +201,6 @@ class _Figures(_Batches):
 def _tower(model: VideoChatEmbedForConditionalGeneration, media: Media) -> VisionTower:
     """Copy a vision tower; for pictures without what relates frames."""
     config = deepcopy(model.config)
-    # The gradient of torch's own attention takes ten times as long in bf16 on a processor.
-    config.vision_config._attn_implementation = "eager"
     if media == "image":
         config.gmhra_layers = config.local_mhra = 0
     tower = VisionTower(config)

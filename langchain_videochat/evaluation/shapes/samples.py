@@ -37,9 +37,9 @@ DESCRIBED = 0.5
 """Share of the captions of clips that are descriptions, and of the longer conversations that begin with one. What is
 asked then can be read in it, which teaches what the questions mean. In the others it has to be seen."""
 
-TURNING = 10
-"""In every tenth clip to learn from a figure turns another colour. By chance it would in every twentieth: too few to
-learn which colour that is."""
+TURNING, TOLD_TURNING = 10, 4
+"""In every tenth clip to learn from a figure turns another colour, and in every fourth that is talked about. By chance
+it would in every twentieth: too few to learn which colour that is."""
 
 QUALITY = (75, 95)
 """JPEG's quality at which pictures are compressed: it alters them about as much as the codec of files does."""
@@ -76,7 +76,7 @@ class ShapesSamples:
             raise IndexError(index)
         source = f"shapes/{self._split}/{index}"
         rng = Random(source)  # noqa: S311 - no secret
-        scene = find_example(self._split, index, self._media)
+        scene = find_example(self._split, index, self._media, TOLD_TURNING)
         frames = film(scene, rng)
         shown = Image(frames[0]) if self._media == "image" else Video(frames, TIMES)
         turns = self._converse(scene, rng)
@@ -87,12 +87,12 @@ class ShapesSamples:
     def _converse(self, scene: Scene, rng: Random) -> list[Turn]:
         if self._task == "captions":
             told = tell(scene, self._media, rng)
-            return _take_turns([(rng.choice(REQUESTS).format(media=self._media), told)])
+            return take_turns([(rng.choice(REQUESTS).format(media=self._media), told)])
         questions = ask_about(scene, self._media, rng)
         (manner,) = rng.choices(MANNERS, [manner.share for manner in MANNERS])
         chosen = _choose(questions, manner, rng)
         opening = [Turn("system", (INSTRUCTION,))] if manner.is_instructed else []
-        return opening + _take_turns(map(manner.write, chosen))
+        return opening + take_turns(map(manner.write, chosen))
 
 
 def tell(scene: Scene, media: Media, rng: Random) -> str:
@@ -118,7 +118,8 @@ def _choose(questions: list[Question], manner: "Manner", rng: Random) -> list[Qu
     return others or chosen
 
 
-def _take_turns(said: Iterable[tuple[str, str]]) -> list[Turn]:
+def take_turns(said: Iterable[tuple[str, str]]) -> list[Turn]:
+    """Make a human ask and the assistant answer."""
     return [turn for text, answer in said for turn in (Turn("human", (text,)), Turn("assistant", (answer,)))]
 
 
@@ -131,11 +132,11 @@ def film(scene: Scene, rng: Random) -> NDArray[np.uint8]:
     return compress(render(scene, seed=rng.getrandbits(32)), rng.randint(*QUALITY))
 
 
-def find_example(split: Split, index: int, media: Media) -> Scene:
+def find_example(split: Split, index: int, media: Media, turning: int = TURNING) -> Scene:
     """Find a scene to learn from: for a picture one in which nothing happens, for some clips one with a new colour."""
     if media == "image":
         return find_scene(split, index, still=True)
-    return find_scene(split, index, turning=index % TURNING == 0)
+    return find_scene(split, index, turning=index % turning == 0)
 
 
 def find_scene(split: Split, index: int, *, still: bool = False, turning: bool = False) -> Scene:

@@ -1,9 +1,11 @@
 """The shape of videochat-embed-tiny, its tokenizer, and the weights with which it begins."""
 
+import math
 from collections.abc import Iterator
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
 from transformers import Blip2QFormerConfig, Blip2VisionConfig, LlamaConfig, PreTrainedTokenizerFast
 
 from langchain_videochat.embed import (
@@ -30,6 +32,9 @@ SPREAD = 0.08
 
 EMBEDDING_SPREAD = 0.5
 """That of the language model's word vectors, which must outweigh what layers add to them at first."""
+
+PLACE_SPREAD = 0.3
+"""The size of the waves by which patches know their places at first."""
 
 RESIDUAL_SHARE = 0.3
 """The weights with which a layer adds to a token begin at this share of the others."""
@@ -122,11 +127,20 @@ def _spread(model: VideoChatEmbedForConditionalGeneration) -> None:
     """Give weights the spread with which so small a model learns soonest."""
     model.query_tokens.normal_(std=SPREAD)
     model.extra_query_tokens.normal_(std=SPREAD)
+    model.vision_tower.embeddings.position_embedding[0, 1:] = PLACE_SPREAD * _waves(SIDE // PATCH)
     for name, weights in model.language_model.named_parameters():
         if name.endswith("embed_tokens.weight"):
             weights.normal_(std=EMBEDDING_SPREAD)
         if name.endswith(("o_proj.weight", "down_proj.weight")):
             weights.mul_(RESIDUAL_SHARE)
+
+
+def _waves(side: int) -> Tensor:
+    """Tell patches of a picture apart by waves down and across it, from half a wave to one every other patch."""
+    lengths = torch.pi * torch.logspace(-1, math.log2(side / 2), WIDTH // 4, base=2)
+    angles = (torch.arange(side) + 0.5)[:, None] / side * lengths
+    codes = torch.cat([angles.sin(), angles.cos()], dim=1)
+    return torch.cat([codes.repeat_interleave(side, dim=0), codes.repeat(side, 1)], dim=1)
 
 
 def _learn_words() -> PreTrainedTokenizerFast:
