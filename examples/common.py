@@ -41,10 +41,9 @@ def named_model(description: str | None) -> BaseChatModel:
 
 
 def watching_model(description: str | None) -> VideoChatEmbed:
-    """Make the VideoChatEmbed that `--model`, or else the variable VIDEOCHAT_EMBED_MODEL, names."""
+    """Make the VideoChatEmbed that `--model`, or else the variable VIDEOCHAT_EMBED_MODEL, names; a toy if neither."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    preset = os.environ.get("VIDEOCHAT_EMBED_MODEL")
-    parser.add_argument("--model", default=preset, required=preset is None, help="folder of `videochat convert`")
+    parser.add_argument("--model", help="folder of `videochat convert`")
     return VideoChatEmbed(model=parser.parse_args().model, max_tokens=200)
 
 

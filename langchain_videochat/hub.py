@@ -7,14 +7,22 @@ from pathlib import Path
 from langchain_videochat.errors import ModelUnavailableError
 from langchain_videochat.model_cards import describe_size
 
+BUNDLED = Path(__file__).parent / "models"
+"""Folders of the models that are part of this package, each known by its name."""
+
+TINY = "videochat-embed-tiny"
+"""The VideoChat-Embed among them."""
+
 _PARTS = ("*.json", "*.txt", "*.model")
 _WEIGHTS = ("*.safetensors", "*.bin")
 
 
 def find_weights(model: str | Path, revision: str | None = None) -> Path | None:
-    """Find the folder of a model without a network: a path, or what was fetched before; None if it is not there.
+    """Find the folder of a model without a network: a path, a bundled model, or what was fetched before; or None.
 
     Example:
+        >>> find_weights(TINY).name
+        'videochat-embed-tiny'
         >>> find_weights("nobody/has-this-model") is None
         True
     """
@@ -23,6 +31,8 @@ def find_weights(model: str | Path, revision: str | None = None) -> Path | None:
 
     if Path(model).exists():
         return Path(model)
+    if str(model) == TINY:
+        return BUNDLED / TINY
     try:
         folder = Path(snapshot_download(str(model), revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
@@ -34,7 +44,7 @@ def fetch_weights(model: str | Path, revision: str | None = None) -> Path:
     """Find a model's folder, or fetch the model, with a progress bar.
 
     Args:
-        model: A folder or a file, or an id on the Hugging Face hub.
+        model: A folder or a file, the name of a bundled model, or an id on the Hugging Face hub.
         revision: Branch, tag or commit on the hub; its main branch if None.
 
     Raises:

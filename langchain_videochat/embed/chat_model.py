@@ -30,7 +30,8 @@ from langchain_videochat.embed.long_videos import Budget, OverBudget
 from langchain_videochat.embed.messages import file_states
 from langchain_videochat.embed.settings import ModelSettings, Quantization
 from langchain_videochat.embed.tool_calls import ANY_TOOL
-from langchain_videochat.errors import InputError, ModelUnavailableError
+from langchain_videochat.errors import InputError
+from langchain_videochat.hub import TINY
 from langchain_videochat.weights import share
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
 _SAMPLING = ("temperature", "top_p", "repetition_penalty", "seed", "max_tokens")
 _UNHEEDED = {"strict", "parallel_tool_calls", "files"}
 """What LangChain may ask of other models, and `files`, which only makes the cache's key."""
+_TOY = (
+    f"{TINY} answers, as no model is named. It understands Shapes in Motion alone: coloured circles, squares, triangles"
+    " and stars on a dark ground that move, change and collide, in clips of four seconds. Of any other video what it"
+    " says is meaningless. Name a model by `model` or by VIDEOCHAT_EMBED_MODEL"
+)
 _OF_SERVERS = {"api_key", "max_retries", "timeout"}
 """Fields that LangChain gives any chat model."""
 
@@ -69,8 +75,9 @@ class VideoChatEmbed(BaseChatModel):
     """
 
     model: str | None = Field(default=None, validate_default=True)
-    """A folder that `videochat convert` wrote, or an id on the Hugging Face hub; what the environment variable
-    `VIDEOCHAT_EMBED_MODEL` names if None."""
+    """A folder that `videochat convert` wrote, the name of a bundled model, or an id on the Hugging Face hub. If None,
+    what the environment variable `VIDEOCHAT_EMBED_MODEL` names, or else the bundled `videochat-embed-tiny`, which knows
+    nothing but coloured figures that move: it warns of that."""
 
     device: str = "auto"
     """As torch names it; "auto" is the graphics card if there is one."""
@@ -149,8 +156,11 @@ class VideoChatEmbed(BaseChatModel):
 
     @field_validator("model")
     @classmethod
-    def _find_model(cls, model: str | None) -> str | None:
-        return model or os.environ.get("VIDEOCHAT_EMBED_MODEL")
+    def _find_model(cls, model: str | None) -> str:
+        model = model or os.environ.get("VIDEOCHAT_EMBED_MODEL")
+        if model is None:
+            warnings.warn(_TOY, stacklevel=4)
+        return model or TINY
 
     @model_validator(mode="after")
     def _check_retriever(self) -> Self:
@@ -166,7 +176,7 @@ class VideoChatEmbed(BaseChatModel):
 
         Raises:
             InputError: A setting makes no sense on this machine.
-            ModelUnavailableError: The model is not here and cannot be fetched, or none is named.
+            ModelUnavailableError: The model is not here and cannot be fetched.
             ModelError: It is damaged, or of another kind.
         """
         if self._loaded is not None:
@@ -251,12 +261,8 @@ class VideoChatEmbed(BaseChatModel):
                 yield chunk
 
     def _settings(self) -> ModelSettings:
-        if not self.model:
-            problem = "none is named"
-            advice = "Name a folder that `videochat convert` wrote, by `model` or by VIDEOCHAT_EMBED_MODEL"
-            raise ModelUnavailableError("model", problem, advice)
         return ModelSettings(
-            self.model,
+            self.model or TINY,
             self.device,
             self.dtype,
             quantization=self.quantization,

@@ -24,6 +24,8 @@ TABLES = (
     "chat_memory",
     "chat_gpu",
     "training",
+    "understanding",
+    "ablation",
     "instruct",
     "page",
 )

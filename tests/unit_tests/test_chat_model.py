@@ -208,10 +208,16 @@ def test_the_blank_after_the_role_is_not_part_of_the_answer(tmp_path: Path) -> N
     assert "".join(chunk.text for chunk in llm.stream("Hello")) == "Hi there!"
 
 
-def test_without_a_model_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_model_is_named_the_bundled_one_answers_and_tells_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VIDEOCHAT_EMBED_MODEL", raising=False)
-    with pytest.raises(ModelUnavailableError, match="videochat convert"):
-        VideoChatEmbed().invoke("Hello")
+    with pytest.warns(UserWarning, match="understands Shapes in Motion alone") as warned:
+        llm = VideoChatEmbed(max_tokens=3)
+    assert len(warned) == 1
+    assert llm.model == "videochat-embed-tiny"
+    assert llm.invoke("Hello").response_metadata["model_name"] == "videochat-embed-tiny"
+
+
+def test_a_model_that_cannot_be_had_is_named() -> None:
     with pytest.raises(ModelUnavailableError, match="nobody/has-this") as refusal:
         VideoChatEmbed(model="nobody/has-this", revision="v2").invoke("Hello")
     assert isinstance(refusal.value, ModelNotFoundError)

@@ -17,6 +17,7 @@ from langchain_videochat.evaluation.mvbench.prompt import CHOICE, describe_choic
 from langchain_videochat.evaluation.mvbench.report import Missing, Report, make_report
 from langchain_videochat.evaluation.mvbench.scoring import read_option
 from langchain_videochat.evaluation.mvbench.videos import Block, shown_by_address, shown_by_data
+from langchain_videochat.hub import find_weights
 
 NUM_FRAMES = 16
 """Frames that a model sees of each video, as in MVBench's own evaluation."""
@@ -88,9 +89,10 @@ def evaluate(
 def _settings(model: BaseChatModel, num_frames: int, free_answers: bool) -> dict[str, Any]:
     """Tell what an answer depends on."""
     described = model.asdict()
-    folder = described.get("model")
+    name = described.get("model")
+    folder = find_weights(name) if isinstance(model, VideoChatEmbed) and isinstance(name, str) else None
     # A model that was trained further lies where it lay before.
-    files = sorted(Path(folder).glob("*.safetensors")) if isinstance(folder, str) else []
+    files = sorted(folder.glob("*.safetensors")) if folder else []
     weights = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     return {
         "model": described,

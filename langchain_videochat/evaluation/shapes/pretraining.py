@@ -2,7 +2,7 @@
 
 First the vision tower alone, patch by patch: on single pictures, the counterpart of EVA-CLIP, then on clips with its
 relation aggregators, the counterpart of UniFormerV2, of which the paper takes them. Then the Q-Former, figure by
-figure: the counterpart of BLIP-2's first stage.
+figure, to bring what the language model has learnt to read: the counterpart of BLIP-2's two stages.
 """
 
 from collections.abc import Sequence

@@ -180,8 +180,9 @@ def talk(scene: Scene, media: Media, rng: Random) -> list[Turn]:
 
     Example:
         >>> from langchain_videochat.evaluation.shapes import draw_scene
-        >>> for turn in talk(draw_scene(0), "video", Random(0))[1:3]:
-        ...     print(turn.role, turn.content[-1])
+        >>> question, answer, *_ = talk(draw_scene(0), "video", Random(0))
+        >>> question.content[-1].splitlines()[0], answer.content
+        ('Question: How many objects are there?', ('one',))
     """
     asked = {each.text: each for _ in range(ROUNDS) for each in ask_about(scene, media, rng)}
     questions = sorted(asked.values(), key=lambda each: rng.random() ** FREQUENCY[each.kind], reverse=True)

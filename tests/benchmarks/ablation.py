@@ -1,0 +1,56 @@
+"""What videochat-embed-tiny owes to its relation aggregators: trained anew without them, by one recipe for all."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from statistics import fmean
+
+from langchain_videochat import VideoChatEmbed
+from langchain_videochat.evaluation import evaluate, read_items, write_benchmark
+from langchain_videochat.evaluation.shapes import EVIDENCE
+from langchain_videochat.evaluation.shapes.recipe import Recipe, train_tiny
+from tests.benchmarks.report import Figure, Table, progress
+
+QUESTIONS = 60
+"""Of each kind."""
+
+SHORT = Recipe(clips=200, queries=(150,), stage1=50, stage2=150)
+"""Pictures and language are learnt as always, once for all: they have nothing to do with aggregators."""
+
+VARIANTS = {
+    "local and global MHRA": {},
+    "without local MHRA": {"local_mhra": False},
+    "without GMHRA": {"gmhra": False},
+    "without both": {"local_mhra": False, "gmhra": False},
+}
+
+
+def measure(scale: float) -> Table:
+    """Train all four, and ask each the same questions about test clips."""
+    recipe = SHORT if scale == 1 else Recipe(1, (1,), 1, (1,), 1, 1)
+    table = Table("Ablation of videochat-embed-tiny, by a short recipe: questions with options", "right")
+    with tempfile.TemporaryDirectory() as scratch:
+        clips = Path(scratch, "clips")
+        write_benchmark(clips, max(4, round(QUESTIONS * scale)))
+        for name, parts in VARIANTS.items():
+            progress(f"  {name}")
+            folder = Path(scratch, name)
+            if shared := next(Path(scratch).glob("*/language"), None):
+                shutil.copytree(shared, folder / "language")
+                shutil.copytree(shared.parent / "pictures", folder / "pictures")
+            add_rows(table, name, train_tiny(folder, recipe, **parts), clips)
+    return table
+
+
+def add_rows(table: Table, name: str, model: Path, clips: Path) -> None:
+    """Ask a model, and add what it gets right of questions that need a picture, several frames, and their order."""
+    llm = VideoChatEmbed(model=str(model), max_tokens=80)
+    report = evaluate(llm, read_items(clips), num_frames=8, free_answers=True)
+    for evidence in dict.fromkeys(EVIDENCE.values()):
+        scores = [score for score in report.tasks if EVIDENCE_BY_TASK[score.task] == evidence]
+        share, chance = (fmean(getattr(score, field) for score in scores) for field in ("accuracy", "chance"))
+        table.figures.append(Figure(f"{name}: {evidence}", share, "chance", chance, share / chance))
+
+
+EVIDENCE_BY_TASK = {kind.title(): evidence for kind, evidence in EVIDENCE.items()}
+"""Tasks are named in title case."""
