@@ -38,7 +38,7 @@ def test_it_answers_in_words(clips: Path, llm: VideoChatEmbed) -> None:
 def test_it_chooses_among_options(clips: Path, llm: VideoChatEmbed) -> None:
     report = evaluate(llm, read_items(clips), num_frames=8, free_answers=True, show_progress=False)
     assert report.mean > 0.8
-    assert sum(score.unreadable for score in report.tasks) < 0.02 * len(report.answers)
+    assert sum(score.unreadable for score in report.tasks) < 0.1 * len(report.answers)
 
 
 @pytest.mark.parametrize("change", [shuffle, repeat])
