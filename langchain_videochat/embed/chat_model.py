@@ -200,10 +200,10 @@ class VideoChatEmbed(BaseChatModel):
         Args:
             tools: The tools.
             tool_choice: A tool's name, or "any", to force a call, which is then always a valid one; the model decides
-                if None or "auto".
+                if None or "auto", and is told of no tool if "none".
             **kwargs: More for each call.
         """
-        described = [convert_to_openai_tool(tool) for tool in tools]
+        described = [] if tool_choice == "none" else [convert_to_openai_tool(tool) for tool in tools]
         return self.bind(tools=described, tool_choice=_chosen(tool_choice, described), **kwargs)
 
     def get_token_ids(self, text: str) -> list[int]:

@@ -184,6 +184,8 @@ def test_a_tool_is_called_when_it_must_be(llm: VideoChatEmbed) -> None:
     with pytest.raises(InputError, match="'multiply' is none of the tools"):
         llm.bind_tools([add], tool_choice="multiply")
     assert llm.bind_tools([add]).invoke("Go", max_tokens=5).tool_calls == []
+    untold = llm.bind_tools([add], tool_choice="none")
+    assert untold.invoke("Go", max_tokens=5).usage_metadata == llm.invoke("Go", max_tokens=5).usage_metadata
 
 
 # A model on this machine
