@@ -18,7 +18,6 @@ from langchain_videochat.evaluation.shapes.questions import KINDS, Question, ask
 from langchain_videochat.evaluation.shapes.rendering import render
 from langchain_videochat.evaluation.shapes.samples import (
     QUALITY,
-    TOLD_TURNING,
     Split,
     ask_about,
     find_example,
@@ -50,7 +49,7 @@ def write_training_files(folder: str | Path, split: Split, count: int) -> None:
     """
     captions, conversations = [], []
     for media, index in product(MEDIA, range(count)):
-        scene, rng = find_example(split, index, media, TOLD_TURNING), _random(split, index)
+        scene, rng = find_example(split, index, media), _random(split, index)
         name = f"{media}/{split}_{index:06}.{'jpg' if media == 'image' else 'mp4'}"
         write = write_picture if media == "image" else write_scene
         write(Path(folder, name), scene, index)

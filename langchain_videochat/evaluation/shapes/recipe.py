@@ -56,19 +56,19 @@ class Recipe:
     pictures: int = 500
     """The vision tower alone, on pictures: the counterpart of EVA-CLIP."""
 
-    language: tuple[int, ...] = (1500, 450)
+    language: tuple[int, ...] = (2000, 600)
     """The language model alone, on what there is to tell of scenes: the counterpart of Vicuna."""
 
-    clips: int = 600
+    clips: int = 800
     """The vision tower with its relation aggregators, on clips: the counterpart of UniFormerV2."""
 
-    queries: tuple[int, ...] = (400, 800)
+    queries: tuple[int, ...] = (400, 1200)
     """The Q-Former, on pictures and clips: the counterpart of BLIP-2's two stages."""
 
     stage1: int = 150
     """On clips with descriptions and pictures with captions (paper 3.2.1)."""
 
-    stage2: int = 500
+    stage2: int = 1000
     """On clips and pictures with questions (paper 3.2.1)."""
 
 
@@ -81,7 +81,7 @@ def train_tiny(
     gmhra: bool = True,
     show_progress: bool = True,
 ) -> Path:
-    """Train a videochat-embed-tiny, in one and a half to three hours of two cores.
+    """Train a videochat-embed-tiny, in one to three hours of two cores.
 
     What was begun in the folder goes on from where it was saved last.
 

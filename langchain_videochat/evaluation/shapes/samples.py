@@ -28,7 +28,7 @@ SCENES_A_SPLIT = 10**9
 """Scenes that each split has at most."""
 
 TRIES = 10**4
-"""Seeds of one scene: the first is taken that fits. One in ten belongs to the rarer splits, one in twenty turns."""
+"""Seeds of one scene: the first is taken that belongs to its split, as one in ten does to the rarer ones."""
 
 TIMES = tuple(number / FRAME_RATE for number in range(FRAMES))
 """Seconds at which the frames of a clip are shown."""
@@ -37,9 +37,9 @@ DESCRIBED = 0.5
 """Share of the captions of clips that are descriptions, and of the longer conversations that begin with one. What is
 asked then can be read in it, which teaches what the questions mean. In the others it has to be seen."""
 
-TURNING, TOLD_TURNING = 10, 4
-"""In every tenth clip to learn from a figure turns another colour, and in every fourth that is talked about. By chance
-it would in every twentieth: too few to learn which colour that is."""
+TURNING = 4
+"""In every fourth clip to learn from a figure turns another colour. By chance it would in every twentieth: too few to
+learn which colour that is."""
 
 QUALITY = (75, 95)
 """JPEG's quality at which pictures are compressed: it alters them about as much as the codec of files does."""
@@ -76,7 +76,7 @@ class ShapesSamples:
             raise IndexError(index)
         source = f"shapes/{self._split}/{index}"
         rng = Random(source)  # noqa: S311 - no secret
-        scene = find_example(self._split, index, self._media, TOLD_TURNING)
+        scene = find_example(self._split, index, self._media)
         frames = film(scene, rng)
         shown = Image(frames[0]) if self._media == "image" else Video(frames, TIMES)
         turns = self._converse(scene, rng)
@@ -132,11 +132,11 @@ def film(scene: Scene, rng: Random) -> NDArray[np.uint8]:
     return compress(render(scene, seed=rng.getrandbits(32)), rng.randint(*QUALITY))
 
 
-def find_example(split: Split, index: int, media: Media, turning: int = TURNING) -> Scene:
+def find_example(split: Split, index: int, media: Media) -> Scene:
     """Find a scene to learn from: for a picture one in which nothing happens, for some clips one with a new colour."""
     if media == "image":
         return find_scene(split, index, still=True)
-    return find_scene(split, index, turning=index % turning == 0)
+    return find_scene(split, index, turning=index % TURNING == 0)
 
 
 def find_scene(split: Split, index: int, *, still: bool = False, turning: bool = False) -> Scene:
@@ -153,8 +153,8 @@ def find_scene(split: Split, index: int, *, still: bool = False, turning: bool =
         'test'
     """
     first = (SPLITS.index(split) * SCENES_A_SPLIT + index) * TRIES
-    scenes = (draw_scene(seed, still=still) for seed in range(first, first + TRIES))
-    return next(scene for scene in scenes if (scene.turns or not turning) and split_of(scene) == split)
+    scenes = (draw_scene(seed, still=still, turning=turning) for seed in range(first, first + TRIES))
+    return next(scene for scene in scenes if split_of(scene) == split)
 
 
 def split_of(scene: Scene) -> Split:

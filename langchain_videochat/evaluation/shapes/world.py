@@ -151,11 +151,6 @@ class Scene:
         return next(((event.cause, event.actor) for event in self.events if event.cause is not None), None)
 
     @property
-    def turns(self) -> bool:
-        """Whether a figure turns another colour."""
-        return any(event.color for event in self.events)
-
-    @property
     def movers(self) -> tuple[int, ...]:
         """The figures that move, in the order in which they begin."""
         return tuple(dict.fromkeys(event.actor for event in self.events if event.is_move))
@@ -211,7 +206,7 @@ def follow(scene: Scene) -> Tracks:
     return Tracks(centers, radii, presence, repaint)
 
 
-def draw_scene(seed: int, *, still: bool = False) -> Scene:
+def draw_scene(seed: int, *, still: bool = False, turning: bool = False) -> Scene:
     """Draw a scene.
 
     How many figures there are (1 to 3) and how many of them move (0 to 2) is equally likely, and so are shapes,
@@ -221,6 +216,7 @@ def draw_scene(seed: int, *, still: bool = False) -> Scene:
     Args:
         seed: The same seed gives the same scene.
         still: Whether nothing happens.
+        turning: Whether a figure turns another colour for certain.
 
     Example:
         >>> draw_scene(7) == draw_scene(7)
@@ -231,6 +227,8 @@ def draw_scene(seed: int, *, still: bool = False) -> Scene:
     count = rng.randint(1, MAX_FIGURES)
     kinds = rng.sample([(shape, color) for shape in SHAPES for color in COLORS], count)
     steps = [] if still else _draw_plot(rng, count)
+    while turning and all(step.action != "turns" for step in steps):
+        steps = _draw_plot(rng, count)
     figures = [
         Figure(shape, color, _first_size(actor, steps, rng), center=(0.0, 0.0), radius=0.0)
         for actor, (shape, color) in enumerate(kinds)
