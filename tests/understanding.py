@@ -1,8 +1,8 @@
-"""Asks a VideoChatEmbed about clips of Shapes in Motion, in words, and shows it clips whose order is gone."""
+"""Asks a VideoChatEmbed about clips of Shapes in Motion, and about clips whose order is gone."""
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
@@ -12,26 +12,35 @@ from numpy.typing import NDArray
 
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed import read_video
-from langchain_videochat.evaluation import Item
+from langchain_videochat.evaluation import Item, evaluate, read_items
+from langchain_videochat.evaluation.mvbench import TaskScore
+from langchain_videochat.evaluation.shapes import KINDS
 from langchain_videochat.evaluation.shapes.files import write_clip
-
-AT_ONCE = 64
-"""Questions that are asked at once; the model answers `batch_size` of them together."""
+from langchain_videochat.evaluation.shapes.questions import Kind
 
 CRF = 18
 """How strongly rearranged clips are compressed: hardly visibly."""
 
+NEEDS = {"picture": "a picture", "frames": "several frames", "order": "their order"}
+"""What questions need to be seen, by their evidence."""
+
 Rearrange = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
-def answer_in_words(llm: VideoChatEmbed, items: Sequence[Item]) -> dict[str, float]:
-    """Ask each question without its options; the share of each task's answers that are right word for word."""
+def answer_in_words(llm: VideoChatEmbed, folder: Path) -> dict[Kind, float]:
+    """Ask each question of a benchmark without its options; the share of each kind's answers right word for word."""
+    items = read_items(folder)
     right = defaultdict(list)
-    for first in range(0, len(items), AT_ONCE):
-        part = items[first : first + AT_ONCE]
-        for item, answer in zip(part, llm.batch([[_ask(item)] for item in part]), strict=True):
-            right[item.task].append(answer.text == item.answer)
-    return {task: fmean(answers) for task, answers in right.items()}
+    for item, answer in zip(items, llm.batch([[_ask(item)] for item in items]), strict=True):
+        right[item.task].append(answer.text == item.answer)
+    return {kind: fmean(right[_task(kind)]) for kind in KINDS}
+
+
+def choose_options(llm: VideoChatEmbed, folder: Path) -> dict[Kind, TaskScore]:
+    """Ask each question of a benchmark with its options, which the model may leave aside."""
+    report = evaluate(llm, read_items(folder), num_frames=8, free_answers=True, show_progress=False)
+    scores = {score.task: score for score in report.tasks}
+    return {kind: scores[_task(kind)] for kind in KINDS}
 
 
 def rearrange(folder: Path, output: Path, change: Rearrange) -> Path:
@@ -50,6 +59,11 @@ def shuffle(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def repeat(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Show nothing but one frame from the middle."""
     return np.repeat(frames[len(frames) // 2, None], len(frames), axis=0)
+
+
+def _task(kind: Kind) -> str:
+    """Give the name under which `read_items` knows a kind of questions."""
+    return kind.title()
 
 
 def _ask(item: Item) -> HumanMessage:

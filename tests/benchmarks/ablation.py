@@ -6,15 +6,16 @@ from pathlib import Path
 from statistics import fmean
 
 from langchain_videochat import VideoChatEmbed
-from langchain_videochat.evaluation import evaluate, read_items, write_benchmark
+from langchain_videochat.evaluation import write_benchmark
 from langchain_videochat.evaluation.shapes import EVIDENCE
 from langchain_videochat.evaluation.shapes.recipe import Recipe, train_tiny
 from tests.benchmarks.report import Figure, Table, progress
+from tests.understanding import NEEDS, choose_options
 
 QUESTIONS = 60
 """Of each kind."""
 
-SHORT = Recipe(clips=200, queries=(150,), stage1=50, stage2=150)
+SHORT = Recipe(clips=400, queries=(400,), stage1=25, stage2=100)
 """Pictures and language are learnt as always, once for all: they have nothing to do with aggregators."""
 
 VARIANTS = {
@@ -44,13 +45,8 @@ def measure(scale: float) -> Table:
 
 def add_rows(table: Table, name: str, model: Path, clips: Path) -> None:
     """Ask a model, and add what it gets right of questions that need a picture, several frames, and their order."""
-    llm = VideoChatEmbed(model=str(model), max_tokens=80)
-    report = evaluate(llm, read_items(clips), num_frames=8, free_answers=True)
-    for evidence in dict.fromkeys(EVIDENCE.values()):
-        scores = [score for score in report.tasks if EVIDENCE_BY_TASK[score.task] == evidence]
-        share, chance = (fmean(getattr(score, field) for score in scores) for field in ("accuracy", "chance"))
-        table.figures.append(Figure(f"{name}: {evidence}", share, "chance", chance, share / chance))
-
-
-EVIDENCE_BY_TASK = {kind.title(): evidence for kind, evidence in EVIDENCE.items()}
-"""Tasks are named in title case."""
+    scores = choose_options(VideoChatEmbed(model=str(model), max_tokens=80), clips)
+    for evidence, needs in NEEDS.items():
+        some = [score for kind, score in scores.items() if EVIDENCE[kind] == evidence]
+        share, chance = fmean(score.accuracy for score in some), fmean(score.chance for score in some)
+        table.figures.append(Figure(f"{name}, what needs {needs}", share, "chance", chance, share / chance))

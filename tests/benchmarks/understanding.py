@@ -5,11 +5,11 @@ from pathlib import Path
 from statistics import fmean
 
 from langchain_videochat import VideoChatEmbed
-from langchain_videochat.evaluation import Report, evaluate, read_items, write_benchmark
+from langchain_videochat.evaluation import write_benchmark
 from langchain_videochat.evaluation.shapes import EVIDENCE, KINDS
 from langchain_videochat.evaluation.shapes.questions import Kind
 from tests.benchmarks.report import Figure, Table, progress
-from tests.understanding import answer_in_words, rearrange, repeat, shuffle
+from tests.understanding import NEEDS, answer_in_words, choose_options, rearrange, repeat, shuffle
 
 QUESTIONS = 200
 """Of each kind."""
@@ -20,8 +20,6 @@ AIM, LEAST = 0.9, 0.75
 Shares = dict[Kind, float]
 """Of right answers, by kind of question."""
 
-_NEEDS = {"picture": "a picture", "frames": "several frames", "order": "their order"}
-
 
 def measure(scale: float) -> Table:
     """Ask about test clips in words and with options, then about the same clips without their order."""
@@ -31,18 +29,20 @@ def measure(scale: float) -> Table:
         progress("  writing clips")
         write_benchmark(folder, max(4, round(QUESTIONS * scale)))
         progress("  asking in words")
-        words = _named(answer_in_words(llm, read_items(folder)))
-        report = _choose(llm, folder)
-        chances = _named({score.task: score.chance for score in report.tasks})
-        columns = {"with options": _shares(report)}
+        words = answer_in_words(llm, folder)
+        progress("  asking with options")
+        scores = choose_options(llm, folder)
+        columns = {"with options": scores}
         for name, change in {"frames shuffled": shuffle, "one frame repeated": repeat}.items():
-            columns[f"with options, {name}"] = _shares(_choose(llm, rearrange(folder, Path(scratch, name), change)))
+            progress(f"  asking with options, {name}")
+            columns[f"with options, {name}"] = choose_options(llm, rearrange(folder, Path(scratch, name), change))
+    chances = {kind: score.chance for kind, score in scores.items()}
     table = Table("Understanding Shapes in Motion: videochat-embed-tiny on test clips", "right")
     _add_means(table, "in words", words, chances, AIM)
     for kind in KINDS:
         _add_row(table, f"in words: {kind}", words[kind], chances[kind], LEAST)
-    for name, shares in columns.items():
-        _add_means(table, name, shares, chances)
+    for name, scores in columns.items():
+        _add_means(table, name, {kind: score.accuracy for kind, score in scores.items()}, chances)
     table.notes = [
         f"{round(QUESTIONS * scale)} questions of each kind, about clips in H.264 files; in words an answer is right "
         "word for word; chance is that of who chooses an option blindly."
@@ -50,24 +50,10 @@ def measure(scale: float) -> Table:
     return table
 
 
-def _choose(llm: VideoChatEmbed, folder: Path) -> Report:
-    progress(f"  asking with options: {folder.name}")
-    return evaluate(llm, read_items(folder), num_frames=8, free_answers=True, show_progress=False)
-
-
-def _shares(report: Report) -> Shares:
-    return _named({score.task: score.accuracy for score in report.tasks})
-
-
-def _named(by_task: dict[str, float]) -> Shares:
-    """Call tasks by the kinds of questions that they are of."""
-    return {kind: by_task[kind.title()] for kind in KINDS}
-
-
 def _add_means(table: Table, name: str, shares: Shares, chances: Shares, aim: float | None = None) -> None:
     """Add the mean of all kinds, and of those that need the same to be seen."""
     _add_row(table, f"**{name}**", fmean(shares.values()), fmean(chances.values()), aim)
-    for evidence, needs in _NEEDS.items():
+    for evidence, needs in NEEDS.items():
         kinds = [kind for kind in KINDS if EVIDENCE[kind] == evidence]
         share, chance = (fmean(each[kind] for kind in kinds) for each in (shares, chances))
         _add_row(table, f"{name}, what needs {needs}", share, chance, None)
