@@ -58,7 +58,7 @@ class ShapesSamples:
     Example:
         >>> samples = ShapesSamples("train", 1_000_000, task="captions")
         >>> samples[0].turns[1].content
-        ('the white triangle turns red in the first half and the blue triangle shrinks in the second half',)
+        ('the white square turns red in the first half',)
     """
 
     def __init__(self, split: Split, size: int, *, media: Media = "video", task: Task = "questions") -> None:
