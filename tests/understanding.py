@@ -2,7 +2,7 @@
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 
@@ -14,14 +14,14 @@ from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed import read_video
 from langchain_videochat.evaluation import Item, evaluate, read_items
 from langchain_videochat.evaluation.mvbench import TaskScore
-from langchain_videochat.evaluation.shapes import KINDS
+from langchain_videochat.evaluation.shapes import EVIDENCE, KINDS
 from langchain_videochat.evaluation.shapes.files import write_clip
-from langchain_videochat.evaluation.shapes.questions import Kind
+from langchain_videochat.evaluation.shapes.questions import Evidence, Kind
 
 CRF = 18
 """How strongly rearranged clips are compressed: hardly visibly."""
 
-NEEDS = {"picture": "a picture", "frames": "several frames", "order": "their order"}
+NEEDS: dict[Evidence, str] = {"picture": "a picture", "frames": "several frames", "order": "their order"}
 """What questions need to be seen, by their evidence."""
 
 Rearrange = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
@@ -41,6 +41,12 @@ def choose_options(llm: VideoChatEmbed, folder: Path) -> dict[Kind, TaskScore]:
     report = evaluate(llm, read_items(folder), num_frames=8, free_answers=True, show_progress=False)
     scores = {score.task: score for score in report.tasks}
     return {kind: scores[_task(kind)] for kind in KINDS}
+
+
+def average(by_kind: Mapping[Kind, float]) -> dict[Evidence, float]:
+    """Give the means over the kinds of questions that need the same to be seen."""
+    alike = {evidence: [kind for kind in KINDS if EVIDENCE[kind] == evidence] for evidence in NEEDS}
+    return {evidence: fmean(by_kind[kind] for kind in kinds) for evidence, kinds in alike.items()}
 
 
 def rearrange(folder: Path, output: Path, change: Rearrange) -> Path:

@@ -3,14 +3,12 @@
 import shutil
 import tempfile
 from pathlib import Path
-from statistics import fmean
 
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.evaluation import write_benchmark
-from langchain_videochat.evaluation.shapes import EVIDENCE
 from langchain_videochat.evaluation.shapes.recipe import Recipe, train_tiny
 from tests.benchmarks.report import Figure, Table, progress
-from tests.understanding import NEEDS, choose_options
+from tests.understanding import NEEDS, average, choose_options
 
 QUESTIONS = 60
 """Of each kind."""
@@ -46,7 +44,8 @@ def measure(scale: float) -> Table:
 def add_rows(table: Table, name: str, model: Path, clips: Path) -> None:
     """Ask a model, and add what it gets right of questions that need a picture, several frames, and their order."""
     scores = choose_options(VideoChatEmbed(model=str(model), max_tokens=80), clips)
+    shares = average({kind: score.accuracy for kind, score in scores.items()})
+    chances = average({kind: score.chance for kind, score in scores.items()})
     for evidence, needs in NEEDS.items():
-        some = [score for kind, score in scores.items() if EVIDENCE[kind] == evidence]
-        share, chance = fmean(score.accuracy for score in some), fmean(score.chance for score in some)
+        share, chance = shares[evidence], chances[evidence]
         table.figures.append(Figure(f"{name}, what needs {needs}", share, "chance", chance, share / chance))

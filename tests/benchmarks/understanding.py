@@ -6,10 +6,10 @@ from statistics import fmean
 
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.evaluation import write_benchmark
-from langchain_videochat.evaluation.shapes import EVIDENCE, KINDS
+from langchain_videochat.evaluation.shapes import KINDS
 from langchain_videochat.evaluation.shapes.questions import Kind
 from tests.benchmarks.report import Figure, Table, progress
-from tests.understanding import NEEDS, answer_in_words, choose_options, rearrange, repeat, shuffle
+from tests.understanding import NEEDS, answer_in_words, average, choose_options, rearrange, repeat, shuffle
 
 QUESTIONS = 200
 """Of each kind."""
@@ -53,10 +53,9 @@ def measure(scale: float) -> Table:
 def _add_means(table: Table, name: str, shares: Shares, chances: Shares, aim: float | None = None) -> None:
     """Add the mean of all kinds, and of those that need the same to be seen."""
     _add_row(table, f"**{name}**", fmean(shares.values()), fmean(chances.values()), aim)
+    share, chance = average(shares), average(chances)
     for evidence, needs in NEEDS.items():
-        kinds = [kind for kind in KINDS if EVIDENCE[kind] == evidence]
-        share, chance = (fmean(each[kind] for kind in kinds) for each in (shares, chances))
-        _add_row(table, f"{name}, what needs {needs}", share, chance, None)
+        _add_row(table, f"{name}, what needs {needs}", share[evidence], chance[evidence], None)
 
 
 def _add_row(table: Table, what: str, share: float, chance: float, aim: float | None) -> None:
