@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 
 from examples.render_demo import render
 from langchain_videochat import VideoTimelineStore
-from langchain_videochat.clock import format_clock
+from langchain_videochat.utils.timecode import format_timecode
 
 VIDEO = Path("demo/quick_recipes.mp4")
 QUESTIONS = ["recipe PX-4471", "How much sugar do I add?", "How do I get more juice out of the fruit?"]
@@ -48,7 +48,9 @@ def print_answer(store: VideoTimelineStore, moment: Document, question: str) -> 
     found = moment.metadata
     timeline = store.timeline(found["video_id"], found["start"], found["end"])
     line = max(timeline, key=lambda one: len(words(one.text) & words(question)))
-    print(f"{found['title']}, {format_clock(line.start)}-{format_clock(line.end)}: {line.text}\n{found['citation']}")
+    print(
+        f"{found['title']}, {format_timecode(line.start)}-{format_timecode(line.end)}: {line.text}\n{found['citation']}"
+    )
 
 
 def words(text: str) -> set[str]:

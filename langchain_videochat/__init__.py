@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from langchain_videochat.lazy import lazy_names
+from langchain_videochat.utils.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from langchain_videochat.embed import VideoChatEmbed
@@ -38,4 +38,4 @@ _ROOMS = {
 }
 
 # Importing the package must cost nothing: what lies behind a name is imported when the name is first used.
-__getattr__, __dir__ = lazy_names(__name__, _ROOMS)
+__getattr__, __dir__ = lazy_exports(__name__, _ROOMS)

@@ -15,8 +15,8 @@ from langchain_videochat.embed import read_video
 from langchain_videochat.evaluation import Item, evaluate, read_items
 from langchain_videochat.evaluation.mvbench import TaskScore
 from langchain_videochat.evaluation.shapes import EVIDENCE, KINDS
-from langchain_videochat.evaluation.shapes.files import write_clip
-from langchain_videochat.evaluation.shapes.questions import Evidence, Kind
+from langchain_videochat.evaluation.shapes.dataset_files import write_clip
+from langchain_videochat.evaluation.shapes.question_generation import Evidence, Kind
 
 CRF = 18
 """How strongly rearranged clips are compressed: hardly visibly."""

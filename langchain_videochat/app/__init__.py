@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from langchain_videochat.lazy import lazy_names
+from langchain_videochat.utils.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from langchain_videochat.app.chat import Asked, Chat, TimelineChat, WatchingChat
@@ -33,4 +33,4 @@ _MODULES = {
     "write_report": "report",
 }
 
-__getattr__, __dir__ = lazy_names(__name__, _MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, _MODULES)

@@ -10,11 +10,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable
 
 from langchain_videochat.app.collection import Collection
-from langchain_videochat.clock import format_clock
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.prompts import visible
 from langchain_videochat.text.question_answering import create_video_qa_chain
+from langchain_videochat.utils.timecode import format_timecode
 
 if TYPE_CHECKING:
     from langchain_videochat.embed import VideoChatEmbed
@@ -110,7 +110,7 @@ class WatchingChat:
             model=self._model,
             long_video="segments",
             segment_seconds=SEGMENT_SECONDS,
-            over_budget="retrieve",
+            overflow="retrieve",
             retriever=self._collection.store.as_retriever(),
         )
 
@@ -125,4 +125,4 @@ def read_history(turns: Sequence[tuple[str, str]]) -> list[BaseMessage]:
 
 
 def _glance(video_id: str, time: float) -> dict[str, Any]:
-    return {"number": None, "label": format_clock(time), "video_id": video_id, "start": time, "end": time + GLANCE}
+    return {"number": None, "label": format_timecode(time), "video_id": video_id, "start": time, "end": time + GLANCE}

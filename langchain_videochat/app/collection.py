@@ -8,7 +8,7 @@ from langchain_videochat.app.lanes import make_lanes
 from langchain_videochat.errors import InputError, VideoChatError
 from langchain_videochat.media import local_path, thumbnail
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
-from langchain_videochat.text.files import AgentFiles
+from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.prompts import visible
 from langchain_videochat.timeline import Timeline
 
@@ -126,7 +126,7 @@ class Collection:
             "title": visible(record.title),
             "duration": record.duration,
             "observations": record.observations,
-            "lacking": record.lacking,
+            "failures": record.failures,
             "unplayable": self._why_unplayable(record),
         }
 

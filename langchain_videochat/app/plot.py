@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from langchain_videochat.app.lanes import Bar, Lane, make_lanes
 from langchain_videochat.app.stills import spaced_scenes, take_stills
-from langchain_videochat.clock import format_clock
 from langchain_videochat.errors import InputError, VideoChatError
-from langchain_videochat.extras import check_extra
 from langchain_videochat.media import VideoInfo, local_path
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.optional_dependencies import require_extra
+from langchain_videochat.utils.timecode import format_timecode
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def draw_timeline(timeline: Timeline, output: str | Path, *, start: float = 0.0,
     target = Path(output)
     if target.suffix.lower() not in ENDINGS:
         raise InputError(target, "a picture of this kind is not drawn", f"Use one of {', '.join(ENDINGS)}")
-    check_extra("app", "a picture of a timeline")
+    require_extra("app", "a picture of a timeline")
     lanes = make_lanes(timeline)
     if not lanes:
         raise InputError(timeline.video.title, "nothing was noticed in it", "Choose a longer stretch or another video")
@@ -90,7 +90,7 @@ def _draw(timeline: Timeline, lanes: list[Lane], stretch: tuple[float, float], t
         middles.append(top + lane.rows / 2)
         top += height
     axes.set_yticks(middles, [lane.label for lane in lanes])
-    axes.xaxis.set_major_formatter(lambda seconds, _: format_clock(max(0.0, seconds)))
+    axes.xaxis.set_major_formatter(lambda seconds, _: format_timecode(max(0.0, seconds)))
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     with warnings.catch_warnings():

@@ -3,13 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from langchain_videochat.lazy import lazy_names
+from langchain_videochat.utils.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from langchain_videochat.embed.chat_model import VideoChatEmbed
-    from langchain_videochat.embed.checkpoints import ConversionReport, convert_checkpoint
     from langchain_videochat.embed.configuration_videochat import VideoChatEmbedConfig
     from langchain_videochat.embed.conversation import Image, Turn, Video, read_image, read_video
+    from langchain_videochat.embed.convert import ConversionReport, convert_checkpoint
     from langchain_videochat.embed.errors import (
         InvalidRequestError,
         ModelNotFoundError,
@@ -58,19 +58,19 @@ _LIGHT = {
 """What does without torch and transformers, which take seconds to import."""
 
 _HEAVY = {
-    "ConversionReport": "checkpoints",
+    "ConversionReport": "convert",
     "VideoChatEmbedConfig": "configuration_videochat",
     "VideoChatEmbedForConditionalGeneration": "modeling_videochat",
     "VideoChatEmbedProcessor": "processing_videochat",
     "VideoFeatures": "modeling_videochat",
     "add_lora": "language_model",
-    "convert_checkpoint": "checkpoints",
+    "convert_checkpoint": "convert",
     "load_model": "loading",
     "quantized": "language_model",
 }
 
 
-_get, __dir__ = lazy_names(__name__, _LIGHT | _HEAVY)
+_get, __dir__ = lazy_exports(__name__, _LIGHT | _HEAVY)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,10 +14,10 @@ from langchain_videochat.embed.batching import Prompt
 from langchain_videochat.embed.constrained import JsonConstraint
 from langchain_videochat.embed.conversation import Turn, VisualTokens
 from langchain_videochat.embed.errors import NotEnoughMemoryError, TooManyFramesError
-from langchain_videochat.embed.generation import Piece, Sampling, write
+from langchain_videochat.embed.generation import SamplingParams, TextDelta, write
 from langchain_videochat.embed.json_schemas import tool_schema
 from langchain_videochat.embed.key_values import Keys
-from langchain_videochat.embed.long_videos import Budget, Presenter
+from langchain_videochat.embed.long_videos import Budget, VideoPromptBuilder
 from langchain_videochat.embed.messages import last_question, read_messages
 from langchain_videochat.embed.runtime import Runtime
 from langchain_videochat.embed.tool_calls import ANY_TOOL, Tool, tell_tools
@@ -34,7 +34,7 @@ class Request:
 
     messages: Sequence[BaseMessage]
 
-    sampling: Sampling
+    sampling: SamplingParams
 
     num_frames: int
     """How many are taken of a video whose block does not tell."""
@@ -91,7 +91,7 @@ class Usage:
 class Answer:
     """An answer that is being written."""
 
-    pieces: Iterator[Piece]
+    pieces: Iterator[TextDelta]
 
     seen: Sequence[VisualTokens]
     """What was looked at for it."""
@@ -114,11 +114,11 @@ def answer(runtime: Runtime, request: Request) -> Answer:
     question = "" if request.budget.segment_seconds is None else last_question(request.messages)
     while True:
         usage = Usage()
-        presenter = Presenter(
+        presenter = VideoPromptBuilder(
             runtime.viewer,
             request.budget,
             question,
-            partial(_ask_each, runtime, request, usage),
+            partial(_map_reduce, runtime, request, usage),
             show_progress=request.show_progress,
         )
         try:
@@ -134,7 +134,7 @@ def answer(runtime: Runtime, request: Request) -> Answer:
         request = replace(request, budget=replace(request.budget, segments=segments))
 
 
-def _begin(runtime: Runtime, request: Request, presenter: Presenter, usage: Usage) -> Iterator[Piece]:
+def _begin(runtime: Runtime, request: Request, presenter: VideoPromptBuilder, usage: Usage) -> Iterator[TextDelta]:
     turns = read_messages(
         request.messages,
         num_frames=request.num_frames,
@@ -153,7 +153,7 @@ def _begin(runtime: Runtime, request: Request, presenter: Presenter, usage: Usag
     return _write(runtime, request, prompt, replace(sampling, stop=()), constraint)
 
 
-def _ask_each(runtime: Runtime, request: Request, usage: Usage, turns: Sequence[Turn]) -> list[str]:
+def _map_reduce(runtime: Runtime, request: Request, usage: Usage, turns: Sequence[Turn]) -> list[str]:
     """Answer questions about parts of a long video."""
     with ThreadPoolExecutor(min(len(turns), request.batch_size)) as pool:
         return list(pool.map(partial(_ask, runtime, request, usage), turns))
@@ -169,14 +169,14 @@ def _ask(runtime: Runtime, request: Request, usage: Usage, turn: Turn) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-def _within_context(runtime: Runtime, prompt: Prompt, sampling: Sampling) -> Sampling:
+def _within_context(runtime: Runtime, prompt: Prompt, sampling: SamplingParams) -> SamplingParams:
     room = runtime.model.config.context_length - len(prompt.keys)
     return replace(sampling, max_tokens=min(sampling.max_tokens, room))
 
 
 def _write(
-    runtime: Runtime, request: Request, prompt: Prompt, sampling: Sampling, constraint: Any = None
-) -> Iterator[Piece]:
+    runtime: Runtime, request: Request, prompt: Prompt, sampling: SamplingParams, constraint: Any = None
+) -> Iterator[TextDelta]:
     return write(
         runtime.batch, runtime.tokenizer, prompt, sampling, batch_size=request.batch_size, constraint=constraint
     )

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
-from langchain_videochat.embed.key_values import KeptPrefixes, Keys, select_rows, stack_rows
+from langchain_videochat.embed.key_values import Keys, PrefixCache, select_rows, stack_rows
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Batch:
         self._waiting: deque[_Answer] = deque()
         self._answers: list[_Answer] = []
         self._cache: DynamicCache | None = None
-        self._prefixes = KeptPrefixes()
+        self._prefixes = PrefixCache()
         self._size_limit = sys.maxsize
         self._changed = threading.Condition()
         self._is_working = False

@@ -26,13 +26,13 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from langchain_videochat.embed.chunks import PROVIDER, make_chunks
 from langchain_videochat.embed.conversation import NUM_FRAMES
 from langchain_videochat.embed.errors import core_errors
-from langchain_videochat.embed.long_videos import Budget, OverBudget
+from langchain_videochat.embed.long_videos import Budget, Overflow
 from langchain_videochat.embed.messages import file_states
 from langchain_videochat.embed.settings import ModelSettings, Quantization
 from langchain_videochat.embed.tool_calls import ANY_TOOL
 from langchain_videochat.errors import InputError
-from langchain_videochat.hub import TINY
-from langchain_videochat.weights import share
+from langchain_videochat.models.hub import TINY
+from langchain_videochat.models.weights import share
 
 if TYPE_CHECKING:
     from langchain_videochat.embed.answering import Request
@@ -106,9 +106,9 @@ class VideoChatEmbed(BaseChatModel):
     max_video_tokens: int = Field(default=768, ge=1)
     """Tokens that the segments of a video may take in a prompt, without their times; one segment is always shown."""
 
-    over_budget: OverBudget = "merge"
+    overflow: Overflow = "merge"
     """What is done with a video that has more segments than that: "merge" merges neighbours, at no further cost;
-    "retrieve" looks at those alone that `retriever` finds, the cheapest; "ask_each" asks about each part of the video
+    "retrieve" looks at those alone that `retriever` finds, the cheapest; "map_reduce" asks about each part of the video
     and answers from the answers, at the cost of as many answers more."""
 
     retriever: BaseRetriever | None = Field(default=None, exclude=True)
@@ -164,8 +164,8 @@ class VideoChatEmbed(BaseChatModel):
 
     @model_validator(mode="after")
     def _check_retriever(self) -> Self:
-        if self.over_budget == "retrieve" and self.retriever is None:
-            raise ValueError('over_budget="retrieve" needs a retriever, as VideoTimelineStore(...).as_retriever()')
+        if self.overflow == "retrieve" and self.retriever is None:
+            raise ValueError('overflow="retrieve" needs a retriever, as VideoTimelineStore(...).as_retriever()')
         if self.retriever is not None:
             # What it finds changes with its store, which no key of a cache can tell.
             self.cache = False
@@ -279,7 +279,7 @@ class VideoChatEmbed(BaseChatModel):
         self, runtime: "Runtime", messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> "Request":
         from langchain_videochat.embed.answering import Request
-        from langchain_videochat.embed.generation import Sampling
+        from langchain_videochat.embed.generation import SamplingParams
 
         options = {name: value for name, value in options.items() if name not in _UNHEEDED}
         tools, tool_choice = options.pop("tools", ()), options.pop("tool_choice", None)
@@ -292,12 +292,12 @@ class VideoChatEmbed(BaseChatModel):
         budget = Budget(
             segment_seconds=self.segment_seconds if self.long_video == "segments" else None,
             segments=max(1, self.max_video_tokens // runtime.processor.num_visual_tokens),
-            over_budget=self.over_budget,
+            overflow=self.overflow,
             retriever=self.retriever,
         )
         return Request(
             messages,
-            Sampling(**chosen, stop=(*stops, *runtime.processor.stop_strings)),
+            SamplingParams(**chosen, stop=(*stops, *runtime.processor.stop_strings)),
             num_frames,
             budget,
             system_prompt=self.system_prompt,
@@ -367,7 +367,7 @@ _IDENTITY = (
     "long_video",
     "segment_seconds",
     "max_video_tokens",
-    "over_budget",
+    "overflow",
     "system_prompt",
     "stop",
 )

@@ -1,4 +1,4 @@
-"""LangChain's content blocks: each becomes a text, or a `Visual` that says what is shown. Other blocks raise."""
+"""LangChain's content blocks: each becomes a text, or a `MediaRef` that says what is shown. Other blocks raise."""
 
 import re
 import sys
@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from langchain_videochat.clock import parse_clock
-from langchain_videochat.embed.visuals import DATA_ADDRESS, MAX_FRAMES, Visual
+from langchain_videochat.embed.media_refs import DATA_ADDRESS, MAX_FRAMES, MediaRef
 from langchain_videochat.errors import InputError
+from langchain_videochat.utils.timecode import parse_timecode
 
 Block = Mapping[str, Any]
 
@@ -18,7 +18,7 @@ _QWEN_EXTRAS = {"video_start": "start", "video_end": "end", "nframes": "num_fram
 _ADDRESS = re.compile(r"https?:|file:", re.IGNORECASE)
 
 
-def read_block(block: Block) -> str | Visual:
+def read_block(block: Block) -> str | MediaRef:
     """Read a content block of LangChain (v1, v0), of OpenAI's chat completions, or of Qwen's.
 
     Raises:
@@ -26,7 +26,7 @@ def read_block(block: Block) -> str | Visual:
 
     Example:
         >>> read_block({"type": "video", "url": "file:///talk.mp4", "extras": {"end": "01:30", "fps": 0.5}})
-        Visual(kind='video', source='file:///talk.mp4', start=None, end=90.0, num_frames=None, fps=0.5)
+        MediaRef(kind='video', source='file:///talk.mp4', start=None, end=90.0, num_frames=None, fps=0.5)
     """
     kind = str(block.get("type"))
     if kind not in _READERS:
@@ -44,34 +44,34 @@ def _read_document(block: Block) -> str:
     return "\n".join([*heading, _string(block, "text")])
 
 
-def _read_video(block: Block) -> Visual:
+def _read_video(block: Block) -> MediaRef:
     if "video" not in block:
         _check_keys(block, _SOURCES)
-        return Visual("video", _source(block), **_stretch(_extras(block)))
+        return MediaRef("video", _source(block), **_stretch(_extras(block)))
     _check_keys(block, {"video", *_QWEN_EXTRAS})
     extras = {_QWEN_EXTRAS[name]: value for name, value in block.items() if name in _QWEN_EXTRAS}
-    return Visual("video", _path(block["video"]), **_stretch(extras | _extras(block)))
+    return MediaRef("video", _path(block["video"]), **_stretch(extras | _extras(block)))
 
 
-def _read_image(block: Block) -> Visual:
+def _read_image(block: Block) -> MediaRef:
     _check_keys(block, {"image"} if "image" in block else _SOURCES)
     _check_no_extras(block)
-    return Visual("image", _path(block["image"]) if "image" in block else _source(block))
+    return MediaRef("image", _path(block["image"]) if "image" in block else _source(block))
 
 
-def _read_video_url(block: Block) -> Visual:
+def _read_video_url(block: Block) -> MediaRef:
     _check_keys(block, {"video_url"})
-    return Visual("video", _nested_address(block, "video_url", {"url"}), **_stretch(_extras(block)))
+    return MediaRef("video", _nested_address(block, "video_url", {"url"}), **_stretch(_extras(block)))
 
 
-def _read_image_url(block: Block) -> Visual:
+def _read_image_url(block: Block) -> MediaRef:
     _check_keys(block, {"image_url"})
     _check_no_extras(block)
     # OpenAI's "detail" says what a picture may cost: here all cost the same.
-    return Visual("image", _nested_address(block, "image_url", {"url", "detail"}))
+    return MediaRef("image", _nested_address(block, "image_url", {"url", "detail"}))
 
 
-def _read_file(block: Block) -> str | Visual:
+def _read_file(block: Block) -> str | MediaRef:
     mime_type = str(block.get("mime_type"))
     kind = mime_type.partition("/")[0].lower()
     if kind not in _FILE_READERS:
@@ -80,12 +80,12 @@ def _read_file(block: Block) -> str | Visual:
     return _FILE_READERS[kind](block)
 
 
-_FILE_READERS: Mapping[str, Callable[[Block], str | Visual]] = {
+_FILE_READERS: Mapping[str, Callable[[Block], str | MediaRef]] = {
     "video": _read_video,
     "image": _read_image,
     "text": _read_document,
 }
-_READERS: Mapping[str, Callable[[Block], str | Visual]] = {
+_READERS: Mapping[str, Callable[[Block], str | MediaRef]] = {
     "text": _read_text,
     "text-plain": _read_document,
     "video": _read_video,
@@ -172,7 +172,7 @@ def _stretch(extras: Mapping[str, Any]) -> dict[str, Any]:
 
 def _seconds(name: str, value: Any) -> float:
     if isinstance(value, str):
-        return parse_clock(value)
+        return parse_timecode(value)
     if not _is_finite(value) or value < 0:
         raise InputError(name, f"{value!r} is no time of a video", 'Give seconds, or "mm:ss"')
     return float(value)

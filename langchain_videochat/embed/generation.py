@@ -25,7 +25,7 @@ UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingParams:
     """How the next token is chosen, and when to stop."""
 
     temperature: float = 0.0
@@ -65,7 +65,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextDelta:
     """A part of an answer."""
 
     text: str
@@ -81,11 +81,11 @@ def write(
     batch: Batch,
     tokenizer: Any,
     prompt: Prompt,
-    sampling: Sampling,
+    sampling: SamplingParams,
     *,
     batch_size: int = 1,
     constraint: LogitsProcessor | None = None,
-) -> Iterator[Piece]:
+) -> Iterator[TextDelta]:
     """Answer a prompt piece by piece; whoever stops reading stops the work.
 
     Args:
@@ -111,11 +111,11 @@ def write(
                 break
             text = stops.feed(decoder.feed(token))
             if stops.found:
-                yield Piece(text, written, "stop")
+                yield TextDelta(text, written, "stop")
                 return
             if text:
-                yield Piece(text, written)
-    yield Piece(stops.feed(decoder.finish()) + stops.finish(), written, reason)
+                yield TextDelta(text, written)
+    yield TextDelta(stops.feed(decoder.finish()) + stops.finish(), written, reason)
 
 
 class TextDecoder:
@@ -199,7 +199,7 @@ def _overlap(text: str, stop: str) -> int:
 class _Chooser:
     """Chooses the next token."""
 
-    def __init__(self, sampling: Sampling, constraint: LogitsProcessor | None, device: torch.device) -> None:
+    def __init__(self, sampling: SamplingParams, constraint: LogitsProcessor | None, device: torch.device) -> None:
         self._samples = sampling.temperature > 0
         self._random = torch.Generator(device)
         if sampling.seed is not None:

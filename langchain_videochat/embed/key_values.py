@@ -38,7 +38,7 @@ class _Prefix:
     cache: DynamicCache
 
 
-class KeptPrefixes:
+class PrefixCache:
     """What the last texts have left, so that a text that begins like one of them is read from there on."""
 
     def __init__(self) -> None:

@@ -10,8 +10,8 @@ from langchain_videochat.embed.language_model import Bits, quantized
 from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
 from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
 from langchain_videochat.errors import ModelError
-from langchain_videochat.hub import fetch_weights
-from langchain_videochat.weights import Weights, load_checkpoint, model_errors
+from langchain_videochat.models.hub import fetch_weights
+from langchain_videochat.models.weights import Weights, load_checkpoint, model_errors
 
 AutoConfig.register(VideoChatEmbedConfig.model_type, VideoChatEmbedConfig, exist_ok=True)
 AutoModelForImageTextToText.register(VideoChatEmbedConfig, VideoChatEmbedForConditionalGeneration, exist_ok=True)

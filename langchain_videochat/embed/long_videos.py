@@ -7,7 +7,7 @@ of equal length, each with as many frames and tokens as a short one, and its own
   prompt stays within the budget. What is shown for a second or two may get lost.
 - "retrieve" looks at those segments alone that a search in the timeline finds for the question. It is the cheapest, and
   sees what the timeline knows of.
-- "ask_each" looks at every segment, once for all questions, has the question answered for one part of the video after
+- "map_reduce" looks at every segment, once for all questions, has the question answered for one part of the video after
   the other, each within the budget, and for the answer shows what was answered. It overlooks least, and costs as many
   answers more as there are parts, for each question anew.
 """
@@ -23,14 +23,14 @@ import numpy as np
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
-from langchain_videochat.clock import format_clock
 from langchain_videochat.embed.conversation import Part, Stretch, Turn, VisualTokens, find_stretch
-from langchain_videochat.embed.visuals import Visual
+from langchain_videochat.embed.media_refs import MediaRef
+from langchain_videochat.utils.timecode import format_timecode
 
 if TYPE_CHECKING:
-    from langchain_videochat.embed.viewing import VideoFacts, Viewer
+    from langchain_videochat.embed.visual_cache import VideoFacts, VisualCache
 
-OverBudget = Literal["merge", "retrieve", "ask_each"]
+Overflow = Literal["merge", "retrieve", "map_reduce"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +45,14 @@ class Budget:
     segments: int
     """How many may be shown of a video."""
 
-    over_budget: OverBudget
+    overflow: Overflow
     """What is done where there are more."""
 
     retriever: BaseRetriever | None
     """Where "retrieve" searches."""
 
 
-class Presenter:
+class VideoPromptBuilder:
     """Shows what messages hold to a language model, within a budget.
 
     Args:
@@ -65,7 +65,7 @@ class Presenter:
 
     def __init__(
         self,
-        viewer: "Viewer",
+        viewer: "VisualCache",
         budget: Budget,
         question: str,
         ask: Callable[[Sequence[Turn]], Sequence[str]],
@@ -82,7 +82,7 @@ class Presenter:
         self.most_segments = 0
         """How many were shown of a video at once, at most."""
 
-    def show(self, visual: Visual) -> Sequence[Part]:
+    def show(self, visual: MediaRef) -> Sequence[Part]:
         """Give what the language model is to read of a video or an image.
 
         Raises:
@@ -94,20 +94,20 @@ class Presenter:
         """
         if visual.kind == "image":
             return self._note([self._viewer.look(visual)])
-        plan = self._find if self._budget.over_budget == "retrieve" else self._cut
+        plan = self._find if self._budget.overflow == "retrieve" else self._cut
         segments = self._note(self._viewer.watch(visual, partial(plan, visual), show_progress=self._show_progress))
         self.most_segments = max(self.most_segments, min(len(segments), self._budget.segments))
         if len(segments) <= self._budget.segments:
             return segments
-        if self._budget.over_budget == "merge":
+        if self._budget.overflow == "merge":
             return list(_merge(segments, self._budget.segments))
-        return [self._ask_each(segments)]
+        return [self._map_reduce(segments)]
 
     def _note(self, tokens: list[VisualTokens]) -> list[VisualTokens]:
         self.seen += tokens
         return tokens
 
-    def _cut(self, video: Visual, facts: "VideoFacts") -> list[Stretch]:
+    def _cut(self, video: MediaRef, facts: "VideoFacts") -> list[Stretch]:
         """Cut what is asked for of a video into segments of equal length."""
         whole = find_stretch(facts.duration, video.start, video.end)
         length = self._budget.segment_seconds or float("inf")
@@ -115,7 +115,7 @@ class Presenter:
         borders = np.linspace(whole.start, whole.end, count + 1).tolist()
         return [Stretch(start, end) for start, end in pairwise(borders)]
 
-    def _find(self, video: Visual, facts: "VideoFacts") -> list[Stretch]:
+    def _find(self, video: MediaRef, facts: "VideoFacts") -> list[Stretch]:
         """Choose the segments in which the best of the documents lie that a search for the question gives."""
         segments, most = self._cut(video, facts), self._budget.segments
         if len(segments) <= most:
@@ -128,7 +128,7 @@ class Presenter:
             found = dict.fromkeys(segments[place] for place in np.linspace(0, len(segments) - 1, most).astype(int))
         return sorted(list(found)[:most], key=lambda segment: segment.start)
 
-    def _search(self, video: Visual, facts: "VideoFacts") -> list[Document]:
+    def _search(self, video: MediaRef, facts: "VideoFacts") -> list[Document]:
         retriever = self._budget.retriever
         assert retriever is not None  # noqa: S101 - the chat model checks it
         if not self._question.strip():
@@ -140,7 +140,7 @@ class Presenter:
         documents = retriever.invoke(self._question, **only)
         return [one for one in documents if one.metadata.get("video_id", facts.video_id) == facts.video_id]
 
-    def _ask_each(self, segments: Sequence[VisualTokens]) -> str:
+    def _map_reduce(self, segments: Sequence[VisualTokens]) -> str:
         """Have the question answered for one part of a video after the other, and write the answers down."""
         starts = range(0, len(segments), self._budget.segments)
         parts = [segments[start : start + self._budget.segments] for start in starts]
@@ -154,7 +154,7 @@ def _merge(segments: Sequence[VisualTokens], count: int) -> Iterator[VisualToken
     """Merge the tokens of neighbours, so that `count` are left that are as large as one segment each."""
     import torch
 
-    from langchain_videochat.embed.merging import merge_tokens
+    from langchain_videochat.embed.token_merging import merge_tokens
 
     for places in np.array_split(np.arange(len(segments)), count):
         members = [segments[place] for place in places]
@@ -175,4 +175,4 @@ def _overlaps(document: Document, segment: Stretch) -> bool:
 
 
 def _clock(part: Sequence[VisualTokens]) -> str:
-    return f"{format_clock(part[0].times[0])} to {format_clock(part[-1].times[-1])}"
+    return f"{format_timecode(part[0].times[0])} to {format_timecode(part[-1].times[-1])}"

@@ -1,7 +1,7 @@
 """From LangChain's messages to a conversation.
 
-First all is understood, then what is shown is opened: content blocks become texts and `Visual`s in `content_blocks.py`,
-and `visuals.py` reads those. What is not understood raises: nothing is left out silently.
+Content blocks become texts and `MediaRef`s in `content_blocks.py`; `media_refs.py` opens the latter. Unknown content
+raises an error: nothing is dropped silently.
 """
 
 import json
@@ -23,7 +23,7 @@ from langchain_core.messages import (
 
 from langchain_videochat.embed.content_blocks import read_block
 from langchain_videochat.embed.conversation import NUM_FRAMES, Part, Role, Turn
-from langchain_videochat.embed.visuals import Visual, file_state, read_visual
+from langchain_videochat.embed.media_refs import MediaRef, file_state, read_visual
 from langchain_videochat.errors import InputError
 
 _ROLES: Mapping[type[BaseMessage], Role] = {
@@ -51,7 +51,7 @@ _CALLS = frozenset(
 """Content blocks that repeat what stands in a message's `tool_calls`."""
 
 
-def _show_whole(visual: Visual) -> Sequence[Part]:
+def _show_whole(visual: MediaRef) -> Sequence[Part]:
     return [read_visual(visual)]
 
 
@@ -61,7 +61,7 @@ def read_messages(
     num_frames: int = NUM_FRAMES,
     system_prompt: str | None = None,
     allowed_hosts: Sequence[str] = (),
-    show: Callable[[Visual], Sequence[Part]] = _show_whole,
+    show: Callable[[MediaRef], Sequence[Part]] = _show_whole,
 ) -> tuple[Turn, ...]:
     """Make a conversation of messages.
 
@@ -85,7 +85,7 @@ def read_messages(
         Turn(role='system', content=('Be brief.',))
     """
 
-    def shown(part: str | Visual) -> Sequence[Part]:
+    def shown(part: str | MediaRef) -> Sequence[Part]:
         if isinstance(part, str):
             return [part]
         unsaid = part.kind == "video" and part.num_frames is None and part.fps is None
@@ -126,7 +126,7 @@ def file_states(messages: Sequence[BaseMessage]) -> list[tuple[str, int, int]]:
         >>> file_states([HumanMessage([{"type": "video", "url": "file:///missing.mp4"}])])
         [('file:///missing.mp4', -1, -1)]
     """
-    shown = [part for _, parts in _understand(messages) for part in parts if isinstance(part, Visual)]
+    shown = [part for _, parts in _understand(messages) for part in parts if isinstance(part, MediaRef)]
     return [file_state(visual.source) for visual in shown if visual.is_local]
 
 
@@ -152,11 +152,11 @@ def _check_that_one_asks(messages: Sequence[BaseMessage]) -> None:
 
 def _understand(
     messages: Sequence[BaseMessage], system_prompt: str | None = None
-) -> list[tuple[Role, list[str | Visual]]]:
+) -> list[tuple[Role, list[str | MediaRef]]]:
     """Bring what messages say and show into turns."""
     calls = [call for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
     tool_names = {call["id"]: call["name"] for call in calls}
-    said: list[tuple[Role, list[str | Visual]]] = [("system", [system_prompt])] if system_prompt else []
+    said: list[tuple[Role, list[str | MediaRef]]] = [("system", [system_prompt])] if system_prompt else []
     said += [(_role(message), _parts(message, tool_names)) for message in messages]
     said = [(role, parts) for role, parts in said if parts]
     said.sort(key=lambda turn: turn[0] != "system")
@@ -174,7 +174,7 @@ def _role(message: BaseMessage) -> Role:
     return role
 
 
-def _parts(message: BaseMessage, tool_names: Mapping[str | None, str]) -> list[str | Visual]:
+def _parts(message: BaseMessage, tool_names: Mapping[str | None, str]) -> list[str | MediaRef]:
     """List what one message says and shows."""
     if isinstance(message, AIMessage):
         calls = [*message.tool_calls, *message.invalid_tool_calls]
@@ -189,8 +189,8 @@ def _parts(message: BaseMessage, tool_names: Mapping[str | None, str]) -> list[s
 
 
 def _tool_parts(
-    message: ToolMessage | FunctionMessage, parts: list[str | Visual], tool_names: Mapping[str | None, str]
-) -> list[str | Visual]:
+    message: ToolMessage | FunctionMessage, parts: list[str | MediaRef], tool_names: Mapping[str | None, str]
+) -> list[str | MediaRef]:
     call = message.tool_call_id if isinstance(message, ToolMessage) else None
     name = message.name or tool_names.get(call, "")
     failed = isinstance(message, ToolMessage) and message.status == "error"
@@ -200,9 +200,9 @@ def _tool_parts(
     return [heading, *parts]
 
 
-def _content(message: BaseMessage, unsaid: Collection[str]) -> list[str | Visual]:
+def _content(message: BaseMessage, unsaid: Collection[str]) -> list[str | MediaRef]:
     """List what the content of a message says and shows, but for blocks of some types."""
     items = [message.content] if isinstance(message.content, str) else message.content
     blocks = [{"type": "text", "text": item} if isinstance(item, str) else item for item in items]
     parts = [read_block(block) for block in blocks if str(block.get("type")) not in unsaid]
-    return [part for part in parts if isinstance(part, Visual) or part.strip()]
+    return [part for part in parts if isinstance(part, MediaRef) or part.strip()]

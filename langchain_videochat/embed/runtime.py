@@ -13,7 +13,7 @@ from langchain_videochat.embed.loading import load_model
 from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
 from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
 from langchain_videochat.embed.settings import BITS, ModelSettings
-from langchain_videochat.embed.viewing import Viewer
+from langchain_videochat.embed.visual_cache import VisualCache
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Runtime:
 
     processor: VideoChatEmbedProcessor
 
-    viewer: Viewer
+    viewer: VisualCache
     """Looks at videos, and keeps what it saw."""
 
     batch: Batch
@@ -75,7 +75,7 @@ def load(settings: ModelSettings) -> Runtime:
     )
     ends = model.generation_config.eos_token_id
     batch = Batch(model.language_model, [] if ends is None else [ends] if isinstance(ends, int) else ends)
-    return Runtime(model, processor, Viewer(model, processor), batch)
+    return Runtime(model, processor, VisualCache(model, processor), batch)
 
 
 def _visual_keys(shown: Sequence[VisualTokens]) -> Iterator[Hashable]:

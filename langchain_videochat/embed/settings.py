@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from langchain_videochat.weights import Weights
+from langchain_videochat.models.weights import Weights
 
 Quantization = Literal["8bit", "4bit"]
 

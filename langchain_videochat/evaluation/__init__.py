@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from langchain_videochat.lazy import lazy_names
+from langchain_videochat.utils.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from langchain_videochat.evaluation.mvbench import Item, Report, evaluate, read_items
@@ -20,4 +20,4 @@ _MODULES = {
     "write_training_files": "shapes",
 }
 
-__getattr__, __dir__ = lazy_names(__name__, _MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, _MODULES)

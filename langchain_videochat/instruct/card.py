@@ -10,7 +10,7 @@ import yaml
 
 from langchain_videochat.instruct.items import KINDS
 from langchain_videochat.instruct.languages import language_code
-from langchain_videochat.instruct.report import SPLITS, ExportReport, Split
+from langchain_videochat.instruct.statistics import SPLITS, ExportReport, Split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

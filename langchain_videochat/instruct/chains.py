@@ -10,9 +10,9 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langchain_videochat.instruct.asking import ask, read_numbers, read_pairs
 from langchain_videochat.instruct.items import ConversationKind, Kind, Pair
+from langchain_videochat.instruct.notes import TimelineReader, counter_of
 from langchain_videochat.instruct.plan import MAX_CONTEXT_TOKENS, WORDS, Plan
 from langchain_videochat.instruct.prompts import PromptName
-from langchain_videochat.instruct.reading import TimelineReader, counter_of
 from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.timeline import Timeline
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from langchain_core.prompts import ChatPromptTemplate
 
-from langchain_videochat.instruct.folder import finished_ids
+from langchain_videochat.instruct.item_folder import finished_ids
 from langchain_videochat.instruct.items import Kind
+from langchain_videochat.instruct.notes import is_empty, write_notes
 from langchain_videochat.instruct.plan import Plan
-from langchain_videochat.instruct.reading import is_empty, write_notes
-from langchain_videochat.instruct.videos import list_timelines, open_kinds
+from langchain_videochat.instruct.timelines import list_timelines, open_kinds
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.context import SHARE, Count, approximate_tokens
 from langchain_videochat.timeline import Timeline

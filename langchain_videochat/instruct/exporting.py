@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.extras import check_extra
-from langchain_videochat.folders import appearing
 from langchain_videochat.instruct.card import draw_chart, write_card
 from langchain_videochat.instruct.duplicates import mark_duplicates
-from langchain_videochat.instruct.folder import REJECTED, read_folder
+from langchain_videochat.instruct.item_folder import REJECTED, read_folder
 from langchain_videochat.instruct.items import Item, Pair
-from langchain_videochat.instruct.report import SPLITS, ExportReport, Split, summarise
+from langchain_videochat.instruct.statistics import SPLITS, ExportReport, Split, summarise
+from langchain_videochat.utils.atomic import atomic_directory
+from langchain_videochat.utils.optional_dependencies import require_extra
 
 REQUESTS = (
     "Describe the video in detail.",
@@ -68,7 +68,7 @@ def export(
         raise InputError("validation", f"{validation} is no share", "Give a number from 0 to 1")
     if folder.exists():
         raise InputError("output", f"{folder} is there already", "Name another folder, or remove this one")
-    check_extra("instruct", "instruction data")
+    require_extra("instruct", "instruction data")
     accepted, rejected = read_folder(items)
     checked = list(mark_duplicates(accepted))
     kept = [item for item in checked if not item.faults]
@@ -79,7 +79,7 @@ def export(
     splits = {split: [item for item in kept if split_of(item.video_id, validation) == split] for split in SPLITS}
     report = summarise(folder, splits, rejected)
     try:
-        with appearing(folder) as scratch:
+        with atomic_directory(folder) as scratch:
             for split in SPLITS:
                 _write_split(scratch, split, splits[split], asked)
             _write_lines(scratch / REJECTED, (item.model_dump(mode="json") for item in rejected))

@@ -12,8 +12,8 @@ from langchain_videochat.instruct.asking import BrokenAnswerError
 from langchain_videochat.instruct.chains import make_judge, make_reader, make_writer
 from langchain_videochat.instruct.gates import Gate, check_all, make_gates, one_frame_flags
 from langchain_videochat.instruct.items import Fault, Item, Kind, item_id
+from langchain_videochat.instruct.notes import TimelineReader
 from langchain_videochat.instruct.plan import Plan
-from langchain_videochat.instruct.reading import TimelineReader
 from langchain_videochat.instruct.wording import split_sentences
 from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.timeline import Timeline

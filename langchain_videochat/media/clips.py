@@ -15,7 +15,7 @@ from langchain_videochat.media.ffmpeg import input_file, place_sound, running, s
 from langchain_videochat.media.frames import sample_frames
 from langchain_videochat.media.packets import index_packets
 from langchain_videochat.media.sources import local_path
-from langchain_videochat.progress import video_progress
+from langchain_videochat.utils.progress import video_progress
 
 _H264 = {"vcodec": "libx264", "preset": "veryfast", "crf": 20, "pix_fmt": "yuv420p", "acodec": "aac"}
 _VP9 = {"vcodec": "libvpx-vp9", "deadline": "realtime", "cpu-used": 8, "row-mt": 1, "crf": 32, "video_bitrate": 0}

@@ -9,13 +9,13 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from langchain_videochat.ahead import one_ahead
 from langchain_videochat.errors import InputError, MediaError
 from langchain_videochat.media.container import check_size, open_container, video_stream
 from langchain_videochat.media.decoding import decode
 from langchain_videochat.media.geometry import displayed_size, to_rgb
 from langchain_videochat.media.packets import PacketIndex, index_packets
 from langchain_videochat.media.sources import local_path
+from langchain_videochat.utils.concurrency import prefetch
 
 Mode = Literal["auto", "exact", "keyframes"]
 """Which frames are taken for the times that are asked for, as `sample_frames` describes."""
@@ -152,7 +152,7 @@ def _pick(
 
 
 def _read(path: Path, index: PacketIndex, picks: NDArray[np.int64], size: int | None) -> Iterator[FrameBatch]:
-    aligned = _align(path, one_ahead(_decoded(path, index, picks)), index.stamps[picks].tolist())
+    aligned = _align(path, prefetch(_decoded(path, index, picks)), index.stamps[picks].tolist())
     yield from _batches(_pictures(path, aligned, index, size), index)
 
 

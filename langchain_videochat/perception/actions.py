@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
 from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.media import FrameBatch
+from langchain_videochat.models.weights import Weights
 from langchain_videochat.perception.base import Frames
-from langchain_videochat.perception.labels import read_labels
+from langchain_videochat.perception.class_labels import read_labels
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.pretrained import BatchPerceiver, Picture
 from langchain_videochat.perception.spans import LONGEST_SPAN
-from langchain_videochat.weights import Weights
 
 if TYPE_CHECKING:
     from langchain_videochat.perception.uniformerv2 import UniFormerV2
@@ -108,7 +109,7 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Guess]):
     """
 
     modality = "action"
-    wants = Frames(every=0.5, tolerance=0.25, size=256)
+    inputs = Frames(every=0.5, tolerance=0.25, size=256)
     default_model = "MCG-NJU/videomae-base-finetuned-kinetics"
 
     def __init__(
@@ -198,7 +199,8 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Guess]):
         shown = np.searchsorted([time for time, _ in self._shown], asked, side="right") - 1
         return start, _Clip([self._shown[number][1] for number in shown.clip(min=0)], end)
 
-    def _look(self, items: Sequence[_Clip]) -> Iterator[_Guess]:
+    @override
+    def infer(self, items: Sequence[_Clip]) -> Iterator[_Guess]:
         labels = self.labels
         scores, best = self._model.probabilities([clip.frames for clip in items]).max(dim=1)
         if not scores.isfinite().all():
@@ -208,7 +210,8 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Guess]):
         for clip, score, number in zip(items, scores.tolist(), best.tolist(), strict=True):
             yield _Guess(labels[number], score, clip.end)
 
-    def _tell(self, time: float, until: float, seen: _Guess) -> Iterator[Observation]:
+    @override
+    def emit(self, time: float, until: float, seen: _Guess) -> Iterator[Observation]:
         if self._action and self._action.end < time:
             yield from self._end_action(time)
         if seen.score < self.least_score:

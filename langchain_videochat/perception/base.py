@@ -50,14 +50,14 @@ class Subtitles:
 
 
 @dataclass(frozen=True)
-class Told:
+class ObservationInputs:
     """A wish for what other perceivers have told, once all of it is there."""
 
     modalities: tuple[Modality, ...]
     """Which of it."""
 
 
-Wish = Frames | Sound | Subtitles | Told
+Inputs = Frames | Sound | Subtitles | ObservationInputs
 
 InputT = TypeVar("InputT", FrameBatch, AudioChunk, Sequence[Cue], Sequence[Observation])
 
@@ -80,7 +80,7 @@ class Perceiver(ABC, Generic[InputT]):
     modality: ClassVar[Modality]
     """The modality of its Observations."""
 
-    wants: Wish
+    inputs: Inputs
     """What it has to be handed."""
 
     def load(self) -> None:
@@ -99,10 +99,10 @@ class Perceiver(ABC, Generic[InputT]):
         """Look at the next part of the video.
 
         Args:
-            batch: What `wants` asks for, following in time on the batch before.
+            batch: What `inputs` asks for, following in time on the batch before.
 
         Returns:
-            Observations that can be told now, in any order, none starting before `open_since`. An end after that of
+            Observations that can be told now, in any order, none starting before `pending_since`. An end after that of
             the stretch is cut.
         """
 
@@ -115,6 +115,6 @@ class Perceiver(ABC, Generic[InputT]):
         return ()
 
     @property
-    def open_since(self) -> float | None:
+    def pending_since(self) -> float | None:
         """Seconds at which the earliest thing began that has not been told yet; None if there is none."""
         return None

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from typing_extensions import override
+
 from langchain_videochat.perception.base import Frames
 from langchain_videochat.perception.image_to_text import ImageToText, load_image_to_text
 from langchain_videochat.perception.observation import Observation
@@ -51,12 +53,14 @@ class Captions(BatchPerceiver[ImageToText, Picture, str]):
         every: float = 1.0,
     ) -> None:
         super().__init__(model, device=device, dtype=dtype, batch_size=batch_size)
-        self.wants = Frames(every=every, tolerance=every / 2, size=SHORTER_SIDE)
+        self.inputs = Frames(every=every, tolerance=every / 2, size=SHORTER_SIDE)
 
-    def _look(self, items: Sequence[Picture]) -> list[str]:
+    @override
+    def infer(self, items: Sequence[Picture]) -> list[str]:
         return self._model.write(items, self._model.caption_task, longest=LONGEST)
 
-    def _tell(self, time: float, until: float, seen: str) -> Iterator[Observation]:
+    @override
+    def emit(self, time: float, until: float, seen: str) -> Iterator[Observation]:
         caption = " ".join(seen.split())
         if caption:
             yield Observation(time, until, "caption", caption, source=self.weights.model)

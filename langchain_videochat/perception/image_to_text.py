@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from langchain_videochat.hub import fetch_weights
+from langchain_videochat.models.hub import fetch_weights
+from langchain_videochat.models.weights import Weights, check_vocabulary, load_checkpoint
 from langchain_videochat.perception.pretrained import Picture
-from langchain_videochat.weights import Weights, check_vocabulary, load_checkpoint
 
 CAPTION_TASKS = {"florence2": "<CAPTION>"}
 """What a kind of model, named as in its config, must be told to write a caption; the others need the picture alone."""

@@ -8,13 +8,15 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import override
+
 from langchain_videochat.errors import InputError
-from langchain_videochat.hub import fetch_weights
+from langchain_videochat.models.hub import fetch_weights
+from langchain_videochat.models.weights import Weights, check_vocabulary, load_checkpoint
 from langchain_videochat.perception.base import Frames
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.pretrained import BatchPerceiver, Picture
 from langchain_videochat.perception.tracks import Detection, Tracks
-from langchain_videochat.weights import Weights, check_vocabulary, load_checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +72,7 @@ class Objects(BatchPerceiver["_Detector", Picture, list[Detection]]):
         self.prompt = _names(prompt)
         model = model or (PROMPTED_MODEL if self.prompt else None)
         super().__init__(model, device=device, dtype=dtype, batch_size=batch_size)
-        self.wants = Frames(every=every, tolerance=every / 2, size=SIDE)
+        self.inputs = Frames(every=every, tolerance=every / 2, size=SIDE)
         self.least_score = least_score
         self._tracks = Tracks(self.weights.model)
 
@@ -104,10 +106,12 @@ class Objects(BatchPerceiver["_Detector", Picture, list[Detection]]):
         since = self._tracks.since
         return [] if since is None else [since]
 
-    def _look(self, items: Sequence[Picture]) -> list[list[Detection]]:
+    @override
+    def infer(self, items: Sequence[Picture]) -> list[list[Detection]]:
         return self._model.detect(items, self.prompt, self.least_score)
 
-    def _tell(self, time: float, until: float, seen: list[Detection]) -> list[Observation]:
+    @override
+    def emit(self, time: float, until: float, seen: list[Detection]) -> list[Observation]:
         return self._tracks.add(time, until, seen)
 
 

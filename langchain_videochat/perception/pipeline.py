@@ -11,11 +11,11 @@ from typing import Any
 
 from langchain_videochat.errors import InputError, ModelUnavailableError, VideoChatError
 from langchain_videochat.media import VideoInfo, probe
-from langchain_videochat.perception.base import Perceiver, Told
-from langchain_videochat.perception.feeds import Feed, Step, open_feeds
-from langchain_videochat.perception.lanes import QUEUE, Lane, OnError
+from langchain_videochat.perception.base import ObservationInputs, Perceiver
 from langchain_videochat.perception.observation import Modality, Observation
 from langchain_videochat.perception.profiles import create_perceivers
+from langchain_videochat.perception.streams import Chunk, Stream, open_feeds
+from langchain_videochat.perception.workers import QUEUE, OnError, PerceiverWorker
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def log_failure(failure: Failure) -> None:
 
 
 @dataclass(frozen=True)
-class Listener:
+class PerceptionCallbacks:
     """Who is told how perception goes."""
 
     progress: Callable[[float], None] = lambda _: None
@@ -62,7 +62,7 @@ def perceive(
     *,
     start: float | None = None,
     end: float | None = None,
-    listener: Listener | None = None,
+    listener: PerceptionCallbacks | None = None,
 ) -> Iterator[Observation]:
     """Perceive a video, or a stretch of it, in bounded memory.
 
@@ -86,7 +86,7 @@ def perceive(
         InputError: There is no such profile, or `end` is not after `start`.
         Exception: What the first perceiver raised, where all have failed.
     """
-    listener = listener or Listener()
+    listener = listener or PerceptionCallbacks()
     perceivers = create_perceivers(profile) if isinstance(profile, str | Path) else list(profile)
     own = perceivers if isinstance(profile, str | Path) else []
     seen = watch(source, perceivers, start, end, listener)
@@ -98,7 +98,7 @@ def watch(
     perceivers: Sequence[Perceiver[Any]],
     start: float | None,
     end: float | None,
-    listener: Listener,
+    listener: PerceptionCallbacks,
 ) -> Iterator[Observation]:
     """Do the part of `perceive` that needs the video."""
     video = probe(source)
@@ -112,7 +112,7 @@ def watch(
 
 
 def reflect(
-    perceivers: Sequence[Perceiver[Any]], told: Iterable[Observation], listener: Listener
+    perceivers: Sequence[Perceiver[Any]], told: Iterable[Observation], listener: PerceptionCallbacks
 ) -> Iterator[Observation]:
     """Hand what was told to the perceivers that want it.
 
@@ -123,8 +123,8 @@ def reflect(
     """
     observations = list(told)
     for perceiver in perceivers:
-        if isinstance(perceiver.wants, Told):
-            wanted = [one for one in observations if one.modality in perceiver.wants.modalities]
+        if isinstance(perceiver.inputs, ObservationInputs):
+            wanted = [one for one in observations if one.modality in perceiver.inputs.modalities]
             try:
                 yield from perceiver.perceive(wanted)
             except ModelUnavailableError:
@@ -134,9 +134,17 @@ def reflect(
 
 
 def _watch_and_reflect(
-    seen: Iterator[Observation], perceivers: list[Perceiver[Any]], own: list[Perceiver[Any]], listener: Listener
+    seen: Iterator[Observation],
+    perceivers: list[Perceiver[Any]],
+    own: list[Perceiver[Any]],
+    listener: PerceptionCallbacks,
 ) -> Iterator[Observation]:
-    wanted = {modality for one in perceivers if isinstance(one.wants, Told) for modality in one.wants.modalities}
+    wanted = {
+        modality
+        for one in perceivers
+        if isinstance(one.inputs, ObservationInputs)
+        for modality in one.inputs.modalities
+    }
     told: list[Observation] = []
     try:
         for observation in seen:
@@ -155,7 +163,7 @@ def _watch(
     perceivers: Sequence[Perceiver[Any]],
     low: float,
     high: float,
-    listener: Listener,
+    listener: PerceptionCallbacks,
 ) -> Iterator[Observation]:
     failures: list[Failure] = []
 
@@ -163,7 +171,7 @@ def _watch(
         failures.append(Failure(type(perceiver).__name__, perceiver.modality, error))
         listener.failure(failures[-1])
 
-    watchers = [one for one in perceivers if not isinstance(one.wants, Told)]
+    watchers = [one for one in perceivers if not isinstance(one.inputs, ObservationInputs)]
     able = _load(watchers, on_error)
     # What fails here for another reason than that it cannot be had fails again, and is reported, when it is due.
     _load([one for one in perceivers if one not in watchers], on_error=lambda *_: None)
@@ -189,9 +197,9 @@ def _load(perceivers: Iterable[Perceiver[Any]], on_error: OnError) -> list[Perce
 
 
 def _in_time_order(
-    feeds: list[Feed], start: float, end: float, listener: Listener, on_error: OnError
+    feeds: list[Stream], start: float, end: float, listener: PerceptionCallbacks, on_error: OnError
 ) -> Iterator[Observation]:
-    lanes = {one: Lane(one, start, on_error) for feed in feeds for one in feed.perceivers}
+    lanes = {one: PerceiverWorker(one, start, on_error) for feed in feeds for one in feed.perceivers}
     pending: list[tuple[tuple[float, float, float], int, Observation]] = []
     number = count()
     try:
@@ -212,8 +220,8 @@ def _in_time_order(
                 for observation in lane.take(QUEUE if feeds else 0):
                     told = _within(observation, start, end)
                     heapq.heappush(pending, (told.order, next(number), told))
-            told_until = min(lane.told_until for lane in lanes.values())
-            while pending and pending[0][2].start < told_until:
+            watermark = min(lane.watermark for lane in lanes.values())
+            while pending and pending[0][2].start < watermark:
                 yield heapq.heappop(pending)[2]
             listener.progress(min(end, *(lane.reached for lane in lanes.values())))
     finally:
@@ -228,7 +236,7 @@ def _within(observation: Observation, start: float, end: float) -> Observation:
     )
 
 
-def _next_step(feed: Feed, on_error: OnError) -> Step | None:
+def _next_step(feed: Stream, on_error: OnError) -> Chunk | None:
     try:
         return next(feed.steps, None)
     except VideoChatError as error:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import InputError, ModelError
-from langchain_videochat.hub import fetch_weights, find_weights
 from langchain_videochat.media import FrameBatch
+from langchain_videochat.models.hub import fetch_weights, find_weights
+from langchain_videochat.models.weights import Weights, share
 from langchain_videochat.perception.base import InputT, Perceiver
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.weights import Weights, share
 
 ModelT = TypeVar("ModelT")
 ItemT = TypeVar("ItemT")
@@ -100,7 +100,7 @@ class ModelPerceiver(Perceiver[InputT], Generic[InputT, ModelT]):
 class BatchPerceiver(ModelPerceiver[FrameBatch, ModelT], Generic[ModelT, ItemT, SeenT]):
     """A perceiver whose model looks at one item after another, in batches of its own size.
 
-    An item is a frame, unless `_items` makes clips of them. `_look` may be called anew with fewer items; `_tell`, which
+    An item is a frame, unless `_items` makes clips of them. `infer` may be called anew with fewer items; `emit`, which
     remembers, is called once for each, in time order.
     """
 
@@ -111,7 +111,7 @@ class BatchPerceiver(ModelPerceiver[FrameBatch, ModelT], Generic[ModelT, ItemT, 
         self._waiting: list[tuple[float, ItemT]] = []
 
     @property
-    def open_since(self) -> float | None:
+    def pending_since(self) -> float | None:
         """Seconds at which the earliest thing began that has not been told yet."""
         return min([time for time, _ in self._waiting[:1]] + self._open_times(), default=None)
 
@@ -129,10 +129,10 @@ class BatchPerceiver(ModelPerceiver[FrameBatch, ModelT], Generic[ModelT, ItemT, 
 
     def _next_batch(self, until: float) -> Iterator[Observation]:
         batch, self._waiting = self._waiting[: self.batch_size], self._waiting[self.batch_size :]
-        seen = self._within_memory(self._look, [item for _, item in batch])
+        seen = self._within_memory(self.infer, [item for _, item in batch])
         times = [time for time, _ in batch]
         for time, next_time, one in zip(times, [*times[1:], until], seen, strict=True):
-            yield from self._tell(time, next_time, one)
+            yield from self.emit(time, next_time, one)
 
     def _items(self, batch: FrameBatch) -> "Iterable[tuple[float, Any]]":
         """Make items of frames, each with the seconds at which it begins."""
@@ -143,11 +143,11 @@ class BatchPerceiver(ModelPerceiver[FrameBatch, ModelT], Generic[ModelT, ItemT, 
         return []
 
     @abstractmethod
-    def _look(self, items: Sequence[ItemT]) -> Iterable[SeenT]:
+    def infer(self, items: Sequence[ItemT]) -> Iterable[SeenT]:
         """Run the model: one result for each item."""
 
     @abstractmethod
-    def _tell(self, time: float, until: float, seen: SeenT) -> Iterable[Observation]:
+    def emit(self, time: float, until: float, seen: SeenT) -> Iterable[Observation]:
         """Make Observations of one result.
 
         Args:

@@ -27,7 +27,7 @@ _OURS = {
     "scenes": "scenes:Scenes",
     "screen_text": "screen_text:ScreenText",
     "speech": "speech:Speech",
-    "subtitles": "subtitles:SubtitleTracks",
+    "subtitles": "subtitle_tracks:SubtitleTracks",
     "summaries": "summaries:Summaries",
     "tags": "tags:Tags",
 }

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from langchain_videochat.errors import ModelError
 from langchain_videochat.perception.base import Frames
 from langchain_videochat.perception.image_to_text import ImageToText, load_image_to_text
@@ -60,7 +62,7 @@ class Regions(BatchPerceiver[ImageToText, Picture, list[Region]]):
         every: float = 5.0,
     ) -> None:
         super().__init__(model, device=device, dtype=dtype, batch_size=batch_size)
-        self.wants = Frames(every=every, tolerance=every / 2, size=SHORTER_SIDE)
+        self.inputs = Frames(every=every, tolerance=every / 2, size=SHORTER_SIDE)
 
     @property
     def _model(self) -> ImageToText:
@@ -70,12 +72,14 @@ class Regions(BatchPerceiver[ImageToText, Picture, list[Region]]):
             raise ModelError(self.weights.model, problem, f"Use a Florence-2, such as {self.default_model}")
         return model
 
-    def _look(self, items: Sequence[Picture]) -> Iterator[list[Region]]:
+    @override
+    def infer(self, items: Sequence[Picture]) -> Iterator[list[Region]]:
         model = self._model
         for text in model.write(items, TASK, longest=LONGEST, special_tokens=True):
             yield parse_regions(text, model.processor)
 
-    def _tell(self, time: float, until: float, seen: list[Region]) -> Iterator[Observation]:
+    @override
+    def emit(self, time: float, until: float, seen: list[Region]) -> Iterator[Observation]:
         for caption, box in seen:
             yield Observation(time, until, "region", caption, box=box, source=self.weights.model)
 

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scenedetect.common import FrameTimecode, Timecode
 from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
-from langchain_videochat.clock import format_clock
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.perception.base import Frames, Perceiver
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.spans import OpenSpans
+from langchain_videochat.utils.timecode import format_timecode
 
 RATIO = 3.0
 """How many times more than its neighbours a frame must change to begin a scene (PySceneDetect's default)."""
@@ -35,7 +35,7 @@ class Scenes(Perceiver[FrameBatch]):
     """
 
     modality = "scene"
-    wants = Frames(every=2.0, tolerance=1.0, size=180)
+    inputs = Frames(every=2.0, tolerance=1.0, size=180)
 
     def __init__(self) -> None:
         self._detector = AdaptiveDetector(
@@ -51,7 +51,7 @@ class Scenes(Perceiver[FrameBatch]):
         self._time = 0.0
 
     @property
-    def open_since(self) -> float | None:
+    def pending_since(self) -> float | None:
         """Seconds at which the present scene began."""
         return self._scene.since
 
@@ -64,7 +64,7 @@ class Scenes(Perceiver[FrameBatch]):
                 # A frame is judged by those around it: a still before the first lets the second be judged.
                 self._detector.process_frame(_timecode(time), self._frame)
             yield from self._next_frame(time)
-            yield from self._scene.tell_long(self._time)
+            yield from self._scene.flush_long(self._time)
             self._frames += 1
             self._time = time
 
@@ -81,7 +81,7 @@ class Scenes(Perceiver[FrameBatch]):
 
 
 def _scene(start: float) -> Observation:
-    return Observation(start, start, "scene", f"Scene from {format_clock(start)}", source="scenedetect")
+    return Observation(start, start, "scene", f"Scene from {format_timecode(start)}", source="scenedetect")
 
 
 def _timecode(time: float) -> FrameTimecode:

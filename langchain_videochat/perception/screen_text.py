@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.perception.base import Frames, Perceiver
-from langchain_videochat.perception.changes import PictureChanges, Rect
+from langchain_videochat.perception.change_detection import PictureChanges, Rect
 from langchain_videochat.perception.observation import Box, Observation
 from langchain_videochat.perception.spans import OpenSpans
 
@@ -30,7 +30,7 @@ SURE_SCORE = 0.9
 SAME_TEXT = 0.8
 """Two readings in one place are one line if they share this much of their letters and one of them is not sure.
 
-Sure ones that differ are two lines: "Step 1" is followed by "Step 2"."""
+Sure ones that differ are two lines: "Chunk 1" is followed by "Chunk 2"."""
 
 MARGIN = 8
 """Pixels around a changed region, since a letter cut in half is misread."""
@@ -53,14 +53,14 @@ class ScreenText(Perceiver[FrameBatch]):
     """
 
     modality = "screen_text"
-    wants = Frames(every=2.0, tolerance=1.0, size=720)
+    inputs = Frames(every=2.0, tolerance=1.0, size=720)
 
     def __init__(self) -> None:
         self._changes = PictureChanges()
         self._lines = OpenSpans()
 
     @property
-    def open_since(self) -> float | None:
+    def pending_since(self) -> float | None:
         """Seconds at which the oldest line on screen appeared."""
         return self._lines.since
 
@@ -73,7 +73,7 @@ class ScreenText(Perceiver[FrameBatch]):
                 found = [line for region in regions for line in _read(frame, region)]
                 self._changes.learn(frame, regions, [line.rect for line in found])
                 yield from self._update(found, regions, frame, time)
-            yield from self._lines.tell_long(time)
+            yield from self._lines.flush_long(time)
 
     def finish(self, end: float) -> Iterator[Observation]:
         """Tell the lines that are still on screen."""

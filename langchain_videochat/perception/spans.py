@@ -51,7 +51,7 @@ class OpenSpans:
         self._open = [one for one in self._open if not ended(one)]
         return told
 
-    def tell_long(self, time: float) -> list[Observation]:
+    def flush_long(self, time: float) -> list[Observation]:
         """Tell a piece of each that has gone on for `LONGEST_SPAN`; it goes on from `time`."""
         long = [one for one in self._open if time - one.start >= LONGEST_SPAN]
         self._open = [replace(one, start=time, end=time) if one in long else one for one in self._open]

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_videochat.errors import InputError, ModelUnavailableError
 from langchain_videochat.media import AudioChunk
-from langchain_videochat.model_cards import describe_size
-from langchain_videochat.perception.base import Sound
-from langchain_videochat.perception.observation import Observation
-from langchain_videochat.perception.pauses import (
+from langchain_videochat.models.cards import describe_size
+from langchain_videochat.models.weights import Weights
+from langchain_videochat.perception.audio_windows import (
     LONGEST_WINDOW,
     NO_SOUND,
     cut_at_pauses,
@@ -23,6 +22,8 @@ from langchain_videochat.perception.pauses import (
     part,
     skip_silence,
 )
+from langchain_videochat.perception.base import Sound
+from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.pretrained import ModelPerceiver
 from langchain_videochat.perception.transcripts import (
     Segment,
@@ -31,7 +32,6 @@ from langchain_videochat.perception.transcripts import (
     leave_out_inventions,
     read_segments,
 )
-from langchain_videochat.weights import Weights
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,7 @@ class Speech(ModelPerceiver[AudioChunk, "Whisper"]):
         super().__init__(model, device=device, dtype=dtype, batch_size=batch_size)
         if dtype not in DTYPES:
             raise InputError("dtype", f"openai-whisper does not know {dtype!r}", f"Take one of {', '.join(DTYPES)}")
-        self.wants = Sound(LONGEST_WINDOW, unless_subtitles=prefer_subtitles)
+        self.inputs = Sound(LONGEST_WINDOW, unless_subtitles=prefer_subtitles)
         self.language = language.split("-")[0].lower() if language else None
         self.translate = translate
         self.word_times = word_times
@@ -136,7 +136,7 @@ class Speech(ModelPerceiver[AudioChunk, "Whisper"]):
         self._options()
 
     @property
-    def open_since(self) -> float | None:
+    def pending_since(self) -> float | None:
         """Seconds up to which all has been written down."""
         return min((sound.start for sound in [*self._windows, self._rest] if len(sound.samples)), default=None)
 
@@ -162,9 +162,9 @@ class Speech(ModelPerceiver[AudioChunk, "Whisper"]):
             results = self._within_memory(partial(_decode, self._model, options), heard)
             for window, result in zip(heard, results, strict=True):
                 if is_sure(result):
-                    yield from self._tell(window, result, replace(options, language=result.language))
+                    yield from self._emit(window, result, replace(options, language=result.language))
 
-    def _tell(self, window: AudioChunk, result: "DecodingResult", options: "DecodingOptions") -> Iterator[Observation]:
+    def _emit(self, window: AudioChunk, result: "DecodingResult", options: "DecodingOptions") -> Iterator[Observation]:
         segments, unheard = read_segments(result, _tokenizer(self._model, options), duration(window))
         if unheard is not None:
             self._windows.insert(0, skip_silence(part(window, unheard)))

@@ -8,11 +8,11 @@ from itertools import groupby
 from math import ceil
 from typing import Any
 
-from langchain_videochat.hub import fetch_weights
-from langchain_videochat.perception.base import Told
+from langchain_videochat.models.hub import fetch_weights
+from langchain_videochat.models.weights import Weights, check_vocabulary, load_checkpoint
+from langchain_videochat.perception.base import ObservationInputs
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.pretrained import ModelPerceiver
-from langchain_videochat.weights import Weights, check_vocabulary, load_checkpoint
 
 PROMPT = "summarize: "
 """How T5 was trained to be asked for a summary."""
@@ -114,11 +114,11 @@ class Summaries(ModelPerceiver[Sequence[Observation], Summarizer]):
 
     Example:
         >>> Summaries().wants
-        Told(modalities=('scene', 'caption'))
+        ObservationInputs(modalities=('scene', 'caption'))
     """
 
     modality = "summary"
-    wants = Told(("scene", "caption"))
+    inputs = ObservationInputs(("scene", "caption"))
     default_model = "google/flan-t5-base"
 
     @staticmethod
@@ -146,14 +146,14 @@ class Summaries(ModelPerceiver[Sequence[Observation], Summarizer]):
         summaries = self._condense([one.texts for one in stretches])
         for one, summary in zip(stretches, summaries, strict=True):
             if len(one.texts) > 1:
-                yield from self._tell(one.start, one.end, summary)
+                yield from self._emit(one.start, one.end, summary)
         start, end = min(one.start for one in batch), max(one.end for one in batch)
         texts = _join([text for one in stretches for text in one.texts])
         if len(texts) > 1 and (start, end) != (stretches[0].start, stretches[0].end):
             whole = texts if len(self._model.groups(texts)) == 1 else _join(summaries)
-            yield from self._tell(start, end, *self._condense([whole]))
+            yield from self._emit(start, end, *self._condense([whole]))
 
-    def _tell(self, start: float, end: float, summary: str) -> Iterator[Observation]:
+    def _emit(self, start: float, end: float, summary: str) -> Iterator[Observation]:
         if summary:
             yield Observation(start, end, "summary", summary, source=self.weights.model)
 

@@ -7,14 +7,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from langchain_videochat.errors import InputError, ModelError
-from langchain_videochat.hub import fetch_weights
+from langchain_videochat.models.hub import fetch_weights
+from langchain_videochat.models.weights import Weights, check_vocabulary, load_checkpoint
 from langchain_videochat.perception.base import Frames
-from langchain_videochat.perception.labels import read_labels
+from langchain_videochat.perception.class_labels import read_labels
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.pretrained import BatchPerceiver, Picture
 from langchain_videochat.perception.spans import OpenSpans
-from langchain_videochat.weights import Weights, check_vocabulary, load_checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +69,7 @@ class Tags(BatchPerceiver["_Tagger", Picture, dict[str, float]]):
         least_score: float = 0.05,
     ) -> None:
         super().__init__(model, device=device, dtype=dtype, batch_size=batch_size)
-        self.wants = Frames(every=every, tolerance=every / 2, size=SIDE)
+        self.inputs = Frames(every=every, tolerance=every / 2, size=SIDE)
         self.labels = choose_labels(labels)
         self.least_score = least_score
         self._going_on = OpenSpans()
@@ -99,13 +101,15 @@ class Tags(BatchPerceiver["_Tagger", Picture, dict[str, float]]):
     def _open_times(self) -> list[float]:
         return [one.start for one in self._going_on]
 
-    def _look(self, items: Sequence[Picture]) -> Iterator[dict[str, float]]:
+    @override
+    def infer(self, items: Sequence[Picture]) -> Iterator[dict[str, float]]:
         best = self._model.compare(items, self.labels).topk(min(MOST_TAGS, len(self.labels)))
         for scores, numbers in zip(best.values.tolist(), best.indices.tolist(), strict=True):
             tags = zip(numbers, scores, strict=True)
             yield {self.labels[number]: round(score, 4) for number, score in tags if score >= self.least_score}
 
-    def _tell(self, time: float, until: float, seen: dict[str, float]) -> Iterator[Observation]:
+    @override
+    def emit(self, time: float, until: float, seen: dict[str, float]) -> Iterator[Observation]:
         yield from self._going_on.close(time, lambda tag: tag.text not in seen)
         known = {tag.text: tag for tag in self._going_on}
         for text, score in seen.items():
@@ -114,7 +118,7 @@ class Tags(BatchPerceiver["_Tagger", Picture, dict[str, float]]):
                 self._going_on.replace(tag, replace(tag, score=max(tag.score or 0.0, score)))
             else:
                 self._going_on.open(Observation(time, time, "tag", text, score, source=self.weights.model))
-        yield from self._going_on.tell_long(time)
+        yield from self._going_on.flush_long(time)
 
 
 def choose_labels(labels: Sequence[str] | str | Path | None = None) -> tuple[str, ...]:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from langchain_videochat.hub import fetch_weights
-from langchain_videochat.perception.labels import kinetics_labels
+from langchain_videochat.models.hub import fetch_weights
+from langchain_videochat.models.weights import Weights, load_checkpoint
+from langchain_videochat.perception.class_labels import kinetics_labels
 from langchain_videochat.perception.pretrained import Picture
 from langchain_videochat.perception.uniformerv2 import load
-from langchain_videochat.weights import Weights, load_checkpoint
 
 CHECKPOINTS = (".pyth", ".pth", ".pt", ".safetensors")
 """Endings of files that are taken for a UniFormerV2; the models of transformers are folders."""

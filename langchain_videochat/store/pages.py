@@ -28,7 +28,7 @@ class Draft:
     missing: float = 0.0
     """Seconds of the stretch that could not be decoded."""
 
-    lacking: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
     """Which perceivers failed, and why."""
 
 
@@ -87,7 +87,7 @@ class Pages:
             stretch: The number of the stretch.
             draft: What was perceived.
         """
-        document = json.dumps([draft.missing, draft.lacking, dump_observations(draft.observations)])
+        document = json.dumps([draft.missing, draft.failures, dump_observations(draft.observations)])
         self._upsert(video_id, [(_draft_id(video_id, profile, stretch), document)])
 
     def read_draft(self, video_id: str, profile: str, stretch: int) -> Draft | None:
@@ -96,8 +96,8 @@ class Pages:
         documents = found["documents"]
         if not documents:
             return None
-        missing, lacking, records = json.loads(documents[0])
-        return Draft(load_observations(records), missing, tuple(lacking))
+        missing, failures, records = json.loads(documents[0])
+        return Draft(load_observations(records), missing, tuple(failures))
 
     def delete_drafts(self, video_id: str, profile: str, stretches: int) -> None:
         """Delete the kept stretches of a video."""

@@ -39,8 +39,8 @@ def save(
     collections: Collections,
     timeline: Timeline,
     profile: str,
-    readable: float = 1.0,
-    lacking: str = "",
+    decoded_fraction: float = 1.0,
+    failures: str = "",
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> VideoRecord:
     """Store a video in place of what was stored of it before.
@@ -52,8 +52,8 @@ def save(
         collections: Where to.
         timeline: What to store.
         profile: The perception profile that it was made with.
-        readable: The share of the video that could be decoded, 0 to 1.
-        lacking: Which perceivers failed, and why.
+        decoded_fraction: The share of the video that could be decoded, 0 to 1.
+        failures: Which perceivers failed, and why.
         on_progress: Called with the seconds of video up to which moments are written.
     """
     documents = list(timeline.to_documents("moment"))
@@ -64,9 +64,9 @@ def save(
         observations=len(timeline),
         moments=len(documents),
         pages=count_pages(timeline.observations),
-        readable=readable,
+        decoded_fraction=decoded_fraction,
         indexed_at=datetime.now(UTC).isoformat(),
-        lacking=lacking,
+        failures=failures,
     )
     unfinished = _unfinished(collections.catalogue, record)
     collections.catalogue.put(unfinished)

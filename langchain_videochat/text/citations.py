@@ -9,8 +9,8 @@ from functools import cached_property
 from langchain_core.documents import Document
 from langchain_core.runnables import Runnable, RunnableGenerator
 
-from langchain_videochat.clock import format_clock
 from langchain_videochat.text.prompts import visible
+from langchain_videochat.utils.timecode import format_timecode
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ def times_of(moment: Document) -> str:
         >>> times_of(Document("Eggs", metadata={"start": 7.0, "end": 12.5}))
         '00:07-00:12'
     """
-    return f"{format_clock(moment.metadata['start'])}-{format_clock(moment.metadata['end'])}"
+    return f"{format_timecode(moment.metadata['start'])}-{format_timecode(moment.metadata['end'])}"
 
 
 def number_moments(documents: Iterable[Document]) -> dict[int, Document]:

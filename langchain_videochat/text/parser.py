@@ -12,9 +12,9 @@ from langchain_core.documents.base import Blob
 
 from langchain_videochat.errors import SourceError
 from langchain_videochat.media import probe, video_id
-from langchain_videochat.perception import Listener, perceive
-from langchain_videochat.progress import video_progress
+from langchain_videochat.perception import PerceptionCallbacks, perceive
 from langchain_videochat.timeline import Granularity, Timeline
+from langchain_videochat.utils.progress import video_progress
 
 
 class VideoChatTextParser(BaseBlobParser):
@@ -64,7 +64,7 @@ class VideoChatTextParser(BaseBlobParser):
             content = video_id(path)
             end = video.duration if self.end is None else min(self.end, video.duration)
             with video_progress(video.title, end, show=self.show_progress) as on_progress:
-                listener = Listener(on_progress)
+                listener = PerceptionCallbacks(on_progress)
                 seen = perceive(path, self.profile, start=self.start, end=self.end, listener=listener)
                 if self.granularity == "moment":
                     yield from Timeline.of(video, content, seen).to_documents("moment")

@@ -9,11 +9,11 @@ from typing import Protocol
 
 from langchain_core.documents import Document
 
-from langchain_videochat.clock import format_clock
 from langchain_videochat.errors import InputError
 from langchain_videochat.store.words import index_text, query_words
 from langchain_videochat.text.questions import Question
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.timecode import format_timecode
 
 
 class Library(Protocol):
@@ -128,8 +128,8 @@ def check_videos(library: Library, question: Question) -> None:
         if question.start is None or question.start < video.duration:
             continue
         if not library.timeline(video_id, question.start, question.end).observations:
-            problem = f"{format_clock(question.start)} lies after the end of {video.title!r}"
-            raise InputError("start", problem, f"Give a time before {format_clock(video.duration)}, in seconds")
+            problem = f"{format_timecode(question.start)} lies after the end of {video.title!r}"
+            raise InputError("start", problem, f"Give a time before {format_timecode(video.duration)}, in seconds")
 
 
 def find_moments(library: Library, question: Question, k: int) -> list[Document]:

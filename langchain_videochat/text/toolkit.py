@@ -7,7 +7,7 @@ from langchain_core.tools import BaseTool, BaseToolkit
 from pydantic import ConfigDict, SkipValidation
 
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.files import AgentFiles
+from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.tools import (
     AskVideoTool,
     CutClipTool,

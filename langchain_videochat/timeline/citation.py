@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from langchain_videochat.clock import format_seconds
+from langchain_videochat.utils.timecode import format_seconds
 
 
 def source_uri(source: str) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from langchain_videochat.clock import format_clock
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import VideoInfo
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.timeline.moments import LABELS
+from langchain_videochat.utils.timecode import format_timecode
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ _OBSERVATIONS = TypeAdapter(list[Observation])
 
 def to_prompt(video: VideoInfo, observations: Sequence[Observation]) -> str:
     """Write observations for a language model: one paragraph a modality, in the order of the paper's Table 1."""
-    paragraphs = [f"{video.title} ({format_clock(video.duration)})"]
+    paragraphs = [f"{video.title} ({format_timecode(video.duration)})"]
     for modality, label in LABELS.items():
         lines = [_prompt_line(one) for one in observations if one.modality == modality]
         if lines:
@@ -38,7 +38,7 @@ def to_prompt(video: VideoInfo, observations: Sequence[Observation]) -> str:
 
 
 def _prompt_line(one: Observation) -> str:
-    times = f"{format_clock(one.start)}-{format_clock(one.end)}"
+    times = f"{format_timecode(one.start)}-{format_timecode(one.end)}"
     # A scene's text says no more than its times.
     return times if one.modality == "scene" else f"{times} {one.text}"
 

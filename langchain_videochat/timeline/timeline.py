@@ -9,8 +9,8 @@ from langchain_videochat.errors import InputError
 from langchain_videochat.media import VideoInfo
 from langchain_videochat.perception.observation import Modality, Observation
 from langchain_videochat.timeline import documents, formats
-from langchain_videochat.timeline.merging import merge_repeats
 from langchain_videochat.timeline.moments import MOMENT_SECONDS, Moment, split_into_moments
+from langchain_videochat.timeline.repeats import merge_repeats
 
 
 @dataclass(frozen=True)

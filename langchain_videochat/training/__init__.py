@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from langchain_videochat.lazy import lazy_names
+from langchain_videochat.utils.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from langchain_videochat.training.config import DataFile, TrainingConfig, read_config
     from langchain_videochat.training.dry_run import Preview, preview
-    from langchain_videochat.training.merging import merge
+    from langchain_videochat.training.merged_weights import merge
     from langchain_videochat.training.samples import CaptionFile, ConversationFile, Media, Sample, Samples
     from langchain_videochat.training.trainer import TrainingReport, train
 
@@ -37,10 +37,10 @@ _MODULES = {
     "Samples": "samples",
     "TrainingConfig": "config",
     "TrainingReport": "trainer",
-    "merge": "merging",
+    "merge": "merged_weights",
     "preview": "dry_run",
     "read_config": "config",
     "train": "trainer",
 }
 
-__getattr__, __dir__ = lazy_names(__name__, _MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, _MODULES)

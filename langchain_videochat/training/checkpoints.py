@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from langchain_videochat.errors import ModelError
-from langchain_videochat.folders import appearing
 from langchain_videochat.training.config import TrainingConfig, make_config
 from langchain_videochat.training.samples import Media
+from langchain_videochat.utils.atomic import atomic_directory
 
 FOLDER = "checkpoints"
 WEIGHTS = "trained.safetensors"
@@ -114,7 +114,7 @@ def saving(folder: Path) -> Iterator[Path]:
         ModelError: It cannot be written.
     """
     try:
-        with appearing(folder) as scratch:
+        with atomic_directory(folder) as scratch:
             yield scratch
     except (OSError, SafetensorError) as error:
         problem = f"this cannot be written ({error}); what was saved before it is whole"

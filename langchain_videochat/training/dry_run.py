@@ -9,14 +9,14 @@ import torch
 from langchain_videochat.embed import VideoChatEmbedConfig, VideoChatEmbedForConditionalGeneration
 from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
 from langchain_videochat.errors import VideoChatError
-from langchain_videochat.hub import fetch_weights
+from langchain_videochat.models.hub import fetch_weights
+from langchain_videochat.models.weights import model_errors
 from langchain_videochat.training.batches import IGNORED, Batch, Batches
 from langchain_videochat.training.config import TrainingConfig
 from langchain_videochat.training.mixing import Draw
 from langchain_videochat.training.models import choose_trained
 from langchain_videochat.training.samples import Media, Samples
 from langchain_videochat.training.sources import count_steps, mix, read_samples
-from langchain_videochat.weights import model_errors
 
 SHOWN = 4
 """Samples of the first batch that are shown."""

@@ -17,7 +17,7 @@ from langchain_videochat.embed import (
 from langchain_videochat.embed.modeling_videochat import TRAINED
 from langchain_videochat.embed.vision_tower import ZeroLinear
 from langchain_videochat.errors import ModelError
-from langchain_videochat.hub import fetch_weights
+from langchain_videochat.models.hub import fetch_weights
 from langchain_videochat.training.config import Trained, TrainingConfig
 
 ADAPTER = ".lora_"

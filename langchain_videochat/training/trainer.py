@@ -15,16 +15,16 @@ from tqdm.auto import tqdm
 
 from langchain_videochat.embed import VideoChatEmbedForConditionalGeneration
 from langchain_videochat.errors import InputError
-from langchain_videochat.extras import check_extra
 from langchain_videochat.training.batches import Batches, load_batches
 from langchain_videochat.training.checkpoints import Checkpoint, Progress, find_checkpoint, save_checkpoint
 from langchain_videochat.training.config import TrainingConfig, check_unchanged
-from langchain_videochat.training.learner import Learner
 from langchain_videochat.training.mixing import Draw, Mixture, share
 from langchain_videochat.training.models import is_aligned, load_for_training, put_weights, trained_names
 from langchain_videochat.training.optimizers import WHOLE, make_optimizer, make_schedule, read_state, write_state
 from langchain_videochat.training.samples import Media, Samples
 from langchain_videochat.training.sources import count_steps, mix, read_samples
+from langchain_videochat.training.training_step import TrainingStep
+from langchain_videochat.utils.optional_dependencies import require_extra
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -137,7 +137,7 @@ def _find_begin(config: TrainingConfig, mixture: Mixture, *, resume: bool) -> Ch
 @contextmanager
 def _accelerated(config: TrainingConfig, *, done: int) -> Iterator["Accelerator"]:
     """Set up the devices and TensorBoard's logs, of which what is done anew is taken out."""
-    check_extra("train", "training")
+    require_extra("train", "training")
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
@@ -198,7 +198,7 @@ def _prepare(
     config: TrainingConfig,
     steps: int,
     checkpoint: Checkpoint | None,
-) -> Learner:
+) -> TrainingStep:
     """Bring the model to its devices, and the optimizer to where it was."""
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         # The statistics of local MHRA are of the whole batch, as on one device.
@@ -210,7 +210,7 @@ def _prepare(
         write_state(prepared, optimizer, checkpoint.optimizer)
         done = checkpoint.progress.step
     schedule = make_schedule(optimizer, steps=steps, warmup=config.warmup, floor=config.floor, done=done)
-    return Learner(accelerator, prepared, optimizer, schedule, config.clip, config.seed)
+    return TrainingStep(accelerator, prepared, optimizer, schedule, config.clip, config.seed)
 
 
 def _draws(mixture: Mixture, config: TrainingConfig, steps: range, accelerator: "Accelerator") -> Iterator[Draw]:
@@ -225,7 +225,7 @@ def _draws(mixture: Mixture, config: TrainingConfig, steps: range, accelerator: 
 
 
 def _save(
-    learner: Learner, config: TrainingConfig, progress: Progress, names: set[str], frozen: Mapping[str, Tensor]
+    learner: TrainingStep, config: TrainingConfig, progress: Progress, names: set[str], frozen: Mapping[str, Tensor]
 ) -> None:
     """Save a checkpoint, by the main process; the others give it what they have."""
     state = read_state(learner.model, learner.optimizer)

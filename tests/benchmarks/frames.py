@@ -1,4 +1,4 @@
-"""Sampling frames, against the ffmpeg command and against other libraries."""
+"""SamplingParams frames, against the ffmpeg command and against other libraries."""
 
 import os
 import subprocess

@@ -7,7 +7,7 @@ from pathlib import Path
 from langchain_videochat import VideoTimelineStore
 from langchain_videochat.media import VideoInfo, probe, video_id
 from langchain_videochat.perception import create_perceivers, perceive
-from langchain_videochat.perception.feeds import open_feeds
+from langchain_videochat.perception.streams import open_feeds
 from langchain_videochat.store.embeddings import DefaultEmbeddings
 from langchain_videochat.timeline import Timeline
 from tests.benchmarks.media import SLIDE_SECONDS, talk

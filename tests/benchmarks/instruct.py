@@ -60,7 +60,7 @@ def _make(folder: Path, videos: int) -> float:
     from langchain_videochat import VideoTimelineStore
     from langchain_videochat.instruct import Plan, make_instructions
     from langchain_videochat.instruct.items import KINDS as ALL
-    from langchain_videochat.instruct.videos import StoredTimelines
+    from langchain_videochat.instruct.timelines import StoredTimelines
     from tests.benchmarks.search import RandomEmbeddings
     from tests.instruct_data import WORDS, Writer
 

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_videochat.media import VideoInfo, probe
 from langchain_videochat.media.ffmpeg import executable
 from langchain_videochat.perception import Perceiver, create_perceivers, keep_models, perceive
-from langchain_videochat.perception.feeds import open_feeds
+from langchain_videochat.perception.streams import open_feeds
 from tests.benchmarks.media import cached, natural
 from tests.benchmarks.real_models import standard_profile
 from tests.benchmarks.report import Table, progress

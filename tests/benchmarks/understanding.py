@@ -7,7 +7,7 @@ from statistics import fmean
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.evaluation import write_benchmark
 from langchain_videochat.evaluation.shapes import KINDS
-from langchain_videochat.evaluation.shapes.questions import Kind
+from langchain_videochat.evaluation.shapes.question_generation import Kind
 from tests.benchmarks.report import Figure, Table, progress
 from tests.understanding import NEEDS, answer_in_words, average, choose_options, rearrange, repeat, shuffle
 

@@ -16,7 +16,7 @@ from langchain_tests.integration_tests import ToolsIntegrationTests
 
 from langchain_videochat.media import probe
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.files import AgentFiles
+from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.toolkit import VideoChatToolkit
 from langchain_videochat.text.tools import (
     AskVideoTool,

@@ -16,8 +16,8 @@ from langchain_core.messages import HumanMessage
 
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed.conversation import Image, Stretch, Video
+from langchain_videochat.embed.media_refs import MediaRef
 from langchain_videochat.embed.messages import file_states, read_messages
-from langchain_videochat.embed.visuals import Visual
 from langchain_videochat.errors import MediaError, SourceError
 from tests.numbered_video import make_numbered, read_number
 from tests.slides import render_talk
@@ -83,7 +83,7 @@ def test_what_an_address_shows_later_is_not_taken_for_another_file(server: str, 
 
     def look(url: str, start: int) -> list[float]:
         """Look at a second of a video, and tell the mean of each of its visual tokens."""
-        visual = Visual("video", url, allowed_hosts=("127.0.0.1",))
+        visual = MediaRef("video", url, allowed_hosts=("127.0.0.1",))
         llm.load()
         assert llm._loaded is not None
         (tokens,) = llm._loaded.viewer.watch(visual, lambda _: [Stretch(start, start + 1)])

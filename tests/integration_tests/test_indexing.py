@@ -48,7 +48,7 @@ def test_folder_is_indexed_and_then_skipped(
         ("eggs.mp4", "indexed"),
         ("yoga.mp4", "indexed"),
     ]
-    assert [(one.duration, one.readable, one.error) for one in first.indexed] == [(4.0, 1.0, None)] * 2
+    assert [(one.duration, one.decoded_fraction, one.error) for one in first.indexed] == [(4.0, 1.0, None)] * 2
     assert store.search("omelette", k=1)[0].metadata["source"] == str(videos / "eggs.mp4")
     records = store.videos()
     second = store.index(str(videos / "*.mp4"), profile="lite", show_progress=False)
@@ -143,7 +143,7 @@ def test_cut_off_file_tells_how_much_is_readable(store: VideoTimelineStore, tmp_
     os.truncate(whole, whole.stat().st_size * 3 // 4)
     (report,) = store.index(whole, profile="lite", show_progress=False).videos
     assert report.status == "indexed"
-    assert 0.2 < report.readable < 0.95
+    assert 0.2 < report.decoded_fraction < 0.95
     assert "% readable" in str(report)
 
 

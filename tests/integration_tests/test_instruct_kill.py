@@ -11,7 +11,7 @@ import pytest
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.instruct import Item, export
-from langchain_videochat.instruct.folder import open_folder
+from langchain_videochat.instruct.item_folder import open_folder
 from langchain_videochat.instruct.items import KINDS
 
 VIDEOS = 12

@@ -17,7 +17,7 @@ from tests.unit_tests.embeddings import make_slides
 PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from langchain_videochat.cli import app
+from langchain_videochat.cli.main import app
 app()
 """
 

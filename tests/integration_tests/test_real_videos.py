@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not VIDEOS.is_dir(), reason="the real clips are 
 def store(tmp_path_factory: pytest.TempPathFactory) -> VideoTimelineStore:
     store = VideoTimelineStore(tmp_path_factory.mktemp("store"))
     report = store.index(VIDEOS, profile="lite", show_progress=False)
-    assert [(Path(video.source).name, video.status, video.readable) for video in report.videos] == [
+    assert [(Path(video.source).name, video.status, video.decoded_fraction) for video in report.videos] == [
         ("jesse_dance.mp4", "indexed", 1.0),
         ("yoga.mp4", "indexed", 1.0),
     ]

@@ -58,7 +58,7 @@ def write_profile(path: Path, settings: list[Any]) -> Path:
 def test_every_sense_is_in_the_timeline_and_can_be_searched(settings: list[Any], video: Path, tmp_path: Path) -> None:
     store = VideoTimelineStore(embedding=BagOfWords())
     (report,) = store.index(video, profile=write_profile(tmp_path / "all.yaml", settings), show_progress=False).videos
-    assert (report.status, report.lacking, report.readable) == ("indexed", "", 1.0)
+    assert (report.status, report.failures, report.decoded_fraction) == ("indexed", "", 1.0)
     assert report.video_id is not None
     timeline = store.timeline(report.video_id)
     told = {one.modality: one for one in timeline}
@@ -84,10 +84,10 @@ def test_one_damaged_model_is_reported_and_made_up_for_by_the_next_run(
     assert first.status == "indexed"
     assert f"no caption from Captions: {captions}: this model cannot be loaded" in str(first)
     assert store.search("omelette", k=1)
-    assert store.videos()[0].lacking == first.lacking
+    assert store.videos()[0].failures == first.failures
     tiny_blip(captions)
     (second,) = store.index(video, profile=profile, show_progress=False).videos
-    assert (second.status, second.lacking) == ("indexed", "")
+    assert (second.status, second.failures) == ("indexed", "")
     assert store.search("a", k=1, modalities="caption")
     (third,) = store.index(video, profile=profile, show_progress=False).videos
     assert third.status == "skipped"

@@ -21,17 +21,17 @@ TRAIN = """
 import json, os, resource, signal, sys
 from pathlib import Path
 from langchain_videochat.training import TrainingConfig, train
-from langchain_videochat.training.learner import Learner
+from langchain_videochat.training.training_step import TrainingStep
 
 file, kill_at, room = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-learn = Learner.learn
+learn = TrainingStep.learn
 
 def counted(self, step, parts):
     if step + 1 == kill_at:
         os.kill(os.getpid(), signal.SIGKILL)
     return learn(self, step, parts)
 
-Learner.learn = counted
+TrainingStep.learn = counted
 if room:
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 report = train(TrainingConfig.model_validate_json(file.read_text()), resume=True, show_progress=False)

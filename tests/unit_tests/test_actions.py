@@ -655,12 +655,12 @@ def test_actions_are_in_order_whatever_the_video(
     actions = Actions(light_model, batch_size=batch_size)
     told: list[Observation] = []
     for part in _parts(batch, size):
-        since = actions.open_since or 0.0
+        since = actions.pending_since or 0.0
         fresh = list(actions.perceive(part))
         assert all(one.start >= since for one in fresh)
         told += fresh
     told += actions.finish(end)
-    assert actions.open_since is None
+    assert actions.pending_since is None
     assert all(before.end <= after.start for before, after in pairwise(told))
     assert all(0.0 <= one.start < one.end <= end for one in told)
     assert told == _watch(Actions(light_model), batch, end)

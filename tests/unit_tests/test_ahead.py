@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from langchain_videochat.ahead import follow_all
+from langchain_videochat.utils.concurrency import iter_concurrent
 
 
 def letters(text: str) -> Iterator[str]:
@@ -15,11 +15,11 @@ def letters(text: str) -> Iterator[str]:
 @pytest.mark.parametrize("at_once", [1, 3, 20])
 def test_all_that_jobs_yield_is_yielded_once(at_once: int) -> None:
     jobs = [letters(f"{number}{number}") for number in range(10)]
-    assert sorted(follow_all(jobs, at_once)) == sorted("00112233445566778899")
+    assert sorted(iter_concurrent(jobs, at_once)) == sorted("00112233445566778899")
 
 
 def test_no_jobs_yield_nothing() -> None:
-    assert list(follow_all([], 4)) == []
+    assert list(iter_concurrent([], 4)) == []
 
 
 def test_a_result_comes_before_its_job_has_ended() -> None:
@@ -30,7 +30,7 @@ def test_a_result_comes_before_its_job_has_ended() -> None:
         assert go_on.wait(60)
         yield 2
 
-    results = follow_all([job()], 2)
+    results = iter_concurrent([job()], 2)
     assert next(results) == 1
     go_on.set()
     assert list(results) == [2]
@@ -49,7 +49,7 @@ def test_jobs_are_taken_when_there_is_a_thread_for_them() -> None:
         yield len(taken)
         assert go_on.wait(60)
 
-    results = follow_all(jobs(), 2)
+    results = iter_concurrent(jobs(), 2)
     next(results)
     next(results)
     assert taken == [0, 1]
@@ -67,7 +67,7 @@ def test_an_error_of_a_job_is_raised_and_the_others_end() -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(follow_all(map(job, range(1000)), 1))
+        list(iter_concurrent(map(job, range(1000)), 1))
     assert begun == [0, 1, 2]
 
 
@@ -76,7 +76,7 @@ def test_an_error_of_what_gives_the_jobs_is_raised() -> None:
         yield letters("a")
         raise ZeroDivisionError
 
-    results = follow_all(jobs(), 3)
+    results = iter_concurrent(jobs(), 3)
     with pytest.raises(ZeroDivisionError):
         list(results)
 
@@ -94,7 +94,7 @@ def test_who_leaves_lets_the_jobs_end() -> None:
         finally:
             ended.set()
 
-    results = follow_all([job()], 1)
+    results = iter_concurrent([job()], 1)
     next(results)
     results.close()  # type: ignore[attr-defined]
     left.set()

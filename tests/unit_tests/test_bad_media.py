@@ -19,7 +19,7 @@ from langchain_videochat.errors import MediaError, SourceError, VideoChatError
 from langchain_videochat.media import probe, read_subtitles, sample_frames
 from langchain_videochat.media.audio import read_audio
 from langchain_videochat.media.ffmpeg import executable
-from langchain_videochat.perception import Listener, perceive
+from langchain_videochat.perception import PerceptionCallbacks, perceive
 from tests import hostile_files
 from tests.hostile_files import CORNERS, make_corners, make_talk, read_corners
 from tests.media_files import STRANGE_NAMES, make_traps, run_ffmpeg
@@ -303,7 +303,7 @@ def test_download_that_broke_off_tells_what_is_missing(tmp_path: Path) -> None:
     assert len(numbers) == pytest.approx(info.duration * 25, abs=3)
     assert sorted(numbers)[:10] == list(range(10))
     damage: list[float] = []
-    assert list(perceive(path, "lite", listener=Listener(damage=damage.append)))
+    assert list(perceive(path, "lite", listener=PerceptionCallbacks(damage=damage.append)))
     assert sum(damage) >= info.missing
 
 

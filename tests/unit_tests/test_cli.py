@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from langchain_videochat.cli import app
+from langchain_videochat.cli.main import app
 from langchain_videochat.media import probe
 from tests.slides import render_talk
 
@@ -42,7 +42,7 @@ def test_index_reports_what_it_did(run: Run, video: Path) -> None:
     result = run("index", video, "--profile", "lite", "--json")
     assert result.exit_code == 0
     (report,) = json.loads(result.stdout)
-    assert (report["status"], report["source"], report["readable"]) == ("skipped", str(video), 1.0)
+    assert (report["status"], report["source"], report["decoded_fraction"]) == ("skipped", str(video), 1.0)
 
 
 def test_index_goes_on_after_a_bad_file_and_says_so(run: Run, video: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from langchain_videochat import VideoTimelineStore
-from langchain_videochat.cli import app
-from langchain_videochat.cli_chat import Conversation, show_answer
+from langchain_videochat.cli.conversation import Conversation, show_answer
+from langchain_videochat.cli.main import app
 from langchain_videochat.perception import Observation
 from tests.slides import render_talk
 from tests.unit_tests.embeddings import make_timeline

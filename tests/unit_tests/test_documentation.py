@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from examples.render_demo import render
-from langchain_videochat.cli import app
+from langchain_videochat.cli.main import app
 from langchain_videochat.perception.profiles import create_perceivers
 from tests.agents import ScriptedChat, calling
 from tests.tiny_videochat import save_videochat

@@ -37,7 +37,7 @@ from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed import batching
 from langchain_videochat.embed.batching import Batch, Prompt
 from langchain_videochat.embed.errors import NotEnoughMemoryError
-from langchain_videochat.embed.key_values import KEPT_TOKENS, KeptPrefixes
+from langchain_videochat.embed.key_values import KEPT_TOKENS, PrefixCache
 from langchain_videochat.errors import InputError
 from tests.slides import render_talk
 from tests.tiny_videochat import SPREAD, save_videochat
@@ -371,7 +371,7 @@ def test_the_keys_tell_what_is_read_and_not_the_token_ids() -> None:
 
 
 def test_so_many_tokens_are_kept_but_always_the_last_text() -> None:
-    prefixes = KeptPrefixes()
+    prefixes = PrefixCache()
 
     def keep(text: tuple[int, ...]) -> None:
         prefixes.keep(text, DynamicCache([(torch.rand(1, 2, len(text), 4), torch.rand(1, 2, len(text), 4))]))

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from typer.testing import CliRunner
 
-from langchain_videochat.cli import app
+from langchain_videochat.cli.main import app
 from langchain_videochat.embed import (
     ConversionReport,
     VideoChatEmbedForConditionalGeneration,

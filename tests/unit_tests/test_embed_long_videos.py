@@ -26,10 +26,10 @@ from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed import NotEnoughMemoryError, Turn, VideoChatEmbedProcessor, read_video
 from langchain_videochat.embed.answering import NOTE_TOKENS
 from langchain_videochat.embed.conversation import Stretch, VisualTokens, read_stretches
-from langchain_videochat.embed.long_videos import Budget, Presenter
-from langchain_videochat.embed.merging import BLOCK, merge_tokens
-from langchain_videochat.embed.viewing import Viewer
-from langchain_videochat.embed.visuals import Visual
+from langchain_videochat.embed.long_videos import Budget, VideoPromptBuilder
+from langchain_videochat.embed.media_refs import MediaRef
+from langchain_videochat.embed.token_merging import BLOCK, merge_tokens
+from langchain_videochat.embed.visual_cache import VisualCache
 from langchain_videochat.errors import InputError
 from tests.agents import make_store
 from tests.numbered_video import make_numbered, read_number, regular
@@ -62,9 +62,9 @@ def make_film(path: Path, seconds: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def viewer() -> Viewer:
+def viewer() -> VisualCache:
     processor = VideoChatEmbedProcessor(byte_tokenizer(), image_size=SIZE, num_visual_tokens=QUERIES)
-    return Viewer(tiny_videochat(), processor)
+    return VisualCache(tiny_videochat(), processor)
 
 
 @pytest.fixture
@@ -117,15 +117,17 @@ def test_several_stretches_are_read_as_one_by_one(film: Path, borders: list[int]
         assert [read_number(frame) for frame in shown.frames] == [round(time * RATE) for time in shown.times]
 
 
-def present(viewer: Viewer, visual: Visual, segment_seconds: float, segments: int) -> list[VisualTokens]:
-    presenter = Presenter(viewer, Budget(segment_seconds, segments, "merge", None), "What is it?", lambda _: [])
+def present(viewer: VisualCache, visual: MediaRef, segment_seconds: float, segments: int) -> list[VisualTokens]:
+    presenter = VideoPromptBuilder(
+        viewer, Budget(segment_seconds, segments, "merge", None), "What is it?", lambda _: []
+    )
     return cast("list[VisualTokens]", list(presenter.show(visual)))
 
 
 @settings(max_examples=20)
 @given(st.floats(0.5, 15), st.integers(0, 60), st.integers(1, 59))
-def test_segments_are_equally_long(viewer: Viewer, film: Path, seconds: float, start: int, length: int) -> None:
-    visual = Visual("video", str(film), start / 10, (start + length) / 10, num_frames=2)
+def test_segments_are_equally_long(viewer: VisualCache, film: Path, seconds: float, start: int, length: int) -> None:
+    visual = MediaRef("video", str(film), start / 10, (start + length) / 10, num_frames=2)
     shown = present(viewer, visual, seconds, 999)
     assert len(shown) == int(np.ceil(length / 10 / seconds))
     for number, segment in enumerate(shown):
@@ -161,10 +163,10 @@ class Findings(BaseRetriever):
         return self.documents
 
 
-@pytest.mark.parametrize("over_budget", ["merge", "retrieve", "ask_each"])
-def test_what_is_within_the_budget_is_shown_whole(make_llm: MakeLLM, film: Path, over_budget: str) -> None:
+@pytest.mark.parametrize("overflow", ["merge", "retrieve", "map_reduce"])
+def test_what_is_within_the_budget_is_shown_whole(make_llm: MakeLLM, film: Path, overflow: str) -> None:
     retriever = Findings(documents=[])
-    answer = make_llm(over_budget=over_budget, retriever=retriever, max_video_tokens=6 * QUERIES).invoke(ask(film))
+    answer = make_llm(overflow=overflow, retriever=retriever, max_video_tokens=6 * QUERIES).invoke(ask(film))
     assert (times(answer), usage(answer)["video"]) == (TIMES, 6 * QUERIES)
     assert answer.text == make_llm(max_video_tokens=999).invoke(ask(film)).text
     assert retriever.queries == []
@@ -182,8 +184,8 @@ def test_each_of_several_long_videos_has_its_budget(make_llm: MakeLLM, film: Pat
 
 @settings(max_examples=20)
 @given(st.floats(0.5, 13), st.integers(1, 9))
-def test_merged_segments_stay_within_the_budget(viewer: Viewer, film: Path, seconds: float, most: int) -> None:
-    visual = Visual("video", str(film), num_frames=2)
+def test_merged_segments_stay_within_the_budget(viewer: VisualCache, film: Path, seconds: float, most: int) -> None:
+    visual = MediaRef("video", str(film), num_frames=2)
     unmerged, shown = present(viewer, visual, seconds, 999), present(viewer, visual, seconds, most)
     assert len({one.key for one in shown}) == len(shown) == min(most, len(unmerged))
     assert all(1 <= len(one.times) <= 2 for one in shown)
@@ -252,7 +254,7 @@ def test_only_what_is_found_is_looked_at(make_llm: MakeLLM, tmp_path: Path) -> N
     talk = render_talk(tmp_path / "talk.mp4", slides, 30.0, size=(480, 270))
     store = make_store(make_slides("another talk", "Fold the omelette", "Serve the eggs warm"))
     store.index(talk, profile="lite", show_progress=False)
-    options: dict[str, Any] = {"over_budget": "retrieve", "segment_seconds": 25, "max_video_tokens": 4 * QUERIES}
+    options: dict[str, Any] = {"overflow": "retrieve", "segment_seconds": 25, "max_video_tokens": 4 * QUERIES}
     llm = make_llm(retriever=store.as_retriever(k=1), **options)
     looks = watched(llm)
     answer = llm.invoke(ask(talk, "When is the omelette folded?"))
@@ -273,7 +275,7 @@ def test_another_retriever_is_asked_as_it_is(make_llm: MakeLLM, film: Path) -> N
         {"start": 2.5, "end": 3.0},
     ]
     retriever = Findings(documents=[Document("something", metadata=one) for one in found])
-    llm = make_llm(over_budget="retrieve", retriever=retriever)
+    llm = make_llm(overflow="retrieve", retriever=retriever)
     answer = llm.invoke([*ask(film, "Where?"), AIMessage("Here."), HumanMessage("And where now?")])
     # The best two, in the order of time.
     assert (times(answer), usage(answer)["video"]) == ([TIMES[0], TIMES[4]], 2 * QUERIES)
@@ -286,7 +288,7 @@ def test_the_search_keeps_to_the_stretch_that_is_asked_for(make_llm: MakeLLM, tm
     store = make_store()
     store.index(talk, profile="lite", show_progress=False)
     llm = make_llm(
-        over_budget="retrieve", segment_seconds=15, max_video_tokens=2 * QUERIES, retriever=store.as_retriever(k=1)
+        overflow="retrieve", segment_seconds=15, max_video_tokens=2 * QUERIES, retriever=store.as_retriever(k=1)
     )
     question = "When is the omelette folded?"
     # A moment that ends at 30 is not on display from 30 to 45.
@@ -296,24 +298,24 @@ def test_the_search_keeps_to_the_stretch_that_is_asked_for(make_llm: MakeLLM, tm
 
 def test_what_a_tool_answers_is_no_question(make_llm: MakeLLM, film: Path) -> None:
     retriever = Findings(documents=[Document("something", metadata={"start": 4.5})])
-    llm = make_llm(over_budget="retrieve", retriever=retriever)
+    llm = make_llm(overflow="retrieve", retriever=retriever)
     call = {"name": "look", "args": {}, "id": "1"}
     llm.invoke([*ask(film, "Where?"), AIMessage("", tool_calls=[call]), ToolMessage("12 files", tool_call_id="1")])
     assert retriever.queries == ["Where?"]
 
 
-@pytest.mark.parametrize("over_budget", ["retrieve", "ask_each"])
-def test_a_video_may_be_shown_without_a_question(make_llm: MakeLLM, film: Path, over_budget: str) -> None:
+@pytest.mark.parametrize("overflow", ["retrieve", "map_reduce"])
+def test_a_video_may_be_shown_without_a_question(make_llm: MakeLLM, film: Path, overflow: str) -> None:
     retriever = Findings(documents=[Document("something", metadata={"start": 4.5})])
     video = ask(film)[0].content[0]
-    assert make_llm(over_budget=over_budget, retriever=retriever).invoke([HumanMessage([video])]).text
+    assert make_llm(overflow=overflow, retriever=retriever).invoke([HumanMessage([video])]).text
     assert retriever.queries == []
 
 
 def test_what_depends_on_a_store_is_not_cached(make_llm: MakeLLM, film: Path) -> None:
     retrievers = [Findings(documents=[Document("something", metadata={"start": start})]) for start in (0.5, 8.5)]
     cache = InMemoryCache()
-    llms = [make_llm(over_budget="retrieve", retriever=retriever, cache=cache) for retriever in retrievers]
+    llms = [make_llm(overflow="retrieve", retriever=retriever, cache=cache) for retriever in retrievers]
     assert [times(llm.invoke(ask(film))) for llm in llms] == [[TIMES[0]], [TIMES[4]]]
 
 
@@ -322,7 +324,7 @@ def test_where_nothing_is_found_parts_of_all_are_shown(
 ) -> None:
     for retriever in (make_store(make_slides("another", "Eggs")).as_retriever(), Findings(documents=[])):
         caplog.clear()
-        llm = make_llm(over_budget="retrieve", retriever=retriever, max_video_tokens=3 * QUERIES)
+        llm = make_llm(overflow="retrieve", retriever=retriever, max_video_tokens=3 * QUERIES)
         assert times(llm.invoke(ask(film))) == [TIMES[0], TIMES[2], TIMES[5]]
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
         assert "Nothing was found" in caplog.text
@@ -330,21 +332,21 @@ def test_where_nothing_is_found_parts_of_all_are_shown(
 
 def test_retrieval_needs_a_retriever(make_llm: MakeLLM) -> None:
     with pytest.raises(ValidationError, match="needs a retriever"):
-        make_llm(over_budget="retrieve")
+        make_llm(overflow="retrieve")
 
 
 # Asking about each part
 
 
-def test_notes_tell_when_what_they_say_is_shown(viewer: Viewer, film: Path) -> None:
+def test_notes_tell_when_what_they_say_is_shown(viewer: VisualCache, film: Path) -> None:
     asked: list[Turn] = []
 
     def answer(turns: Sequence[Turn]) -> list[str]:
         asked.extend(turns)
         return [f" There are {len(turn.content) - 1} segments.\n" for turn in turns]
 
-    presenter = Presenter(viewer, Budget(2, 4, "ask_each", None), "What is it?", answer)
-    (notes,) = presenter.show(Visual("video", str(film), num_frames=2))
+    presenter = VideoPromptBuilder(viewer, Budget(2, 4, "map_reduce", None), "What is it?", answer)
+    (notes,) = presenter.show(MediaRef("video", str(film), num_frames=2))
     assert str(notes).splitlines()[1:] == [
         "00:00 to 00:07: There are 4 segments.",
         "00:08 to 00:11: There are 2 segments.",
@@ -354,7 +356,7 @@ def test_notes_tell_when_what_they_say_is_shown(viewer: Viewer, film: Path) -> N
 
 
 def test_each_part_is_asked(make_llm: MakeLLM, film: Path) -> None:
-    llm = make_llm(over_budget="ask_each")
+    llm = make_llm(overflow="map_reduce")
     looks, texts = watched(llm), read_by(llm)
     answer = llm.invoke(ask(film))
     parts = [llm.invoke(ask(film, start=start, end=start + 4), max_tokens=NOTE_TOKENS) for start in (0, 4, 8)]
@@ -397,11 +399,11 @@ def limited(llm: VideoChatEmbed, places: int) -> Any:
     return parts_of(llm).language_model.register_forward_pre_hook(check, with_kwargs=True)
 
 
-@pytest.mark.parametrize("over_budget", ["merge", "retrieve"])
+@pytest.mark.parametrize("overflow", ["merge", "retrieve"])
 def test_without_the_memory_less_is_shown(
-    make_llm: MakeLLM, film: Path, caplog: pytest.LogCaptureFixture, over_budget: str
+    make_llm: MakeLLM, film: Path, caplog: pytest.LogCaptureFixture, overflow: str
 ) -> None:
-    options: dict[str, Any] = {"over_budget": over_budget, "retriever": Findings(documents=[])}
+    options: dict[str, Any] = {"overflow": overflow, "retriever": Findings(documents=[])}
     expected = make_llm(**options).invoke(ask(film))
     llm = make_llm(**options, max_video_tokens=4 * QUERIES)
     with limited(llm, 250):
@@ -424,9 +426,9 @@ def test_what_cannot_be_shortened_is_not_tried_again(
     assert "segments" not in caplog.text
 
 
-@pytest.mark.parametrize("over_budget", ["merge", "ask_each"])
-def test_where_one_segment_is_too_much_that_is_said(make_llm: MakeLLM, film: Path, over_budget: str) -> None:
-    llm = make_llm(over_budget=over_budget)
+@pytest.mark.parametrize("overflow", ["merge", "map_reduce"])
+def test_where_one_segment_is_too_much_that_is_said(make_llm: MakeLLM, film: Path, overflow: str) -> None:
+    llm = make_llm(overflow=overflow)
     with limited(llm, 20), pytest.raises(NotEnoughMemoryError, match="max_video_tokens"):
         llm.invoke(ask(film))
     assert llm.invoke(ask(film)).text

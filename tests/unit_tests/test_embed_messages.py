@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 
 from langchain_videochat.embed.content_blocks import read_block
 from langchain_videochat.embed.conversation import Image, Part, Video
+from langchain_videochat.embed.media_refs import MAX_DATA_BYTES, MediaRef
 from langchain_videochat.embed.messages import file_states, read_messages, write_tool_call
-from langchain_videochat.embed.visuals import MAX_DATA_BYTES, Visual
 from langchain_videochat.errors import InputError, MediaError, SourceError
 from tests.numbered_video import make_numbered, read_number
 
@@ -455,7 +455,7 @@ def _pixels(source: str) -> NDArray[np.uint8]:
     return np.frombuffer(source.encode()[-3:], np.uint8).reshape(1, 1, 3)
 
 
-def _drawn(visual: Visual) -> list[Part]:
+def _drawn(visual: MediaRef) -> list[Part]:
     """Make a pixel of the last letters of an address."""
     pixels = _pixels(visual.source)
     return [Video(pixels[None]) if visual.kind == "video" else Image(pixels)]
@@ -502,26 +502,26 @@ def test_everything_appears_once_and_in_order(speeches: list[tuple[str, list[tup
 
 
 def test_who_reads_may_be_chosen(film: str) -> None:
-    asked: list[Visual] = []
+    asked: list[MediaRef] = []
 
-    def show(visual: Visual) -> list[Image]:
+    def show(visual: MediaRef) -> list[Image]:
         asked.append(visual)
         return [Image(np.zeros((1, 1, 3), np.uint8))]
 
     plain, fast, image = {"type": "video", "url": film}, {"fps": 2}, {"type": "image", "url": film}
     read_messages(ask(plain, plain | {"extras": fast}, plain, image), num_frames=3, show=show)
     assert asked == [
-        Visual("video", film, num_frames=3),
-        Visual("video", film, fps=2.0),
-        Visual("video", film, num_frames=3),
-        Visual("image", film),
+        MediaRef("video", film, num_frames=3),
+        MediaRef("video", film, fps=2.0),
+        MediaRef("video", film, num_frames=3),
+        MediaRef("image", film),
     ]
     assert len(set(asked)) == 3
 
 
 def test_a_block_is_read_without_being_opened() -> None:
     block = {"type": "video", "url": "https://example.org/a.mp4", "extras": {"start": "01:00", "num_frames": 4}}
-    assert read_block(block) == Visual("video", "https://example.org/a.mp4", start=60.0, num_frames=4)
+    assert read_block(block) == MediaRef("video", "https://example.org/a.mp4", start=60.0, num_frames=4)
 
 
 def test_states_of_files_change_with_them(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

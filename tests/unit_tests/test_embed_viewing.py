@@ -22,8 +22,8 @@ from torch import Tensor
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed import NotEnoughMemoryError, VideoChatEmbedProcessor, read_video
 from langchain_videochat.embed.conversation import Stretch, VisualTokens, find_stretch
-from langchain_videochat.embed.viewing import VideoFacts, Viewer
-from langchain_videochat.embed.visuals import Visual
+from langchain_videochat.embed.media_refs import MediaRef
+from langchain_videochat.embed.visual_cache import VideoFacts, VisualCache
 from langchain_videochat.errors import MediaError, SourceError
 from tests.numbered_video import make_numbered, regular
 from tests.tiny_videochat import QUERIES, SIZE, byte_tokenizer, save_videochat, tiny_videochat
@@ -38,9 +38,9 @@ PROCESSOR = VideoChatEmbedProcessor(byte_tokenizer(), image_size=SIZE, num_visua
 
 
 @pytest.fixture
-def viewer() -> Viewer:
+def viewer() -> VisualCache:
     """One that has seen nothing yet."""
-    return Viewer(MODEL, PROCESSOR)
+    return VisualCache(MODEL, PROCESSOR)
 
 
 @pytest.fixture
@@ -106,52 +106,54 @@ def vision_tower(llm: VideoChatEmbed) -> torch.nn.Module:
 
 
 def test_a_video_is_looked_at_once_however_it_is_named(
-    viewer: Viewer, looks: list[int], film: Path, tmp_path: Path
+    viewer: VisualCache, looks: list[int], film: Path, tmp_path: Path
 ) -> None:
     copy = str(shutil.copy(film, tmp_path / "another name.mp4"))
     sources = [str(film), film.as_uri(), os.path.relpath(film), copy, data(film, "video/mp4")]
-    seen = [viewer.watch(Visual("video", source), whole)[0] for source in sources]
+    seen = [viewer.watch(MediaRef("video", source), whole)[0] for source in sources]
     assert looks == [8]
     assert all(one is seen[0] for one in seen)
     torch.testing.assert_close(seen[0].embeddings, encoded(film))
 
 
-def test_an_image_is_looked_at_once_however_it_is_named(viewer: Viewer, looks: list[int], tmp_path: Path) -> None:
+def test_an_image_is_looked_at_once_however_it_is_named(viewer: VisualCache, looks: list[int], tmp_path: Path) -> None:
     red, blue = paint(tmp_path / "red.png", "red"), paint(tmp_path / "blue.png", "blue")
     copy = str(shutil.copy(red, tmp_path / "copy.png"))
-    first, *others = [viewer.look(Visual("image", one)) for one in (str(red), copy, data(red, "image/png"))]
+    first, *others = [viewer.look(MediaRef("image", one)) for one in (str(red), copy, data(red, "image/png"))]
     assert looks == [1]
     assert (first.kind, first.times) == ("image", ())
     assert all(one is first for one in others)
-    assert not torch.equal(viewer.look(Visual("image", str(blue))).embeddings, first.embeddings)
+    assert not torch.equal(viewer.look(MediaRef("image", str(blue))).embeddings, first.embeddings)
 
 
-def test_a_moving_picture_is_another_thing_as_an_image(viewer: Viewer, looks: list[int], tmp_path: Path) -> None:
+def test_a_moving_picture_is_another_thing_as_an_image(viewer: VisualCache, looks: list[int], tmp_path: Path) -> None:
     path = str(tmp_path / "both.gif")
     red, blue = (PIL.Image.new("RGB", (8, 6), colour) for colour in ("red", "blue"))
     red.save(path, save_all=True, append_images=[blue], duration=500)
-    image, video = viewer.look(Visual("image", path)), viewer.watch(Visual("video", path), whole)[0]
+    image, video = viewer.look(MediaRef("image", path)), viewer.watch(MediaRef("video", path), whole)[0]
     assert looks == [1, 2]
     assert (image.kind, video.kind) == ("image", "video")
     assert image.key != video.key
 
 
-def test_other_stretches_and_numbers_of_frames_are_looked_at_anew(viewer: Viewer, looks: list[int], film: Path) -> None:
+def test_other_stretches_and_numbers_of_frames_are_looked_at_anew(
+    viewer: VisualCache, looks: list[int], film: Path
+) -> None:
     options: list[dict[str, Any]] = [{}, {"num_frames": 4}, {"fps": 8}]
-    eight, four, fast = (Visual("video", str(film), **one) for one in options)
+    eight, four, fast = (MediaRef("video", str(film), **one) for one in options)
     plans = [(eight, whole), (four, whole), (four, cut(0, 1, 2)), (four, cut(0, 1.5)), (fast, cut(0, 2))]
     seen = [viewer.watch(*plan) for plan in plans]
     assert looks == [8, 4, 4, 4, 4, 16]
     assert len({one.key for some in seen for one in some}) == 6
     assert [viewer.watch(*plan) for plan in plans] == seen
     # 4 frames a second of one second are as many as 4 of it.
-    assert viewer.watch(Visual("video", str(film), fps=4), cut(1, 2)) == seen[2][1:]
+    assert viewer.watch(MediaRef("video", str(film), fps=4), cut(1, 2)) == seen[2][1:]
     assert len(looks) == 6
 
 
-def test_what_was_seen_finds_its_place_between_what_was_not(viewer: Viewer, looks: list[int], film: Path) -> None:
-    viewer.watch(Visual("video", str(film)), cut(0.5, 1))
-    seen = viewer.watch(Visual("video", str(film)), cut(0, 0.5, 1, 2))
+def test_what_was_seen_finds_its_place_between_what_was_not(viewer: VisualCache, looks: list[int], film: Path) -> None:
+    viewer.watch(MediaRef("video", str(film)), cut(0.5, 1))
+    seen = viewer.watch(MediaRef("video", str(film)), cut(0, 0.5, 1, 2))
     assert len(looks) == 3
     for one, stretch in zip(seen, [(0, 0.5), (0.5, 1), (1, 2)], strict=True):
         torch.testing.assert_close(one.embeddings, encoded(film, *stretch))
@@ -189,13 +191,13 @@ def test_a_file_that_changes_is_looked_at_again(llms: list[VideoChatEmbed], film
 
 
 @pytest.mark.parametrize("kind", ["video", "image"])
-def test_a_file_that_is_gone_is_not_shown(viewer: Viewer, film: Path, tmp_path: Path, kind: str) -> None:
+def test_a_file_that_is_gone_is_not_shown(viewer: VisualCache, film: Path, tmp_path: Path, kind: str) -> None:
     path = Path(shutil.copy(film, tmp_path)) if kind == "video" else paint(tmp_path / "red.png", "red")
 
     def show() -> VisualTokens:
         if kind == "image":
-            return viewer.look(Visual("image", str(path)))
-        return viewer.watch(Visual("video", str(path)), whole)[0]
+            return viewer.look(MediaRef("image", str(path)))
+        return viewer.watch(MediaRef("video", str(path)), whole)[0]
 
     first = show()
     kept = path.rename(tmp_path / "elsewhere")
@@ -223,24 +225,24 @@ def at_once(task: Callable[[], Any], threads: int = 8) -> list[Any]:
         return [future.result(SECONDS) for future in [pool.submit(begin) for _ in range(threads)]]
 
 
-def test_many_threads_look_once(viewer: Viewer, looks: list[int], film: Path) -> None:
+def test_many_threads_look_once(viewer: VisualCache, looks: list[int], film: Path) -> None:
     # It takes a while, so that all of them are there before it is over.
     with MODEL.vision_tower.register_forward_hook(lambda *_: time.sleep(0.05)):
-        seen = at_once(lambda: viewer.watch(Visual("video", str(film)), cut(0, 1, 2)))
+        seen = at_once(lambda: viewer.watch(MediaRef("video", str(film)), cut(0, 1, 2)))
     assert looks == [8, 8]
     assert all(one == seen[0] for one in seen)
     torch.testing.assert_close(seen[0][1].embeddings, encoded(film, 1, 2))
 
 
 def test_a_damaged_file_fails_for_each_and_blocks_nobody(
-    viewer: Viewer, looks: list[int], film: Path, tmp_path: Path
+    viewer: VisualCache, looks: list[int], film: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "film.mp4"
     path.write_bytes(film.read_bytes()[:-3000])
-    failed = at_once(lambda: viewer.watch(Visual("video", str(path)), whole))
+    failed = at_once(lambda: viewer.watch(MediaRef("video", str(path)), whole))
     assert {type(one) for one in failed} == {MediaError}
     shutil.copy(film, path)
-    one, other = at_once(lambda: viewer.watch(Visual("video", str(path)), whole), 2)
+    one, other = at_once(lambda: viewer.watch(MediaRef("video", str(path)), whole), 2)
     assert one == other
     assert looks == [8]
 
@@ -257,8 +259,8 @@ def raising(error: BaseException, look: int) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a kernel failed"), KeyboardInterrupt()])
-def test_what_stops_half_way_can_go_on(viewer: Viewer, looks: list[int], film: Path, error: BaseException) -> None:
-    video = Visual("video", str(film))
+def test_what_stops_half_way_can_go_on(viewer: VisualCache, looks: list[int], film: Path, error: BaseException) -> None:
+    video = MediaRef("video", str(film))
     with MODEL.vision_tower.register_forward_hook(raising(error, 2)), pytest.raises(type(error)):
         viewer.watch(video, cut(0, 0.5, 1, 2))
     (seen,) = at_once(lambda: viewer.watch(video, cut(0, 0.5, 1, 2)), 1)
@@ -282,12 +284,12 @@ def test_too_many_frames_for_the_memory(llms: list[VideoChatEmbed], film: Path, 
 
 
 def test_what_is_kept_has_bounds(looks: list[int], film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_videochat.embed.viewing.KEPT_BYTES", 4 * encoded(film).nbytes)
-    viewer = Viewer(MODEL, PROCESSOR)
+    monkeypatch.setattr("langchain_videochat.embed.visual_cache.KEPT_BYTES", 4 * encoded(film).nbytes)
+    viewer = VisualCache(MODEL, PROCESSOR)
     del looks[:]
 
     def watch(number: int) -> VisualTokens:
-        return viewer.watch(Visual("video", str(film)), cut(number / 4, (number + 1) / 4))[0]
+        return viewer.watch(MediaRef("video", str(film)), cut(number / 4, (number + 1) / 4))[0]
 
     first = weakref.ref(watch(0).embeddings)
     assert all(watch(number) for number in (1, 2, 3, 0, 1, 2, 3))

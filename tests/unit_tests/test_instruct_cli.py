@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from langchain_videochat import VideoTimelineStore
-from langchain_videochat.cli import app
+from langchain_videochat.cli.main import app
 from tests.instruct_data import Writer, always, make_videos
 from tests.slides import render_talk
 from tests.unit_tests.embeddings import BagOfWords
@@ -117,7 +117,7 @@ def test_ctrl_c_tells_what_is_kept(run: Run, store: Path, tmp_path: Path, monkey
     def leave(code: int) -> None:
         raise SystemExit(code)
 
-    monkeypatch.setattr("langchain_videochat.instruct.run.follow_all", interrupt)
+    monkeypatch.setattr("langchain_videochat.instruct.generate.iter_concurrent", interrupt)
     monkeypatch.setattr("os._exit", leave)
     result = run("describe", store, "--model", "a:b", "-o", tmp_path, a_b=Writer())
     assert result.exit_code == 130

@@ -15,8 +15,8 @@ from langchain_videochat.embed import Video
 from langchain_videochat.errors import InputError, SourceError
 from langchain_videochat.instruct import ExportReport, Fault, Item, Pair, Plan, export, make_instructions
 from langchain_videochat.instruct.exporting import REQUESTS, split_of
-from langchain_videochat.instruct.folder import open_folder
-from langchain_videochat.instruct.report import SPLITS
+from langchain_videochat.instruct.item_folder import open_folder
+from langchain_videochat.instruct.statistics import SPLITS
 from langchain_videochat.training import CaptionFile, ConversationFile
 from tests.instruct_data import WORDS, Writer, make_videos
 from tests.numbered_video import make_numbered, regular

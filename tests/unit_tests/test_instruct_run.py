@@ -12,7 +12,7 @@ import pytest
 from langchain_videochat import VideoTimelineStore
 from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError
 from langchain_videochat.instruct import Item, Plan, RunReport, estimate, make_instructions
-from langchain_videochat.instruct.folder import ACCEPTED, REJECTED, open_folder
+from langchain_videochat.instruct.item_folder import ACCEPTED, REJECTED, open_folder
 from langchain_videochat.instruct.items import KINDS
 from langchain_videochat.instruct.making import ATTEMPTS
 from langchain_videochat.perception import Observation
@@ -294,7 +294,7 @@ def test_arguments_that_make_no_sense(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_told_before_a_model_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_videochat.extras.find_spec", lambda _: None)
+    monkeypatch.setattr("langchain_videochat.utils.optional_dependencies.find_spec", lambda _: None)
     model = Writer()
     with pytest.raises(ModelUnavailableError, match=r"pip install \"langchain-videochat\[instruct\]\""):
         make(tmp_path, model)

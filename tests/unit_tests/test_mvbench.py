@@ -17,13 +17,13 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from langchain_videochat import VideoChatEmbed
-from langchain_videochat.cli import app
+from langchain_videochat.cli.main import app
 from langchain_videochat.embed import Video, conversation
 from langchain_videochat.embed.messages import read_messages, write_tool_call
 from langchain_videochat.errors import InputError, MediaError, ModelError, ModelUnavailableError, SourceError
 from langchain_videochat.evaluation.mvbench import TASKS, Item, evaluate, read_items, read_option
 from langchain_videochat.evaluation.mvbench.prompt import CHOICE, INSTRUCTION, describe_choice, write_messages
-from langchain_videochat.evaluation.mvbench.videos import Block, shown_by_address, shown_by_data
+from langchain_videochat.evaluation.mvbench.video_blocks import Block, shown_by_address, shown_by_data
 from tests.numbered_video import draw_number, make_numbered, read_number
 from tests.scripted_model import ScriptedModel, saying
 from tests.tiny_videochat import save_videochat
@@ -562,7 +562,7 @@ def test_each_video_is_watched_once(weights: Path, items: list[Item], monkeypatc
         watched.append(path.name)
         return conversation.read_stretches(path, *arguments)
 
-    monkeypatch.setattr("langchain_videochat.embed.viewing.read_stretches", read_stretches)
+    monkeypatch.setattr("langchain_videochat.embed.visual_cache.read_stretches", read_stretches)
     model = VideoChatEmbed(model=str(weights), max_tokens=100, dtype="bfloat16")
     evaluate(model, items[1:3] * 3, num_frames=3, show_progress=False)
     assert watched == ["video_1.mp4"]

@@ -13,9 +13,9 @@ from PIL import Image
 
 from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.media import FrameBatch
+from langchain_videochat.models.weights import keep_models
 from langchain_videochat.perception import Observation, perceive
 from langchain_videochat.perception.objects import Objects
-from langchain_videochat.weights import keep_models
 from tests.slides import render_talk
 from tests.tiny_vision import (
     NAMES,
@@ -116,14 +116,14 @@ def test_what_lasts_is_told_in_pieces_and_nothing_before_what_is_open(seer_of_a_
     perceiver = Objects(seer_of_a_dog, every=5.0, batch_size=2)
     told: list[Observation] = []
     for number, frame in enumerate(noise(15)):
-        since = perceiver.open_since or 0.0
+        since = perceiver.pending_since or 0.0
         new = list(perceiver.perceive(FrameBatch(frame[None], np.array([number * 5.0]))))
         assert all(one.start >= since for one in new)
         told += new
     told += perceiver.finish(75.0)
 
     assert [(one.start, one.end) for one in told] == [(0.0, 30.0), (30.0, 60.0), (60.0, 75.0)]
-    assert perceiver.open_since is None
+    assert perceiver.pending_since is None
 
 
 def test_a_video_is_watched_from_end_to_end(seer_of_a_dog: Path, tmp_path: Path) -> None:

@@ -11,8 +11,15 @@ from PIL import Image, ImageDraw
 
 from langchain_videochat.errors import InputError, ModelUnavailableError
 from langchain_videochat.media import FrameBatch
-from langchain_videochat.perception import Frames, Listener, Observation, Perceiver, create_perceivers, perceive
-from langchain_videochat.perception.changes import PictureChanges
+from langchain_videochat.perception import (
+    Frames,
+    Observation,
+    Perceiver,
+    PerceptionCallbacks,
+    create_perceivers,
+    perceive,
+)
+from langchain_videochat.perception.change_detection import PictureChanges
 from tests.slides import draw_slide, render_talk
 
 SLIDES = [
@@ -80,7 +87,7 @@ def test_what_lasts_does_not_hold_back_what_is_over(tmp_path: Path) -> None:
     slides = [[f"Chapter {number}"] for number in range(10)]
     video = render_talk(tmp_path / "long.mp4", slides, seconds=8.0, decorate=logo)
     reached: list[float] = []
-    stream = perceive(video, "lite", listener=Listener(progress=reached.append))
+    stream = perceive(video, "lite", listener=PerceptionCallbacks(progress=reached.append))
     first = next(stream)
     assert reached == [] or max(reached) < 40.0, "the first observation comes before the video is read"
     seen = [first, *stream]
@@ -107,7 +114,7 @@ def test_a_line_beside_moving_things_stays_whole(tmp_path: Path) -> None:
 
 def test_progress_goes_up_to_the_end(talk: Path) -> None:
     reached: list[float] = []
-    list(perceive(talk, "lite", listener=Listener(progress=reached.append)))
+    list(perceive(talk, "lite", listener=PerceptionCallbacks(progress=reached.append)))
     assert reached == sorted(reached)
     assert reached[-1] == 12.0
 
@@ -116,7 +123,7 @@ class _Recorder(Perceiver[FrameBatch]):
     modality = "tag"
 
     def __init__(self, every: float, size: int) -> None:
-        self.wants = Frames(every=every, tolerance=0.0, size=size)
+        self.inputs = Frames(every=every, tolerance=0.0, size=size)
         self.times: list[float] = []
         self.heights: set[int] = set()
 
@@ -190,7 +197,7 @@ def test_profiles_are_named_in_the_errors() -> None:
 def test_missing_weights_are_named_with_their_size_before_the_video_is_read(talk: Path) -> None:
     reached: list[float] = []
     with pytest.raises(ModelUnavailableError, match=r'videomae.*346 MB.*path of a folder.*profile="lite"'):
-        list(perceive(talk, "standard", listener=Listener(progress=reached.append)))
+        list(perceive(talk, "standard", listener=PerceptionCallbacks(progress=reached.append)))
     assert reached == []
 
 

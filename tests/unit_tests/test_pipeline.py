@@ -14,20 +14,20 @@ import torch
 
 from langchain_videochat.errors import ModelError, ModelUnavailableError
 from langchain_videochat.media import AudioChunk, FrameBatch
+from langchain_videochat.models.weights import Weights, share
 from langchain_videochat.perception import (
     Failure,
     Frames,
-    Listener,
     Modality,
     Observation,
+    ObservationInputs,
     Perceiver,
+    PerceptionCallbacks,
     Sound,
-    Told,
     keep_models,
     perceive,
 )
 from langchain_videochat.perception.pretrained import BatchPerceiver
-from langchain_videochat.weights import Weights, share
 from tests.media_files import make_beeps
 from tests.slides import render_talk
 
@@ -42,7 +42,7 @@ class Watching(Perceiver[FrameBatch]):
     """Tells every frame that it is handed, and in which thread."""
 
     modality: ClassVar[Modality] = "tag"
-    wants = Frames(every=1.0, tolerance=0.0, size=16)
+    inputs = Frames(every=1.0, tolerance=0.0, size=16)
 
     def __init__(self, name: str = "seen") -> None:
         self.name = name
@@ -91,7 +91,7 @@ class Counting(Perceiver[Any]):
     """Counts what others tell."""
 
     modality = "summary"
-    wants = Told(("tag",))
+    inputs = ObservationInputs(("tag",))
 
     def perceive(self, batch: list[Observation]) -> Iterator[Observation]:
         yield Observation(0.0, batch[-1].end, "summary", f"{len(batch)} tags", source="counting")
@@ -101,10 +101,10 @@ class Listening(Perceiver[AudioChunk]):
     """Notes which chunks of sound it is handed."""
 
     modality = "speech"
-    wants = Sound(seconds=1.0)
+    inputs = Sound(seconds=1.0)
 
     def __init__(self, *, unless_subtitles: bool = False) -> None:
-        self.wants = Sound(seconds=1.0, unless_subtitles=unless_subtitles)
+        self.inputs = Sound(seconds=1.0, unless_subtitles=unless_subtitles)
         self.starts: list[float] = []
 
     def perceive(self, batch: AudioChunk) -> Iterator[Observation]:
@@ -128,7 +128,7 @@ def test_nothing_lasts_longer_than_the_stretch(talk: Path) -> None:
 def test_one_that_fails_does_not_lose_what_the_others_tell(at: float, talk: Path) -> None:
     failures: list[Failure] = []
     perceivers = [Watching(), Broken(at, ModelError("model.bin", "this is damaged", "Fetch it again")), Watching("too")]
-    seen = list(perceive(talk, perceivers, end=30.0, listener=Listener(failure=failures.append)))
+    seen = list(perceive(talk, perceivers, end=30.0, listener=PerceptionCallbacks(failure=failures.append)))
     assert [sum(one.text == name for one in seen) for name in ("seen", "too")] == [30, 30]
     assert all(one.end <= at + 5 for one in seen if one.text == "broken")
     assert [str(failure) for failure in failures] == [
@@ -139,7 +139,9 @@ def test_one_that_fails_does_not_lose_what_the_others_tell(at: float, talk: Path
 def test_one_that_fails_at_the_end_keeps_what_it_told(talk: Path) -> None:
     failures: list[Failure] = []
     seen = list(
-        perceive(talk, [Watching(), BrokenAtTheEnd("half")], end=10.0, listener=Listener(failure=failures.append))
+        perceive(
+            talk, [Watching(), BrokenAtTheEnd("half")], end=10.0, listener=PerceptionCallbacks(failure=failures.append)
+        )
     )
     assert sum(one.text == "half" for one in seen) == 10
     assert [failure.perceiver for failure in failures] == ["BrokenAtTheEnd"]
@@ -211,7 +213,7 @@ def test_what_others_told_comes_last_and_whole(talk: Path) -> None:
 
 def test_a_failing_afterthought_keeps_the_rest(talk: Path) -> None:
     failures: list[Failure] = []
-    seen = list(perceive(talk, [Counting()], end=20.0, listener=Listener(failure=failures.append)))
+    seen = list(perceive(talk, [Counting()], end=20.0, listener=PerceptionCallbacks(failure=failures.append)))
     assert seen == []
     assert [failure.modality for failure in failures] == ["summary"]
 
@@ -254,7 +256,7 @@ class Brightness(BatchPerceiver[Scale, Any, float]):
     """Tells how bright each frame is, on a device that holds `room` frames at most."""
 
     modality = "tag"
-    wants = Frames(every=1.0, tolerance=0.0, size=16)
+    inputs = Frames(every=1.0, tolerance=0.0, size=16)
     default_model = "nowhere/brightness"
 
     def __init__(self, *arguments: Any, room: int = 100, **options: Any) -> None:
@@ -266,13 +268,13 @@ class Brightness(BatchPerceiver[Scale, Any, float]):
     def _load(weights: Weights) -> Scale:
         return Scale(weights)
 
-    def _look(self, items: Any) -> Iterator[float]:
+    def infer(self, items: Any) -> Iterator[float]:
         if len(items) > self.room:
             raise torch.OutOfMemoryError
         self.sizes.append(len(items))
         yield from (float(item.mean() * self._model.factor) for item in items)
 
-    def _tell(self, time: float, until: float, seen: float) -> Iterator[Observation]:
+    def emit(self, time: float, until: float, seen: float) -> Iterator[Observation]:
         yield Observation(time, until, "tag", f"{seen:.0f}")
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from langchain_videochat.cli import app
+from langchain_videochat.cli.main import app
 from langchain_videochat.errors import InputError, ModelUnavailableError
-from langchain_videochat.hub import fetch_weights, find_weights
-from langchain_videochat.model_cards import CARDS
+from langchain_videochat.models.cards import CARDS
+from langchain_videochat.models.hub import fetch_weights, find_weights
 from langchain_videochat.perception import create_perceivers, load_profile
 from langchain_videochat.perception.pretrained import ModelPerceiver
 

@@ -39,9 +39,9 @@ from langchain_videochat.evaluation.shapes import (
     write_scene,
 )
 from langchain_videochat.evaluation.shapes.descriptions import clause
-from langchain_videochat.evaluation.shapes.questions import FREQUENCY
+from langchain_videochat.evaluation.shapes.question_generation import FREQUENCY
 from langchain_videochat.evaluation.shapes.rendering import PAINTS, SIDE
-from langchain_videochat.evaluation.shapes.samples import SPLITS, Split, tell
+from langchain_videochat.evaluation.shapes.scene_samples import SPLITS, Split, tell
 from langchain_videochat.evaluation.shapes.world import (
     CHANGES,
     COLORS,
@@ -96,7 +96,7 @@ class Happening:
     deed: str
 
 
-class Viewer:
+class VisualCache:
     """Answers questions from where figures are at each frame and from pixels, without a look at the events."""
 
     def __init__(self, scene: Scene) -> None:
@@ -274,7 +274,7 @@ def test_events_are_clear_to_see_one_after_the_other(seed: int) -> None:
 
     assert len(scene.events) <= 2
     assert [event.half for event in scene.events] in ([], [0], [1], [0, 1])
-    assert len(Viewer(scene).seen) == len(scene.events)
+    assert len(VisualCache(scene).seen) == len(scene.events)
     for event in scene.events:
         first, last = HALF * event.half, HALF * event.half + HALF - 1
         assert not event.is_move or (
@@ -326,7 +326,7 @@ def test_a_figure_that_is_not_there_leaves_no_trace(seed: int) -> None:
 @given(seeds, st.integers(0, 2**32))
 def test_answers_are_what_is_seen(seed: int, rng_seed: int) -> None:
     scene = draw_scene(seed)
-    viewer = Viewer(scene)
+    viewer = VisualCache(scene)
 
     for question in ask(scene, Random(rng_seed)):
         assert viewer.answer(question) == question.answer, question
@@ -353,7 +353,7 @@ def test_what_is_written_with_options_is_scored_as_mvbench_scores(seed: int, rng
 def test_what_one_frame_answers_is_the_same_in_every_frame(seed: int) -> None:
     scene = draw_scene(seed)
     asked = [question for question in ask(scene, Random(seed)) if question.evidence == "picture"]
-    viewer = Viewer(scene)
+    viewer = VisualCache(scene)
     tracks = viewer.tracks
     order = np.random.default_rng(seed).permutation(FRAMES)
     viewer.tracks = Tracks(tracks.centers[order], tracks.radii[order], tracks.presence[order], tracks.repaint[order])
@@ -623,4 +623,4 @@ def test_the_benchmark_is_read_as_mvbench_is(tmp_path: Path) -> None:
     for item in items:
         scene = find_scene("test", int(Path(item.video).stem.removeprefix("test_")))
         kind = next(kind for kind in KINDS if kind == item.task.lower())
-        assert Viewer(scene).answer(Question(kind, item.question, item.answer, item.candidates)) == item.answer
+        assert VisualCache(scene).answer(Question(kind, item.question, item.answer, item.candidates)) == item.answer

@@ -18,12 +18,12 @@ from langchain_videochat.embed import (
     VideoChatEmbedProcessor,
 )
 from langchain_videochat.evaluation.shapes import draw_scene, find_scene, follow, write_scene
-from langchain_videochat.evaluation.shapes.labels import ACTIONS, ROLES, UNIT, label_figures, label_patches
+from langchain_videochat.evaluation.shapes.language_pretraining import Teller, pretrain_language, talk
 from langchain_videochat.evaluation.shapes.muon import orthogonalize
-from langchain_videochat.evaluation.shapes.pretraining import pretrain_queries, pretrain_tower
-from langchain_videochat.evaluation.shapes.reading import Teller, pretrain_language, talk
 from langchain_videochat.evaluation.shapes.recipe import Recipe, train_tiny
+from langchain_videochat.evaluation.shapes.targets import ACTIONS, ROLES, UNIT, label_figures, label_patches
 from langchain_videochat.evaluation.shapes.tiny import new_model
+from langchain_videochat.evaluation.shapes.vision_pretraining import pretrain_queries, pretrain_tower
 from langchain_videochat.evaluation.shapes.world import COLORS, MAX_FIGURES, SHAPES, SIZES
 from langchain_videochat.training.samples import MEDIA, Media
 

@@ -18,9 +18,9 @@ from whisper.tokenizer import get_tokenizer
 
 from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError
 from langchain_videochat.media import AudioChunk, read_audio
+from langchain_videochat.perception.audio_windows import NO_SOUND, cut_at_pauses, duration, is_silent, join
 from langchain_videochat.perception.base import Sound
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.perception.pauses import NO_SOUND, cut_at_pauses, duration, is_silent, join
 from langchain_videochat.perception.speech import Speech
 from langchain_videochat.perception.transcripts import (
     Segment,
@@ -86,11 +86,11 @@ def test_sound_is_kept_only_until_a_batch_is_full(model: Path) -> None:
     told: list[Observation] = []
     for chunk in _chunks(np.tile(np.concatenate([high(8), silence(1)]), 40), seconds=30.0):
         told += speech.perceive(chunk)
-        assert speech.open_since is not None
-        assert chunk.start + 30.0 - speech.open_since <= 3 * 30.0
-        assert all(one.start < speech.open_since for one in told)
+        assert speech.pending_since is not None
+        assert chunk.start + 30.0 - speech.pending_since <= 3 * 30.0
+        assert all(one.start < speech.pending_since for one in told)
     told += speech.finish(360.0)
-    assert speech.open_since is None
+    assert speech.pending_since is None
     assert [one.start for one in told] == sorted(one.start for one in told)
     assert max(after.start - before.start for before, after in pairwise(told)) <= 30.0
 
@@ -172,8 +172,8 @@ def test_the_sound_of_a_video_is_heard(model: Path, tmp_path: Path) -> None:
 
 
 def test_subtitles_are_preferred_where_asked() -> None:
-    assert Speech(prefer_subtitles=True).wants == Sound(seconds=30.0, unless_subtitles=True)
-    assert Speech().wants == Sound(seconds=30.0, unless_subtitles=False)
+    assert Speech(prefer_subtitles=True).inputs == Sound(seconds=30.0, unless_subtitles=True)
+    assert Speech().inputs == Sound(seconds=30.0, unless_subtitles=False)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.media import FrameBatch
+from langchain_videochat.models.weights import keep_models
 from langchain_videochat.perception import Observation
 from langchain_videochat.perception.tags import MOST_TAGS, Tags, choose_labels
-from langchain_videochat.weights import keep_models
 from tests.tiny_vision import WORDS, tiny_clip, tiny_detr, tiny_siglip
 
 BUILDERS = {"siglip": tiny_siglip, "clip": tiny_clip}
@@ -155,13 +155,13 @@ def test_what_lasts_is_told_in_pieces(model: Model) -> None:
 
 def test_nothing_is_told_that_began_before_what_is_open(model: Model) -> None:
     tags = all_tags(model("siglip"), WORDS[:3], batch_size=3, every=5.0)
-    since = [tags.open_since]
+    since = [tags.pending_since]
     for number, frame in enumerate(plain(*[90] * 16)):
         told = list(tags.perceive(FrameBatch(frame[None], np.array([number * 5.0]))))
         assert all(one.start >= (since[-1] or 0.0) for one in told)
-        since.append(tags.open_since)
+        since.append(tags.pending_since)
     list(tags.finish(80.0))
-    since.append(tags.open_since)
+    since.append(tags.pending_since)
 
     assert since == [None, *[0.0] * 9, *[30.0] * 6, 60.0, None]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import StreamInfo, VideoInfo
 from langchain_videochat.perception import MODALITIES, Observation
-from langchain_videochat.timeline import Timeline, citation, format_clock
+from langchain_videochat.timeline import Timeline, citation, format_timecode
 
 VIDEO = VideoInfo(
     source="/films/two eggs.mp4",
@@ -278,7 +278,7 @@ class TestPrompt:
         ("seconds", "clock"), [(0, "00:00"), (59.999, "00:59"), (3599, "59:59"), (36000, "10:00:00")]
     )
     def test_times_are_written_as_on_a_player(self, seconds: float, clock: str) -> None:
-        assert format_clock(seconds) == clock
+        assert format_timecode(seconds) == clock
 
 
 class TestWebVTT:

@@ -19,7 +19,7 @@ from langchain_videochat.media import VideoInfo, probe
 from langchain_videochat.media.sources import safe_name
 from langchain_videochat.perception import Observation
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.files import AgentFiles
+from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.prompts import MARK
 from langchain_videochat.text.toolkit import VideoChatToolkit
 from langchain_videochat.text.tools import CutClipTool, IndexVideoTool, VideoChatTextTool, ViewFramesTool

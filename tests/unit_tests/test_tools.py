@@ -21,7 +21,7 @@ from langchain_videochat.errors import InputError
 from langchain_videochat.media import VideoInfo, probe
 from langchain_videochat.perception import Observation
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.files import AgentFiles
+from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.toolkit import VideoChatToolkit
 from langchain_videochat.text.tools import (
     AskVideoTool,
@@ -33,7 +33,7 @@ from langchain_videochat.text.tools import (
     ViewFramesTool,
 )
 from langchain_videochat.text.tools.arguments import to_seconds
-from langchain_videochat.text.tools.text import LONGEST_TEXT
+from langchain_videochat.text.tools.videochat_text import LONGEST_TEXT
 from langchain_videochat.timeline import Timeline
 from tests.agents import ScriptedChat, ToolOfClass, calling, make_store, make_talk, slide_in, text_of, tool_call
 from tests.media_files import make_beeps

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langchain_videochat.perception import Box, Observation
 from langchain_videochat.perception.spans import LONGEST_SPAN
 from langchain_videochat.perception.tracks import Detection, Tracks, describe_place
-from langchain_videochat.timeline.merging import merge_repeats
+from langchain_videochat.timeline.repeats import merge_repeats
 
 EVERY = 1.0
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from langchain_videochat.cli import app
+from langchain_videochat.cli.main import app
 from langchain_videochat.embed import load_model
 from tests.tiny_training import make_config, make_samples
 

@@ -17,8 +17,8 @@ from transformers import (
 from transformers.utils import logging
 
 from langchain_videochat.errors import ModelError
-from langchain_videochat.hub import fetch_weights, without_progress_bars
-from langchain_videochat.weights import model_errors
+from langchain_videochat.models.hub import fetch_weights, without_progress_bars
+from langchain_videochat.models.weights import model_errors
 
 BLIP2_TYPES = ("blip-2", "instructblip")
 """Their vision towers and Q-Formers compute the same."""

@@ -12,7 +12,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 
 from langchain_videochat.embed.conversion.gathering import GatheredWeights
 from langchain_videochat.errors import ModelError
-from langchain_videochat.folders import appearing
+from langchain_videochat.utils.atomic import atomic_directory
 
 SHARD_SIZE = 2_000_000_000
 """Bytes of a file at most: what is computed, as the sums of a delta and its base, is held in memory for one of them."""
@@ -41,7 +41,7 @@ def write_model(
         ModelError: The folder cannot be written.
     """
     try:
-        with appearing(output) as folder:
+        with atomic_directory(output) as folder:
             config.save_pretrained(folder)
             if processor is not None:
                 processor.save_pretrained(folder)

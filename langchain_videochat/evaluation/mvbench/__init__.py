@@ -2,8 +2,8 @@
 
 from langchain_videochat.evaluation.mvbench.answers import Answer
 from langchain_videochat.evaluation.mvbench.dataset import Item, read_items
-from langchain_videochat.evaluation.mvbench.report import Missing, Report, TaskScore
-from langchain_videochat.evaluation.mvbench.run import evaluate
+from langchain_videochat.evaluation.mvbench.evaluate import evaluate
+from langchain_videochat.evaluation.mvbench.results import Missing, Report, TaskScore
 from langchain_videochat.evaluation.mvbench.scoring import read_option
 from langchain_videochat.evaluation.mvbench.tasks import TASKS, Task
 

@@ -6,7 +6,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langchain_videochat.evaluation.mvbench.dataset import Item
-from langchain_videochat.evaluation.mvbench.videos import Block
+from langchain_videochat.evaluation.mvbench.video_blocks import Block
 
 INSTRUCTION = (
     "Carefully watch the video and pay attention to the cause and sequence of events, the detail and movement of "

@@ -7,14 +7,14 @@ questions about others show what it understands of space and of time.
 from typing import TYPE_CHECKING
 
 from langchain_videochat.evaluation.shapes.descriptions import caption, describe, recount, state
-from langchain_videochat.evaluation.shapes.questions import EVIDENCE, KINDS, Question, ask
+from langchain_videochat.evaluation.shapes.question_generation import EVIDENCE, KINDS, Question, ask
 from langchain_videochat.evaluation.shapes.rendering import render
 from langchain_videochat.evaluation.shapes.world import Event, Figure, Scene, Tracks, draw_scene, follow
-from langchain_videochat.lazy import lazy_names
+from langchain_videochat.utils.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from langchain_videochat.evaluation.shapes.files import write_benchmark, write_scene, write_training_files
-    from langchain_videochat.evaluation.shapes.samples import ShapesSamples, find_scene, split_of, with_options
+    from langchain_videochat.evaluation.shapes.dataset_files import write_benchmark, write_scene, write_training_files
+    from langchain_videochat.evaluation.shapes.scene_samples import ShapesSamples, find_scene, split_of, with_options
 
 __all__ = [
     "EVIDENCE",
@@ -42,14 +42,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "ShapesSamples": "samples",
-    "find_scene": "samples",
-    "split_of": "samples",
-    "with_options": "samples",
-    "write_benchmark": "files",
-    "write_scene": "files",
-    "write_training_files": "files",
+    "ShapesSamples": "scene_samples",
+    "find_scene": "scene_samples",
+    "split_of": "scene_samples",
+    "with_options": "scene_samples",
+    "write_benchmark": "dataset_files",
+    "write_scene": "dataset_files",
+    "write_training_files": "dataset_files",
 }
 """What needs the rooms that train and evaluate, which take a second to import."""
 
-__getattr__, __dir__ = lazy_names(__name__, _MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, _MODULES)

@@ -13,14 +13,14 @@ from langchain_videochat.embed import (
     VideoChatEmbedProcessor,
     load_model,
 )
-from langchain_videochat.evaluation.shapes.pretraining import pretrain_queries, pretrain_tower
-from langchain_videochat.evaluation.shapes.reading import Teller, pretrain_language
-from langchain_videochat.evaluation.shapes.samples import ShapesSamples, Task
+from langchain_videochat.evaluation.shapes.language_pretraining import Teller, pretrain_language
+from langchain_videochat.evaluation.shapes.scene_samples import ShapesSamples, Task
 from langchain_videochat.evaluation.shapes.tiny import new_model
+from langchain_videochat.evaluation.shapes.vision_pretraining import pretrain_queries, pretrain_tower
 from langchain_videochat.evaluation.shapes.world import FRAMES
 from langchain_videochat.training.checkpoints import saving
 from langchain_videochat.training.config import TrainingConfig
-from langchain_videochat.training.merging import merge
+from langchain_videochat.training.merged_weights import merge
 from langchain_videochat.training.samples import MEDIA, Media, Samples
 from langchain_videochat.training.trainer import train
 

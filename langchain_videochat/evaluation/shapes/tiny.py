@@ -14,7 +14,7 @@ from langchain_videochat.embed import (
     VideoChatEmbedProcessor,
 )
 from langchain_videochat.evaluation.shapes.rendering import SIDE
-from langchain_videochat.evaluation.shapes.samples import TASKS, TIMES, ShapesSamples
+from langchain_videochat.evaluation.shapes.scene_samples import TASKS, TIMES, ShapesSamples
 from langchain_videochat.training.samples import MEDIA
 
 WIDTH = 128

@@ -1,12 +1,12 @@
 """Tools for agents, one a file: each answers a language model in words, and programs with an artifact."""
 
-from langchain_videochat.text.tools.ask import AskVideoTool
-from langchain_videochat.text.tools.clip import CutClipTool
-from langchain_videochat.text.tools.frames import ViewFramesTool
-from langchain_videochat.text.tools.index import IndexVideoTool
-from langchain_videochat.text.tools.search import SearchVideosTool
-from langchain_videochat.text.tools.text import VideoChatTextTool
-from langchain_videochat.text.tools.videos import ListVideosTool
+from langchain_videochat.text.tools.ask_video import AskVideoTool
+from langchain_videochat.text.tools.cut_clip import CutClipTool
+from langchain_videochat.text.tools.index_video import IndexVideoTool
+from langchain_videochat.text.tools.list_videos import ListVideosTool
+from langchain_videochat.text.tools.search_videos import SearchVideosTool
+from langchain_videochat.text.tools.videochat_text import VideoChatTextTool
+from langchain_videochat.text.tools.view_frames import ViewFramesTool
 
 __all__ = [
     "AskVideoTool",

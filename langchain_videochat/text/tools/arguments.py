@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import TypeVar
 
-from langchain_videochat.clock import format_clock, parse_clock
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import VideoInfo
 from langchain_videochat.store import VideoRecord
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.timecode import format_timecode, parse_timecode
 
 Time = float | str
 """Seconds, or `mm:ss`, or `h:mm:ss`."""
@@ -83,7 +83,7 @@ def to_seconds(name: str, time: Time | None) -> float | None:
     if time is None:
         return None
     try:
-        seconds = parse_clock(time) if isinstance(time, str) else float(time)
+        seconds = parse_timecode(time) if isinstance(time, str) else float(time)
     except (ValueError, OverflowError):
         seconds = math.nan
     if not 0 <= seconds < math.inf:
@@ -123,7 +123,7 @@ def check_within(video: VideoInfo, name: str, seconds: float) -> None:
     """
     if seconds >= video.duration:
         problem = f"{seconds:g} s is after the end of the video at {video.duration:g} s"
-        raise InputError(name, problem, f"Give a time before {format_clock(video.duration)}")
+        raise InputError(name, problem, f"Give a time before {format_timecode(video.duration)}")
 
 
 def check_question(name: str, text: str) -> None:

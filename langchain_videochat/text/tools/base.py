@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from langchain_core.tools import BaseTool, ToolException
 
-from langchain_videochat.clock import format_clock, format_seconds
 from langchain_videochat.errors import SourceError, VideoChatError
 from langchain_videochat.store import VideoRecord
-from langchain_videochat.text.files import AgentFiles
+from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.prompts import mark_as_data
+from langchain_videochat.utils.timecode import format_seconds, format_timecode
 
 LONGEST_PROBLEM = 1000
 """Characters of an error that a model is told."""
@@ -93,14 +93,14 @@ def _stream_writer() -> Callable[[Any], None]:
         return lambda _: None
 
 
-def clock_range(start: float, end: float) -> str:
+def timecode_range(start: float, end: float) -> str:
     """Write a stretch of time for people and for models that calculate.
 
     Example:
-        >>> clock_range(72, 80.5)
+        >>> timecode_range(72, 80.5)
         '01:12-01:20 (72-80.5 s)'
     """
-    return f"{format_clock(start)}-{format_clock(end)} ({format_seconds(start)}-{format_seconds(end)} s)"
+    return f"{format_timecode(start)}-{format_timecode(end)} ({format_seconds(start)}-{format_seconds(end)} s)"
 
 
 def shorten(text: str, limit: int) -> str:

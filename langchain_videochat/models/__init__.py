@@ -1,0 +1,1 @@
+"""Pretrained models: finding, fetching, describing and sharing their weights."""

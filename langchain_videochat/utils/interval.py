@@ -1,0 +1,79 @@
+"""Intervals of time in a video."""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from langchain_videochat.errors import InputError
+from langchain_videochat.utils.timecode import format_seconds
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval of time in a video, in seconds; `end` is not included.
+
+    Raises:
+        InputError: `start` is negative or not finite, or `end` is before `start`.
+
+    Example:
+        >>> Interval(5.0, 3.0)
+        Traceback (most recent call last):
+            ...
+        langchain_videochat.errors.InputError: start, end: end (3 s) must be after start (5 s). Give times in seconds.
+    """
+
+    start: float = 0.0
+    """Seconds from the first presented frame."""
+
+    end: float = math.inf
+    """Seconds from the first presented frame; infinity is the end of the video."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < math.inf:
+            raise InputError("start", f"must be 0 or a positive number, got {self.start}", "Give a time in seconds")
+        if not self.start <= self.end:
+            raise self._end_error()
+
+    @classmethod
+    def of(cls, start: float | None, end: float | None) -> Self:
+        """Make an interval that is not empty.
+
+        Args:
+            start: Seconds; the start of the video if None.
+            end: Seconds; the end of the video if None.
+
+        Raises:
+            InputError: `start` is negative or not finite, or `end` is not after `start`.
+
+        Example:
+            >>> Interval.of(3, None)
+            Interval(start=3, end=inf)
+        """
+        interval = cls(0.0 if start is None else start, math.inf if end is None else end)
+        if interval.start == interval.end:
+            raise interval._end_error()
+        return interval
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.end - self.start
+
+    def within(self, duration: float) -> Self:
+        """Return the part of the interval that lies in a video of `duration` seconds.
+
+        Raises:
+            InputError: The interval starts at the end of the video or later.
+
+        Example:
+            >>> Interval.of(3, None).within(10.0)
+            Interval(start=3, end=10.0)
+        """
+        if self.start >= duration:
+            problem = f"{format_seconds(self.start)} s is after the end of the video at {format_seconds(duration)} s"
+            raise InputError("start", problem, "Give an earlier time in seconds")
+        return type(self)(self.start, min(self.end, duration))
+
+    def _end_error(self) -> InputError:
+        end, start = format_seconds(self.end), format_seconds(self.start)
+        return InputError("start, end", f"end ({end} s) must be after start ({start} s)", "Give times in seconds")
