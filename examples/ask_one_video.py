@@ -1,4 +1,4 @@
-"""Ask about one video; the second question refers to the first, and each answer says where it is from.
+"""Ask a question and a follow-up about one video, and print each answer with its citations.
 
 Usage: python -m examples.ask_one_video --model openai:gpt-5-mini
 """
@@ -6,14 +6,14 @@ Usage: python -m examples.ask_one_video --model openai:gpt-5-mini
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from examples.common import demo_store, named_model
+from examples.common import chat_model_from_args, demo_store
 from langchain_videochat import create_video_qa_chain
 
 QUESTIONS = ["How many eggs are in the pancakes?", "And what do I do with them first?"]
 
 
 def main(model: BaseChatModel) -> None:
-    """Print each answer as it is written, then its sources."""
+    """Stream each answer, then print its citations."""
     store = demo_store()
     video = next(record for record in store.videos() if record.title == "Two quick recipes")
     chain = create_video_qa_chain(model, store.timeline(video.video_id))
@@ -33,4 +33,4 @@ def main(model: BaseChatModel) -> None:
 
 
 if __name__ == "__main__":
-    main(named_model(__doc__))
+    main(chat_model_from_args(__doc__))

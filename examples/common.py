@@ -1,4 +1,4 @@
-"""What the examples share: the demo video, a store that holds it, and the model named on the command line."""
+"""Parts that the examples share: the demo video, a store with it, and the model from the command line."""
 
 import argparse
 import os
@@ -11,11 +11,10 @@ from examples.render_demo import render
 from langchain_videochat import VideoChatEmbed, VideoTimelineStore
 
 VIDEO = Path(__file__).parents[1] / "demo" / "quick_recipes.mp4"
-"""In the same place wherever an example is started."""
 
 
 def demo_video() -> Path:
-    """Render the demo video if it is not there yet."""
+    """Return the demo video, rendering it if it does not exist yet."""
     if not VIDEO.exists():
         print(f"Rendering {VIDEO}")
         render(VIDEO)
@@ -23,30 +22,33 @@ def demo_video() -> Path:
 
 
 def demo_store() -> VideoTimelineStore:
-    """Open a store with all videos of the folder of the demo video; those that it holds already are skipped."""
+    """Open a store with all videos in the demo video's folder, indexing the new ones."""
     folder = demo_video().parent
     store = VideoTimelineStore(folder / "store")
     store.index(folder, profile="lite", on_error="skip")
     return store
 
 
-def named_model(description: str | None) -> BaseChatModel:
-    """Make the chat model that `--model`, or else the variable VIDEOCHAT_MODEL, names."""
+def chat_model_from_args(description: str | None) -> BaseChatModel:
+    """Load the chat model named by `--model` or the environment variable VIDEOCHAT_MODEL."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     preset = os.environ.get("VIDEOCHAT_MODEL")
-    help_text = "PROVIDER:MODEL, as openai:gpt-5-mini or ollama:qwen3"
+    help_text = "PROVIDER:MODEL, for example openai:gpt-5-mini or ollama:qwen3"
     parser.add_argument("--model", default=preset, required=preset is None, help=help_text)
     name: str = parser.parse_args().model
     return init_chat_model(name)
 
 
-def watching_model(description: str | None) -> VideoChatEmbed:
-    """Make the VideoChatEmbed that `--model`, or else the variable VIDEOCHAT_EMBED_MODEL, names; a toy if neither."""
+def embed_model_from_args(description: str | None) -> VideoChatEmbed:
+    """Load the VideoChatEmbed named by `--model` or the environment variable VIDEOCHAT_EMBED_MODEL.
+
+    Without either, this is the bundled model, which knows only simple shapes.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="folder of `videochat convert`")
+    parser.add_argument("--model", help="folder written by `videochat convert`")
     return VideoChatEmbed(model=parser.parse_args().model, max_tokens=200)
 
 
 def video_block(video: Path, **extras: float) -> dict[str, object]:
-    """Show a video, or with `start` and `end` a stretch of it, in a message."""
+    """Make a content block of a video, or of the interval between `start` and `end` in seconds."""
     return {"type": "video", "url": video.absolute().as_uri(), "mime_type": "video/mp4", "extras": extras}

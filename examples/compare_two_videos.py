@@ -1,4 +1,4 @@
-"""Two stretches of video in one question.
+"""Two video clips in one question.
 
 Usage: python -m examples.compare_two_videos --model videochat-7b
 """
@@ -6,11 +6,11 @@ Usage: python -m examples.compare_two_videos --model videochat-7b
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
-from examples.common import demo_video, video_block, watching_model
+from examples.common import demo_video, embed_model_from_args, video_block
 
 
 def main(model: BaseChatModel) -> None:
-    """Print the answer, and at which seconds each stretch was looked at."""
+    """Print the answer, and the times of the frames sampled from each clip."""
     video = demo_video()
     message = HumanMessage(
         [
@@ -24,8 +24,8 @@ def main(model: BaseChatModel) -> None:
     answer = model.invoke([message])
     print(answer.text)
     for times in answer.response_metadata.get("sampled_times", []):
-        print("looked at", ", ".join(f"{time:.1f}" for time in times))
+        print("sampled at", ", ".join(f"{time:.1f}" for time in times))
 
 
 if __name__ == "__main__":
-    main(watching_model(__doc__))
+    main(embed_model_from_args(__doc__))

@@ -1,4 +1,4 @@
-"""Index a video, read its timeline, and ask it three questions, all on this machine.
+"""Index a video, print its timeline, and answer three questions from it, all on this machine.
 
 Usage: python -m examples.demo [VIDEO ...]
 """
@@ -14,11 +14,11 @@ from langchain_videochat import VideoTimelineStore
 from langchain_videochat.utils.timecode import format_timecode
 
 VIDEO = Path("demo/quick_recipes.mp4")
-QUESTIONS = ["recipe PX-4471", "How much sugar do I add?", "How do I get more juice out of the fruit?"]
+QUESTIONS = ["recipe PX-4471", "When is the sugar added?", "How do I get more juice out of the fruit?"]
 
 
 def main() -> None:
-    """Index the demo video, and the videos named on the command line."""
+    """Index the demo video and those on the command line, and search them."""
     if not VIDEO.exists():
         print(f"Rendering {VIDEO}")
         render(VIDEO)
@@ -29,7 +29,7 @@ def main() -> None:
 
     recipes = report.videos[0].video_id
     assert recipes
-    print(f"\n== The timeline of {VIDEO}\n\n{store.timeline(recipes).to_prompt()}")
+    print(f"\n== Timeline of {VIDEO}\n\n{store.timeline(recipes).to_prompt()}")
 
     for question in QUESTIONS:
         print(f"\n== {question}\n")
@@ -44,17 +44,16 @@ def main() -> None:
 
 
 def print_answer(store: VideoTimelineStore, moment: Document, question: str) -> None:
-    """Print where a moment is, what of it has most words of the question, and its address for a player."""
-    found = moment.metadata
-    timeline = store.timeline(found["video_id"], found["start"], found["end"])
+    """Print the line of a moment that shares most words with the question, and the moment's citation."""
+    metadata = moment.metadata
+    timeline = store.timeline(metadata["video_id"], metadata["start"], metadata["end"])
     line = max(timeline, key=lambda one: len(words(one.text) & words(question)))
-    print(
-        f"{found['title']}, {format_timecode(line.start)}-{format_timecode(line.end)}: {line.text}\n{found['citation']}"
-    )
+    times = f"{format_timecode(line.start)}-{format_timecode(line.end)}"
+    print(f"{metadata['title']}, {times}: {line.text}\n{metadata['citation']}")
 
 
 def words(text: str) -> set[str]:
-    """Split a text into its words."""
+    """Return the words of a text."""
     return set(re.findall(r"\w+", text.lower()))
 
 

@@ -1,4 +1,4 @@
-"""The moving pictures of the demo video: each function draws one moment, `seconds` after its scene began."""
+"""Animations of the demo video: each function draws one frame, `seconds` after the start of its scene."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ GLASS_TOP, GLASS_BOTTOM = 224, 612
 
 
 class Canvas:
-    """A picture to draw on, with antialiased shapes at fractions of a pixel; colours as "#rrggbb"."""
+    """A frame to draw on, with antialiased shapes at subpixel positions and colors like "#rrggbb"."""
 
     def __init__(self, pixels: Picture) -> None:
         self.pixels = pixels
@@ -26,33 +26,33 @@ class Canvas:
         y: float,
         rx: float,
         ry: float,
-        colour: str,
+        color: str,
         *,
         angle: float = 0,
         arc: tuple[float, float] = (0, 360),
     ) -> None:
-        """Fill an ellipse, or the sector of it between two angles in degrees."""
+        """Fill an ellipse, or its sector between two angles in degrees."""
         centre, radii = (_fixed(x), _fixed(y)), (_fixed(max(rx, 0)), _fixed(max(ry, 0)))
-        cv2.ellipse(self.pixels, centre, radii, angle, *arc, ImageColor.getrgb(colour), -1, cv2.LINE_AA, 4)
+        cv2.ellipse(self.pixels, centre, radii, angle, *arc, ImageColor.getrgb(color), -1, cv2.LINE_AA, 4)
 
-    def circle(self, x: float, y: float, radius: float, colour: str) -> None:
+    def circle(self, x: float, y: float, radius: float, color: str) -> None:
         """Fill a circle."""
-        self.ellipse(x, y, radius, radius, colour)
+        self.ellipse(x, y, radius, radius, color)
 
-    def line(self, points: Sequence[tuple[float, float]], colour: str, width: int) -> None:
+    def line(self, points: Sequence[tuple[float, float]], color: str, width: int) -> None:
         """Draw a line through points."""
-        cv2.polylines(self.pixels, [_path(points)], False, ImageColor.getrgb(colour), width, cv2.LINE_AA, 4)
+        cv2.polylines(self.pixels, [_path(points)], False, ImageColor.getrgb(color), width, cv2.LINE_AA, 4)
 
-    def polygon(self, points: Sequence[tuple[float, float]], colour: str, opacity: float = 1) -> None:
-        """Fill a polygon; what lies under it shines through where `opacity` is below 1."""
+    def polygon(self, points: Sequence[tuple[float, float]], color: str, opacity: float = 1) -> None:
+        """Fill a polygon."""
         layer = self.pixels.copy() if opacity < 1 else self.pixels
-        cv2.fillPoly(layer, [_path(points)], ImageColor.getrgb(colour), cv2.LINE_AA, 4)
+        cv2.fillPoly(layer, [_path(points)], ImageColor.getrgb(color), cv2.LINE_AA, 4)
         if opacity < 1:
             cv2.addWeighted(layer, opacity, self.pixels, 1 - opacity, 0, dst=self.pixels)
 
 
 def _fixed(value: float) -> int:
-    """Write a coordinate in sixteenths of a pixel."""
+    """Convert a coordinate to sixteenths of a pixel."""
     return round(value * 16)
 
 
@@ -61,13 +61,13 @@ def _path(points: Sequence[tuple[float, float]]) -> NDArray[np.int32]:
 
 
 def ease(value: float) -> float:
-    """Go smoothly from 0 to 1."""
+    """Interpolate smoothly from 0 to 1."""
     value = min(max(value, 0.0), 1.0)
     return value * value * (3 - 2 * value)
 
 
 def draw_egg(canvas: Canvas, x: float, y: float, angle: float, size: float = 46) -> None:
-    """Draw an egg that lies on its side, turned by `angle` degrees."""
+    """Draw an egg on its side, rotated by `angle` degrees."""
     canvas.ellipse(x, y, size * 1.25, size, "#e9b07f", angle=angle)
     canvas.ellipse(x - 2, y - 3, size * 1.17, size * 0.92, "#f6cfa6", angle=angle)
     turn = math.radians(angle + 200)
@@ -75,7 +75,7 @@ def draw_egg(canvas: Canvas, x: float, y: float, angle: float, size: float = 46)
 
 
 def draw_lemon(canvas: Canvas, x: float, y: float, angle: float, size: float = 46) -> None:
-    """Draw a lemon, turned by `angle` degrees."""
+    """Draw a lemon, rotated by `angle` degrees."""
     turn = math.radians(angle)
     for side in (-1, 1):
         canvas.circle(
@@ -87,7 +87,7 @@ def draw_lemon(canvas: Canvas, x: float, y: float, angle: float, size: float = 4
 
 
 def draw_parade(canvas: Canvas, seconds: float) -> None:
-    """Roll eggs and lemons over the table of the title card and the end card."""
+    """Draw eggs and lemons rolling across the title card and the end card."""
     for number in range(8):
         x = (number * 190 + seconds * 95) % (8 * 190) - 120
         draw = draw_egg if number % 2 else draw_lemon
@@ -95,7 +95,7 @@ def draw_parade(canvas: Canvas, seconds: float) -> None:
 
 
 def draw_pancakes(canvas: Canvas, seconds: float) -> None:
-    """Eggs roll in a bowl, become batter, get flour, and the pancake is tossed in the pan."""
+    """Draw eggs turning into batter in a bowl, then a pancake being tossed in a pan."""
     away, coming = ease((seconds - 11.1) / 0.5), ease((seconds - 11.5) / 0.5)
     if away < 1:
         _draw_bowl(canvas, 316 - 760 * away, 420, seconds)

@@ -1,4 +1,4 @@
-"""Watch a video and answer a question in a LangGraph graph, which streams how far it is, then the answer's words.
+"""A LangGraph graph that indexes a video and answers a question, streaming progress and the answer.
 
 Usage: python -m examples.graph_with_video --model openai:gpt-5-mini
 """
@@ -8,14 +8,14 @@ from typing import Any, TypedDict
 from langchain_core.language_models import BaseChatModel
 from langgraph.graph import END, START, StateGraph
 
-from examples.common import demo_video, named_model
+from examples.common import chat_model_from_args, demo_video
 from langchain_videochat import VideoChatToolkit, VideoTimelineStore, create_video_qa_chain
 
 QUESTION = "What goes into the lemonade?"
 
 
 class State(TypedDict, total=False):
-    """What the nodes hand on."""
+    """State of the graph."""
 
     video: str
     question: str
@@ -24,15 +24,15 @@ class State(TypedDict, total=False):
 
 
 def main(model: BaseChatModel) -> None:
-    """Print what the graph streams."""
+    """Print the stream of the graph."""
     video = demo_video()
     store = VideoTimelineStore()
     toolkit = VideoChatToolkit(store=store, root_dir=video.parent, profile="lite")
     tools = {tool.name: tool for tool in toolkit.get_tools()}
     chain = create_video_qa_chain(model, store)
 
-    def watch(state: State) -> State:
-        # Within a graph the tools of VideoChatToolkit stream their progress.
+    def index(state: State) -> State:
+        # In a graph, the tools of VideoChatToolkit stream their progress.
         tools["index_video"].invoke({"source": state["video"]})
         return {}
 
@@ -41,15 +41,15 @@ def main(model: BaseChatModel) -> None:
         return {"answer": result["answer"], "citations": result["citations"]}
 
     graph = StateGraph(State)
-    graph.add_node("watch", watch)
+    graph.add_node("index", index)
     graph.add_node("answer", answer)
-    graph.add_edge(START, "watch")
-    graph.add_edge("watch", "answer")
+    graph.add_edge(START, "index")
+    graph.add_edge("index", "answer")
     graph.add_edge("answer", END)
 
     print(f"\n== {QUESTION}\n")
-    given: State = {"video": video.name, "question": QUESTION}
-    stream: Any = graph.compile().stream(given, stream_mode=["custom", "messages", "values"])
+    inputs: State = {"video": video.name, "question": QUESTION}
+    stream: Any = graph.compile().stream(inputs, stream_mode=["custom", "messages", "values"])
     for mode, part in stream:
         if mode == "custom":
             print(f"{part['progress']:4.0%} {part['message']}")
@@ -61,4 +61,4 @@ def main(model: BaseChatModel) -> None:
 
 
 if __name__ == "__main__":
-    main(named_model(__doc__))
+    main(chat_model_from_args(__doc__))

@@ -1,7 +1,7 @@
-"""Instruction data from beginning to end, offline: timelines, descriptions and conversations, files, training.
+"""Generate instruction data and train on it, offline: timelines, descriptions and conversations, files, one step.
 
-The videos are of the generated world Shapes in Motion, so that the truth about them is known, and where a language
-model would write, a script writes from it. For videos of yours, take `init_chat_model("openai:gpt-5-mini")` instead.
+The videos are generated (Shapes in Motion), so that everything about them is known, and a script replaces the language
+model. For your own videos, use a chat model such as `init_chat_model("openai:gpt-5-mini")` instead.
 
 Usage: python -m examples.make_instruction_data
 """
@@ -18,11 +18,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from langchain_videochat.evaluation.shapes import Scene, ask, caption, describe, find_scene, write_scene
-from langchain_videochat.evaluation.shapes.descriptions import clause
-from langchain_videochat.evaluation.shapes.tiny import new_model
+from langchain_videochat.evaluation.shapes import Scene, caption, describe, find_scene, generate_questions, write_scene
+from langchain_videochat.evaluation.shapes.descriptions import event_clause
+from langchain_videochat.evaluation.shapes.tiny_model import new_model
 from langchain_videochat.evaluation.shapes.world import FRAME_RATE
-from langchain_videochat.instruct import Plan, estimate, export, make_instructions
+from langchain_videochat.instruct import InstructionPlan, estimate, export, generate_instructions
 from langchain_videochat.media import probe, video_id
 from langchain_videochat.perception import Observation
 from langchain_videochat.timeline import Timeline
@@ -30,19 +30,19 @@ from langchain_videochat.training import DataFile, TrainingConfig, train
 
 VIDEOS = 20
 
-PLAN = Plan(kinds=("description", "descriptive", "temporal", "causal"), words=(10, 40))
-"""The world's descriptions are short."""
+PLAN = InstructionPlan(kinds=("description", "descriptive", "temporal", "causal"), words=(10, 40))
+"""Descriptions of Shapes in Motion are short."""
 
-KINDS_ASKED = {
+QUESTION_KINDS = {
     "descriptive": {"color", "shape", "size", "count", "existence", "position"},
     "temporal": {"direction", "change", "first", "after", "when"},
     "causal": {"actor", "movers", "new color", "cause", "counterfactual"},
 }
-"""Which of the world's questions make a conversation of each kind."""
+"""Kinds of questions in each kind of conversation."""
 
 
 class TruthfulWriter(BaseChatModel):
-    """Writes what is true about the scene whose number is the video's title."""
+    """A chat model that writes the truth about the scene whose number is the video's title."""
 
     @property
     def _llm_type(self) -> str:
@@ -55,7 +55,7 @@ class TruthfulWriter(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _write(self, prompt: str) -> str:
-        if "Write it as it should be" in prompt:
+        if "Write the corrected description" in prompt:
             return str(re.findall(r"<video_notes>\n(.*)\n</video_notes>", prompt)[0])
         number = int(re.findall(r"<video_notes>\nscene (\d+)", prompt)[0])
         scene = find_scene("train", number)
@@ -64,22 +64,24 @@ class TruthfulWriter(BaseChatModel):
 
 
 def converse(scene: Scene, number: int, kind: str) -> Iterator[dict[str, str]]:
-    """Ask what can be asked about a scene, and answer in a sentence."""
-    for question in ask(scene, Random(number)):
-        if question.kind in KINDS_ASKED[kind]:
+    """Yield questions about a scene with answers as sentences."""
+    for question in generate_questions(scene, Random(number)):
+        if question.kind in QUESTION_KINDS[kind]:
             yield {"q": question.text, "a": f"{question.answer.capitalize()}."}
 
 
 def perceive(path: Path, scene: Scene) -> Timeline:
-    """Write the timeline that flawless perception models would."""
-    seen = [Observation(0.0, 0.5, "caption", caption(scene))]
+    """Return the timeline that perfect perception models would produce."""
+    observations = [Observation(0.0, 0.5, "caption", caption(scene))]
     for event in scene.events:
-        seen.append(Observation(event.start / FRAME_RATE, event.end / FRAME_RATE, "action", clause(scene, event)))
-    return Timeline.of(probe(path), video_id(path), seen)
+        observations.append(
+            Observation(event.start / FRAME_RATE, event.end / FRAME_RATE, "action", event_clause(scene, event))
+        )
+    return Timeline.of(probe(path), video_id(path), observations)
 
 
 def main(folder: Path) -> None:
-    """Make data of some videos in a folder, and train on them."""
+    """Generate data for some videos in a folder, and train on it."""
     print(f"== {VIDEOS} videos and their timelines\n")
     timelines = []
     for number in range(VIDEOS):
@@ -88,16 +90,16 @@ def main(folder: Path) -> None:
         timelines.append(perceive(path, scene))
     print(timelines[0].to_prompt())
 
-    print("\n== What a language model would cost, in dollars\n")
+    print("\n== Cost of a language model in dollars\n")
     print(estimate(timelines, folder / "made", PLAN, input_price=0.25, output_price=2.0))
 
     print("\n== Descriptions and conversations\n")
-    print(make_instructions(TruthfulWriter(), timelines, folder / "made", PLAN))
+    print(generate_instructions(TruthfulWriter(), timelines, folder / "made", PLAN))
 
-    print("\n== Files to train on\n")
+    print("\n== Training files\n")
     print(export(folder / "made", folder / "data", validation=0.2))
 
-    print("\n== A step of training\n")
+    print("\n== One training step\n")
     model, processor = new_model()
     model.save_pretrained(folder / "model")
     processor.save_pretrained(folder / "model")
@@ -109,11 +111,11 @@ def main(folder: Path) -> None:
         steps=1,
         batch_size=4,
         learning_rate=1e-3,
-        floor=0.01,
+        min_lr_ratio=0.01,
         num_frames=4,
         max_text_tokens=64,
         precision="fp32",
-        workers=0,
+        num_workers=0,
     )
     print(train(config, show_progress=False))
 

@@ -1,4 +1,4 @@
-"""Render the demo video: two recipes in forty seconds, with subtitles that say what the screen does not.
+"""Render the demo video: two recipes in forty seconds, with subtitles that add to the screen text.
 
 Usage: python -m examples.render_demo [FILE]
 """
@@ -21,12 +21,12 @@ from PIL import Image, ImageColor, ImageDraw, ImageFilter, ImageFont
 from examples.demo_drawings import GLASS_BOTTOM, PAPER, Canvas, Picture, draw_lemonade, draw_pancakes, draw_parade, ease
 
 WIDTH, HEIGHT, FRAME_RATE = 1280, 720, 24
-KEY_FRAME_SECONDS = 2
+KEYFRAME_SECONDS = 2
 ENCODING = {
     "preset": "veryfast",
     "crf": "22",
-    # The cuts lie on the grid of key frames. A fixed number of threads makes the file the same on every machine.
-    "x264-params": f"keyint={KEY_FRAME_SECONDS * FRAME_RATE}:scenecut=0:threads=2",
+    # Cuts coincide with keyframes. A fixed number of threads makes the file identical on every machine.
+    "x264-params": f"keyint={KEYFRAME_SECONDS * FRAME_RATE}:scenecut=0:threads=2",
 }
 CARD = (650, 226, 1210, 626)
 STEP_AREA = (690, 256, 1170, 576)
@@ -44,12 +44,12 @@ CUES = [
     (32.4, 35.6, "A sprig of mint makes it look like summer."),
     (36.4, 39.6, "Thank you for cooking with me. See you next week!"),
 ]
-"""Start and end in seconds, and what the narrator says."""
+"""Subtitles: start and end in seconds, and text."""
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size=size)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # as Pillow's wheels are built
+    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels include FreeType
     return font
 
 
@@ -59,7 +59,7 @@ def _gradient(top: str, bottom: str) -> Image.Image:
 
 
 def title_still(top: str, bottom: str, table: str, ink: str, lines: tuple[str, str]) -> Picture:
-    """Draw a card with a large line, a small one, and a table for things to roll on."""
+    """Draw a title card: a large line, a small line and a table."""
     still = _gradient(top, bottom)
     draw = ImageDraw.Draw(still)
     draw.rectangle((0, 646, WIDTH, HEIGHT), fill=table)
@@ -69,7 +69,7 @@ def title_still(top: str, bottom: str, table: str, ink: str, lines: tuple[str, s
 
 
 def recipe_still(top: str, bottom: str, table: str, accent: str, lines: tuple[str, str]) -> Picture:
-    """Draw a recipe's background: heading, number, and the empty card for its steps."""
+    """Draw a recipe's background: heading, number and an empty card for its steps."""
     still = _gradient(top, bottom)
     if table:
         ImageDraw.Draw(still).rectangle((0, GLASS_BOTTOM + 6, WIDTH, HEIGHT), fill=table)
@@ -86,7 +86,7 @@ def recipe_still(top: str, bottom: str, table: str, accent: str, lines: tuple[st
 
 
 def step_still(accent: str, kicker: str, text: str) -> Picture:
-    """Draw one step's text as it stands on the card."""
+    """Draw the text of one step."""
     still = Image.new("RGB", (STEP_AREA[2] - STEP_AREA[0], STEP_AREA[3] - STEP_AREA[1]), PAPER)
     draw = ImageDraw.Draw(still)
     draw.text((0, 24), kicker, accent, _font(34), anchor="lm", stroke_width=1, stroke_fill=accent)
@@ -96,7 +96,7 @@ def step_still(accent: str, kicker: str, text: str) -> Picture:
 
 @dataclass(frozen=True)
 class Scene:
-    """A stretch between two cuts; its steps share its time equally."""
+    """A scene between two cuts, divided equally among its steps."""
 
     end: float
     """Seconds from the start of the video."""
@@ -105,30 +105,30 @@ class Scene:
     """The background."""
 
     draw: Callable[[Canvas, float], None]
-    """Draws what moves."""
+    """Draws the animation on a frame, given the seconds since the scene began."""
 
     accent: str = INK
-    """Colour of the progress bar."""
+    """Color of the progress bar."""
 
     steps: tuple[Picture, ...] = ()
-    """What stands on the card, one after the other."""
+    """Contents of the card, in order."""
 
 
 def recipe(
     end: float,
-    colours: tuple[str, str, str, str],
+    colors: tuple[str, str, str, str],
     lines: tuple[str, str],
     draw: Callable[[Canvas, float], None],
     steps: dict[str, str],
 ) -> Scene:
-    """Make the scene of a recipe."""
-    accent = colours[3]
+    """Build the scene of a recipe."""
+    accent = colors[3]
     stills = tuple(step_still(accent, kicker, text) for kicker, text in steps.items())
-    return Scene(end, recipe_still(*colours, lines), draw, accent, stills)
+    return Scene(end, recipe_still(*colors, lines), draw, accent, stills)
 
 
 def make_scenes() -> list[Scene]:
-    """Lay out the video."""
+    """Build the scenes of the video."""
     return [
         Scene(
             4,
@@ -168,12 +168,12 @@ def make_scenes() -> list[Scene]:
 
 
 def draw_frame(scene: Scene, start: float, seconds: float) -> Picture:
-    """Draw one frame, RGB.
+    """Draw one RGB frame.
 
     Args:
-        scene: Where the frame lies.
-        start: When the scene starts, in seconds.
-        seconds: The frame's own time.
+        scene: Scene of the frame.
+        start: Start of the scene in seconds.
+        seconds: Time of the frame in seconds.
     """
     canvas = Canvas(scene.still.copy())
     scene.draw(canvas, seconds - start)
@@ -186,11 +186,11 @@ def _draw_steps(canvas: Canvas, scene: Scene, progress: float) -> None:
     left, top, right, bottom = STEP_AREA
     position = progress * len(scene.steps)
     index = int(position)
-    # A step comes in before its time, so that the key frame at its start shows it whole.
-    leaving, coming = ease((position - index - 0.86) / 0.07), ease((position - index - 0.93) / 0.07)
-    shown, opacity, shift = index, 1 - leaving, -24 * leaving
-    if coming > 0 and index + 1 < len(scene.steps):
-        shown, opacity, shift = index + 1, coming, 24 * (1 - coming)
+    # A step fades in early: the keyframe at its start shows it completely.
+    fade_out, fade_in = ease((position - index - 0.86) / 0.07), ease((position - index - 0.93) / 0.07)
+    shown, opacity, shift = index, 1 - fade_out, -24 * fade_out
+    if fade_in > 0 and index + 1 < len(scene.steps):
+        shown, opacity, shift = index + 1, fade_in, 24 * (1 - fade_in)
     if index + 1 == len(scene.steps):
         opacity, shift = 1, 0
     y = top + round(shift)
@@ -201,19 +201,19 @@ def _draw_steps(canvas: Canvas, scene: Scene, progress: float) -> None:
 
 
 def render(path: Path) -> None:
-    """Render the demo video: 40 seconds of 1280x720 H.264 at 24 frames a second, with English subtitles.
+    """Render the demo video: 40 seconds of 1280x720 H.264 at 24 fps, with English subtitles.
 
-    Key frames lie at the cuts and every two seconds.
+    There is a keyframe at every cut and every two seconds.
 
     Args:
-        path: The MP4 file to write; its folder is made.
+        path: The MP4 file to write; its folder is created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         container.metadata["title"] = "Two quick recipes"
         video = container.add_stream("libx264", rate=FRAME_RATE, options=ENCODING)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        video.codec_context.colorspace = Colorspace.ITU601  # as OpenCV converts
+        video.codec_context.colorspace = Colorspace.ITU601  # the matrix of OpenCV's conversion
         subtitles = container.add_stream("mov_text")
         subtitles.metadata["language"] = "eng"
         subtitles.codec_context.time_base = Fraction(1, 1000)
@@ -229,7 +229,7 @@ def render(path: Path) -> None:
 
 
 def draw_frames() -> Iterator[Picture]:
-    """Draw all frames, RGB, in time order."""
+    """Draw all RGB frames in time order."""
     start = 0.0
     for scene in make_scenes():
         for index in range(round(start * FRAME_RATE), round(scene.end * FRAME_RATE)):
@@ -247,7 +247,7 @@ def _encode_cues(stream: SubtitleStream) -> Iterator["av.Packet[SubtitleStream]"
 
 
 def main() -> None:
-    """Render to the file named on the command line."""
+    """Render to the file given on the command line."""
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "demo/quick_recipes.mp4")
     render(path)
     print(f"Rendered {path}")

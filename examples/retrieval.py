@@ -1,4 +1,4 @@
-"""Find moments in videos, with filters, and let a language model answer from them in a chain of LangChain's own parts.
+"""Search for moments with filters, and answer from them in a chain of standard LangChain components.
 
 Usage: python -m examples.retrieval --model openai:gpt-5-mini
 """
@@ -11,40 +11,42 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 
-from examples.common import demo_store, named_model
+from examples.common import chat_model_from_args, demo_store
 
 PROMPT = ChatPromptTemplate.from_template(
-    "Answer from these moments of videos, and name the time.\n\n{moments}\n\nQuestion: {question}"
+    "Answer from these moments of videos and name the time.\n\n{moments}\n\nQuestion: {question}"
 )
 QUERIES: dict[str, dict[str, Any]] = {
     "How do I get more juice out of the fruit?": {},
     "recipe PX-4471": {"modalities": ["screen_text"]},
     "What do I need?": {"start": 20, "end": 40},
 }
-"""What is looked for, and where."""
+"""Queries and their filters."""
 
 QUESTION = "How much sugar does the lemonade need?"
 
 
 def main(model: BaseChatModel) -> None:
-    """Search by meaning, by a code and in a stretch of time, then answer a question."""
+    """Search by meaning, by a code and in an interval, then answer a question."""
     retriever = demo_store().as_retriever(k=2)
 
     for query, filters in QUERIES.items():
         print(f"\n== {query} {filters or ''}\n")
-        print(show(retriever.invoke(query, **filters)))
+        print(format_moments(retriever.invoke(query, **filters)))
 
-    chain = {"moments": retriever | show, "question": RunnablePassthrough()} | PROMPT | model | StrOutputParser()
+    chain = (
+        {"moments": retriever | format_moments, "question": RunnablePassthrough()} | PROMPT | model | StrOutputParser()
+    )
     print(f"\n== {QUESTION}\n")
     for text in chain.stream(QUESTION):
         print(text, end="", flush=True)
     print()
 
 
-def show(moments: list[Document]) -> str:
-    """Write moments with their addresses, which a browser plays."""
+def format_moments(moments: list[Document]) -> str:
+    """Format moments with their citations, which browsers can play."""
     return "\n\n".join(f"{one.metadata['citation']}\n{one.page_content}" for one in moments)
 
 
 if __name__ == "__main__":
-    main(named_model(__doc__))
+    main(chat_model_from_args(__doc__))

@@ -1,4 +1,4 @@
-"""VideoChat for LangChain: videos as text with times, kept where chains can search them."""
+"""VideoChat for LangChain: videos as timestamped text that chains can search, and answers that cite it."""
 
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from langchain_videochat.text.toolkit import VideoChatToolkit
     from langchain_videochat.text.tools import VideoChatTextTool
 
+__version__ = "0.1.0"
+
 __all__ = [
     "VideoChatEmbed",
     "VideoChatError",
@@ -25,17 +27,15 @@ __all__ = [
     "create_video_qa_chain",
 ]
 
-_ROOMS = {
-    "VideoChatEmbed": "embed",
-    "VideoChatError": "errors",
-    "VideoChatTextLoader": "text",
-    "VideoChatTextParser": "text",
-    "VideoChatTextTool": "text.tools",
-    "VideoChatToolkit": "text.toolkit",
-    "VideoTimelineRetriever": "store",
-    "VideoTimelineStore": "store",
-    "create_video_qa_chain": "text.question_answering",
+# Importing the package must be cheap, so each export is imported when it is first used.
+_EXPORTS = {
+    "embed": ("VideoChatEmbed",),
+    "errors": ("VideoChatError",),
+    "store": ("VideoTimelineRetriever", "VideoTimelineStore"),
+    "text": ("VideoChatTextLoader", "VideoChatTextParser"),
+    "text.question_answering": ("create_video_qa_chain",),
+    "text.toolkit": ("VideoChatToolkit",),
+    "text.tools": ("VideoChatTextTool",),
 }
 
-# Importing the package must cost nothing: what lies behind a name is imported when the name is first used.
-__getattr__, __dir__ = lazy_exports(__name__, _ROOMS)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

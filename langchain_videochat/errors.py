@@ -1,17 +1,17 @@
-"""The errors of this package: each names its subject, what is wrong with it, and what to do."""
+"""Errors of this package: each states its subject, the problem and what to do about it."""
 
 
 class VideoChatError(Exception):
-    """Base of all errors that this package raises on purpose.
+    """Base class of all errors that this package raises.
 
     Args:
         subject: What the error is about: a file, an argument, a collection.
         problem: What is wrong with it, as the rest of a sentence.
-        advice: What the reader can do, as a sentence without its full stop.
+        advice: What the user can do, as a sentence without its full stop.
 
     Example:
-        >>> str(VideoChatError("talk.mp4", "there is no such file", "Check the path"))
-        'talk.mp4: there is no such file. Check the path.'
+        >>> str(VideoChatError("talk.mp4", "no such file", "Check the path"))
+        'talk.mp4: no such file. Check the path.'
     """
 
     def __init__(self, subject: object, problem: str, advice: str) -> None:
@@ -25,24 +25,24 @@ class VideoChatError(Exception):
 
 
 class SourceError(VideoChatError):
-    """A source names nothing that can be opened: no such file, no video in a folder, a refused address."""
+    """A source cannot be opened: a missing file, a folder without videos, a blocked web address."""
 
 
 class MediaError(VideoChatError):
-    """A file is there but cannot be read as what is asked of it."""
+    """A file exists but cannot be read as the requested kind of media."""
 
 
 class ModelUnavailableError(VideoChatError):
-    """The weights or the package of a model cannot be had on this machine."""
+    """The weights or the package of a model are not available on this machine."""
 
 
 class ModelError(VideoChatError):
-    """A model's files are damaged or of another kind, or the model failed at its work."""
+    """A model's files are damaged or of the wrong kind, or the model failed to run."""
 
 
 class StoreError(VideoChatError):
-    """A store cannot be opened, read or written as asked."""
+    """A store cannot be opened, read or written."""
 
 
 class InputError(VideoChatError, ValueError):
-    """An argument, or a field of a record, has a value that makes no sense."""
+    """An argument, or a field of a record, has an invalid value."""

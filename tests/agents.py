@@ -1,4 +1,4 @@
-"""A chat model that plays a part, and stored talks, for tests of agents and their tools."""
+"""A scripted chat model and stored talks, for tests of agents and their tools."""
 
 import base64
 import io
@@ -24,18 +24,18 @@ from langchain_videochat.timeline import Timeline
 from tests.slides import Slide, draw_slide, render_talk
 
 SECONDS = 4.0
-"""How long each slide of a talk is shown."""
+"""Duration of a slide."""
 
 Turn = AIMessage | Exception | Callable[[list[BaseMessage]], AIMessage]
 
 
 class ScriptedChat(BaseChatModel):
-    """Says what its script says, turn by turn, and remembers what it was told."""
+    """Answers by a script, turn by turn, and records its prompts."""
 
     turns: list[Any]
-    """Of the type Turn: a message, an error to raise, or a function that writes the message."""
+    """Each is a `Turn`: a message, an error to raise, or a function that returns the message."""
 
-    heard: list[list[BaseMessage]] = Field(default_factory=list)
+    received: list[list[BaseMessage]] = Field(default_factory=list)
     """The messages of each turn."""
 
     def _generate(
@@ -45,8 +45,8 @@ class ScriptedChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        turn: Turn = self.turns[len(self.heard)]
-        self.heard.append(list(messages))
+        turn: Turn = self.turns[len(self.received)]
+        self.received.append(list(messages))
         if isinstance(turn, Exception):
             raise turn
         message = turn if isinstance(turn, AIMessage) else turn(messages)
@@ -61,28 +61,28 @@ class ScriptedChat(BaseChatModel):
 
 
 def tool_call(tool: str, **arguments: Any) -> ToolCall:
-    """Write a tool call as a language model does."""
+    """Return a tool call as a language model writes it."""
     return ToolCall(name=tool, args=arguments, id=f"call_{tool}", type="tool_call")
 
 
 def calling(tool: str, **arguments: Any) -> AIMessage:
-    """Write the turn in which a model calls a tool."""
+    """Return the message of a model that calls a tool."""
     return AIMessage("", tool_calls=[tool_call(tool, **arguments)])
 
 
 def make_talk(path: Path, slides: Sequence[Slide]) -> Timeline:
-    """Render a talk, and write the timeline that a perfect reader of its slides would write."""
+    """Render a talk and return its exact timeline."""
     render_talk(path, slides, SECONDS)
-    seen = []
+    observations = []
     for number, lines in enumerate(slides):
         start, end = number * SECONDS, (number + 1) * SECONDS
-        seen.append(Observation(start, end, "scene", f"scene {number}"))
-        seen += [Observation(start, end, "screen_text", line) for line in lines]
-    return Timeline.of(probe(path), video_id(path), seen)
+        observations.append(Observation(start, end, "scene", f"scene {number}"))
+        observations += [Observation(start, end, "screen_text", line) for line in lines]
+    return Timeline.of(probe(path), video_id(path), observations)
 
 
 def make_store(*timelines: Timeline) -> VideoTimelineStore:
-    """Store timelines in memory, with an embedding model that knows words only."""
+    """Return an in-memory store of timelines, with a bag-of-words embedding."""
     from tests.unit_tests.embeddings import BagOfWords
 
     store = VideoTimelineStore(embedding=BagOfWords())
@@ -92,31 +92,31 @@ def make_store(*timelines: Timeline) -> VideoTimelineStore:
 
 
 def slide_in(block: dict[str, Any], slides: Sequence[Slide]) -> Slide:
-    """Tell which slide an image block shows."""
+    """Return the slide that an image block shows."""
     assert (block["type"], block["mime_type"]) == ("image", "image/jpeg")
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(block["base64"]))), float)
     return min(slides, key=lambda slide: float(np.abs(picture - np.asarray(draw_slide(slide), float)).mean()))
 
 
 def text_of(content: str | list[Any]) -> str:
-    """Join what a language model reads of a message; pictures are left out."""
+    """Return the text of a message's content, without images."""
     if isinstance(content, str):
         return content
     return "\n".join(block["text"] for block in content if block["type"] == "text")
 
 
 class ToolOfClass:
-    """What the standard tests of tools ask for: a class, and what it may be called with."""
+    """Parameters of LangChain's standard tests of a tool."""
 
     constructor: type[BaseTool]
     example: dict[str, Any]
 
     @property
     def tool_constructor(self) -> type[BaseTool]:
-        """The class of the tool."""
+        """The tool's class."""
         return self.constructor
 
     @property
     def tool_invoke_params_example(self) -> dict[str, Any]:
-        """What it may be called with."""
+        """Example arguments."""
         return self.example

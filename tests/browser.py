@@ -1,4 +1,4 @@
-"""A real browser for tests: Chromium as the system has it, and a server that can be stopped and started again."""
+"""A browser for tests (the system's Chromium), and a server of the page that can be stopped and restarted."""
 
 import shutil
 import socket
@@ -18,15 +18,15 @@ SCREENSHOTS = Path("build/screenshots")
 
 
 def find_chromium() -> str | None:
-    """Find a Chromium; Debian's comes with `apt install chromium`."""
+    """Return the path of Chromium, or None if it is not installed."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Start the browser."""
+    """Run a headless browser."""
     with sync_playwright() as playwright:
-        # Within a container there is no sandbox to be had.
+        # Containers do not support the sandbox.
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -37,10 +37,10 @@ class Site:
 
     Args:
         store: The videos.
-        folder: Where they may lie.
-        chats: Who answers.
-        profile: How what is sent is looked at.
-        max_upload: Bytes.
+        folder: Folder to serve files from.
+        chats: Chat backends by name.
+        profile: Perception profile for uploads.
+        max_upload: Maximum size of an upload in bytes.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class Site:
     ) -> None:
         self._store, self._folder, self._chats = store, folder, chats
         self._profile, self._max_upload = profile, max_upload
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            self._port = found.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """URL of the page."""
         return f"http://127.0.0.1:{self._port}/"
 
     def start(self) -> None:
@@ -74,6 +74,6 @@ class Site:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Close all connections."""
+        """Stop the server and close all connections."""
         self._server.should_exit = True
         self._thread.join()

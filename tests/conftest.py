@@ -1,6 +1,6 @@
-"""What holds for all tests."""
+"""Settings of all tests."""
 
 import os
 
-# Read when torch is imported. Tests run side by side, and threads of one would wait for those of another.
+# Read when torch is imported. Tests run in parallel processes, whose threads would compete for the CPUs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,4 +1,4 @@
-"""Damaged, odd and malicious media files, and a reader that tells what becomes of one."""
+"""Damaged, unusual and malicious media files, and functions that read them in every way."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -12,34 +12,34 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import VideoChatError
-from langchain_videochat.media import Mode, probe, read_subtitles, sample_frames
+from langchain_videochat.media import SamplingMode, probe, read_subtitles, sample_frames
 from langchain_videochat.media.audio import read_audio
 from tests.media_files import run_ffmpeg
 
 CORNERS = {"red": (210, 40, 40), "green": (40, 190, 60), "blue": (50, 60, 200), "yellow": (220, 200, 50)}
-"""Colours of the corners as displayed: top left, top right, bottom left, bottom right."""
+"""Displayed colors of the corners: top left, top right, bottom left, bottom right."""
 
 
 def draw_corners(width: int, height: int) -> NDArray[np.uint8]:
-    """Draw a picture whose quarters tell which way up it is."""
+    """Draw a picture whose quarters show its orientation."""
     picture = np.empty((height, width, 3), dtype=np.uint8)
     rows = slice(None, height // 2), slice(height // 2, None)
     columns = slice(None, width // 2), slice(width // 2, None)
     quarters = [(row, column) for row in rows for column in columns]
-    for quarter, colour in zip(quarters, CORNERS.values(), strict=True):
-        picture[quarter] = colour
+    for quarter, color in zip(quarters, CORNERS.values(), strict=True):
+        picture[quarter] = color
     return picture
 
 
 def read_corners(picture: NDArray[np.uint8]) -> list[str]:
-    """Name the colours of the corners, or say what stands there instead."""
+    """Return the names of the colors in the corners, or the pixel values of unknown colors."""
     height, width = picture.shape[:2]
     points = [(y, x) for y in (height // 4, height * 3 // 4) for x in (width // 4, width * 3 // 4)]
-    return [_colour_name(picture[point]) for point in points]
+    return [_color_name(picture[point]) for point in points]
 
 
-def _colour_name(pixel: NDArray[np.uint8]) -> str:
-    near = [name for name, colour in CORNERS.items() if np.abs(pixel.astype(int) - colour).max() <= 12]
+def _color_name(pixel: NDArray[np.uint8]) -> str:
+    near = [name for name, color in CORNERS.items() if np.abs(pixel.astype(int) - color).max() <= 12]
     return near[0] if near else str(pixel.tolist())
 
 
@@ -50,47 +50,48 @@ def make_corners(
     size: tuple[int, int] = (160, 120),
     frames: int = 10,
     pix_fmt: str = "yuv444p",
-    turns: int = 0,
+    quarter_turns: int = 0,
     pixel_aspect: tuple[int, int] = (1, 1),
     options: dict[str, str] | None = None,
-    colours: tuple[int, int] = (1, 1),
+    colors: tuple[int, int] = (1, 1),
 ) -> Path:
-    """Write a video of `draw_corners`, at 10 frames a second.
+    """Write a video of `draw_corners`, at 10 frames per second.
 
     Args:
-        path: Where to write.
+        path: Output file.
         codec: FFmpeg's name of the encoder.
         size: Width and height in stored pixels.
-        frames: How many.
-        pix_fmt: Format in which the encoder stores pixels.
-        turns: Quarter turns, counter-clockwise, by which a player has to turn what is stored.
-        pixel_aspect: Width and height of a stored pixel.
+        frames: Number of frames.
+        pix_fmt: Pixel format of the encoder.
+        quarter_turns: Counter-clockwise rotation of the stored frames for display.
+        pixel_aspect: Ratio of width to height of a stored pixel.
         options: Options of the encoder.
-        colours: FFmpeg's numbers of the matrix (1 for bt709, 5 for bt601) and the range (1 limited, 2 full).
+        colors: FFmpeg's numbers of the color matrix (1 for bt709, 5 for bt601) and range (1 limited, 2 full).
     """
-    stored = np.ascontiguousarray(np.rot90(draw_corners(*(size if turns % 2 == 0 else size[::-1])), -turns))
-    upright = path if turns == 0 else path.with_name(f"stored {path.name}")
-    matrix, colour_range = colours
+    displayed = draw_corners(*(size if quarter_turns % 2 == 0 else size[::-1]))
+    stored = np.ascontiguousarray(np.rot90(displayed, -quarter_turns))
+    upright = path if quarter_turns == 0 else path.with_name(f"stored {path.name}")
+    matrix, color_range = colors
     with av.open(upright, "w") as container:
         stream = container.add_stream(codec, rate=10, options=options or {})
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = *size, pix_fmt
-        context.colorspace, context.color_range = matrix, colour_range
+        context.colorspace, context.color_range = matrix, color_range
         context.sample_aspect_ratio = Fraction(*pixel_aspect)
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(stored, format="rgb24")
-            frame = frame.reformat(format=pix_fmt, dst_colorspace=matrix, dst_color_range=colour_range)
+            frame = frame.reformat(format=pix_fmt, dst_colorspace=matrix, dst_color_range=color_range)
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    if turns:
-        run_ffmpeg("-display_rotation", str(90 * turns), "-i", f"file:{upright}", "-c", "copy", f"file:{path}")
+    if quarter_turns:
+        run_ffmpeg("-display_rotation", str(90 * quarter_turns), "-i", f"file:{upright}", "-c", "copy", f"file:{path}")
     return path
 
 
 def make_talk(path: Path, *options: str) -> Path:
-    """Write two seconds with pictures that move, sound, and, where the container has any, subtitles."""
+    """Write two seconds of video and audio, with subtitles if the container supports them."""
     inputs = ["-f", "lavfi", "-i", "testsrc=s=96x64:r=15:d=2", "-f", "lavfi", "-i", "sine=f=440:r=16000:d=2"]
     codecs = {
         ".mp4": ["-c:v", "libx264", "-c:a", "aac", "-c:s", "mov_text", "-movflags", "faststart"],
@@ -112,19 +113,19 @@ def make_talk(path: Path, *options: str) -> Path:
 
 
 def cut(path: Path, output: Path, fraction: float = 0.5) -> Path:
-    """Copy the beginning of a file, as a broken download would."""
+    """Copy the beginning of a file, like an interrupted download."""
     data = path.read_bytes()
     output.write_bytes(data[: int(len(data) * fraction)])
     return output
 
 
 def flip_bits(path: Path, output: Path, flips: Sequence[tuple[int, int]]) -> Path:
-    """Copy a file with single bits changed.
+    """Copy a file and flip single bits.
 
     Args:
-        path: The sound file.
-        output: Where to write.
-        flips: Positions in bytes, modulo the file's length, and bits of these, 0 to 7.
+        path: The intact file.
+        output: Output file.
+        flips: Positions of bytes, modulo the file size, and of bits within them, 0 to 7.
     """
     data = bytearray(path.read_bytes())
     for position, bit in flips:
@@ -134,7 +135,7 @@ def flip_bits(path: Path, output: Path, flips: Sequence[tuple[int, int]]) -> Pat
 
 
 def make_huge_gif(path: Path, width: int, height: int) -> Path:
-    """Write a GIF of a few bytes whose picture has these sides."""
+    """Write a GIF of a few bytes that declares a picture of this size."""
     screen = struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes([0, 0, 0, 255, 255, 255])
     picture = b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\x00"
     path.write_bytes(b"GIF89a" + screen + picture * 3 + b"\x3b")
@@ -142,7 +143,7 @@ def make_huge_gif(path: Path, width: int, height: int) -> Path:
 
 
 def make_bomb(path: Path, width: int, height: int) -> Path:
-    """Write a video whose head tells of 160 x 120 pixels and whose frames are PNGs of this size."""
+    """Write a video whose header declares 160 x 120 pixels and whose frames are PNGs of this size."""
     import io
 
     from PIL import Image
@@ -162,7 +163,7 @@ def make_bomb(path: Path, width: int, height: int) -> Path:
 
 
 def point_elsewhere(path: Path, other: Path) -> Path:
-    """Change a QuickTime file, its head at the end, so that its frames are to be read out of another file."""
+    """Patch a QuickTime file with its header at the end to reference the frames of another file."""
     data = path.read_bytes()
     start = data.index(b"dref") - 4
     size = int.from_bytes(data[start : start + 4], "big")
@@ -182,8 +183,8 @@ def point_elsewhere(path: Path, other: Path) -> Path:
 
 
 def read_frames(path: Path) -> tuple[int, int]:
-    """Read a video by key frames and exactly; return how many frames came and how many were missing."""
-    modes: tuple[Mode, ...] = ("keyframes", "exact")
+    """Sample a video by keyframes and exactly; return the numbers of frames and of missing frames."""
+    modes: tuple[SamplingMode, ...] = ("keyframes", "exact")
     frames = missing = 0
     for mode in modes:
         batches = list(sample_frames(path, fps=8, mode=mode))
@@ -196,21 +197,21 @@ def read_frames(path: Path) -> tuple[int, int]:
     return frames, missing
 
 
-def read_sound(path: Path) -> int:
-    """Read the sound; return the number of samples."""
+def read_samples(path: Path) -> int:
+    """Read the audio; return the number of samples."""
     return sum(len(chunk.samples) for chunk in read_audio(path))
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "probe": probe,
     "frames": read_frames,
-    "sound": read_sound,
+    "audio": read_samples,
     "subtitles": read_subtitles,
 }
 
 
 def read_everything(path: Path) -> dict[str, str]:
-    """Read a file in every way; name for each the error, or "result". Errors that are not ours pass through."""
+    """Read a file in every way; return the name of the error for each, or "result". Other errors are raised."""
     outcome = {}
     for name, reader in READERS.items():
         try:
@@ -222,13 +223,13 @@ def read_everything(path: Path) -> dict[str, str]:
 
 
 def read_in_memory(path: Path) -> tuple[dict[str, str], int]:
-    """Read a file in every way; return the outcome and by how many bytes the peak of this process's memory rose."""
+    """Read a file in every way; return the outcomes and the growth of this process's peak memory in bytes."""
     before = _peak_memory()
     outcome = read_everything(path)
     return outcome, _peak_memory() - before
 
 
 def _peak_memory() -> int:
-    # Unlike getrusage, this does not begin with the peak of the process that started this one.
+    # Unlike getrusage, this does not include the peak memory of the parent process.
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024

@@ -1,7 +1,8 @@
-"""Videos to make instruction data of, and a chat model that writes it from what it is told of them."""
+"""Timelines to generate instruction data from, and a chat model that writes it from the notes in its prompt."""
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -17,14 +18,14 @@ THINGS = ("apple", "bottle", "candle", "drum", "envelope", "feather", "guitar", 
 COLORS = ("red", "green", "blue", "yellow", "purple", "white", "black", "orange", "brown", "pink")
 
 WORDS = (20, 60)
-"""What `write_truth` keeps to."""
+"""Length of the descriptions that `write_truth` returns."""
 
 Script = Callable[[str, str], str]
-"""Makes an answer of the system message and the last one."""
+"""Returns an answer, given the system message and the last message."""
 
 
 def make_videos(count: int) -> list[Timeline]:
-    """Make timelines of short videos, no two of which show the same."""
+    """Return timelines of short videos with different contents."""
     return [_make_video(number) for number in range(count)]
 
 
@@ -38,11 +39,11 @@ def _make_video(number: int) -> Timeline:
 
 
 def write_truth(system: str, prompt: str) -> str:
-    """Write what is asked for, of what stands in the notes."""
+    """Answer an instruction prompt truthfully from its notes."""
     if "JSON" in system and "supported" in system:
         return "[]"
-    if "mend" in system:
-        return inside(prompt)
+    if "You correct" in system:
+        return marked_text(prompt)
     thing = _find(r"a (\w+ \w+) stands", prompt)
     shelf = _find(r"on shelf (\d+)", prompt)
     if "JSON" not in system:
@@ -59,8 +60,8 @@ def write_truth(system: str, prompt: str) -> str:
     return json.dumps([{"q": question, "a": answer} for question, answer in pairs])
 
 
-def inside(prompt: str) -> str:
-    """Give what is marked as data."""
+def marked_text(prompt: str) -> str:
+    """Return the text that is marked as data."""
     return _find(r"(?s)<video_notes>\n(.*?)\n</video_notes>", prompt)
 
 
@@ -70,8 +71,11 @@ def _find(pattern: str, text: str) -> str:
     return found[1]
 
 
+_counting = threading.Lock()
+
+
 class Writer(BaseChatModel):
-    """A chat model that answers by a script, at once, and counts its calls; its provider tells the tokens."""
+    """A chat model that answers with a script, counts its calls and reports token usage."""
 
     script: Script = write_truth
 
@@ -84,7 +88,8 @@ class Writer(BaseChatModel):
     def _generate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        self.calls += 1
+        with _counting:
+            self.calls += 1
         text = self.script(messages[0].text, messages[-1].text)
         usage: Any = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
         message = AIMessage(text, usage_metadata=usage, response_metadata={"model_name": "writer"})
@@ -92,5 +97,5 @@ class Writer(BaseChatModel):
 
 
 def always(answer: str) -> Writer:
-    """Make a model that says the same to everything."""
+    """Return a model that gives the same answer to every prompt."""
     return Writer(script=lambda system, prompt: answer)

@@ -1,9 +1,9 @@
-"""Media that tests make for themselves."""
+"""Media files for tests."""
 
 import subprocess
 from pathlib import Path
 
-from langchain_videochat.media.ffmpeg import executable
+from langchain_videochat.media.ffmpeg import find_ffmpeg
 
 STRANGE_NAMES = [
     "two words.mp4",
@@ -18,34 +18,34 @@ STRANGE_NAMES = [
 
 
 def run_ffmpeg(*arguments: str) -> None:
-    subprocess.run([executable(), "-nostdin", "-loglevel", "error", "-y", *arguments], check=True)
+    subprocess.run([find_ffmpeg(), "-nostdin", "-loglevel", "error", "-y", *arguments], check=True)
 
 
 def make_beeps(
     path: Path,
     *options: str,
     seconds: float = 6,
-    sound_delay: float = 0,
-    picture_delay: float = 0,
-    sound_filter: str = "anull",
-    audio: str = "aac",
+    audio_delay: float = 0,
+    video_delay: float = 0,
+    audio_filter: str = "anull",
+    audio_codec: str = "aac",
     rate: int = 25,
     size: str = "64x64",
 ) -> Path:
-    """Write a video that beeps for 0.1 s at every whole second, and whose frames tell their number by their light."""
-    picture = f"nullsrc=s={size}:r={rate}:d={seconds},geq=lum='20+mod(N,200)':cb=128:cr=128"
-    sound = f"aevalsrc='0.5*sin(2*PI*1000*t)*lt(mod(t,1),0.1)':s=48000:d={seconds},{sound_filter}"
-    inputs = ["-itsoffset", str(picture_delay), "-f", "lavfi", "-i", picture]
-    inputs += ["-itsoffset", str(sound_delay), "-f", "lavfi", "-i", sound]
-    # AVI stores no times that could tell how H.264 orders its frames.
+    """Write a video that beeps for 0.1 s at every whole second, and whose brightness encodes the frame number."""
+    video = f"nullsrc=s={size}:r={rate}:d={seconds},geq=lum='20+mod(N,200)':cb=128:cr=128"
+    audio = f"aevalsrc='0.5*sin(2*PI*1000*t)*lt(mod(t,1),0.1)':s=48000:d={seconds},{audio_filter}"
+    inputs = ["-itsoffset", str(video_delay), "-f", "lavfi", "-i", video]
+    inputs += ["-itsoffset", str(audio_delay), "-f", "lavfi", "-i", audio]
+    # AVI has no presentation timestamps, which H.264 needs to order its frames.
     encoders = {".webm": ["libvpx", "-b:v", "1M"], ".avi": ["mpeg4", "-q:v", "1"]}
-    video = ["-c:v", *encoders.get(path.suffix, ["libx264", "-qp", "4"])]
-    run_ffmpeg(*inputs, *video, "-g", "50", "-c:a", audio, *options, f"file:{path}")
+    encoder = ["-c:v", *encoders.get(path.suffix, ["libx264", "-qp", "4"])]
+    run_ffmpeg(*inputs, *encoder, "-g", "50", "-c:a", audio_codec, *options, f"file:{path}")
     return path
 
 
 def make_traps(folder: Path) -> list[Path]:
-    """Write files that are called videos, but make FFmpeg open another file that lies beside them."""
+    """Write files with video suffixes that make FFmpeg open another file in the same folder."""
     make_beeps(folder / "secret.ts", seconds=1)
     script = folder / "script.mp4"
     script.write_text("ffconcat version 1.0\nfile 'secret.ts'\n")

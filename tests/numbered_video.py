@@ -1,4 +1,4 @@
-"""Videos whose every frame carries its own number, so that a test can tell which frame it was given."""
+"""Videos whose frames show their own numbers, so that tests can identify them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 WIDTH, HEIGHT = 160, 120
 COLUMNS, ROWS = 4, 3
-"""Squares of the number's binary digits, of 40 pixels a side: no codec blurs them away."""
+"""Binary digits are drawn as squares of 40 x 40 pixels, which survive every codec."""
 
 TICKS = Fraction(1, 1000)
-"""Seconds a unit in which frames' times are given to the encoder."""
+"""Time base of the frames given to the encoder, in seconds."""
 
 
 def draw_number(number: int) -> NDArray[np.uint8]:
@@ -27,7 +27,7 @@ def draw_number(number: int) -> NDArray[np.uint8]:
 
 
 def read_number(picture: NDArray[np.uint8]) -> int:
-    """Read the number of a picture of any size."""
+    """Read the number from a picture of any size."""
     height, width = picture.shape[:2]
     rows = (np.arange(ROWS) * 2 + 1) * height // (2 * ROWS)
     columns = (np.arange(COLUMNS) * 2 + 1) * width // (2 * COLUMNS)
@@ -36,7 +36,7 @@ def read_number(picture: NDArray[np.uint8]) -> int:
 
 
 def regular(frames: int, rate: int = 25) -> list[int]:
-    """Times of frames at a steady rate, in milliseconds."""
+    """Return the times of frames at a constant rate, in milliseconds."""
     return [round(number * 1000 / rate) for number in range(frames)]
 
 
@@ -54,14 +54,14 @@ def make_numbered(
     """Write a video whose frame k shows the number k.
 
     Args:
-        path: Where to write; the ending decides on the container.
+        path: Output file; its suffix determines the container.
         codec: FFmpeg's name of the encoder.
-        times: When each frame is shown, in milliseconds; 75 frames at 25 a second unless given.
-        gop: Frames from one key frame to the next.
-        b_frames: Frames that depend on later ones, between two others.
+        times: Time of each frame in milliseconds; by default 75 frames at 25 per second.
+        gop: Number of frames between keyframes.
+        b_frames: Maximum number of consecutive B-frames.
         options: Further options of the encoder.
-        container_options: Options of the container's writer.
-        pix_fmt: Format in which the encoder stores pixels.
+        container_options: Options of the muxer.
+        pix_fmt: Pixel format of the encoder.
     """
     times = regular(75) if times is None else times
     with av.open(path, "w", options=container_options or {}) as container:
@@ -70,9 +70,9 @@ def make_numbered(
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
         context = stream.codec_context
         context.gop_size, context.max_b_frames = gop, b_frames
-        # These count in whole frames.
-        steady = path.suffix == ".avi" or codec in ("mpeg4", "gif", "flv", "mpeg2video")
-        context.time_base = Fraction(1, 25) if steady else TICKS
+        # These encoders and containers count time in frames.
+        constant_rate = path.suffix == ".avi" or codec in ("mpeg4", "gif", "flv", "mpeg2video")
+        context.time_base = Fraction(1, 25) if constant_rate else TICKS
         for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(draw_number(number), format="rgb24")
             frame.pts, frame.time_base = round(time * TICKS / context.time_base), context.time_base
@@ -83,33 +83,33 @@ def make_numbered(
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """All frames of a video, decoded one after the other."""
+    """All frames of a video, decoded sequentially."""
 
     path: Path
     times: NDArray[np.float64]
-    """When each is shown, in seconds from the first."""
+    """Time of each frame in seconds from the first."""
     numbers: NDArray[np.int64]
-    """What it shows."""
-    keys: NDArray[np.bool_]
-    """Whether it is a key frame."""
+    """The number that each frame shows."""
+    keyframes: NDArray[np.bool_]
+    """Whether each frame is a keyframe."""
 
-    def on_display(self, asked: ArrayLike) -> NDArray[np.int64]:
-        """Find the position of the frame on display at each time; at its start, to half a millisecond, it is."""
-        return np.searchsorted(self.times, np.asarray(asked) + 0.0005, side="right").clip(min=1) - 1
+    def displayed_at(self, times: ArrayLike) -> NDArray[np.int64]:
+        """Return the position of the frame displayed at each time, with a tolerance of half a millisecond."""
+        return np.searchsorted(self.times, np.asarray(times) + 0.0005, side="right").clip(min=1) - 1
 
-    def shown_at(self, time: float) -> int:
-        """Tell the number of the frame that begins at a time."""
+    def number_at(self, time: float) -> int:
+        """Return the number of the frame that starts at a time."""
         position = int(np.abs(self.times - time).argmin())
         assert abs(self.times[position] - time) < 1e-6
         return int(self.numbers[position])
 
 
 def decode_in_sequence(path: Path) -> Reference:
-    """Decode a whole video the plain way."""
+    """Decode a whole video sequentially."""
     with av.open(path) as container:
-        shown = [
+        frames = [
             (frame.time, read_number(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)), frame.key_frame)
             for frame in container.decode(video=0)
         ]
-    times, numbers, keys = zip(*shown, strict=True)
-    return Reference(path, (np.array(times) - times[0]).round(6), np.array(numbers), np.array(keys, dtype=bool))
+    times, numbers, keyframes = zip(*frames, strict=True)
+    return Reference(path, (np.array(times) - times[0]).round(6), np.array(numbers), np.array(keyframes, dtype=bool))

@@ -1,4 +1,4 @@
-"""A chat model that answers by a script, and remembers what it was told."""
+"""A chat model that answers by a script and records its prompts."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,27 +10,26 @@ from pydantic import Field
 
 
 class ScriptedModel(BaseChatModel):
-    """Answers each prompt with what a function makes of it.
+    """Answers each prompt with a function of its text.
 
-    langchain-core's fake models answer from a list, whatever they are asked, and forget the prompts; a chain that asks
-    several times at once needs more.
+    langchain-core's fake models answer from a list, which does not suit parallel calls, and do not record prompts.
     """
 
     script: Callable[[str], str]
-    """Makes the answer from the text of the prompt's last message."""
+    """Returns the answer to the text of a prompt's last message."""
 
-    piece: int = 4
-    """Characters that are streamed at once."""
+    delta_length: int = 4
+    """Characters per streamed chunk."""
 
-    fails_after: int | None = None
-    """Pieces after which streaming fails; never if None."""
+    fail_after: int | None = None
+    """Chunks after which streaming fails; never if None."""
 
     prompts: list[list[BaseMessage]] = Field(default_factory=list)
-    """What it was told, each time."""
+    """The messages of each call."""
 
     @property
-    def last_prompts(self) -> list[str]:
-        """The last message of each prompt."""
+    def last_messages(self) -> list[str]:
+        """The text of the last message of each call."""
         return [messages[-1].text for messages in self.prompts]
 
     @property
@@ -46,16 +45,16 @@ class ScriptedModel(BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
         answer = self._answer(messages)
-        for number, start in enumerate(range(0, max(1, len(answer)), self.piece)):
-            if number == self.fails_after:
-                raise ConnectionError("the model went away")
-            yield ChatGenerationChunk(message=AIMessageChunk(content=answer[start : start + self.piece]))
+        for number, start in enumerate(range(0, max(1, len(answer)), self.delta_length)):
+            if number == self.fail_after:
+                raise ConnectionError("connection lost")
+            yield ChatGenerationChunk(message=AIMessageChunk(content=answer[start : start + self.delta_length]))
 
     def _answer(self, messages: list[BaseMessage]) -> str:
         self.prompts.append(messages)
         return self.script(messages[-1].text)
 
 
-def saying(answer: str, **options: Any) -> ScriptedModel:
-    """Make a model that says the same to everything."""
+def model_answering(answer: str, **options: Any) -> ScriptedModel:
+    """Create a model that gives the same answer to every prompt."""
     return ScriptedModel(script=lambda _: answer, **options)

@@ -1,4 +1,4 @@
-"""Talks for tests: slides whose text and times are known."""
+"""Synthetic talks: slides with known text and times."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw, ImageFont
 Slide = Sequence[str]
 
 RATE = 5
-"""Frames a second: what the tests look at happens once a second at most."""
+"""Frames per second. Tests use times at least a second apart."""
 
 
 def draw_slide(lines: Slide, size: tuple[int, int] = (640, 360)) -> Image.Image:
-    """Write lines in dark letters on a light ground."""
+    """Draw lines of dark text on a light background."""
     picture = Image.new("RGB", size, (245, 244, 240))
     pen = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
@@ -32,13 +32,13 @@ def render_talk(
     size: tuple[int, int] = (640, 360),
     decorate: Callable[[Image.Image, float], None] = lambda _picture, _time: None,
 ) -> Path:
-    """Show each slide for some seconds, with a key frame at each change and every two seconds.
+    """Render slides as a video, with a keyframe at each change and every two seconds.
 
     Args:
-        path: File to write.
-        slides: Lines of text.
-        seconds: How long each is shown.
-        size: Pixels.
+        path: Output file.
+        slides: Lines of text of each slide.
+        seconds: Duration of each slide.
+        size: Width and height in pixels.
         decorate: Draws on a frame, given its time in seconds.
     """
     with av.open(str(path), "w") as container:

@@ -1,4 +1,4 @@
-"""Models for tests: real ones in all but size, with random weights, saved as a Hugging Face repository is."""
+"""Tiny models for tests: real architectures with random weights, saved as Hugging Face repositories."""
 
 from pathlib import Path
 from typing import Any
@@ -33,21 +33,21 @@ WORDS = "a man woman dog cat egg pan table kitchen street car tree red blue smal
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,:<>/_{}!"
 
 SPREAD = 0.5
-"""Standard deviation of random weights: wide enough that different inputs give different words."""
+"""Standard deviation of random weights: large enough for different inputs to give different outputs."""
 
 STOP = (8, 1.3)
-"""Tokens after which a model with random weights is pressed more and more to come to an end."""
+"""Exponential length penalty, which makes models with random weights stop."""
 
 SMALL: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 
 
 def tiny_blip(folder: Path) -> Path:
-    """BLIP: 32 pixels, a vocabulary of some forty words."""
+    """Save a BLIP: 32 pixels, a vocabulary of about forty words."""
     tokenizer = BertTokenizer(vocab=_numbered(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split()]))
     text = {
         **SMALL,
         "vocab_size": len(tokenizer) + 1,
-        "bos_token_id": len(tokenizer),  # which the real tokenizer does not know either
+        "bos_token_id": len(tokenizer),  # the real tokenizer does not have it either
         "sep_token_id": 3,
         "eos_token_id": 3,
         "pad_token_id": 0,
@@ -61,7 +61,7 @@ def tiny_blip(folder: Path) -> Path:
 
 
 def tiny_blip2(folder: Path) -> Path:
-    """BLIP-2 with an OPT: 32 pixels, four queries."""
+    """Save a BLIP-2 with an OPT: 32 pixels, four queries."""
     tokenizer = GPT2Tokenizer(
         vocab=_numbered(["<s>", "<pad>", "</s>", "<unk>", *_bytes()]),
         merges=[],
@@ -99,12 +99,12 @@ def tiny_blip2(folder: Path) -> Path:
 
 
 def tiny_florence2(folder: Path) -> Path:
-    """Florence-2: 64 pixels, with the thousand places of the real one."""
+    """Save a Florence-2: 64 pixels, with the thousand location tokens of the real one."""
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     tokenizer = BartTokenizer(
         vocab=_numbered([*special, *_bytes()]), merges=[], extra_special_tokens={"image_token": "<image>"}
     )
-    tokenizer.add_tokens([f"<loc_{place}>" for place in range(1000)], special_tokens=True)
+    tokenizer.add_tokens([f"<loc_{index}>" for index in range(1000)], special_tokens=True)
     image_processor = CLIPImageProcessorPil(size={"height": 64, "width": 64}, do_center_crop=False)
     image_processor.image_seq_length = 5  # type: ignore[attr-defined]
     processor = Florence2Processor(
@@ -145,7 +145,7 @@ def tiny_florence2(folder: Path) -> Path:
 
 
 def tiny_t5(folder: Path, context: int = 64) -> Path:
-    """T5 that can read so many tokens."""
+    """Save a T5 with a context of so many tokens."""
     pieces = ["<pad>", "</s>", "<unk>", "▁", *(f"▁{word}" for word in WORDS.split()), *LETTERS]
     tokenizer = T5Tokenizer(vocab=[(piece, -float(number > 3)) for number, piece in enumerate(pieces)], extra_ids=0)
     settings: dict[str, Any] = {
@@ -165,7 +165,7 @@ def tiny_t5(folder: Path, context: int = 64) -> Path:
 
 
 def tiny_videomae(folder: Path, label: str) -> Path:
-    """VideoMAE: 32 pixels, 16 frames; it always sees the same action."""
+    """Save a VideoMAE that always returns the same label: 32 pixels, 16 frames."""
     config = VideoMAEConfig(**SMALL, image_size=32, num_frames=16, id2label={0: label, 1: "another"})
     model: Any = VideoMAEForVideoClassification(_seeded(config))
     torch.nn.init.zeros_(model.classifier.weight)
@@ -176,7 +176,7 @@ def tiny_videomae(folder: Path, label: str) -> Path:
 
 
 def tiny_bert(folder: Path) -> Path:
-    """BERT, which reads and writes nothing: another kind of model for every perceiver."""
+    """Save a BERT, which no perceiver can use."""
     tokenizer = BertTokenizer(vocab=_numbered(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split()]))
     return _save(folder, BertModel(_seeded(BertConfig(**SMALL, vocab_size=len(tokenizer)))), tokenizer)
 

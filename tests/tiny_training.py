@@ -1,4 +1,4 @@
-"""Things to train a tiny VideoChatEmbed on: videos, images, and what is said about them."""
+"""Training data for a tiny VideoChat-Embed: videos, images, captions and conversations."""
 
 import json
 import shutil
@@ -13,13 +13,13 @@ from tests.tiny_videochat import save_videochat
 VIDEOS, IMAGES = 5, 3
 
 BROKEN = "broken.mp4"
-"""A file that no sample names unless a test adds it."""
+"""An unreadable file; no sample uses it unless a test adds one."""
 
 
 def make_samples(folder: Path) -> Path:
-    """Write a model, videos, images, and both kinds of files of samples: `captions.json` and `conversations.json`."""
+    """Write a model, videos, images, and both kinds of data files: `captions.json` and `conversations.json`."""
     save_videochat(folder / "model")
-    (folder / BROKEN).write_text("this is no video")
+    (folder / BROKEN).write_text("not a video")
     videos = [f"{number}.mp4" for number in range(VIDEOS)]
     images = [f"{number}.png" for number in range(IMAGES)]
     for number, name in enumerate(videos):
@@ -37,13 +37,13 @@ def make_samples(folder: Path) -> Path:
 
 
 def write_json(path: Path, value: Any) -> Path:
-    """Write a file of samples."""
+    """Write a JSON file and return its path."""
     path.write_text(json.dumps(value))
     return path
 
 
 def make_config(folder: Path, output: Path, **changes: Any) -> TrainingConfig:
-    """Make a config for some quick steps of stage 1."""
+    """Build a config for a few quick steps of stage 1."""
     fields: dict[str, Any] = {
         "stage": 1,
         "model": str(folder / "model"),
@@ -52,17 +52,17 @@ def make_config(folder: Path, output: Path, **changes: Any) -> TrainingConfig:
         "steps": 4,
         "batch_size": 4,
         "learning_rate": 0.01,
-        "floor": 0.1,
+        "min_lr_ratio": 0.1,
         "num_frames": 2,
         "max_text_tokens": 32,
         "precision": "fp32",
-        "workers": 0,
+        "num_workers": 0,
     }
     return TrainingConfig(**(fields | changes))
 
 
 def without_dropout(model: Path, copy: Path) -> Path:
-    """Copy a model so that nothing is dropped out: what would be depends on how samples are shared out."""
+    """Copy a model and disable its dropout, which depends on how samples are split over devices."""
     shutil.copytree(model, copy)
     config = copy / "config.json"
     config.write_text(config.read_text().replace('"gmhra_dropout": 0.5', '"gmhra_dropout": 0.0'))

@@ -1,4 +1,4 @@
-"""A VideoChat-Embed for tests: real in all but size, with random weights."""
+"""A tiny VideoChat-Embed with random weights for tests."""
 
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ VIDEO_TOKEN = VOCABULARY
 """Beyond the language model's vocabulary."""
 
 SPREAD = 0.3
-"""Standard deviation of random weights: wide enough that other inputs give other words."""
+"""Standard deviation of the random weights: large enough that different inputs give different tokens."""
 
 
 def tiny_videochat(text_config: Any = None, **options: Any) -> VideoChatEmbedForConditionalGeneration:
-    """Make a model that looks at 28 x 28 pixels; always the same for the same options."""
+    """Build a model with an input size of 28 x 28 pixels. The same options give the same weights."""
     vision = Blip2VisionConfig(
         hidden_size=16, intermediate_size=32, num_hidden_layers=3, num_attention_heads=2, image_size=SIZE, patch_size=7
     )
@@ -43,14 +43,14 @@ def tiny_videochat(text_config: Any = None, **options: Any) -> VideoChatEmbedFor
         eos_token_id=2,
         pad_token_id=0,
     )
-    shape: dict[str, Any] = {
+    sizes: dict[str, Any] = {
         "num_query_tokens": 1,
         "num_extra_query_tokens": QUERIES - 1,
         "gmhra_layers": 2,
         "video_token_id": VIDEO_TOKEN,
     }
     parts: dict[str, Any] = {"vision_config": vision, "qformer_config": qformer, "text_config": text}
-    config = VideoChatEmbedConfig(**parts, **(shape | options))
+    config = VideoChatEmbedConfig(**parts, **(sizes | options))
     model = VideoChatEmbedForConditionalGeneration(config).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -59,15 +59,15 @@ def tiny_videochat(text_config: Any = None, **options: Any) -> VideoChatEmbedFor
     return model
 
 
-def byte_tokenizer(*, writes: str = "$A", **settings: Any) -> PreTrainedTokenizerFast:
-    """Make a tokenizer of bytes, so that what it decodes is what was encoded."""
+def byte_tokenizer(*, template: str = "$A", **settings: Any) -> PreTrainedTokenizerFast:
+    """Build a byte-level tokenizer, which decodes every text losslessly."""
     special = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: number for number, token in enumerate([*special, *letters])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.TemplateProcessing(single=writes, special_tokens=[("<s>", 0), ("</s>", 1)])
+    tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=[("<s>", 0), ("</s>", 1)])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         **{"bos_token": "<s>", "eos_token": "</s>", "extra_special_tokens": special[2:], **settings},
@@ -75,12 +75,12 @@ def byte_tokenizer(*, writes: str = "$A", **settings: Any) -> PreTrainedTokenize
 
 
 def save_videochat(folder: Path, *, max_positions: int = 1024) -> Path:
-    """Save a model that reads and writes bytes, with its processor, as `convert_checkpoint` does."""
+    """Save a model with a byte-level tokenizer, and its processor."""
     tokenizer = byte_tokenizer()
     processor = VideoChatEmbedProcessor(tokenizer, image_size=SIZE, num_visual_tokens=QUERIES)
     text = LlamaConfig(
         vocab_size=processor.video_token_id,
-        hidden_size=64,  # bitsandbytes wants multiples of that
+        hidden_size=64,  # bitsandbytes needs a multiple of 64
         intermediate_size=64,
         num_hidden_layers=1,
         num_attention_heads=2,

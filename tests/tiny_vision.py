@@ -1,4 +1,4 @@
-"""Tiny models with random weights, saved as the real ones are: SigLIP, CLIP and detectors."""
+"""Tiny vision models with random weights, saved as Hugging Face repositories: SigLIP, CLIP and detectors."""
 
 from pathlib import Path
 from typing import Any
@@ -8,16 +8,16 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 hf: Any = transformers
-"""Its configurations take arguments that are not in their signatures."""
+"""Typed as Any: its configurations accept arguments that are not in their signatures."""
 
 SIDE = 32
-"""Pixels of the pictures' sides."""
+"""Input size in pixels."""
 
 NAMES = {0: "cat", 1: "dog", 2: "ball"}
-"""What the trained detectors find."""
+"""Classes of the closed-set detectors."""
 
 WORDS = ("cat", "dog", "ball", "sun", "tree", "car", "house", "boat", "bird", "fish", "lamp", "door", "red", "blue")
-"""What the others know."""
+"""Vocabulary of the other models."""
 
 Box = tuple[float, float, float, float]
 
@@ -26,7 +26,7 @@ _SEEN = {"image_size": SIDE, "patch_size": 8, **_WIDTH}
 
 
 def tiny_siglip(folder: Path) -> Path:
-    """Save a SigLIP that knows `WORDS`."""
+    """Save a SigLIP with the vocabulary `WORDS`."""
     text = {"vocab_size": 32, "max_position_embeddings": 16, "projection_size": 32, **_WIDTH}
     config = hf.SiglipConfig(text_config=text, vision_config=_SEEN)
     model = _random(hf.SiglipModel, config)
@@ -36,7 +36,7 @@ def tiny_siglip(folder: Path) -> Path:
 
 
 def tiny_clip(folder: Path) -> Path:
-    """Save a CLIP that knows `WORDS`."""
+    """Save a CLIP with the vocabulary `WORDS`."""
     text = {"vocab_size": 32, "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2, **_WIDTH}
     config = hf.CLIPConfig(text_config=text, vision_config=_SEEN, projection_dim=32)
     processor = hf.CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
@@ -44,7 +44,7 @@ def tiny_clip(folder: Path) -> Path:
 
 
 def tiny_rt_detr(folder: Path) -> Path:
-    """Save an RT-DETR, the configuration of its backbone within its own."""
+    """Save an RT-DETR with the configuration of its backbone nested in its own."""
     backbone = hf.RTDetrResNetConfig(
         embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], layer_type="basic", out_indices=[2, 3, 4]
     )
@@ -67,7 +67,7 @@ def tiny_rt_detr(folder: Path) -> Path:
 
 
 def tiny_detr(folder: Path) -> Path:
-    """Save a DETR with a backbone of transformers' own."""
+    """Save a DETR with a backbone of transformers."""
     backbone = hf.ResNetConfig(
         embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], layer_type="basic", out_indices=[4]
     )
@@ -87,18 +87,18 @@ def tiny_detr(folder: Path) -> Path:
     return _save(folder, _random(hf.DetrForObjectDetection, config), processor)
 
 
-def tiny_blind_detr(folder: Path, label: str, box: Box) -> Path:
-    """Save a DETR that finds one thing in one place, whatever it is shown."""
+def tiny_constant_detr(folder: Path, label: str, box: Box) -> Path:
+    """Save a DETR that returns the same detection for every frame."""
     model = hf.DetrForObjectDetection.from_pretrained(tiny_detr(folder), num_queries=1, ignore_mismatched_sizes=True)
     x0, y0, x1, y1 = box
     centre = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0])
-    _answer(model.bbox_predictor.layers[-1], centre.logit())
-    _answer(model.class_labels_classifier, 8.0 * torch.eye(4)[list(NAMES.values()).index(label)])
+    _make_constant(model.bbox_predictor.layers[-1], centre.logit())
+    _make_constant(model.class_labels_classifier, 8.0 * torch.eye(4)[list(NAMES.values()).index(label)])
     return _save(folder, model)
 
 
 def tiny_owlv2(folder: Path) -> Path:
-    """Save an OWLv2 that knows `WORDS`."""
+    """Save an OWLv2 with the vocabulary `WORDS`."""
     text = {"vocab_size": 32, "max_position_embeddings": 16, **_WIDTH}
     config = hf.Owlv2Config(text_config=text, vision_config=_SEEN, projection_dim=32)
     processor = hf.Owlv2Processor(hf.Owlv2ImageProcessorPil(size={"height": SIDE, "width": SIDE}), _tokenizer())
@@ -106,7 +106,7 @@ def tiny_owlv2(folder: Path) -> Path:
 
 
 def tiny_grounding_dino(folder: Path) -> Path:
-    """Save a Grounding DINO that knows `WORDS`."""
+    """Save a Grounding DINO with the vocabulary `WORDS`."""
     backbone = hf.SwinConfig(
         image_size=64, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2, out_indices=[2, 3, 4]
     )
@@ -137,8 +137,8 @@ def _random(kind: Any, config: Any) -> Any:
     return model
 
 
-def _answer(layer: Any, answer: torch.Tensor) -> None:
-    """Let a layer give the same answer to everything."""
+def _make_constant(layer: Any, answer: torch.Tensor) -> None:
+    """Make the output of a layer constant."""
     torch.nn.init.zeros_(layer.weight)
     layer.bias.data.copy_(answer)
 
@@ -150,7 +150,7 @@ def _save(folder: Path, *parts: Any) -> Path:
 
 
 def _tokenizer() -> Any:
-    """Make a tokenizer of whole words, which begins and ends texts as BERT's and CLIP's do."""
+    """Create a word-level tokenizer with start and end tokens like those of BERT and CLIP."""
     special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
     known = dict.fromkeys([*special, ".", "?", "this", "is", "a", "photo", "of", *WORDS])
     tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(known)}, unk_token="[UNK]"))

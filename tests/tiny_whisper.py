@@ -1,7 +1,7 @@
-"""A tiny Whisper in openai-whisper's own format that says what tests tell it to say, and knows high sounds from low.
+"""A tiny Whisper in the format of openai-whisper that returns a given transcript and distinguishes high from low tones.
 
-The position of a token decides which token follows, as embeddings of positions and tokens share one dimension for each
-step of the script. One more dimension holds what the encoder hears: positive for high sounds, negative for low ones.
+The position of a token determines the next token: embeddings of positions and tokens share one dimension for each step
+of the script. Another dimension contains the pitch from the encoder: positive for high tones, negative for low ones.
 """
 
 from collections.abc import Sequence
@@ -29,30 +29,30 @@ TINY = ModelDimensions(
     n_text_layer=2,
 )
 PITCH = -1
-"""The dimension that holds what the encoder hears."""
+"""The dimension that contains the pitch."""
 
 Script = Sequence[float | str | tuple[str, str]]
-"""Time stamps in seconds, text, and pairs of words: one said of high sounds, the other of low ones."""
+"""Timestamps in seconds, text, and pairs of words, one for high tones and one for low ones."""
 
 
 def tone(hertz: float, seconds: float) -> NDArray[np.float32]:
-    """Make the samples of a tone."""
+    """Return the samples of a tone."""
     times = np.arange(round(seconds * 16_000)) / 16_000
     return (0.3 * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
 
 
 def high(seconds: float) -> NDArray[np.float32]:
-    """Make a sound that the model takes for a high one."""
+    """Return a tone that the model classifies as high."""
     return tone(3000, seconds)
 
 
 def low(seconds: float) -> NDArray[np.float32]:
-    """Make a sound that the model takes for a low one."""
+    """Return a tone that the model classifies as low."""
     return tone(300, seconds)
 
 
 def silence(seconds: float) -> NDArray[np.float32]:
-    """Make no sound."""
+    """Return silence."""
     return np.zeros(round(seconds * 16_000), dtype=np.float32)
 
 
@@ -65,19 +65,19 @@ def save_whisper(
     certainty: float = 10.0,
     dims: ModelDimensions = TINY,
 ) -> Path:
-    """Save a model that says the same of every window.
+    """Save a model that returns the same transcript for every window.
 
     Args:
-        path: Of the .pt file.
-        script: What it says.
-        languages: The one it hears, or which in high and which in low sounds; none makes it an English-only model.
-        no_speech: Whether it hears no speech.
-        certainty: How sure it is of each token; at 1 hardly more than of any other.
-        dims: How large it is.
+        path: The .pt file.
+        script: The transcript.
+        languages: The detected language, or one for high and one for low tones; empty for an English-only model.
+        no_speech: Detect no speech.
+        certainty: Scale of the logits; at 1 all tokens are almost equally probable.
+        dims: Its dimensions.
     """
-    model = _untaught(**asdict(dims) | {"n_vocab": 51865 if languages else 51864})
+    model = _untrained(**asdict(dims) | {"n_vocab": 51865 if languages else 51864})
     with torch.no_grad():
-        _learn(model, script, languages, no_speech)
+        _write_script(model, script, languages, no_speech)
         model.decoder.ln.weight.fill_(certainty)
     torch.save({"dims": asdict(model.dims), "model_state_dict": model.state_dict()}, path)
     return path
@@ -85,14 +85,14 @@ def save_whisper(
 
 @cache
 @torch.no_grad()
-def _untaught(**dims: int) -> Whisper:
-    """Make a model that tells high sounds from low ones and has nothing to say."""
+def _untrained(**dims: int) -> Whisper:
+    """Create a model that distinguishes high from low tones, without a transcript."""
     torch.manual_seed(0)
     model = Whisper(ModelDimensions(**dims))
     lengths = (2, 5, 10, 20, 30)
-    heard = torch.stack([_hear(model, make(seconds)) for make in (high, low) for seconds in lengths])
-    wanted = torch.tensor([[20.0]] * len(lengths) + [[-20.0]] * len(lengths))
-    pitch = torch.linalg.lstsq(torch.nn.functional.pad(heard, (0, 1), value=1.0), wanted).solution[:, 0]
+    encoded = torch.stack([_encode_audio(model, tone_of(seconds)) for tone_of in (high, low) for seconds in lengths])
+    targets = torch.tensor([[20.0]] * len(lengths) + [[-20.0]] * len(lengths))
+    pitch = torch.linalg.lstsq(torch.nn.functional.pad(encoded, (0, 1), value=1.0), targets).solution[:, 0]
     for block in model.decoder.blocks:
         for layer in (block.attn.out, block.cross_attn.out, block.mlp[2]):
             layer.weight.zero_()
@@ -106,32 +106,32 @@ def _untaught(**dims: int) -> Whisper:
     return model
 
 
-def _hear(model: Whisper, sound: NDArray[np.float32]) -> torch.Tensor:
-    features: torch.Tensor = model.encoder(whisper.log_mel_spectrogram(whisper.pad_or_trim(sound))[None])
+def _encode_audio(model: Whisper, samples: NDArray[np.float32]) -> torch.Tensor:
+    features: torch.Tensor = model.encoder(whisper.log_mel_spectrogram(whisper.pad_or_trim(samples))[None])
     return features[0].mean(dim=0)
 
 
-def _learn(model: Whisper, script: Script, languages: Sequence[str], no_speech: bool) -> None:
+def _write_script(model: Whisper, script: Script, languages: Sequence[str], no_speech: bool) -> None:
     tokenizer = get_tokenizer(multilingual=bool(languages))
     tokens, positions = model.decoder.token_embedding.weight, model.decoder.positional_embedding
     tokens.zero_()
     positions.zero_()
     positions[:, :PITCH] = 20.0 * torch.eye(*positions[:, :PITCH].shape)
 
-    def say(step: int, alternatives: Sequence[int]) -> None:
+    def set_step(step: int, alternatives: Sequence[int]) -> None:
         for token, pitch in zip(alternatives, (1.0, -1.0), strict=False):
             tokens[token, step] += 2.0
             tokens[token, PITCH] = pitch if len(alternatives) > 1 else 0.0
 
-    say(0, [tokenizer.to_language_token(language) for language in languages])
+    set_step(0, [tokenizer.to_language_token(language) for language in languages])
     tokens[tokenizer.no_speech, 0] = 4.0 if no_speech else 0.0
-    said = [alternatives for item in script for alternatives in encode(item, tokenizer)]
-    for step, alternatives in enumerate([*said, [tokenizer.eot]], start=len(tokenizer.sot_sequence) - 1):
-        say(step, alternatives)
+    steps = [alternatives for item in script for alternatives in encode(item, tokenizer)]
+    for step, alternatives in enumerate([*steps, [tokenizer.eot]], start=len(tokenizer.sot_sequence) - 1):
+        set_step(step, alternatives)
 
 
 def encode(item: float | str | tuple[str, str], tokenizer: Tokenizer) -> list[list[int]]:
-    """Turn an item of a script into what may be said at each step."""
+    """Return the alternative tokens of each step of a script item."""
     if isinstance(item, tuple):
         return [[token for word in item for token in tokenizer.encode(word)]]
     if isinstance(item, str):

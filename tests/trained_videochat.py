@@ -1,4 +1,4 @@
-"""Teaches a tiny VideoChatEmbed answers by heart, so that tests can hold a conversation with it."""
+"""Overfits a tiny VideoChat-Embed on a few answers, so that tests can converse with it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,41 +11,41 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from torch import Tensor
 
 from langchain_videochat.embed import VideoChatEmbedProcessor, load_model
-from langchain_videochat.embed.messages import read_messages
-from langchain_videochat.embed.tool_calls import tell_tools
+from langchain_videochat.embed.tool_calls import add_tools
+from tests.opened_media import read_conversation
 
 LEARNING_RATE = 0.02
 
-MOST_ROUNDS = 300
-"""Half a dozen lessons take 70, 4 seconds of one core."""
+MAX_ROUNDS = 300
+"""Half a dozen lessons take about 70 rounds, 4 s on one core."""
 
-LEARNT = 0.001
-"""Mean loss of an answer's tokens: of 100, none is then less likely than 0.9."""
+TARGET_LOSS = 0.001
+"""Mean loss of an answer's tokens. Even in an answer of 100 tokens, the probability of each is then at least 0.9."""
 
-IGNORED = -100
-"""Label of a token that is not to be learnt."""
+IGNORE_INDEX = -100
+"""Label of a token without loss."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """How a conversation is to go on."""
+    """A conversation and the answer to learn."""
 
     messages: Sequence[BaseMessage]
 
     answer: str
-    """A text, or what `write_tool_call` writes."""
+    """Text, or the output of `write_tool_call`."""
 
     tools: Sequence[Any] = ()
-    """As `bind_tools` takes them."""
+    """Tools, as for `bind_tools`."""
 
 
 def teach(folder: Path, lessons: Sequence[Lesson]) -> None:
-    """Train the language model of a saved VideoChatEmbed until it goes on as the lessons do, and save it again.
+    """Train the language model of a saved VideoChat-Embed until it gives the answers of the lessons, and save it.
 
-    Nothing is random: the same model and lessons give the same weights.
+    Training is deterministic: the same model and lessons give the same weights.
 
     Example:
-        Have a model say hello:
+        Teach a model to say hello:
 
             teach(save_videochat(folder), [Lesson([HumanMessage("Hello")], "Hello!")])
     """
@@ -54,31 +54,29 @@ def teach(folder: Path, lessons: Sequence[Lesson]) -> None:
     model.language_model.requires_grad_(True)
     optimizer = torch.optim.AdamW(model.language_model.parameters(), lr=LEARNING_RATE)
     batches = [_training_inputs(processor, lesson) for lesson in lessons]
-    for _ in range(MOST_ROUNDS):
-        losses = [_study(model, inputs) for inputs in batches]
-        if max(losses) < LEARNT:
+    for _ in range(MAX_ROUNDS):
+        losses = [_backward(model, inputs) for inputs in batches]
+        if max(losses) < TARGET_LOSS:
             model.save_pretrained(folder)
             return
         torch.nn.utils.clip_grad_norm_(model.language_model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    raise RuntimeError(f"losses after {MOST_ROUNDS} rounds: {losses}")
+    raise RuntimeError(f"losses after {MAX_ROUNDS} rounds: {losses}")
 
 
 def _training_inputs(processor: VideoChatEmbedProcessor, lesson: Lesson) -> dict[str, Tensor]:
-    """Make what VideoChatEmbed shows the model, and after it the answer and its end, which alone have labels."""
-    turns = read_messages(lesson.messages)
-    if lesson.tools:
-        turns = tell_tools(turns, [convert_to_openai_tool(tool) for tool in lesson.tools])
-    prompt = processor(turns)
+    """Return the prompt of VideoChatEmbed, followed by the answer and its end token, which have labels."""
+    turns = read_conversation(lesson.messages)
+    prompt = processor(add_tools(turns, [convert_to_openai_tool(tool) for tool in lesson.tools]))
     tokenizer = processor.tokenizer
     answer = torch.tensor([[*tokenizer.encode(lesson.answer, add_special_tokens=False), tokenizer.eos_token_id]])
     input_ids = torch.cat([prompt["input_ids"], answer], dim=1)
-    labels = torch.cat([torch.full_like(prompt["input_ids"], IGNORED), answer], dim=1)
+    labels = torch.cat([torch.full_like(prompt["input_ids"], IGNORE_INDEX), answer], dim=1)
     return {**prompt, "input_ids": input_ids, "attention_mask": torch.ones_like(input_ids), "labels": labels}
 
 
-def _study(model: Any, inputs: dict[str, Tensor]) -> float:
+def _backward(model: Any, inputs: dict[str, Tensor]) -> float:
     loss = model(**inputs).loss
     loss.backward()
     return float(loss.detach())

@@ -1,4 +1,4 @@
-"""Questions that are asked on the page, to a language model that reads timelines or to one that watches."""
+"""Chat backends of the page: a language model that reads timelines, or VideoChat-Embed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from langchain_core.runnables import Runnable
 from langchain_videochat.app.collection import Collection
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.prompts import visible
+from langchain_videochat.text.prompts import strip_invisible
 from langchain_videochat.text.question_answering import create_video_qa_chain
 from langchain_videochat.utils.timecode import format_timecode
 
@@ -20,33 +20,35 @@ if TYPE_CHECKING:
     from langchain_videochat.embed import VideoChatEmbed
 
 SEGMENT_SECONDS = 30.0
-"""Seconds of video to which VideoChatEmbed gives one look."""
+"""Seconds of video in one segment of a long video."""
 
-GLANCE = 2.0
-"""Seconds of video that are played where a frame was looked at."""
+CITED_FRAME_SECONDS = 2.0
+"""Seconds of video to play for a cited frame."""
+
+_CITATION_FIELDS = ("number", "label", "video_id", "start", "end")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question, with what was said before it."""
+class ChatQuestion:
+    """A question and the turns before it."""
 
     question: str
-    """What is asked."""
+    """The question."""
 
     history: Sequence[BaseMessage] = ()
-    """The turns before it."""
+    """Previous turns."""
 
     video_id: str | None = None
-    """The video it is about; all if None."""
+    """The video to ask about; all videos if None."""
 
 
 class Chat(Protocol):
-    """Answers questions."""
+    """A backend that answers questions."""
 
-    def answer(self, asked: Asked) -> Iterator[dict[str, Any]]:
-        """Yield an answer in parts: pieces of its `text` as they are written, then its `citations`.
+    def answer(self, question: ChatQuestion) -> Iterator[dict[str, Any]]:
+        """Stream an answer: deltas of `text`, then `citations`.
 
-        Each citation has a `number` or None, a `label`, and a stretch of a video: `video_id`, `start` and `end` in
+        Each citation has a `number` or None, a `label`, and an interval of a video: `video_id`, `start` and `end` in
         seconds.
         """
 
@@ -55,55 +57,58 @@ class TimelineChat:
     """VideoChat-Text: a language model answers from timelines.
 
     Args:
-        llm: Any chat model of LangChain.
-        store: Where to look.
+        llm: Any LangChain chat model.
+        store: The store to answer from.
     """
 
     def __init__(self, llm: BaseChatModel, store: VideoTimelineStore) -> None:
         self._chain: Runnable[Any, Any] = create_video_qa_chain(llm, store)
 
-    def answer(self, asked: Asked) -> Iterator[dict[str, Any]]:
-        """Yield the answer, and the moments that it cites."""
-        given = {"question": asked.question, "history": asked.history, "video_id": asked.video_id}
-        for part in self._chain.stream(given):
+    def answer(self, question: ChatQuestion) -> Iterator[dict[str, Any]]:
+        """Stream the answer, then the cited moments."""
+        inputs = {"question": question.question, "history": question.history, "video_id": question.video_id}
+        for part in self._chain.stream(inputs):
             if part.get("answer"):
-                yield {"text": visible(part["answer"])}
+                yield {"text": strip_invisible(part["answer"])}
             if "citations" in part:
-                names = ("number", "label", "video_id", "start", "end")
-                yield {"citations": [{name: getattr(one, name) for name in names} for one in part["citations"]]}
+                citations = [{name: getattr(one, name) for name in _CITATION_FIELDS} for one in part["citations"]]
+                yield {"citations": citations}
 
 
-class WatchingChat:
-    """VideoChat-Embed: the model watches one video itself.
+class EmbedChat:
+    """VideoChat-Embed: the model processes the frames of one video.
 
     Args:
-        model: What `VideoChatEmbed` takes.
-        collection: Whose files may be opened.
+        model: Folder or hub id, as in `VideoChatEmbed`.
+        collection: The videos to open.
     """
 
     def __init__(self, model: str, collection: Collection) -> None:
         self._model = model
         self._collection = collection
 
-    def answer(self, asked: Asked) -> Iterator[dict[str, Any]]:
-        """Yield the answer, and the times of the frames that were looked at.
+    def answer(self, question: ChatQuestion) -> Iterator[dict[str, Any]]:
+        """Stream the answer and the times of the sampled frames.
 
         Raises:
-            InputError: It is about no single video.
+            InputError: The question is not about a single video.
         """
-        if asked.video_id is None:
-            raise InputError("video", "none is chosen, and this model watches one", "Choose a video first")
-        first, *others = [*asked.history, HumanMessage(asked.question)]
-        shown = HumanMessage([self._show(asked.video_id), {"type": "text", "text": first.text}])
-        for chunk in self._watching.stream([shown, *others]):
+        video_id = question.video_id
+        if video_id is None:
+            raise InputError("video", "no video selected, and this model processes one at a time", "Select a video")
+        first, *others = [*question.history, HumanMessage(question.question)]
+        # Any video type will do: the container is detected from the file's content.
+        video = {"type": "video", "url": self._collection.path(video_id).as_uri(), "mime_type": "video/mp4"}
+        prompt = HumanMessage([video, {"type": "text", "text": first.text}])
+        for chunk in self._llm.stream([prompt, *others]):
             if chunk.text:
-                yield {"text": visible(chunk.text)}
+                yield {"text": strip_invisible(chunk.text)}
             times = chunk.response_metadata.get("sampled_times")
             if times:
-                yield {"citations": [_glance(asked.video_id, time) for time in times[0]]}
+                yield {"citations": [_cite_frame(video_id, time) for time in times[0]]}
 
     @cached_property
-    def _watching(self) -> "VideoChatEmbed":
+    def _llm(self) -> "VideoChatEmbed":
         from langchain_videochat.embed import VideoChatEmbed
 
         return VideoChatEmbed(
@@ -114,15 +119,12 @@ class WatchingChat:
             retriever=self._collection.store.as_retriever(),
         )
 
-    def _show(self, video_id: str) -> dict[str, Any]:
-        # The type says only that it is a video; what kind, the file itself tells.
-        return {"type": "video", "url": self._collection.path(video_id).as_uri(), "mime_type": "video/mp4"}
 
-
-def read_history(turns: Sequence[tuple[str, str]]) -> list[BaseMessage]:
-    """Make messages of pairs of question and answer."""
+def to_messages(turns: Sequence[tuple[str, str]]) -> list[BaseMessage]:
+    """Convert pairs of question and answer to messages."""
     return [message for question, answer in turns for message in (HumanMessage(question), AIMessage(answer))]
 
 
-def _glance(video_id: str, time: float) -> dict[str, Any]:
-    return {"number": None, "label": format_timecode(time), "video_id": video_id, "start": time, "end": time + GLANCE}
+def _cite_frame(video_id: str, time: float) -> dict[str, Any]:
+    end = time + CITED_FRAME_SECONDS
+    return {"number": None, "label": format_timecode(time), "video_id": video_id, "start": time, "end": end}

@@ -1,4 +1,4 @@
-"""What the page shows of a store: its videos, their lanes, files and pictures, and what a search finds."""
+"""The data that the page shows: the videos of a store, their lanes, files and thumbnails, and search results."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -9,79 +9,79 @@ from langchain_videochat.errors import InputError, VideoChatError
 from langchain_videochat.media import local_path, thumbnail
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
 from langchain_videochat.text.agent_files import AgentFiles
-from langchain_videochat.text.prompts import visible
+from langchain_videochat.text.prompts import strip_invisible
 from langchain_videochat.timeline import Timeline
 
 UPLOADS = "uploads"
 
-STILL_WIDTH = 192
-"""Pixels of a picture's width: twice what the page shows, for screens with small pixels."""
+THUMBNAIL_WIDTH = 192
+"""Width in pixels: twice what the page shows, for high-density screens."""
 
-STILLS_KEPT = 2000
-"""Pictures that are kept in memory, of about 6 KB each."""
+MAX_CACHED_THUMBNAILS = 2000
+"""Thumbnails in memory, about 6 KB each."""
 
-HITS = 6
-"""Moments that a search shows."""
+MAX_HITS = 6
+"""Moments in a search result."""
 
 
 class Collection:
-    """The videos of a store, of which only those in one folder are opened.
+    """The videos of a store, with files served from one folder only.
 
     Args:
-        store: Where they are indexed.
-        folder: Files are opened here and below only, wherever links lead. Those that are sent are kept in its folder
-            "uploads".
+        store: The store of the videos.
+        folder: Only files in this folder and its subfolders are opened, after symbolic links are resolved. Uploads are
+            saved in its subfolder "uploads".
 
     Raises:
-        InputError: There is no such folder.
+        InputError: The folder does not exist.
     """
 
     def __init__(self, store: VideoTimelineStore, folder: Path) -> None:
         self.store = store
         self.uploads = (folder / UPLOADS).absolute()
         self._files = AgentFiles(folder)
-        self._still = lru_cache(STILLS_KEPT)(self._take_still)
+        self._cached_thumbnail = lru_cache(MAX_CACHED_THUMBNAILS)(self._make_thumbnail)
 
     def videos(self) -> list[dict[str, Any]]:
-        """List the videos, the newest first."""
+        """List the videos, newest first."""
         return [self._describe(record) for record in reversed(self.store.videos())]
 
     def lanes(self, video_id: str) -> dict[str, Any]:
-        """Tell what was noticed in a video, as `describe_lanes` does.
+        """Return the lanes of a video, as `describe_lanes` does.
 
         Raises:
-            InputError: The store has no such video.
+            InputError: The video is not in the store.
         """
         return describe_lanes(self.store.timeline(video_id))
 
     def path(self, video_id: str) -> Path:
-        """Find a video's file.
+        """Return the path of a video's file.
 
         Raises:
-            InputError: The store has no such video.
-            SourceError: Its file is gone, on the web, or outside of the folder.
+            InputError: The video is not in the store.
+            SourceError: The file is missing, on the web, or outside of the folder.
         """
         return self._locate(self._record(video_id))
 
-    def still(self, video_id: str, time: float) -> bytes:
-        """Take a picture of a moment, as JPEG.
+    def thumbnail(self, video_id: str, time: float) -> bytes:
+        """Return the frame at a time as JPEG.
 
         Args:
-            video_id: Of a video of the store.
-            time: Seconds; the last picture if that is after the end.
+            video_id: Id of a video in the store.
+            time: Seconds; the last frame if this is after the end.
 
         Raises:
-            InputError: The store has no such video, or the time is negative.
-            SourceError: Its file is gone, on the web, or outside of the folder.
+            InputError: The video is not in the store, or the time is negative.
+            SourceError: The file is missing, on the web, or outside of the folder.
             MediaError: The file cannot be decoded.
         """
-        return self._still(video_id, round(time, 1))
+        return self._cached_thumbnail(video_id, round(time, 1))
 
     def remove(self, video_id: str) -> None:
-        """Take a video out of the store; its file too if it was sent to the page.
+        """Remove a video from the store, and delete its file if it was uploaded.
 
         Raises:
-            InputError: The store has no such video.
+            InputError: The video is not in the store.
         """
         path = Path(self._record(video_id).source)
         self.store.remove(video_id)
@@ -89,27 +89,26 @@ class Collection:
             path.unlink(missing_ok=True)
 
     def search(self, query: str, video_id: str | None) -> list[dict[str, Any]]:
-        """Find moments, best first.
+        """Search for moments, best first.
 
         Raises:
-            InputError: There is no query.
+            InputError: The query is empty.
         """
-        found = self.store.search(query, HITS, video_id=video_id)
         return [
             {
-                "video_id": one.metadata["video_id"],
-                "title": visible(one.metadata["title"]),
-                "start": one.metadata["start"],
-                "end": one.metadata["end"],
+                "video_id": hit.metadata["video_id"],
+                "title": strip_invisible(hit.metadata["title"]),
+                "start": hit.metadata["start"],
+                "end": hit.metadata["end"],
                 # The first line is the title.
-                "text": visible(one.page_content).partition("\n")[2],
+                "text": strip_invisible(hit.page_content).partition("\n")[2],
             }
-            for one in found
+            for hit in self.store.search(query, MAX_HITS, video_id=video_id)
         ]
 
-    def _take_still(self, video_id: str, time: float) -> bytes:
+    def _make_thumbnail(self, video_id: str, time: float) -> bytes:
         record = self._record(video_id)
-        return thumbnail(self._locate(record), min(time, record.duration), width=STILL_WIDTH)
+        return thumbnail(self._locate(record), min(time, record.duration), width=THUMBNAIL_WIDTH)
 
     def _locate(self, record: VideoRecord) -> Path:
         return self._files.locate(str(local_path(record.source)))
@@ -118,42 +117,39 @@ class Collection:
         for record in self.store.videos():
             if record.video_id == video_id:
                 return record
-        raise InputError("video", f"{video_id!r} is not in the store any more", "Reload the page")
+        raise InputError("video", f"{video_id!r} is no longer in the store", "Reload the page")
 
     def _describe(self, record: VideoRecord) -> dict[str, Any]:
-        return {
-            "video_id": record.video_id,
-            "title": visible(record.title),
-            "duration": record.duration,
-            "observations": record.observations,
-            "failures": record.failures,
-            "unplayable": self._why_unplayable(record),
-        }
-
-    def _why_unplayable(self, record: VideoRecord) -> str | None:
+        unplayable = None
         try:
             self._locate(record)
         except VideoChatError as error:
-            return str(error)
-        return None
+            unplayable = str(error)
+        return {
+            "video_id": record.video_id,
+            "title": strip_invisible(record.title),
+            "duration": record.duration,
+            "observations": record.observations,
+            "failures": record.failures,
+            "unplayable": unplayable,
+        }
 
 
 def describe_lanes(timeline: Timeline) -> dict[str, Any]:
-    """Make of a timeline what the page and the report draw.
+    """Convert a timeline to the JSON that the scripts of the page and the report draw.
 
     Returns:
-        `video_id`, `title`, `duration` in seconds, and `lanes`, each with its fields and `rows`; of a bar, start, end,
-        row and text in this order.
+        `video_id`, `title`, `duration` in seconds, and `lanes`: each with `modality`, `label`, `color`,
+        `has_thumbnails`, `rows`, and `bars` as lists of start, end, row and text.
     """
     return {
         "video_id": timeline.video_id,
-        "title": visible(timeline.video.title),
+        "title": strip_invisible(timeline.video.title),
         "duration": timeline.video.duration,
         "lanes": [
-            {
-                "modality": lane.modality,
-                "label": lane.label,
-                "color": lane.color,
+            vars(lane)
+            | {
+                "has_thumbnails": lane.has_thumbnails,
                 "rows": lane.rows,
                 "bars": [(bar.start, bar.end, bar.row, bar.text) for bar in lane.bars],
             }

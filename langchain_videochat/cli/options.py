@@ -1,4 +1,4 @@
-"""What several commands have in common."""
+"""Arguments, options and exit codes shared by the commands."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,22 +6,22 @@ from typing import Annotated
 import typer
 
 FAILED = 1
-"""Exit code of a command that did not do all that was asked."""
+"""Exit code of a command that failed, or that failed for some videos or items."""
 
 DEFAULT_STORE = Path("videochat-store")
 
-StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="VIDEOCHAT_STORE", help="Folder of the store.", show_default=True)
-]
+StoreOption = Annotated[Path, typer.Option("--store", envvar="VIDEOCHAT_STORE", help="Folder of the store.")]
 ProfileOption = Annotated[
     str,
-    typer.Option(help="Which models look and listen: standard, full, a .yaml file, or lite, which downloads nothing."),
+    typer.Option(
+        help="Perception models to run: lite (downloads nothing), standard, full, or a .yaml file of your own."
+    ),
 ]
-VideoArgument = Annotated[str, typer.Argument(help="A file, or an id or a title as *videochat videos* lists them.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+VideoArgument = Annotated[str, typer.Argument(help="A file, or an id or title from *videochat videos*.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ModelOption = Annotated[
     str,
     typer.Option(
-        envvar="VIDEOCHAT_MODEL", help="Language model: *openai:gpt-5-mini*, *ollama:qwen3*, or any other of LangChain."
+        envvar="VIDEOCHAT_MODEL", help="LangChain chat model, for example *openai:gpt-5-mini* or *ollama:qwen3*."
     ),
 ]

@@ -1,4 +1,4 @@
-"""The commands `app` and `report`: timelines to look at."""
+"""Commands that show timelines: app, report."""
 
 import socket
 from collections.abc import Iterable
@@ -13,74 +13,77 @@ from langchain_videochat.errors import InputError
 from langchain_videochat.utils.optional_dependencies import require_extra
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
     from langchain_videochat.app.chat import Chat
     from langchain_videochat.app.collection import Collection
 
 LOCAL_HOST = "127.0.0.1"
 
-SECONDS_TO_END = 2
-"""Seconds that an answer that is being written has, when the server is stopped."""
+SHUTDOWN_SECONDS = 2
+"""Seconds that streaming answers may still take when the server is stopped."""
 
 
 def app(
     folder: Annotated[
-        Path, typer.Option(help="Videos are opened here and below only; what is sent is kept in its folder *uploads*.")
+        Path, typer.Option(help="Folder to serve videos from. Uploads are saved in its subfolder *uploads*.")
     ] = Path(),
     store: StoreOption = DEFAULT_STORE,
     model: Annotated[
         list[str] | None,
         typer.Option(
             envvar="VIDEOCHAT_MODEL",
-            help="Who answers: a language model, as *ollama:qwen3*, or a VideoChat-Embed's folder; may be repeated.",
+            help="Chat model, for example *ollama:qwen3*, or folder of a VideoChat-Embed model; repeatable.",
         ),
     ] = None,
     profile: ProfileOption = "standard",
     host: Annotated[
-        str, typer.Option(help="Address to listen at. Others than this machine need a password.")
+        str, typer.Option(help="Address to listen on. Any address but the default requires a --password.")
     ] = LOCAL_HOST,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes any that is free.")] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 7860,
     password: Annotated[
-        str | None, typer.Option(envvar="VIDEOCHAT_PASSWORD", help="What the browser asks for, under any user's name.")
+        str | None, typer.Option(envvar="VIDEOCHAT_PASSWORD", help="HTTP password (any user name).")
     ] = None,
-    max_upload: Annotated[int, typer.Option(min=1, help="Megabytes of a video that is sent, at most.")] = 2000,
+    max_upload: Annotated[int, typer.Option(min=1, help="Maximum size of an upload, in MB.")] = 2000,
 ) -> None:
-    """Open a page with a player, the timeline as lanes, search and chat. Needs the extra *app*.
+    """Serve a web page with a player, timelines, search and chat. Requires the extra *app*.
 
     Example: `videochat app --folder talks --model ollama:qwen3`
     """
     require_extra("app", "the page")
+    import uvicorn
+
     if host != LOCAL_HOST and not password:
-        raise InputError("--host", f"{host} is reached by other machines", "Give a --password too")
+        raise InputError("--host", f"other machines can reach {host}", "Set a --password too")
     from langchain_videochat.app.collection import Collection
-    from langchain_videochat.app.server import LOCAL, create_app
+    from langchain_videochat.app.server import LOCAL_HOSTS, create_app
     from langchain_videochat.store import VideoTimelineStore
 
     collection = Collection(VideoTimelineStore(store), folder)
-    chats = dict(_chats(model or (), collection))
-    with _listening(host, port) as listener:
+    chats = dict(_load_chats(model or (), collection))
+    with _listen(host, port) as listener:
         page = create_app(
             collection,
             chats,
             profile=profile,
             password=password,
-            hosts=LOCAL if host == LOCAL_HOST else ("*",),
+            hosts=LOCAL_HOSTS if host == LOCAL_HOST else ("*",),
             max_upload=max_upload * 1_000_000,
         )
-        typer.echo(f"The page is at http://{host}:{listener.getsockname()[1]} until Ctrl-C.")
-        _serve(page, listener)
+        typer.echo(f"Open http://{host}:{listener.getsockname()[1]} in a browser. Press Ctrl-C to stop.")
+        config = uvicorn.Config(
+            page, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False
+        )
+        uvicorn.Server(config).run([listener])
 
 
 def report(
     video: VideoArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write or replace.")] = Path("report.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write or overwrite.")] = Path("report.html"),
     store: StoreOption = DEFAULT_STORE,
     profile: ProfileOption = "standard",
 ) -> None:
-    """Write a page about a video, to send to others: player, timeline, text and search in one file.
+    """Write a shareable report of a video: player, timeline, text and search in one HTML file.
 
-    A file that is not in the store yet is indexed first.
+    A file that is not in the store is indexed first.
 
     Example: `videochat report talk.mp4 -o talk.html`
     """
@@ -88,35 +91,27 @@ def report(
     from langchain_videochat.media import video_id
 
     opened = open_store(store, create=True)
-    # A file is known by its content, which takes a while to read.
+    # The id of a file is a hash of its content: compute it once.
     identity = video_id(video) if Path(video).is_file() else find_video(opened, video).video_id
     if identity not in {record.video_id for record in opened.videos()}:
         opened.index(video, profile=profile)
     typer.echo(write_report(opened.timeline(identity), output, show_progress=True))
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port))
     except OSError as error:
-        problem = f"{port} at {host} cannot be listened at ({error.strerror})"
-        raise InputError("--port", problem, "Choose another, or 0 for any that is free") from error
+        problem = f"cannot listen on {host}:{port} ({error.strerror})"
+        raise InputError("--port", problem, "Choose another port, or 0 for any free one") from error
 
 
-def _serve(page: "Starlette", listener: socket.socket) -> None:
-    import uvicorn
+def _load_chats(names: Iterable[str], collection: "Collection") -> "Iterable[tuple[str, Chat]]":
+    from langchain_videochat.app.chat import EmbedChat, TimelineChat
+    from langchain_videochat.text.llms import has_provider, load_chat_model
 
-    config = uvicorn.Config(page, log_level="warning", timeout_graceful_shutdown=SECONDS_TO_END, server_header=False)
-    uvicorn.Server(config).run([listener])
-
-
-def _chats(models: Iterable[str], collection: "Collection") -> "Iterable[tuple[str, Chat]]":
-    """Make who answers of each name."""
-    from langchain_videochat.app.chat import TimelineChat, WatchingChat
-    from langchain_videochat.text.llms import is_provided, load_model
-
-    for name in models:
-        if is_provided(name):
-            yield name, TimelineChat(load_model(name), collection.store)
+    for name in names:
+        if has_provider(name):
+            yield name, TimelineChat(load_chat_model(name), collection.store)
         else:
-            yield name, WatchingChat(name, collection)
+            yield name, EmbedChat(name, collection)

@@ -1,4 +1,4 @@
-"""What commands do with the store that they are given."""
+"""Opening stores and looking up videos for the commands."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,23 +10,23 @@ if TYPE_CHECKING:
 
 
 def open_store(folder: Path, *, create: bool = False) -> "VideoTimelineStore":
-    """Open the store of a folder.
+    """Open the store in a folder.
 
     Raises:
-        InputError: There is none, and `create` is not set.
+        InputError: There is no store in it, and `create` is false.
     """
     from langchain_videochat.store import VideoTimelineStore
 
     if not create and not folder.is_dir():
-        raise InputError("--store", f"there is no store in {folder}", "Make one with `videochat index`")
+        raise InputError("--store", f"there is no store in {folder}", "Create one with `videochat index`")
     return VideoTimelineStore(folder)
 
 
 def find_video(store: "VideoTimelineStore", name: str) -> "VideoRecord":
-    """Find the video that a user means by a path, an id or its beginning, or a title.
+    """Find a video by path, content, title, id or the beginning of its id.
 
     Raises:
-        InputError: The store has none such, or several.
+        InputError: No video matches, or several do.
     """
     from langchain_videochat.media import video_id
 
@@ -35,6 +35,6 @@ def find_video(store: "VideoTimelineStore", name: str) -> "VideoRecord":
         record for record in store.videos() if name in (record.source, record.title) or content == record.video_id
     ] or [record for record in store.videos() if record.video_id.startswith(name)]
     if len(found) != 1:
-        problem = "no video of the store has this path, id or title" if not found else f"{len(found)} videos match"
-        raise InputError(name, problem, "Give an id that `videochat videos` lists")
+        problem = f"{len(found)} videos match" if found else "no video in the store has this path, title or id"
+        raise InputError(name, problem, "Pass an id from `videochat videos`")
     return found[0]

@@ -1,7 +1,6 @@
-"""VideoChat-Embed: the model (paper 3.2.1), and the chat model of LangChain that runs it."""
+"""VideoChat-Embed: the model (paper 3.2.1), and a LangChain chat model that runs it."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langchain_videochat.utils.lazy import lazy_exports
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
         NotEnoughMemoryError,
         PromptTooLongError,
     )
-    from langchain_videochat.embed.language_model import add_lora, quantized
+    from langchain_videochat.embed.language_model import add_lora, quantization_config
     from langchain_videochat.embed.loading import load_model
     from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration, VideoFeatures
     from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
@@ -38,43 +37,25 @@ __all__ = [
     "add_lora",
     "convert_checkpoint",
     "load_model",
-    "quantized",
+    "quantization_config",
     "read_image",
     "read_video",
 ]
 
-_LIGHT = {
-    "Image": "conversation",
-    "InvalidRequestError": "errors",
-    "ModelNotFoundError": "errors",
-    "NotEnoughMemoryError": "errors",
-    "PromptTooLongError": "errors",
-    "Turn": "conversation",
-    "Video": "conversation",
-    "VideoChatEmbed": "chat_model",
-    "read_image": "conversation",
-    "read_video": "conversation",
-}
-"""What does without torch and transformers, which take seconds to import."""
-
-_HEAVY = {
-    "ConversionReport": "convert",
-    "VideoChatEmbedConfig": "configuration_videochat",
-    "VideoChatEmbedForConditionalGeneration": "modeling_videochat",
-    "VideoChatEmbedProcessor": "processing_videochat",
-    "VideoFeatures": "modeling_videochat",
-    "add_lora": "language_model",
-    "convert_checkpoint": "convert",
-    "load_model": "loading",
-    "quantized": "language_model",
+_EXPORTS = {
+    "chat_model": ("VideoChatEmbed",),
+    "conversation": ("Image", "Turn", "Video", "read_image", "read_video"),
+    "convert": ("ConversionReport", "convert_checkpoint"),
+    "errors": ("InvalidRequestError", "ModelNotFoundError", "NotEnoughMemoryError", "PromptTooLongError"),
+    "language_model": ("add_lora", "quantization_config"),
+    # This module also registers the classes with transformers' Auto classes.
+    "loading": (
+        "VideoChatEmbedConfig",
+        "VideoChatEmbedForConditionalGeneration",
+        "VideoChatEmbedProcessor",
+        "load_model",
+    ),
+    "modeling_videochat": ("VideoFeatures",),
 }
 
-
-_get, __dir__ = lazy_exports(__name__, _LIGHT | _HEAVY)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HEAVY:
-        # It makes the model known to transformers.
-        import_module(f"{__name__}.loading")
-    return _get(name)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -1,8 +1,11 @@
-"""One batch that answers join and leave while it runs: continuous batching.
+"""Continuous batching: answers join and leave one batch while it runs.
 
-No thread of its own drives it. Whoever waits for a token and finds that nobody works takes the next step for all: it
-reads the prompts that wait, then writes one token of each answer. So one answer alone costs no more than it would
-without a batch, and those of many threads share every step.
+There is no batching thread, which would have to be started, stopped and survive a fork. A caller that waits for a token
+runs the next step for the whole batch, unless another caller is running one: it processes waiting prompts, then
+generates one token per answer. So `batch`, `abatch`, threads and tasks share every step, and a single answer costs no
+more than without a batch.
+
+transformers' `generate` streams only from a thread, which a caller could not cancel, and returns no KV cache to reuse.
 """
 
 import logging
@@ -18,241 +21,229 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
-from langchain_videochat.embed.key_values import Keys, PrefixCache, select_rows, stack_rows
+from langchain_videochat.embed.kv_cache import PrefixCache, TokenIds, select_rows, stack_rows
 
 logger = logging.getLogger(__name__)
 
-Choose = Callable[[list[int], Tensor], int]
-"""Chooses the next token: from those written so far, and logits [1, vocabulary]."""
+SelectToken = Callable[[list[int], Tensor], int]
+"""Selects the next token, given the tokens generated so far and the logits, [1, vocabulary]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """A conversation as the language model reads it."""
+    """A conversation as input of the language model."""
 
     embeddings: Tensor
     """[L, language width]."""
 
-    keys: Keys
-    """L of them."""
+    token_ids: TokenIds
+    """L token ids."""
 
 
 @dataclass(eq=False)
-class _Answer:
-    """One row of the batch."""
+class _Sequence:
+    """A prompt and the tokens generated for it: one row of the batch."""
 
     prompt: Prompt
-    choose: Choose
+    select: SelectToken
     max_tokens: int
     batch_size: int
-    written: list[int] = field(default_factory=list)
+    generated: list[int] = field(default_factory=list)
     unread: deque[int] = field(default_factory=deque)
+    """Generated tokens that the caller has not received yet."""
     cache: DynamicCache | None = None
-    """Keys and values of what was read, until they are in the batch."""
-    read: int = 0
-    """How many places have keys and values."""
+    """KV cache of the prompt, until it joins that of the batch."""
+    num_processed: int = 0
+    """Tokens with keys and values."""
     error: Exception | None = None
-    is_over: bool = False
+    is_finished: bool = False
 
     @property
-    def keys(self) -> Keys:
-        """What has been read and written."""
-        return (*self.prompt.keys, *self.written)
+    def token_ids(self) -> TokenIds:
+        return (*self.prompt.token_ids, *self.generated)
 
-    def add(self, logits: Tensor, ends: Collection[int]) -> None:
-        """Write the next token."""
+    def append(self, logits: Tensor, end_tokens: Collection[int]) -> None:
         try:
-            token = self.choose(self.written, logits)
+            token = self.select(self.generated, logits)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
             self.fail(error)
             return
-        self.written.append(token)
+        self.generated.append(token)
         self.unread.append(token)
-        if token in ends or len(self.written) == self.max_tokens:
-            self.is_over = True
+        if token in end_tokens or len(self.generated) == self.max_tokens:
+            self.is_finished = True
 
     def fail(self, error: Exception) -> None:
-        """End here."""
         self.error = error
-        self.is_over = True
+        self.is_finished = True
 
 
-class Batch:
-    """Writes answers of many threads together.
+class ContinuousBatch:
+    """Generates answers for several threads in one batch. Each ends at one of `end_tokens`.
 
-    Args:
-        language_model: A causal one of transformers, with attention in all its layers.
-        ends: Tokens that end an answer.
+    The language model is a causal one of transformers with attention in all layers.
     """
 
-    def __init__(self, language_model: Any, ends: Collection[int]) -> None:
+    def __init__(self, language_model: Any, end_tokens: Collection[int]) -> None:
         self._model = language_model
-        self.ends = frozenset(ends)
-        self._waiting: deque[_Answer] = deque()
-        self._answers: list[_Answer] = []
+        self.end_tokens = frozenset(end_tokens)
+        self._waiting: deque[_Sequence] = deque()
+        self._running: list[_Sequence] = []
         self._cache: DynamicCache | None = None
         self._prefixes = PrefixCache()
-        self._size_limit = sys.maxsize
+        self._max_running = sys.maxsize
         self._changed = threading.Condition()
-        self._is_working = False
-        """Who sets it may change all of the above until it is unset, without holding the lock."""
+        self._is_stepping = False
+        """The thread that sets this flag may modify all of the above without holding the lock until it clears it."""
 
-    def write(self, prompt: Prompt, choose: Choose, *, max_tokens: int, batch_size: int) -> Generator[int]:
-        """Answer a prompt token by token, the one that ends the answer included; whoever stops reading ends the work.
+    def generate(self, prompt: Prompt, select: SelectToken, *, max_tokens: int, batch_size: int) -> Generator[int]:
+        """Generate an answer token by token, including the end token. Closing the generator stops the work.
 
-        Args:
-            prompt: What is answered.
-            choose: Chooses each token.
-            max_tokens: Tokens that are written at most.
-            batch_size: How many answers may be written at once for this one to join them.
+        The answer only joins a batch of at most `batch_size` answers, including itself.
 
         Raises:
-            NotEnoughMemoryError: The device has not the memory for this answer alone.
+            NotEnoughMemoryError: Out of memory for this answer alone.
         """
-        answer = _Answer(prompt, choose, max_tokens, batch_size)
+        sequence = _Sequence(prompt, select, max_tokens, batch_size)
         with self._changed:
-            self._waiting.append(answer)
+            self._waiting.append(sequence)
         try:
-            while (token := self._next_token(answer)) is not None:
+            while (token := self._next_token(sequence)) is not None:
                 yield token
         finally:
-            answer.is_over = True
+            sequence.is_finished = True
             with self._changed:
-                if not self._is_working:
-                    # The garbage collector may close another stream meanwhile.
-                    self._is_working = True
+                if not self._is_stepping:
+                    # The garbage collector may close another generator during this step.
+                    self._is_stepping = True
                     self._end_step()
 
-    def _next_token(self, answer: _Answer) -> int | None:
-        while not answer.unread and not answer.is_over:
-            self._work_or_wait(answer)
-        if answer.unread:
-            return answer.unread.popleft()
-        if answer.error is not None:
-            raise answer.error
+    def _next_token(self, sequence: _Sequence) -> int | None:
+        while not sequence.unread and not sequence.is_finished:
+            self._step_or_wait(sequence)
+        if sequence.unread:
+            return sequence.unread.popleft()
+        if sequence.error is not None:
+            raise sequence.error
         return None
 
-    def _work_or_wait(self, answer: _Answer) -> None:
-        """Take a step for all, which leaves no answer half done whatever happens; or wait while another thread does."""
+    def _step_or_wait(self, sequence: _Sequence) -> None:
+        """Run a step for all sequences, or wait while another thread does. Any error leaves all in a valid state."""
         is_mine = False
         try:
             with self._changed:
-                if self._is_working:
-                    self._changed.wait_for(lambda: answer.unread or answer.is_over or not self._is_working)
+                if self._is_stepping:
+                    self._changed.wait_for(lambda: sequence.unread or sequence.is_finished or not self._is_stepping)
                     return
-                self._is_working = is_mine = True
-            # Entered anew for each step: the mode must not hold while whoever reads the tokens does other things.
+                self._is_stepping = is_mine = True
+            # Entered per step: inference mode must not stay on in the caller's code between tokens.
             with torch.inference_mode():
-                self._admit()
-                self._advance()
+                self._schedule()
+                self._decode()
         except Exception as error:
-            self._withdraw(error)
+            self._preempt(error)
         except BaseException:
             if is_mine:
-                self._withdraw()
+                self._preempt()
             raise
         finally:
             if is_mine:
                 self._end_step()
 
     def _end_step(self) -> None:
-        """Leave the batch to whoever works next."""
         with self._changed:
             try:
-                self._dismiss()
+                self._evict()
             except Exception as error:
-                self._withdraw(error)
+                self._preempt(error)
             finally:
-                self._is_working = False
+                self._is_stepping = False
                 self._changed.notify_all()
 
-    def _admit(self) -> None:
-        """Read the prompts that wait, as far as there is room, and let them join."""
-        while self._waiting and len(self._answers) < min(self._waiting[0].batch_size, self._size_limit):
-            answer = self._waiting.popleft()
-            self._answers.append(answer)
-            self._read(answer)
-        caches = [self._cache, *(answer.cache for answer in self._answers)]
-        self._cache = stack_rows([cache for cache in caches if cache is not None]) if self._answers else None
-        for answer in self._answers:
-            answer.cache = None
-        self._dismiss()
+    def _schedule(self) -> None:
+        """Process waiting prompts and add them to the batch, as far as its size allows."""
+        while self._waiting and len(self._running) < min(self._waiting[0].batch_size, self._max_running):
+            sequence = self._waiting.popleft()
+            self._running.append(sequence)
+            self._prefill(sequence)
+        caches = [self._cache, *(sequence.cache for sequence in self._running)]
+        self._cache = stack_rows([cache for cache in caches if cache is not None]) if self._running else None
+        for sequence in self._running:
+            sequence.cache = None
+        self._evict()
 
-    def _read(self, answer: _Answer) -> None:
-        """Have the language model read a prompt, and what of its answer was written before it had to give way."""
-        keys = answer.keys
-        cache = self._prefixes.begin(keys)
+    def _prefill(self, sequence: _Sequence) -> None:
+        """Process a prompt, and what was generated for it before it was preempted."""
+        token_ids = sequence.token_ids
+        cache = self._prefixes.get(token_ids)
         known = cache.get_seq_length()
-        written = torch.tensor(answer.written, dtype=torch.int64, device=self._model.device)
-        embeddings = torch.cat([answer.prompt.embeddings, self._model.get_input_embeddings()(written)])
+        generated = torch.tensor(sequence.generated, dtype=torch.int64, device=self._model.device)
+        embeddings = torch.cat([sequence.prompt.embeddings, self._model.get_input_embeddings()(generated)])
         logits = self._forward(
-            cache, torch.arange(known, len(keys)).unsqueeze(0), inputs_embeds=embeddings[known:].unsqueeze(0)
+            cache, torch.arange(known, len(token_ids)).unsqueeze(0), inputs_embeds=embeddings[known:].unsqueeze(0)
         )
-        answer.cache, answer.read = cache, len(keys)
-        answer.add(logits, self.ends)
+        sequence.cache, sequence.num_processed = cache, len(token_ids)
+        sequence.append(logits, self.end_tokens)
         with self._changed:
             self._changed.notify_all()
 
-    def _advance(self) -> None:
-        """Write one token of each answer."""
+    def _decode(self) -> None:
+        """Generate one token per sequence."""
         if self._cache is None:
             return
-        lengths = torch.tensor([answer.read for answer in self._answers])
-        pads = self._cache.get_seq_length() - lengths
+        lengths = torch.tensor([sequence.num_processed for sequence in self._running])
+        padding = self._cache.get_seq_length() - lengths
         places = torch.arange(self._cache.get_seq_length() + 1)
-        mask = (places >= pads.unsqueeze(1)).long().to(self._model.device) if pads.any() else None
-        last = torch.tensor([answer.written[-1:] for answer in self._answers], device=self._model.device)
+        mask = (places >= padding.unsqueeze(1)).long().to(self._model.device) if padding.any() else None
+        last = torch.tensor([sequence.generated[-1:] for sequence in self._running], device=self._model.device)
         logits = self._forward(self._cache, lengths.unsqueeze(1), input_ids=last, attention_mask=mask)
-        for answer, its_logits in zip(self._answers, logits.split(1), strict=True):
-            answer.read += 1
-            answer.add(its_logits, self.ends)
+        for sequence, row in zip(self._running, logits.split(1), strict=True):
+            sequence.num_processed += 1
+            sequence.append(row, self.end_tokens)
 
     def _forward(self, cache: DynamicCache, positions: Tensor, **inputs: Any) -> Tensor:
-        """Read on, and give the logits after each row's end, [B, vocabulary]."""
+        """Return the logits after the last token of each row, [B, vocabulary]."""
         positions = positions.to(self._model.device)
         output = self._model(**inputs, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        logits: Tensor = output.logits[:, -1]
-        return logits
+        return output.logits[:, -1]
 
-    def _dismiss(self) -> None:
-        """Let the answers go that are over, and keep what the model has read for them."""
-        with self._changed:  # others may begin meanwhile
-            self._waiting = deque(answer for answer in self._waiting if not answer.is_over)
-        if not self._answers and not self._waiting:
-            self._size_limit = sys.maxsize
-        staying = [row for row, answer in enumerate(self._answers) if not answer.is_over]
-        if self._cache is None or len(staying) == len(self._answers):
+    def _evict(self) -> None:
+        """Remove finished sequences, and move their KV caches to the prefix cache."""
+        with self._changed:  # other threads may append
+            self._waiting = deque(sequence for sequence in self._waiting if not sequence.is_finished)
+        if not self._running and not self._waiting:
+            self._max_running = sys.maxsize
+        staying = [row for row, sequence in enumerate(self._running) if not sequence.is_finished]
+        if self._cache is None or len(staying) == len(self._running):
             return
         length = self._cache.get_seq_length()
-        for row, answer in enumerate(self._answers):
-            if answer.is_over:
-                self._prefixes.keep(answer.keys[: answer.read], select_rows(self._cache, [row], length - answer.read))
-        self._answers = [self._answers[row] for row in staying]
-        unused = length - max((answer.read for answer in self._answers), default=0)
-        self._cache = select_rows(self._cache, staying, unused) if staying else None
+        for row, sequence in enumerate(self._running):
+            if sequence.is_finished:
+                cache = select_rows(self._cache, [row], length - sequence.num_processed)
+                self._prefixes.put(sequence.token_ids[: sequence.num_processed], cache)
+        self._running = [self._running[row] for row in staying]
+        padding = length - max((sequence.num_processed for sequence in self._running), default=0)
+        self._cache = select_rows(self._cache, staying, padding) if staying else None
 
-    def _withdraw(self, error: Exception | None = None) -> None:
-        """Take all answers out of the batch, whose keys and values may be half written, and decide who tries again."""
-        answers = [answer for answer in self._answers if not answer.is_over]
-        self._answers, self._cache = [], None
-        for answer in answers:
-            answer.cache = None
+    def _preempt(self, error: Exception | None = None) -> None:
+        """Return all sequences, whose KV caches may be incomplete, to the queue, and decide how to continue."""
+        sequences = [sequence for sequence in self._running if not sequence.is_finished]
+        self._running, self._cache = [], None
+        for sequence in sequences:
+            sequence.cache = None
         if error is None or (is_out_of_memory(error) and self._prefixes.clear()):
-            pass  # all try again
+            pass  # all retry
         elif not is_out_of_memory(error):
-            for answer in answers:
-                answer.fail(error)
-        elif len(answers) > 1:
-            self._size_limit = len(answers) // 2
-            logger.warning("The device's memory is used up: %d answers are written at once", self._size_limit)
-        elif answers:
-            answers[0].fail(_not_enough_memory(answers[0].prompt))
-        self._waiting.extendleft(reversed(answers))
-
-
-def _not_enough_memory(prompt: Prompt) -> NotEnoughMemoryError:
-    problem = f"the device has not the memory to answer {len(prompt.keys)} tokens"
-    advice = "Lower max_tokens, num_frames or max_video_tokens, or load the model with quantization"
-    return NotEnoughMemoryError("the conversation", problem, advice)
+            for sequence in sequences:
+                sequence.fail(error)
+        elif len(sequences) > 1:
+            self._max_running = len(sequences) // 2
+            logger.warning("Out of memory: reducing the batch size to %d", self._max_running)
+        elif sequences:
+            length = len(sequences[0].prompt.token_ids)
+            problem = f"out of memory while generating, with a prompt of {length} tokens"
+            advice = "Lower max_tokens, num_frames or max_video_tokens, or load the model with quantization"
+            sequences[0].fail(NotEnoughMemoryError("the conversation", problem, advice))
+        self._waiting.extendleft(reversed(sequences))

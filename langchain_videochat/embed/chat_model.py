@@ -1,11 +1,14 @@
-"""VideoChatEmbed: a chat model of LangChain that watches videos on this machine.
+"""VideoChatEmbed, LangChain's chat model for videos.
 
-Messages and settings -> a request -> `answering.py`, which watches, reads and writes -> `chunks.py`.
+From a message to an answer: this module builds a request -> `inference` parses it (`messages`, `content_blocks`),
+selects segments of each video (`long_videos`), gets their visual tokens (`visual_cache`) and builds the prompt
+(`runtime`) -> `batching` generates tokens, limited by `constrained` -> `generation` decodes them -> `chunks`.
 """
 
+import difflib
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.caches import BaseCache
@@ -23,10 +26,11 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from langchain_videochat.embed.chunks import PROVIDER, make_chunks
+from langchain_videochat import __version__
+from langchain_videochat.embed.chunks import PROVIDER, stream_chunks
 from langchain_videochat.embed.conversation import NUM_FRAMES
 from langchain_videochat.embed.errors import core_errors
-from langchain_videochat.embed.long_videos import Budget, Overflow
+from langchain_videochat.embed.long_videos import Overflow, VideoBudget
 from langchain_videochat.embed.messages import file_states
 from langchain_videochat.embed.settings import ModelSettings, Quantization
 from langchain_videochat.embed.tool_calls import ANY_TOOL
@@ -35,157 +39,225 @@ from langchain_videochat.models.hub import TINY
 from langchain_videochat.models.weights import share
 
 if TYPE_CHECKING:
-    from langchain_videochat.embed.answering import Request
+    from langchain_videochat.embed.inference import Request
     from langchain_videochat.embed.runtime import Runtime
 
 _SAMPLING = ("temperature", "top_p", "repetition_penalty", "seed", "max_tokens")
-_UNHEEDED = {"strict", "parallel_tool_calls", "files"}
-"""What LangChain may ask of other models, and `files`, which only makes the cache's key."""
-_TOY = (
-    f"{TINY} answers, as no model is named. It understands Shapes in Motion alone: coloured circles, squares, triangles"
-    " and stars on a dark ground that move, change and collide, in clips of four seconds. Of any other video what it"
-    " says is meaningless. Name a model by `model` or by VIDEOCHAT_EMBED_MODEL"
+_NOT_IDENTIFYING = {"device", "retriever", "batch_size", "allowed_hosts", "show_progress"}
+"""Fields on which answers do not depend, or which prevent caching."""
+_IGNORED_FIELDS = {"api_key", "max_retries", "streaming", "timeout"}
+"""LangChain's standard parameters that only hosted models need: a configuration must work with another model."""
+_IGNORED_OPTIONS = {"strict", "parallel_tool_calls", "files"}
+"""Call options that LangChain passes to any chat model, and `files`, which is only part of the cache key."""
+_TOY_WARNING = (
+    f"No model was given, so {TINY} is used. It only understands Shapes in Motion: clips of four seconds with colored"
+    " circles, squares, triangles and stars on a dark background. Its answers about any other video are meaningless."
+    " Set `model` or VIDEOCHAT_EMBED_MODEL"
 )
-_OF_SERVERS = {"api_key", "max_retries", "timeout"}
-"""Fields that LangChain gives any chat model."""
 
 
 class VideoChatEmbed(BaseChatModel):
-    """A chat model that watches videos, and runs on this machine (paper 3.2.1).
+    """A chat model for videos and images that runs on this machine (paper 3.2.1).
 
-    Nothing is loaded before its first use; instances with the same settings share the weights. A video in a message is
-    a standard content block, of which `extras` may name a stretch: `{"type": "video", "url": "file:///films/yoga.mp4",
-    "mime_type": "video/mp4", "extras": {"start": 60, "end": 90, "num_frames": 16}}`.
+    **Set-up.** No API key is needed. `videochat convert` creates a model from the published checkpoints. Without
+    `model`, the bundled `videochat-embed-tiny` is used: a toy model for tests and first steps.
+
+    **Key init args.** Model: `model`, `device`, `dtype`, `quantization`. Answers: `temperature`, `top_p`, `max_tokens`,
+    `stop`, `seed`; each call may override them. Videos: `num_frames`, and for long ones `long_video`, `overflow` and
+    `max_video_tokens`. The model is loaded on first use, and shared by all instances with the same model arguments.
+    Unknown arguments raise an error. `api_key`, `max_retries`, `streaming` and `timeout`, which only hosted models
+    need, are accepted and ignored.
+
+    **Video input.** Standard content blocks with a URL (`https:` or `file:`) or base64 data. Their `extras` select a
+    part of the video (`start` and `end`, as seconds or "mm:ss") and the frames to sample (`num_frames` or `fps`).
 
     Example:
-        Ask about a video:
+        Instantiate:
 
-            llm = VideoChatEmbed(model="videochat-7b", num_frames=8)
-            video = {"type": "video", "url": "file:///films/yoga.mp4", "mime_type": "video/mp4"}
+            llm = VideoChatEmbed(model="videochat-7b", num_frames=8, max_tokens=256)
+
+        Invoke:
+
+            video = {
+                "type": "video",
+                "url": "file:///films/yoga.mp4",
+                "mime_type": "video/mp4",
+                "extras": {"start": "00:15", "end": 90, "num_frames": 16},
+            }
             message = HumanMessage([video, {"type": "text", "text": "What is she doing?"}])
-            print(llm.invoke([message]).text)
+            answer = llm.invoke([message])
+            print(answer.text)
 
-        Fill in a form, whatever the model:
+        Stream:
+
+            for chunk in llm.stream([message]):
+                print(chunk.text, end="")
+
+        Async, where concurrent calls are generated in one batch:
+
+            import asyncio
+
+            async def ask_twice():
+                return await asyncio.gather(llm.ainvoke([message]), llm.ainvoke("What is yoga?"))
+
+            asyncio.run(ask_twice())
+
+        Tool calling; a forced call (`tool_choice`) is always valid, whatever the model:
+
+            class AddNote(BaseModel):
+                '''Add a note to the video.'''
+
+                text: str
+
+            answer = llm.bind_tools([AddNote], tool_choice="any").invoke([message])
+            print(answer.tool_calls)  # [{"name": "AddNote", "args": {"text": ...}, ...}]
+
+        Structured output, which always matches the schema:
 
             class Scene(BaseModel):
                 people: int
                 place: str
 
-            llm.with_structured_output(Scene).invoke([message])
+            scene = llm.with_structured_output(Scene).invoke([message])
+
+        Usage metadata:
+
+            print(answer.usage_metadata)
+            # {"input_tokens": 190, "output_tokens": 12, "total_tokens": 202, "input_token_details": {"video": 96}}
+
+        Response metadata, with the timestamps of the sampled frames of each video, in seconds:
+
+            print(answer.response_metadata)
+            # {"model_name": "videochat-7b", "model_provider": "langchain-videochat",
+            #  "finish_reason": "tool_calls", "sampled_times": [[17.3, 22.0, ...]]}
     """
 
     model: str | None = Field(default=None, validate_default=True)
-    """A folder that `videochat convert` wrote, the name of a bundled model, or an id on the Hugging Face hub. If None,
-    what the environment variable `VIDEOCHAT_EMBED_MODEL` names, or else the bundled `videochat-embed-tiny`, which knows
-    nothing but coloured figures that move: it warns of that."""
+    """A folder written by `videochat convert`, the name of a bundled model, or an id on the Hugging Face Hub. If None,
+    the environment variable `VIDEOCHAT_EMBED_MODEL`, or else the bundled `videochat-embed-tiny`, with a warning."""
 
     device: str = "auto"
-    """As torch names it; "auto" is the graphics card if there is one."""
+    """A torch device; "auto" is the GPU if there is one."""
 
     dtype: str = "auto"
-    """"float32", "float16" or "bfloat16"; "auto" is float32 on a processor and bfloat16 elsewhere."""
+    """"float32", "float16" or "bfloat16"; "auto" is float32 on a CPU and bfloat16 elsewhere."""
 
     revision: str | None = None
-    """Branch, tag or commit of the model on the hub; its main branch if None."""
+    """Branch, tag or commit of the model on the Hub; None is the main branch."""
 
     quantization: Quantization | None = None
-    """Load the language model's weights with 8 or 4 bits each."""
+    """Load the language model with "8bit" or "4bit" weights."""
 
     attn_implementation: str | None = None
-    """"eager", "sdpa" or "flash_attention_2"; what suits the machine if None."""
+    """"eager", "sdpa" or "flash_attention_2"; None selects one for the machine."""
 
     num_frames: int = Field(default=NUM_FRAMES, ge=1)
-    """Frames that are looked at of each video, unless its block says otherwise."""
+    """Frames to sample per video, unless its content block sets them."""
 
     long_video: Literal["sample", "segments"] = "sample"
-    """Whether `num_frames` are taken of all of a video, or of each of its segments, which take many times longer."""
+    """Sample `num_frames` from the whole video, or from each of its segments, which takes many times longer."""
 
     segment_seconds: float = Field(default=60.0, ge=1)
-    """Seconds that a segment lasts at most."""
+    """Maximum length of a segment in seconds."""
 
     max_video_tokens: int = Field(default=768, ge=1)
-    """Tokens that the segments of a video may take in a prompt, without their times; one segment is always shown."""
+    """Maximum visual tokens per video in a prompt, without its timestamps. One segment always fits."""
 
     overflow: Overflow = "merge"
-    """What is done with a video that has more segments than that: "merge" merges neighbours, at no further cost;
-    "retrieve" looks at those alone that `retriever` finds, the cheapest; "map_reduce" asks about each part of the video
-    and answers from the answers, at the cost of as many answers more."""
+    """What to do with a video that has more segments: "merge" merges neighbours, at no extra cost; "retrieve" encodes
+    only the segments that `retriever` finds, which is the cheapest; "map_reduce" answers the question for each part of
+    the video, and then from these answers, which generates one more answer per part."""
 
     retriever: BaseRetriever | None = Field(default=None, exclude=True)
-    """Finds Documents with `start` and `end` for a question, as `VideoTimelineStore.as_retriever()` does."""
+    """Finds Documents with `start` and `end` for a question, for example `VideoTimelineStore.as_retriever()`."""
 
     batch_size: int = Field(default=8, ge=1)
-    """Conversations that are answered at once, also when several threads or tasks ask."""
+    """Maximum number of answers to generate at once, also for calls from several threads or tasks."""
 
     allowed_hosts: list[str] = Field(default_factory=list)
-    """Hosts of a private network from which videos and images may be fetched; public ones always may."""
+    """Hosts in private networks from which videos and images may be downloaded. Public hosts are always allowed."""
 
     show_progress: bool = False
-    """Show a progress bar where watching a video takes long."""
+    """Show a progress bar if encoding a video takes long."""
 
     system_prompt: str | None = None
-    """What every conversation begins with."""
+    """Text at the beginning of every conversation."""
 
     temperature: float = Field(default=0.0, ge=0)
-    """0 takes the likeliest token; higher values take others too."""
+    """0 always selects the most likely token; higher values increase randomness."""
 
     top_p: float | None = Field(default=None, gt=0, le=1)
-    """Choose among the likeliest tokens that together have this probability; among all if None."""
+    """Sample from the most likely tokens whose probabilities add up to this; None is all."""
 
     repetition_penalty: float = Field(default=1.0, gt=0)
-    """Above 1, tokens that were written already become less likely."""
+    """Values above 1 make tokens less likely that were already generated."""
 
     seed: int | None = None
-    """The same seed chooses the same tokens."""
+    """Seed for sampling."""
 
     max_tokens: int = Field(default=512, ge=1)
-    """Tokens that an answer may have."""
+    """Maximum number of tokens per answer."""
 
     stop: list[str] | None = None
-    """Texts before which an answer ends."""
+    """Strings before which an answer ends."""
 
     _loaded: "Runtime | None" = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
-    def _tell_of_unknown_fields(cls, fields: Any) -> Any:
-        unknown = sorted(fields.keys() - cls.model_fields.keys() - _OF_SERVERS) if isinstance(fields, dict) else []
-        if unknown:
-            warnings.warn(f"VideoChatEmbed has no {' and no '.join(unknown)}: left out", stacklevel=4)
+    def _check_field_names(cls, fields: Any) -> Any:
+        if isinstance(fields, dict):
+            _check_names("field", fields, cls.model_fields.keys() | _IGNORED_FIELDS)
         return fields
 
     @field_validator("model")
     @classmethod
-    def _find_model(cls, model: str | None) -> str:
+    def _resolve_model(cls, model: str | None) -> str:
         model = model or os.environ.get("VIDEOCHAT_EMBED_MODEL")
         if model is None:
-            warnings.warn(_TOY, stacklevel=4)
+            warnings.warn(_TOY_WARNING, stacklevel=4)
         return model or TINY
 
     @model_validator(mode="after")
     def _check_retriever(self) -> Self:
         if self.overflow == "retrieve" and self.retriever is None:
-            raise ValueError('overflow="retrieve" needs a retriever, as VideoTimelineStore(...).as_retriever()')
+            advice = "Set retriever, for example to VideoTimelineStore(...).as_retriever()"
+            raise InputError("overflow", '"retrieve" needs a retriever', advice)
         if self.retriever is not None:
-            # What it finds changes with its store, which no key of a cache can tell.
+            # Its results depend on the content of its store, which cannot be part of a cache key.
             self.cache = False
         return self
 
+    @model_validator(mode="after")
+    def _set_videochat_version(self) -> Self:
+        self._add_version(PROVIDER, __version__)
+        return self
+
     def load(self) -> None:
-        """Load the model now rather than at its first use.
+        """Load the model now instead of on first use.
 
         Raises:
-            InputError: A setting makes no sense on this machine.
-            ModelUnavailableError: The model is not here and cannot be fetched.
-            ModelError: It is damaged, or of another kind.
+            InputError: A setting is invalid on this machine.
+            ModelUnavailableError: The model is not on this machine and cannot be downloaded.
+            ModelError: The model is damaged, or of another type.
         """
         if self._loaded is not None:
             return
+        from langchain_videochat.embed.runtime import load
+
+        settings = ModelSettings(
+            self.model or TINY,
+            self.device,
+            self.dtype,
+            self.revision,
+            quantization=self.quantization,
+            attn_implementation=self.attn_implementation,
+        )
         with core_errors():
-            self._loaded = share(_load, self._settings())
+            self._loaded = share(load, settings)
 
     def unload(self) -> None:
-        """Give the memory back, if no other instance uses the same model."""
+        """Release the model, and free its memory if no other instance uses it."""
         self._loaded = None
 
     def bind_tools(
@@ -195,20 +267,23 @@ class VideoChatEmbed(BaseChatModel):
         tool_choice: str | bool | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Let the model call tools.
+        """Bind tools that the model may call.
 
         Args:
             tools: The tools.
-            tool_choice: A tool's name, or "any", to force a call, which is then always a valid one; the model decides
-                if None or "auto", and is told of no tool if "none".
-            **kwargs: More for each call.
+            tool_choice: The name of a tool, or "any", to force a call, which is then always valid. None and "auto" let
+                the model decide; "none" hides the tools.
+            **kwargs: Options for each call.
+
+        Raises:
+            InputError: `tool_choice` is not the name of a tool.
         """
-        described = [] if tool_choice == "none" else [convert_to_openai_tool(tool) for tool in tools]
-        return self.bind(tools=described, tool_choice=_chosen(tool_choice, described), **kwargs)
+        converted = [] if tool_choice == "none" else [convert_to_openai_tool(tool) for tool in tools]
+        return self.bind(tools=converted, tool_choice=_resolve_tool_choice(tool_choice, converted), **kwargs)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Encode a text as the model does."""
-        ids: list[int] = self._ready().processor.tokenizer.encode(text, add_special_tokens=False)
+        """Return the token ids of a text."""
+        ids: list[int] = self._runtime().processor.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def batch(
@@ -219,9 +294,9 @@ class VideoChatEmbed(BaseChatModel):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[AIMessage]:
-        """Answer several conversations, `batch_size` of them at once unless `max_concurrency` says otherwise."""
-        at_once = RunnableConfig(max_concurrency=self.batch_size)
-        configs = [RunnableConfig(**{**at_once, **one}) for one in get_config_list(config, len(inputs))]
+        """Answer several conversations, `batch_size` at once unless `max_concurrency` is set."""
+        default = RunnableConfig(max_concurrency=self.batch_size)
+        configs = [RunnableConfig(**{**default, **one}) for one in get_config_list(config, len(inputs))]
         return super().batch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
 
     def _generate(
@@ -240,7 +315,7 @@ class VideoChatEmbed(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        # A thread is taken for a step at a time: so a task that is cancelled stops, and many find room.
+        # Streaming occupies a thread for one step at a time, so cancelled tasks stop and many tasks share the threads.
         return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
 
     def _stream(
@@ -250,54 +325,42 @@ class VideoChatEmbed(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        from langchain_videochat.embed.answering import answer
+        from langchain_videochat.embed.inference import answer
 
-        runtime = self._ready()
+        runtime = self._runtime()
         with core_errors():
-            request = self._request(runtime, messages, stop, kwargs)
-            for chunk in make_chunks(answer(runtime, request), request.tools, self.model):
+            request = self._build_request(runtime, messages, stop, kwargs)
+            for chunk in stream_chunks(answer(runtime, request), request.tools, self.model):
                 if run_manager is not None:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
 
-    def _settings(self) -> ModelSettings:
-        return ModelSettings(
-            self.model or TINY,
-            self.device,
-            self.dtype,
-            quantization=self.quantization,
-            attn_implementation=self.attn_implementation,
-            revision=self.revision,
-        )
-
-    def _ready(self) -> "Runtime":
+    def _runtime(self) -> "Runtime":
         self.load()
         assert self._loaded is not None  # noqa: S101 - load() raises otherwise
         return self._loaded
 
-    def _request(
+    def _build_request(
         self, runtime: "Runtime", messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> "Request":
-        from langchain_videochat.embed.answering import Request
         from langchain_videochat.embed.generation import SamplingParams
+        from langchain_videochat.embed.inference import Request
 
-        options = {name: value for name, value in options.items() if name not in _UNHEEDED}
+        options = {name: value for name, value in options.items() if name not in _IGNORED_OPTIONS}
         tools, tool_choice = options.pop("tools", ()), options.pop("tool_choice", None)
         num_frames = options.pop("num_frames", self.num_frames)
-        unknown = sorted(options.keys() - {*_SAMPLING})
-        if unknown:
-            raise InputError(unknown[0], "there is no such option", f"Take one of {', '.join(_SAMPLING)}")
-        chosen = {name: getattr(self, name) for name in _SAMPLING} | options
+        _check_names("option", options, _SAMPLING)
+        sampling = {name: getattr(self, name) for name in _SAMPLING} | options
         stops = stop if stop is not None else self.stop or []
-        budget = Budget(
+        budget = VideoBudget(
             segment_seconds=self.segment_seconds if self.long_video == "segments" else None,
-            segments=max(1, self.max_video_tokens // runtime.processor.num_visual_tokens),
+            max_segments=max(1, self.max_video_tokens // runtime.processor.num_visual_tokens),
             overflow=self.overflow,
             retriever=self.retriever,
         )
         return Request(
             messages,
-            SamplingParams(**chosen, stop=(*stops, *runtime.processor.stop_strings)),
+            SamplingParams(**sampling, stop=(*stops, *runtime.processor.stop_strings)),
             num_frames,
             budget,
             system_prompt=self.system_prompt,
@@ -309,7 +372,7 @@ class VideoChatEmbed(BaseChatModel):
         )
 
     def _generate_with_cache(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        # What is cached holds only as long as the files that the messages name are the same.
+        # A cached answer is only valid as long as the files in the messages do not change.
         return super()._generate_with_cache(messages, *args, **self._cache_key(messages) | kwargs)
 
     async def _agenerate_with_cache(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
@@ -328,7 +391,8 @@ class VideoChatEmbed(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in (*_SAMPLING, *_IDENTITY)}
+        own_fields = type(self).model_fields.keys() - BaseChatModel.model_fields.keys() - _NOT_IDENTIFYING
+        return {name: getattr(self, name) for name in sorted(own_fields)}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(
@@ -357,31 +421,18 @@ class VideoChatEmbed(BaseChatModel):
         )
 
 
-_IDENTITY = (
-    "model",
-    "revision",
-    "dtype",
-    "quantization",
-    "attn_implementation",
-    "num_frames",
-    "long_video",
-    "segment_seconds",
-    "max_video_tokens",
-    "overflow",
-    "system_prompt",
-    "stop",
-)
-"""What else changes an answer."""
+def _check_names(kind: str, given: Collection[str], known: Collection[str]) -> None:
+    for name in given:
+        if name not in known:
+            closest = difflib.get_close_matches(name, known, n=1)
+            advice = f"The closest known name is {closest[0]}" if closest else f"Use one of {', '.join(sorted(known))}"
+            raise InputError(name, f"unknown {kind}", advice)
 
 
-def _load(settings: ModelSettings) -> "Runtime":
-    from langchain_videochat.embed.runtime import load
-
-    return load(settings)
-
-
-def _chosen(tool_choice: str | bool | dict[str, Any] | None, tools: Sequence[dict[str, Any]]) -> str | None:
-    """Tell which tool must be called: one's name, "any", or None where the model decides."""
+def _resolve_tool_choice(
+    tool_choice: str | bool | dict[str, Any] | None, tools: Sequence[dict[str, Any]]
+) -> str | None:
+    """Return the name of the tool to call, "any" to force a call, or None to let the model decide."""
     if isinstance(tool_choice, dict):
         tool_choice = tool_choice["function"]["name"]
     if tool_choice in (True, "required", ANY_TOOL):
@@ -390,5 +441,5 @@ def _chosen(tool_choice: str | bool | dict[str, Any] | None, tools: Sequence[dic
         return None
     names = [tool["function"]["name"] for tool in tools]
     if tool_choice not in names:
-        raise InputError("tool_choice", f"{tool_choice!r} is none of the tools", f"Take one of {', '.join(names)}")
+        raise InputError("tool_choice", f"unknown tool {tool_choice!r}", f"Use one of {', '.join(names)}")
     return str(tool_choice)

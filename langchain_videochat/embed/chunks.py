@@ -1,4 +1,4 @@
-"""From an answer that is being written to the chunks that LangChain streams."""
+"""Streaming an answer as LangChain message chunks."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
@@ -7,47 +7,48 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_videochat.embed.tool_calls import Tool, read_calls
+from langchain_videochat.embed.tool_calls import Tool, parse_tool_calls
 
 if TYPE_CHECKING:
-    from langchain_videochat.embed.answering import Answer
+    from langchain_videochat.embed.inference import Answer
 
 PROVIDER = "langchain-videochat"
 
 
-def make_chunks(answer: "Answer", tools: Sequence[Tool], model: str | None) -> Iterator[ChatGenerationChunk]:
-    """Make a chunk of each piece; what may be calls of tools is held until it is whole.
+def stream_chunks(answer: "Answer", tools: Sequence[Tool], model: str | None) -> Iterator[ChatGenerationChunk]:
+    """Yield one chunk per text delta. Text that may be a tool call is buffered until it is complete.
 
-    The last chunk tells what was used, why the answer ends, and the times of the frames that were looked at.
+    The last chunk carries token usage, the finish reason, and the timestamps of the sampled frames.
     """
-    held = ""
-    for piece in answer.pieces:
-        held += piece.text
-        may_be_calls = bool(tools) and held.lstrip()[:1] in ("", "{")
-        if piece.finish_reason is None and may_be_calls:
-            # Whoever reads gets a chance to leave.
+    buffered = ""
+    for delta in answer.deltas:
+        buffered += delta.text
+        may_be_calls = bool(tools) and buffered.lstrip()[:1] in ("", "{")
+        if delta.finish_reason is None and may_be_calls:
+            # An empty chunk gives the caller a chance to cancel.
             yield ChatGenerationChunk(message=AIMessageChunk(content=""))
             continue
-        calls = read_calls(held, tools) if may_be_calls else []
-        message = AIMessageChunk(content="" if calls else held, tool_call_chunks=calls)
-        if piece.finish_reason is not None:
+        calls = parse_tool_calls(buffered, tools) if may_be_calls else []
+        message = AIMessageChunk(content="" if calls else buffered, tool_call_chunks=calls)
+        if delta.finish_reason is not None:
             message.chunk_position = "last"
-            message.usage_metadata = _usage(answer, piece.tokens)
+            message.usage_metadata = _usage_metadata(answer, delta.num_tokens)
             message.response_metadata = {
                 "model_name": model,
                 "model_provider": PROVIDER,
-                "finish_reason": "tool_calls" if calls else piece.finish_reason,
-                "sampled_times": [list(one.times) for one in answer.seen if one.kind == "video"],
+                "finish_reason": "tool_calls" if calls else delta.finish_reason,
+                "sampled_times": [list(times) for times in answer.sampled_times],
             }
         yield ChatGenerationChunk(message=message)
-        held = ""
+        buffered = ""
 
 
-def _usage(answer: "Answer", tokens: int) -> UsageMetadata:
-    read, written = answer.usage.prompt_tokens, answer.usage.written_tokens + tokens
+def _usage_metadata(answer: "Answer", num_tokens: int) -> UsageMetadata:
+    usage = answer.usage
+    output_tokens = usage.output_tokens + num_tokens
     return UsageMetadata(
-        input_tokens=read,
-        output_tokens=written,
-        total_tokens=read + written,
-        input_token_details=cast("InputTokenDetails", {"video": answer.usage.visual_tokens}),
+        input_tokens=usage.input_tokens,
+        output_tokens=output_tokens,
+        total_tokens=usage.input_tokens + output_tokens,
+        input_token_details=cast("InputTokenDetails", {"video": usage.video_tokens}),
     )

@@ -1,4 +1,4 @@
-"""The shape of a VideoChat-Embed model."""
+"""The configuration of a VideoChat-Embed model."""
 
 import sys
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from transformers.configuration_utils import SubConfigSpec
 
 @strict
 class VideoChatEmbedConfig(PreTrainedConfig):
-    """The shape of a VideoChat-Embed model (paper 3.2.1); the defaults are the paper's, with LLaMA 7B.
+    """Configuration of a VideoChat-Embed model (paper 3.2.1). The defaults are the paper's, with LLaMA 7B.
 
     Example:
         >>> config = VideoChatEmbedConfig()
@@ -26,61 +26,61 @@ class VideoChatEmbedConfig(PreTrainedConfig):
     }
 
     vision_config: Any = None
-    """The vision tower, a config or its fields; EVA-CLIP ViT-g if None."""
+    """Config of the vision tower, or a dict of its fields; EVA-CLIP ViT-g if None."""
 
     qformer_config: Any = None
-    """The Q-Former, a config or its fields; that of BLIP-2 if None."""
+    """Config of the Q-Former, or a dict of its fields; that of BLIP-2 if None."""
 
     text_config: Any = None
-    """The language model, a config of any causal one of transformers or its fields; LLaMA 7B if None."""
+    """Config of any causal language model in transformers, or a dict of its fields; LLaMA 7B if None."""
 
     num_query_tokens: int = 32
-    """Queries that were trained with the Q-Former."""
+    """Number of queries of the pre-trained Q-Former."""
 
     num_extra_query_tokens: int = 64
-    """Queries that VideoChat adds to them."""
+    """Number of extra queries that VideoChat adds."""
 
     gmhra_layers: int = 8
-    """The vision tower's last so many layers have a global relation aggregator each."""
+    """Number of GMHRA modules, one beside each of the vision tower's last layers."""
 
     gmhra_intermediate_size: int | None = None
-    """Width of their MLPs; that of the vision tower's if None."""
+    """Hidden width of GMHRA's MLPs; that of the vision tower's MLPs if None."""
 
     gmhra_layer_norm_eps: float = 1e-5
-    """Epsilon of their LayerNorms."""
+    """Epsilon of GMHRA's LayerNorms."""
 
     gmhra_dropout: float = 0.5
-    """Share of their MLPs' activations that is dropped in training."""
+    """Dropout probability in GMHRA's MLPs."""
 
     local_mhra: int = 0
-    """Local relation aggregators in each layer of the vision tower: 0, 1 (before attention), or 2 (before the MLP
-    too)."""
+    """Number of local MHRA modules in each layer of the vision tower: 0, 1 (before attention) or 2 (also before the
+    MLP)."""
 
     vision_layer_norm_eps: float = 1e-5
     """Epsilon of the LayerNorm between the vision tower and the Q-Former."""
 
     video_token_id: int = 32_001
-    """The token that holds the place of a visual token in a prompt. It may lie beyond the language model's vocabulary,
-    which never sees it."""
+    """Id of the placeholder token. It may lie beyond the language model's vocabulary, because it is replaced before
+    embedding: no language model has to be resized."""
 
     initializer_range: float = 0.02
-    """Standard deviation of new weights, where nothing else is said."""
+    """Standard deviation of the normal distribution for initializing weights."""
 
     tie_word_embeddings: bool = False
-    """Taken from the language model."""
+    """Copied from the language model's config."""
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Fill in what follows from other fields."""
+        """Set the fields that follow from others."""
         super().__post_init__(**kwargs)
         self.qformer_config.encoder_hidden_size = self.vision_config.hidden_size
         self.tie_word_embeddings = self.text_config.tie_word_embeddings
 
     @property
     def context_length(self) -> int:
-        """How many tokens the language model reads; as good as endless where it does not say."""
+        """Maximum number of tokens of the language model; unlimited if its config has no maximum."""
         return getattr(self.text_config, "max_position_embeddings", None) or sys.maxsize
 
     @property
     def num_visual_tokens(self) -> int:
-        """How many tokens a video or an image takes in the prompt."""
+        """Number of placeholder tokens of a video or an image in a prompt."""
         return self.num_query_tokens + self.num_extra_query_tokens

@@ -1,9 +1,12 @@
-"""Constrained decoding: JSON that is valid for a schema, and complete within a number of tokens, whatever the weights.
+"""Constrained decoding: JSON that is valid for a schema, and complete within a token budget, whatever the weights.
 
-llguidance tells which tokens a schema allows next. That alone is not enough: a string or a list may never end. So each
-row of a batch always knows one way to end, its `ending`: tokens that close what is open, found on a copy of the grammar
-that reads bytes, which is quick. While there is room for much more than the ending, all tokens of the grammar are
-allowed; when it gets tight, only the ending's next token, and the likeliest of those after which an ending still fits.
+llguidance computes which tokens the schema allows next. It needs 2 to 4 ms to compile a schema for a vocabulary of
+32,000 to 150,000 tokens (xgrammar: 0.5 to 3 s, outlines-core: 0.4 to 10 s).
+
+That alone does not guarantee an end: a string or list may continue until the budget is used up. So each row of a batch
+tracks a valid completion: tokens that close everything that is open, found on a copy of the grammar that consumes
+bytes, which is fast. While the budget is much larger than the completion, all tokens of the grammar are allowed. When
+it gets tight, only the completion's first token is, and the most likely tokens after which a completion still fits.
 """
 
 import json
@@ -23,58 +26,58 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import LogitsProcessor, PreTrainedTokenizerFast
 
-from langchain_videochat.embed.json_schemas import narrow, parts
+from langchain_videochat.embed.json_schemas import iter_subschemas, narrow_schema
 from langchain_videochat.errors import InputError
 
-ENDING_LIMIT = 10_000
-"""Bytes after which the search for an ending gives up, as inside a regular expression that it finds no way out of."""
+MAX_COMPLETION_BYTES = 10_000
+"""Limit of the search for a completion: some regular expressions offer no short way out."""
 
-TRIED = 8
-"""So many of the likeliest tokens are tried when it gets tight, each in 0.1 to 0.5 ms."""
+MAX_CANDIDATES = 8
+"""Most likely tokens to check when the budget is tight. Each takes 0.1 to 0.5 ms."""
 
-SPARE = 32
-"""Tokens that one token may add to an ending inside a number or a format, beside what the schema's parts take."""
+RESERVE = 32
+"""Tokens by which one token may lengthen the completion inside a number or format, besides parts of the schema."""
 
-DEEPEST = 64
-"""Brackets open at once; parsers give up at 200 (pydantic) or 1,000 (Python)."""
+MAX_DEPTH = 64
+"""Nesting depth. Parsers fail at 200 (pydantic) or 1,000 (Python)."""
 
-LETTERS = 25
-"""Where so many bytes may come next, they are letters of a text, and it matters little which."""
+FREE_TEXT_CHOICES = 25
+"""If at least this many bytes may come next, they are letters of free text, and any of them will do."""
 
-KEPT_SCHEMAS = 64
-"""Schemas that are kept compiled for a tokenizer."""
+MAX_SCHEMAS = 64
+"""Compiled schemas to cache per tokenizer."""
 
 _BYTES = LLTokenizer("byte")
-_FIRST = b",@.:0123456789ntf"
-_LAST = b"[{\\" + bytes(range(128, 256))
-_COST = np.array([100.0 if byte in _LAST else 0.5 for byte in range(256)])
-_COST[[*_FIRST]] = np.linspace(0, 0.4, len(_FIRST))
+_CHEAP = b",@.:0123456789ntf"
+_EXPENSIVE = b"[{\\" + bytes(range(128, 256))
+_COST = np.array([100.0 if byte in _EXPENSIVE else 0.5 for byte in range(256)])
+_COST[[*_CHEAP]] = np.linspace(0, 0.4, len(_CHEAP))
 _COST_IN_TEXT = _COST.copy()
 _COST[[*b'}]"']] = -3e9, -2e9, -1e9
 _COST_IN_TEXT[ord('"')] = -1e9
-"""Of bytes in an ending: those come first that close something, then those that soon end what they begin."""
+"""Costs of bytes in a completion: closing bytes first, then those that start something short."""
 
 _vocabularies: WeakKeyDictionary[PreTrainedTokenizerFast, "_Vocabulary"] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
 class JsonConstraint(LogitsProcessor):
-    """Make a language model write JSON that is valid for a schema, without spaces, and then an end token.
+    """A logits processor for JSON that is valid for a schema, without whitespace, followed by an end token.
 
-    One constraint serves one call of `generate`, not with beams. Objects have their keys in the schema's order.
+    Each constraint is for one call of `generate`, without beam search. Objects have their keys in the schema's order.
 
     Args:
-        tokenizer: The language model's, a fast one.
+        tokenizer: A fast tokenizer.
         schema: A JSON schema.
-        max_tokens: How many tokens there may be, the end token included; what `generate` gets as `max_new_tokens`.
-        end_tokens: Ids that end a text; the tokenizer's if None.
+        max_tokens: Maximum number of tokens, including the end token; pass the same value as `max_new_tokens`.
+        end_tokens: Ids of tokens that end a text; that of the tokenizer if None.
 
     Raises:
-        InputError: The schema asks for what cannot be enforced, nothing is valid for it, the tokenizer cannot write
-            it, or the smallest valid text takes more tokens.
+        InputError: The schema contains something that cannot be enforced, nothing is valid for it, the tokenizer cannot
+            encode it, or the smallest valid text takes more than `max_tokens`.
 
     Example:
-        Let any model grade:
+        Constrain any model to a grade:
 
             constraint = JsonConstraint(tokenizer, {"type": "integer", "minimum": 1, "maximum": 5}, max_tokens=8)
             model.generate(**inputs, max_new_tokens=8, logits_processor=[constraint])
@@ -92,19 +95,24 @@ class JsonConstraint(LogitsProcessor):
         self._max_tokens = max_tokens
         self._end_tokens = [tokenizer.eos_token_id] if end_tokens is None else list(end_tokens)
         self._rows: list[_Row] = []
-        needed = len(self._grammar.ending) + 1
+        needed = len(self._grammar.completion) + 1
         if max_tokens < needed:
-            problem = f"{max_tokens} is less than the {needed} tokens of the smallest valid answer"
-            raise InputError("max_tokens", problem, "Allow more tokens, or ask for less in the schema")
+            problem = f"the smallest valid answer takes {needed} tokens, got {max_tokens}"
+            raise InputError("max_tokens", problem, "Increase it, or simplify the schema")
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Forbid the tokens that lead to no valid end in time; input_ids [B, L], scores [B, vocabulary]."""
+        """Mask tokens after which no completion fits the budget.
+
+        Args:
+            input_ids: [B, L].
+            scores: [B, vocabulary].
+        """
         if self._rows:
             for row, token in zip(self._rows, input_ids[:, -1].tolist(), strict=True):
                 row.accept(token)
         else:
             self._rows = [_Row(self._vocabulary, self._grammar, self._max_tokens, self._end_tokens) for _ in scores]
-        # Allowed tokens may have been forbidden by others, or be no numbers: they come before those forbidden here.
+        # Allowed tokens may be -inf or NaN already. They must still rank above the tokens that are masked here.
         finite = scores.nan_to_num(nan=torch.finfo(scores.dtype).min)
         allowed = torch.stack([row.allowed(row_scores) for row, row_scores in zip(self._rows, finite, strict=True)])
         return finite.masked_fill(~allowed.to(scores.device), -torch.inf)
@@ -112,136 +120,130 @@ class JsonConstraint(LogitsProcessor):
 
 @dataclass(frozen=True)
 class _Grammar:
-    """A schema compiled for a tokenizer. Rows work on copies of its matchers."""
+    """A schema compiled for a tokenizer. Rows use copies of its matchers."""
 
-    tokens: LLMatcher
-    """Reads tokens."""
+    token_matcher: LLMatcher
+    byte_matcher: LLMatcher
 
-    text: LLMatcher
-    """Reads bytes."""
-
-    ending: list[int]
+    completion: list[int]
     """Tokens of the smallest valid text."""
 
-    spare: int
-    """Tokens that one token may add to the ending, by beginning something long."""
+    reserve: int
+    """Tokens by which one token may lengthen the completion, if it starts something long."""
 
 
 class _Vocabulary:
-    """The text of each token of a tokenizer, and the schemas compiled for it."""
+    """The bytes of each token of a tokenizer, and the schemas compiled for it."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.tokens = from_tokenizer(tokenizer)
-        ordinary = (each for each in range(self.tokens.vocab_size) if not self.tokens.is_special_token(each))
-        self.texts = {token: text for token in ordinary if (text := self.tokens.decode_bytes([token]))}
-        self.compile = lru_cache(KEPT_SCHEMAS)(self._compile)
-        self._ids = {text: token for token, text in self.texts.items()}
-        self._longest_token = max(map(len, self._ids), default=0)
+        self.tokenizer = from_tokenizer(tokenizer)
+        regular = (token for token in range(self.tokenizer.vocab_size) if not self.tokenizer.is_special_token(token))
+        self.bytes = {token: text for token in regular if (text := self.tokenizer.decode_bytes([token]))}
+        self.compile = lru_cache(MAX_SCHEMAS)(self._compile)
+        self._ids = {text: token for token, text in self.bytes.items()}
+        self._max_token_bytes = max(map(len, self._ids), default=0)
 
-    def spell(self, text: bytes) -> list[int]:
-        """Write bytes with the longest tokens."""
-        spelled = []
+    def encode(self, text: bytes) -> list[int]:
+        """Encode bytes greedily with the longest tokens."""
+        tokens = []
         while text:
-            lengths = range(min(self._longest_token, len(text)), 0, -1)
+            lengths = range(min(self._max_token_bytes, len(text)), 0, -1)
             length = next((length for length in lengths if text[:length] in self._ids), 0)
             if not length:
-                raise InputError("tokenizer", f"none of its tokens writes {text[:1]!r}", "Use another model")
-            spelled.append(self._ids[text[:length]])
+                raise InputError("tokenizer", f"it has no token for {text[:1]!r}", "Use another model")
+            tokens.append(self._ids[text[:length]])
             text = text[length:]
-        return spelled
+        return tokens
 
     def _compile(self, schema: str) -> _Grammar:
         try:
-            narrowed = narrow(json.loads(schema))
+            narrowed = narrow_schema(json.loads(schema))
         except (AttributeError, TypeError) as error:
-            raise InputError("schema", f"it is no JSON schema: {error}", "Check its keywords' values") from error
-        text = _matcher(_BYTES, narrowed)
-        smallest = _shortest_ending(text)
+            raise InputError("schema", f"not a valid JSON schema: {error}", "Check its keywords' values") from error
+        byte_matcher = _matcher(_BYTES, narrowed)
+        smallest = _smallest_completion(byte_matcher)
         if smallest is None:
-            raise InputError("schema", "no text was found that is valid for it", "Leave out patterns of strings")
-        spare = SPARE + 2 * self._longest(narrowed)
-        return _Grammar(_matcher(self.tokens, narrowed), text, self.spell(smallest), spare)
+            raise InputError("schema", "no valid text was found", "Remove patterns of strings")
+        reserve = RESERVE + 2 * self._largest_part(narrowed)
+        return _Grammar(_matcher(self.tokenizer, narrowed), byte_matcher, self.encode(smallest), reserve)
 
-    def _longest(self, schema: Any) -> int:
-        """Count the tokens of the largest part of a schema that one token may begin, written as short as it can be."""
+    def _largest_part(self, schema: Any) -> int:
+        """Return the number of tokens of the largest part of a schema that one token may start."""
         sizes = [0]
         definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-        for part in parts(schema):
+        for part in iter_subschemas(schema):
             literals = [*part.get("enum", []), part.get("const")]
-            sizes += [len(self.spell(json.dumps(each, ensure_ascii=False).encode())) for each in literals]
+            sizes += [len(self.encode(json.dumps(literal, ensure_ascii=False).encode())) for literal in literals]
             sizes.append(sum(map(int, re.findall("{([0-9]+)", part.get("pattern", "")))))
             matcher = LLMatcher(_BYTES, _grammar(definitions | part), log_level=0)
-            ending = None if matcher.is_error() else _ending(matcher)
-            sizes.append(len(self.spell(ending or b"")))
+            completion = None if matcher.is_error() else _complete(matcher)
+            sizes.append(len(self.encode(completion or b"")))
         return max(sizes)
 
 
 class _Row:
-    """What one row of a batch has written so far."""
-
     def __init__(self, vocabulary: _Vocabulary, grammar: _Grammar, max_tokens: int, end_tokens: list[int]) -> None:
         self._vocabulary = vocabulary
-        self._tokens = grammar.tokens.deep_copy()
-        self._text = grammar.text.deep_copy()
-        self._ending = grammar.ending
-        self._spare = grammar.spare
-        self._left = max_tokens - 1  # one for the end token
+        self._token_matcher = grammar.token_matcher.deep_copy()
+        self._byte_matcher = grammar.byte_matcher.deep_copy()
+        self._completion = grammar.completion
+        self._reserve = grammar.reserve
+        self._budget = max_tokens - 1  # one for the end token
         self._end_tokens = end_tokens
-        self._ended = False
+        self._is_finished = False
 
     def accept(self, token: int) -> None:
-        """Take note of the token that was chosen."""
-        self._ended = self._ended or token in self._end_tokens
-        if self._ended:
+        self._is_finished = self._is_finished or token in self._end_tokens
+        if self._is_finished:
             return
-        follows = self._ending[1:] if self._ending[:1] == [token] else None
-        endings = [ending for ending in (follows, self._ending_after(token)) if ending is not None]
-        if not self._tokens.consume_token(token) or not endings:
-            raise InputError("logits_processor", f"token {token} was not allowed", "Generate without beams")
-        self._text.consume_tokens(list(self._vocabulary.texts[token]))
-        self._ending = min(endings, key=len)
-        self._left -= 1
-        if self._left < len(self._ending):
-            problem = f"a pattern takes {len(self._ending) - self._left} tokens more than there are"
-            raise InputError("max_tokens", problem, "Allow more tokens, or simplify the schema's patterns")
+        rest = self._completion[1:] if self._completion[:1] == [token] else None
+        completions = [one for one in (rest, self._completion_after(token)) if one is not None]
+        if not self._token_matcher.consume_token(token) or not completions:
+            raise InputError("logits_processor", f"token {token} was masked", "Generate without beam search")
+        self._byte_matcher.consume_tokens(list(self._vocabulary.bytes[token]))
+        self._completion = min(completions, key=len)
+        self._budget -= 1
+        if self._budget < len(self._completion):
+            problem = f"a pattern needs {len(self._completion) - self._budget} more tokens"
+            raise InputError("max_tokens", problem, "Increase it, or simplify the schema's patterns")
 
     def allowed(self, scores: Tensor) -> Tensor:
-        """Tell which tokens may come next, [vocabulary]; scores [vocabulary]."""
+        """Return a mask of the tokens that may come next, [vocabulary], given their scores, [vocabulary]."""
         allowed = np.zeros(len(scores), dtype=bool)
-        if not self._ended and not self._tokens.is_stopped():
-            bits = np.frombuffer(self._tokens.compute_bitmask(), dtype=np.uint8)
+        if not self._is_finished and not self._token_matcher.is_stopped():
+            bits = np.frombuffer(self._token_matcher.compute_bitmask(), dtype=np.uint8)
             grammatical = np.unpackbits(bits, bitorder="little")[: len(scores)]
             allowed[: len(grammatical)] = grammatical
-            allowed[self._vocabulary.tokens.eos_token] = False  # one of its own, perhaps none of `end_tokens`
+            allowed[self._vocabulary.tokenizer.eos_token] = False  # may not be one of `end_tokens`
             if self._is_tight():
-                allowed = self._safe(allowed, scores)
-        allowed[self._end_tokens] = self._ended or self._text.is_accepting()
+                allowed = self._keep_completable(allowed, scores)
+        allowed[self._end_tokens] = self._is_finished or self._byte_matcher.is_accepting()
         return torch.from_numpy(allowed)
 
     def _is_tight(self) -> bool:
-        return self._left - len(self._ending) <= self._spare or self._depth(self._ending) >= DEEPEST
+        return self._budget - len(self._completion) <= self._reserve or self._depth(self._completion) >= MAX_DEPTH
 
-    def _safe(self, allowed: NDArray[np.bool_], scores: Tensor) -> NDArray[np.bool_]:
-        """Leave the likeliest of the allowed tokens after which there is time to end, and the one that begins to."""
-        safe = np.zeros_like(allowed)
-        safe[self._ending[:1]] = True
-        likeliest = scores.cpu().masked_fill(torch.from_numpy(~allowed), -torch.inf).topk(min(TRIED, len(scores)))
-        for token in likeliest.indices.tolist():
-            safe[token] |= allowed[token] and self._fits(token)
-        return safe
+    def _keep_completable(self, allowed: NDArray[np.bool_], scores: Tensor) -> NDArray[np.bool_]:
+        """Keep the first token of the completion, and the most likely tokens after which a completion fits."""
+        kept = np.zeros_like(allowed)
+        kept[self._completion[:1]] = True
+        scores = scores.cpu().masked_fill(torch.from_numpy(~allowed), -torch.inf)
+        for token in scores.topk(min(MAX_CANDIDATES, len(scores))).indices.tolist():
+            kept[token] |= allowed[token] and self._fits(token)
+        return kept
 
     def _fits(self, token: int) -> bool:
-        ending = self._ending_after(token)
-        return ending is not None and len(ending) < self._left and self._depth(ending) <= DEEPEST
+        completion = self._completion_after(token)
+        return completion is not None and len(completion) < self._budget and self._depth(completion) <= MAX_DEPTH
 
-    def _ending_after(self, token: int) -> list[int] | None:
-        text = self._vocabulary.texts[token]
-        ending = _ending(self._text, text)
-        return None if ending is None else self._vocabulary.spell(ending[len(text) :])
+    def _completion_after(self, token: int) -> list[int] | None:
+        text = self._vocabulary.bytes[token]
+        completion = _complete(self._byte_matcher, text)
+        return None if completion is None else self._vocabulary.encode(completion[len(text) :])
 
-    def _depth(self, ending: list[int]) -> int:
-        """Count the brackets that are open: the ending closes them, and what it opens itself."""
-        text = b"".join(self._vocabulary.texts[token] for token in ending)
+    def _depth(self, completion: list[int]) -> int:
+        """Return the number of open brackets: the completion closes them, and those it opens itself."""
+        text = b"".join(self._vocabulary.bytes[token] for token in completion)
         return sum(map(text.count, (b"}", b"]"))) - sum(map(text.count, (b"{", b"[")))
 
 
@@ -260,39 +262,39 @@ def _matcher(tokens: LLTokenizer, schema: dict[str, Any]) -> LLMatcher:
     matcher = LLMatcher(tokens, _grammar(schema), log_level=0)
     if matcher.is_error():
         problem = f"it cannot be enforced: {' '.join(matcher.get_error().split())}"
-        raise InputError("schema", problem, "Describe the answer without that")
+        raise InputError("schema", problem, "Remove the unsupported keyword")
     return matcher
 
 
-def _ending(matcher: LLMatcher, first: bytes = b"") -> bytes | None:
-    """Find a short text that begins with `first` and ends what a matcher has read; None if none is found."""
+def _complete(matcher: LLMatcher, prefix: bytes = b"") -> bytes | None:
+    """Return a short text that completes what a matcher has consumed, starting with `prefix`; None if none is found."""
     matcher = matcher.deep_copy()
-    matcher.consume_tokens(list(first))
-    text = bytearray(first)
+    matcher.consume_tokens(list(prefix))
+    text = bytearray(prefix)
     used = np.zeros(256)
     while not matcher.is_accepting():
         step = matcher.compute_ff_bytes()
         if not step:
             allowed = _allowed_bytes(matcher)
-            # Bytes take turns, as that leads out of a pattern that has circles.
+            # Using a byte raises its cost, which breaks out of loops in patterns.
             cost = (_COST_IN_TEXT if allowed[ord(" ")] else _COST) + used
             step = bytes([np.where(allowed, cost, np.inf).argmin()])
             used[step[0]] += 1
         text += step
-        if len(text) > ENDING_LIMIT or not matcher.consume_tokens(list(step)):
+        if len(text) > MAX_COMPLETION_BYTES or not matcher.consume_tokens(list(step)):
             return None
     return bytes(text)
 
 
-def _shortest_ending(matcher: LLMatcher) -> bytes | None:
-    """Find a shorter one, by trying all that may come wherever there is a choice other than of letters."""
+def _smallest_completion(matcher: LLMatcher) -> bytes | None:
+    """Return a shorter completion, by trying all bytes wherever there is a choice other than of letters."""
     matcher = matcher.deep_copy()
-    text, best = b"", _ending(matcher)
+    text, best = b"", _complete(matcher)
     while best is not None and not matcher.is_accepting():
         choices = _allowed_bytes(matcher).nonzero()[0]
-        if 1 < len(choices) < LETTERS:
-            endings = (_ending(matcher, bytes([byte])) for byte in choices)
-            best = min([best, *(text + ending for ending in endings if ending is not None)], key=len)
+        if 1 < len(choices) < FREE_TEXT_CHOICES:
+            completions = (_complete(matcher, bytes([byte])) for byte in choices)
+            best = min([best, *(text + completion for completion in completions if completion is not None)], key=len)
         step = best[len(text) : len(text) + 1]
         matcher.consume_tokens(list(step))
         text += step

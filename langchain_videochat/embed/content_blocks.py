@@ -1,4 +1,4 @@
-"""LangChain's content blocks: each becomes a text, or a `MediaRef` that says what is shown. Other blocks raise."""
+"""Parsing content blocks: each becomes a text or a `MediaRef`. Unsupported blocks raise an error."""
 
 import re
 import sys
@@ -6,32 +6,34 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from langchain_videochat.embed.media_refs import DATA_ADDRESS, MAX_FRAMES, MediaRef
+from langchain_videochat.embed.media_refs import DATA_URL, MAX_FRAMES, MediaRef
 from langchain_videochat.errors import InputError
+from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.timecode import parse_timecode
 
 Block = Mapping[str, Any]
 
-_BOOKKEEPING = frozenset({"type", "id", "index", "file_id", "mime_type", "source_type", "cache_control", "extras"})
+_METADATA = frozenset({"type", "id", "index", "file_id", "mime_type", "source_type", "cache_control", "extras"})
 _SOURCES = frozenset({"url", "base64", "data"})
 _QWEN_EXTRAS = {"video_start": "start", "video_end": "end", "nframes": "num_frames", "fps": "fps"}
-_ADDRESS = re.compile(r"https?:|file:", re.IGNORECASE)
+_URL = re.compile(r"https?:|file:", re.IGNORECASE)
 
 
 def read_block(block: Block) -> str | MediaRef:
-    """Read a content block of LangChain (v1, v0), of OpenAI's chat completions, or of Qwen's.
+    """Parse a content block in LangChain's format (v1 or v0), OpenAI's chat completions format, or Qwen's format.
 
     Raises:
-        InputError: It is of another type, or something in it is not understood.
+        InputError: The type of the block, or something in it, is not supported.
 
     Example:
-        >>> read_block({"type": "video", "url": "file:///talk.mp4", "extras": {"end": "01:30", "fps": 0.5}})
-        MediaRef(kind='video', source='file:///talk.mp4', start=None, end=90.0, num_frames=None, fps=0.5)
+        >>> block = {"type": "video", "url": "file:///talk.mp4", "extras": {"end": "01:30", "fps": 0.5}}
+        >>> read_block(block)  # doctest: +NORMALIZE_WHITESPACE
+        MediaRef(kind='video', source='file:///talk.mp4', interval=Interval(start=0.0, end=90.0),
+                 num_frames=None, fps=0.5)
     """
     kind = str(block.get("type"))
     if kind not in _READERS:
-        problem = f"a block of type {kind!r} is not understood"
-        raise InputError("content", problem, f"Understood are {', '.join(_READERS)}")
+        raise InputError("content", f"unsupported block type {kind!r}", f"Use one of {', '.join(_READERS)}")
     return _READERS[kind](block)
 
 
@@ -47,10 +49,10 @@ def _read_document(block: Block) -> str:
 def _read_video(block: Block) -> MediaRef:
     if "video" not in block:
         _check_keys(block, _SOURCES)
-        return MediaRef("video", _source(block), **_stretch(_extras(block)))
+        return _video(_source(block), _extras(block))
     _check_keys(block, {"video", *_QWEN_EXTRAS})
     extras = {_QWEN_EXTRAS[name]: value for name, value in block.items() if name in _QWEN_EXTRAS}
-    return MediaRef("video", _path(block["video"]), **_stretch(extras | _extras(block)))
+    return _video(_path(block["video"]), extras | _extras(block))
 
 
 def _read_image(block: Block) -> MediaRef:
@@ -61,21 +63,21 @@ def _read_image(block: Block) -> MediaRef:
 
 def _read_video_url(block: Block) -> MediaRef:
     _check_keys(block, {"video_url"})
-    return MediaRef("video", _nested_address(block, "video_url", {"url"}), **_stretch(_extras(block)))
+    return _video(_nested_url(block, "video_url", {"url"}), _extras(block))
 
 
 def _read_image_url(block: Block) -> MediaRef:
     _check_keys(block, {"image_url"})
     _check_no_extras(block)
-    # OpenAI's "detail" says what a picture may cost: here all cost the same.
-    return MediaRef("image", _nested_address(block, "image_url", {"url", "detail"}))
+    # OpenAI's "detail" sets the cost of an image. Here all images cost the same.
+    return MediaRef("image", _nested_url(block, "image_url", {"url", "detail"}))
 
 
 def _read_file(block: Block) -> str | MediaRef:
     mime_type = str(block.get("mime_type"))
     kind = mime_type.partition("/")[0].lower()
     if kind not in _FILE_READERS:
-        problem = f"what to do with mime_type {mime_type} is not known"
+        problem = f"unsupported mime_type {mime_type}"
         raise InputError("file block", problem, "Give a video, an image or plain text, with its mime_type")
     return _FILE_READERS[kind](block)
 
@@ -96,97 +98,100 @@ _READERS: Mapping[str, Callable[[Block], str | MediaRef]] = {
 }
 
 
-def _check_keys(block: Block, known: Collection[str]) -> None:
-    unknown = block.keys() - _BOOKKEEPING - set(known)
+def _check_keys(block: Block, allowed: Collection[str]) -> None:
+    unknown = block.keys() - _METADATA - set(allowed)
     if unknown:
-        advice = f"Known are {', '.join(sorted(known))}; what to show of a video is said in extras"
-        raise InputError(f"{block['type']} block", f"it has an unknown {_names(unknown)}", advice)
+        advice = f"Use {', '.join(sorted(allowed))}, and extras to select a part of a video"
+        raise InputError(f"{block['type']} block", f"unknown key {_names(unknown)}", advice)
 
 
 def _string(block: Block, name: str) -> str:
     value = block.get(name)
     if not isinstance(value, str):
-        raise InputError(f"{block['type']} block", f"its {name} is missing, or no text", f"Write {name} as text")
+        raise InputError(f"{block['type']} block", f"{name} must be a string, got {value!r}", f"Set {name}")
     return value
 
 
 def _source(block: Block) -> str:
-    """Find the address of what a block shows, or make one of its data."""
+    """Return the URL of a block, or a data URL made from its data."""
     given = [name for name in ("url", "base64", "data") if block.get(name)]
     if len(given) != 1:
-        advice = "Give url, as file:///folder/talk.mp4, or base64; a file_id of another provider cannot be opened here"
-        raise InputError(f"{block['type']} block", f"it has {_names(given) or 'no data and no address'}", advice)
+        problem = f"it has both {_names(given)}" if given else "it has neither a URL nor data"
+        advice = "Give either url, for example file:///folder/talk.mp4, or base64; file_id is not supported"
+        raise InputError(f"{block['type']} block", problem, advice)
     if given == ["url"]:
-        return _address(block["url"])
+        return _url(block["url"])
     if not block.get("mime_type"):
-        raise InputError(f"{block['type']} block", "it has data, but no mime_type", "Name it, as video/mp4")
+        raise InputError(f"{block['type']} block", "it has data but no mime_type", "Set it, for example to video/mp4")
     mime_type = _string(block, "mime_type").partition(";")[0].strip()
-    return _address(f"data:{mime_type};base64,{_string(block, given[0])}")
+    return _url(f"data:{mime_type};base64,{_string(block, given[0])}")
 
 
-def _nested_address(block: Block, name: str, known: Collection[str]) -> str:
+def _nested_url(block: Block, name: str, allowed: Collection[str]) -> str:
     nested = block.get(name)
     if not isinstance(nested, Mapping):
-        return _address(nested)
-    unknown = nested.keys() - set(known)
+        return _url(nested)
+    unknown = nested.keys() - set(allowed)
     if unknown:
-        raise InputError(name, f"it has an unknown {_names(unknown)}", f"Known are {', '.join(sorted(known))}")
-    return _address(nested.get("url"))
+        raise InputError(name, f"unknown key {_names(unknown)}", f"Use {', '.join(sorted(allowed))}")
+    return _url(nested.get("url"))
 
 
-def _address(value: Any) -> str:
-    if isinstance(value, str) and (_ADDRESS.match(value) or DATA_ADDRESS.match(value)):
+def _url(value: Any) -> str:
+    if isinstance(value, str) and (_URL.match(value) or DATA_URL.match(value)):
         return value
-    problem = f"{str(value)[:80]!r} is no http:, https:, file: or base64 data: address"
-    raise InputError("url", problem, "Write that of a file as Path(...).absolute().as_uri()")
+    problem = f"must be an http:, https:, file: or base64 data: URL, got {str(value)[:80]!r}"
+    raise InputError("url", problem, "Convert a path with Path(...).absolute().as_uri()")
 
 
 def _path(value: Any) -> str:
-    """Check what stands under the key of a Qwen block: a path or an address."""
+    """Validate the source in a Qwen block: a path or a URL."""
     if not isinstance(value, str | Path):
-        raise InputError("content", f"a {type(value).__name__} is no path and no address", "Give one video or image")
-    return _address(value) if str(value).lower().startswith("data:") else str(value)
+        problem = f"must be a path or a URL, got a {type(value).__name__}"
+        raise InputError("content", problem, "Give one video or image per block")
+    return _url(value) if str(value).lower().startswith("data:") else str(value)
 
 
 def _extras(block: Block) -> dict[str, Any]:
     extras = block.get("extras") or {}
     if not isinstance(extras, Mapping):
-        raise InputError("extras", f"{extras!r} is no dictionary", 'Write {"start": 5, "end": "01:30"}')
+        raise InputError("extras", f"must be a dictionary, got {extras!r}", 'Write {"start": 5, "end": "01:30"}')
     return {name: value for name, value in extras.items() if value is not None}
 
 
 def _check_no_extras(block: Block) -> None:
     if _extras(block):
-        raise InputError("extras", f"an image has no {_names(_extras(block))}", "Leave them out, or show a video")
+        raise InputError("extras", f"images do not support {_names(_extras(block))}", "Remove them, or send a video")
 
 
-def _stretch(extras: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what a block wants to be shown of a video."""
+def _video(source: str, extras: Mapping[str, Any]) -> MediaRef:
     unknown = extras.keys() - _EXTRAS.keys()
     if unknown:
-        raise InputError("extras", f"{_names(unknown)} is unknown", f"Known are {', '.join(_EXTRAS)}")
+        raise InputError("extras", f"unknown key {_names(unknown)}", f"Use {', '.join(_EXTRAS)}")
     if {"num_frames", "fps"} <= extras.keys():
-        raise InputError("extras", "num_frames and fps are both given", "Give one of them")
-    return {name: _EXTRAS[name](name, value) for name, value in extras.items()}
+        raise InputError("extras", "num_frames and fps are mutually exclusive", "Give one of them")
+    values: dict[str, Any] = {name: _EXTRAS[name](name, value) for name, value in extras.items()}
+    interval = Interval.of(values.pop("start", None), values.pop("end", None))
+    return MediaRef("video", source, interval, **values)
 
 
 def _seconds(name: str, value: Any) -> float:
     if isinstance(value, str):
         return parse_timecode(value)
     if not _is_finite(value) or value < 0:
-        raise InputError(name, f"{value!r} is no time of a video", 'Give seconds, or "mm:ss"')
+        raise InputError(name, f"{value!r} is not a valid time", 'Give seconds or "mm:ss"')
     return float(value)
 
 
 def _count(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_FRAMES:
-        raise InputError(name, f"{value!r} is no number of frames", f"Give 1 to {MAX_FRAMES}")
+        raise InputError(name, f"must be a number of frames, got {value!r}", f"Give 1 to {MAX_FRAMES}")
     return value
 
 
 def _rate(name: str, value: Any) -> float:
     if not _is_finite(value) or value <= 0:
-        raise InputError(name, f"{value!r} is no number of frames a second", "Give one above 0, such as 0.5")
+        raise InputError(name, f"must be positive, got {value!r}", "Give frames per second, for example 0.5")
     return float(value)
 
 

@@ -1,4 +1,4 @@
-"""Errors of the chat model: ours, and of the kinds that LangChain expects of all its chat models."""
+"""Errors of the chat model, which are also LangChain's standard errors for chat models."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,28 +9,24 @@ from langchain_videochat.errors import InputError, ModelUnavailableError, VideoC
 
 
 class PromptTooLongError(InputError, core.ContextOverflowError):
-    """A conversation, with its videos, takes more tokens than the language model reads."""
+    """The conversation, with its videos, exceeds the model's context length."""
 
 
 class InvalidRequestError(InputError, core.ModelInvalidRequestError):
-    """A message, a tool or an option is not understood."""
+    """A message, tool or option is invalid."""
 
 
 class ModelNotFoundError(ModelUnavailableError, core.ModelNotFoundError):
-    """The model that is named is not here and cannot be fetched."""
+    """The model is not on this machine and cannot be downloaded."""
 
 
 class NotEnoughMemoryError(VideoChatError, core.ModelError):
-    """The device has not the memory for what is asked."""
-
-
-class TooManyFramesError(NotEnoughMemoryError):
-    """The memory does not suffice for looking at so many frames at once."""
+    """The device is out of memory."""
 
 
 @contextmanager
 def core_errors() -> Iterator[None]:
-    """Raise errors of this package as those that also are LangChain's."""
+    """Convert errors of this package to those that are LangChain's standard errors, too."""
     try:
         yield
     except core.ModelError:
@@ -42,8 +38,8 @@ def core_errors() -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether it says that a device's memory is used up."""
+    """Return whether an error means that a device is out of memory."""
     import torch
 
-    # What torch raises for a processor's memory has no type of its own.
+    # torch has no error type for CPU memory.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

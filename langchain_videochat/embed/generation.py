@@ -1,4 +1,4 @@
-"""What a language model goes on with: token by token, as text that can be shown at once."""
+"""Generating text: selecting tokens, decoding them incrementally, and stopping."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -15,70 +15,58 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from langchain_videochat.embed.batching import Batch, Prompt
+from langchain_videochat.embed.batching import ContinuousBatch, Prompt
 from langchain_videochat.errors import InputError
 
 FinishReason = Literal["stop", "length"]
 
-UNFINISHED = "\N{REPLACEMENT CHARACTER}"
-"""What a tokenizer writes for the first bytes of a letter of several."""
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+"""A tokenizer's output for an incomplete UTF-8 sequence."""
 
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How the next token is chosen, and when to stop."""
+    """How to select tokens, and when to stop, as documented for the fields of `VideoChatEmbed`.
+
+    Raises:
+        InputError: A value is out of range.
+    """
 
     temperature: float = 0.0
-    """0 takes the likeliest token; higher values take others too."""
-
     top_p: float | None = None
-    """Choose among the likeliest tokens that together have this probability, 0 to 1; among all if None."""
-
     repetition_penalty: float = 1.0
-    """Above 1, tokens that were written already become less likely."""
-
     seed: int | None = None
-    """The same seed chooses the same tokens."""
-
     max_tokens: int = 512
-    """Tokens that are written at most."""
-
     stop: tuple[str, ...] = ()
-    """Texts before which the answer ends."""
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense.
-
-        Raises:
-            InputError: A value is out of its range.
-        """
-        fits = {
+        valid = {
             "temperature": self.temperature >= 0,
             "top_p": self.top_p is None or 0 < self.top_p <= 1,
             "repetition_penalty": self.repetition_penalty > 0,
             "max_tokens": self.max_tokens >= 1,
             "stop": "" not in self.stop,
         }
-        for name, is_fit in fits.items():
-            if not is_fit:
-                raise InputError(name, f"{getattr(self, name)!r} is out of range", "See the docstring for its range")
+        for name, is_valid in valid.items():
+            if not is_valid:
+                raise InputError(name, f"{getattr(self, name)!r} is out of range", "See its documentation")
 
 
 @dataclass(frozen=True)
 class TextDelta:
-    """A part of an answer."""
+    """A piece of generated text."""
 
     text: str
 
-    tokens: int
-    """How many tokens the answer has so far."""
+    num_tokens: int
+    """Tokens generated so far."""
 
     finish_reason: FinishReason | None = None
-    """Why the answer ends here; None where it goes on."""
+    """Why the text ends here; None if it continues."""
 
 
-def write(
-    batch: Batch,
+def generate_text(
+    batch: ContinuousBatch,
     tokenizer: Any,
     prompt: Prompt,
     sampling: SamplingParams,
@@ -86,83 +74,67 @@ def write(
     batch_size: int = 1,
     constraint: LogitsProcessor | None = None,
 ) -> Iterator[TextDelta]:
-    """Answer a prompt piece by piece; whoever stops reading stops the work.
-
-    Args:
-        batch: Writes the tokens.
-        tokenizer: The model's.
-        prompt: What is answered.
-        sampling: How.
-        batch_size: How many answers may be written at once.
-        constraint: Which tokens may be written.
+    """Generate an answer as text deltas. Closing the iterator stops the work.
 
     Raises:
-        NotEnoughMemoryError: The device has not the memory for it.
+        NotEnoughMemoryError: Out of memory.
     """
     decoder, stops = TextDecoder(tokenizer), StopFilter(sampling.stop)
-    chooser = _Chooser(sampling, constraint, prompt.embeddings.device)
-    written = 0
+    selector = _TokenSelector(sampling, constraint, prompt.embeddings.device)
+    num_tokens = 0
     reason: FinishReason = "length"
-    with closing(batch.write(prompt, chooser, max_tokens=sampling.max_tokens, batch_size=batch_size)) as tokens:
+    with closing(batch.generate(prompt, selector, max_tokens=sampling.max_tokens, batch_size=batch_size)) as tokens:
         for token in tokens:
-            written += 1
-            if token in batch.ends:
+            num_tokens += 1
+            if token in batch.end_tokens:
                 reason = "stop"
                 break
             text = stops.feed(decoder.feed(token))
             if stops.found:
-                yield TextDelta(text, written, "stop")
+                yield TextDelta(text, num_tokens, "stop")
                 return
             if text:
-                yield TextDelta(text, written)
-    yield TextDelta(stops.feed(decoder.finish()) + stops.finish(), written, reason)
+                yield TextDelta(text, num_tokens)
+    yield TextDelta(stops.feed(decoder.finish()) + stops.finish(), num_tokens, reason)
 
 
 class TextDecoder:
-    """Turns tokens into text as they come, a letter of several tokens when all of them are there.
+    """Decodes tokens incrementally, and holds back incomplete characters.
 
-    The blank that a prompt leaves to the answer, as after "Assistant:", is not part of the text.
-
-    Args:
-        tokenizer: The one that decodes them.
+    Whitespace at the start, which a prompt such as "Assistant:" leaves to the answer, is removed.
     """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._tokens: list[int] = []
         self._start = 0
-        self._shown = 0
-        self._has_begun = False
+        self._emitted = 0
+        self._has_text = False
 
     def feed(self, token: int) -> str:
-        """Take a token, and give what text is ready."""
+        """Add a token, and return the text that is complete."""
         self._tokens.append(token)
-        return "" if self._new_text().endswith(UNFINISHED) else self._show()
+        return "" if self._new_text().endswith(REPLACEMENT) else self.finish()
 
     def finish(self) -> str:
-        """Give the rest."""
-        return self._show()
-
-    def _show(self) -> str:
+        """Return the remaining text."""
         text = self._new_text()
-        # The last tokens are decoded again with those that follow, since many tokenizers write spaces between them.
-        self._start, self._shown = self._shown, len(self._tokens)
-        text = text if self._has_begun else text.lstrip()
-        self._has_begun = self._has_begun or bool(text)
+        # The last tokens are decoded again with the following ones: many tokenizers insert spaces between tokens.
+        self._start, self._emitted = self._emitted, len(self._tokens)
+        text = text if self._has_text else text.lstrip()
+        self._has_text = self._has_text or bool(text)
         return text
 
     def _new_text(self) -> str:
-        return self._decode(self._tokens[self._start :])[len(self._decode(self._tokens[self._start : self._shown])) :]
+        emitted = self._decode(self._tokens[self._start : self._emitted])
+        return self._decode(self._tokens[self._start :])[len(emitted) :]
 
     def _decode(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 class StopFilter:
-    """Ends a text before the first of some texts, wherever its pieces are cut.
-
-    Args:
-        stops: The texts.
+    """Ends a text before the first stop string, however the text is split into deltas.
 
     Example:
         >>> stops = StopFilter(("###",))
@@ -176,7 +148,7 @@ class StopFilter:
         self.found = False
 
     def feed(self, text: str) -> str:
-        """Take a piece, and give what cannot belong to one of the texts any more."""
+        """Add text, and return what cannot be part of a stop string."""
         self._held += text
         places = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
         self.found = bool(places)
@@ -187,25 +159,25 @@ class StopFilter:
         return ready
 
     def finish(self) -> str:
-        """Give the rest, as the text has ended."""
+        """Return the remaining text."""
         return "" if self.found else self._held
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Tell how many letters at the end of a text are the beginning of another."""
+    """Return the length of the longest end of `text` that is a beginning of `stop`."""
     return next((length for length in range(len(stop) - 1, 0, -1) if text.endswith(stop[:length])), 0)
 
 
-class _Chooser:
-    """Chooses the next token."""
+class _TokenSelector:
+    """Selects the next token by transformers' logits processors."""
 
     def __init__(self, sampling: SamplingParams, constraint: LogitsProcessor | None, device: torch.device) -> None:
         self._samples = sampling.temperature > 0
-        self._random = torch.Generator(device)
-        if sampling.seed is not None:
-            self._random.manual_seed(sampling.seed)
+        self._generator = torch.Generator(device)
+        if sampling.seed is None:
+            self._generator.seed()
         else:
-            self._random.seed()
+            self._generator.manual_seed(sampling.seed)
         self._processors = LogitsProcessorList()
         if sampling.repetition_penalty != 1:
             self._processors.append(RepetitionPenaltyLogitsProcessor(float(sampling.repetition_penalty)))
@@ -216,12 +188,11 @@ class _Chooser:
         if self._samples and sampling.top_p is not None:
             self._processors.append(TopPLogitsWarper(float(sampling.top_p)))
 
-    def __call__(self, written: list[int], logits: Tensor) -> int:
-        """Choose from the logits [1, vocabulary] that follow what is written."""
+    def __call__(self, generated: list[int], logits: Tensor) -> int:
         scores = logits.float()
         if self._processors:
-            before = torch.tensor([written], dtype=torch.int64, device=logits.device)
-            scores = self._processors(cast("torch.LongTensor", before), cast("torch.FloatTensor", scores))
+            previous = torch.tensor([generated], dtype=torch.int64, device=logits.device)
+            scores = self._processors(cast("torch.LongTensor", previous), cast("torch.FloatTensor", scores))
         if not self._samples:
             return int(scores.argmax())
-        return int(torch.multinomial(scores.softmax(dim=-1), 1, generator=self._random))
+        return int(torch.multinomial(scores.softmax(dim=-1), 1, generator=self._generator))

@@ -1,4 +1,4 @@
-"""JSON schemas: of tools' calls, and rewritten so that constrained decoding can keep to them."""
+"""JSON schemas: for tool calls, and narrowed to what constrained decoding can enforce."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,12 +6,12 @@ from typing import Any
 
 from langchain_videochat.errors import InputError
 
-PLACES = 6
-DECIMALS = 10**-PLACES
-"""What numbers are multiples of, where the schema does not say: endless decimals round to what a bound excludes."""
+DECIMALS = 6
+PRECISION = 10**-DECIMALS
+"""Default `multipleOf`: with unlimited decimals, a number could round to an excluded bound."""
 
-LARGEST = 10**15
-"""Size of numbers, where the schema does not bound them; a float still holds all their digits."""
+MAX_NUMBER = 10**15
+"""Default bound of numbers. A float represents all digits up to it."""
 
 _DAY = "[12][0-9]{3}-((0[13-9]|1[0-2])-(0[1-9]|[12][0-9]|30)|(0[13578]|1[02])-31|02-(0[1-9]|1[0-9]|2[0-8]))"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
@@ -32,7 +32,7 @@ FORMATS = {
     "password": "",
     "path": "",
 }
-"""Formats of strings as regular expressions, narrow enough that all who check them agree; "" is any string."""
+"""Formats of strings as regular expressions, narrow enough for all validators to agree; "" is any string."""
 
 _SCALARS: list[dict[str, Any]] = [{"type": kind} for kind in ("string", "number", "boolean", "null")]
 _ANY = {
@@ -42,18 +42,18 @@ _ANY = {
         {"type": "object", "additionalProperties": {"anyOf": _SCALARS}},
     ]
 }
-"""What a schema that says nothing stands for; deeper nesting helps nobody."""
+"""Replaces an empty schema, with limited nesting."""
 
 
 def tool_schema(tools: Sequence[Mapping[str, Any]], choice: str | None = None) -> dict[str, Any]:
-    """Make one schema for a call of one of several tools: `{"name": ..., "arguments": {...}}`.
+    """Return a schema for a call of one of several tools: `{"name": ..., "arguments": {...}}`.
 
     Args:
-        tools: As `convert_to_openai_tool` writes them.
-        choice: Name of the only tool that may be called; any of them if None.
+        tools: Tools in OpenAI's format.
+        choice: Name of the tool to call; any of them if None.
 
     Raises:
-        InputError: There is no tool, or none of that name.
+        InputError: There are no tools, or none with that name.
 
     Example:
         >>> schema = tool_schema([{"type": "function", "function": {"name": "stop", "parameters": {"type": "object"}}}])
@@ -63,9 +63,9 @@ def tool_schema(tools: Sequence[Mapping[str, Any]], choice: str | None = None) -
     functions = {tool["function"]["name"]: tool["function"] for tool in tools}
     chosen = [name for name in functions if choice in (None, name)]
     if not chosen:
-        raise InputError("choice", f"there is no tool {choice!r} among {list(functions)}", "Name one of the tools")
+        raise InputError("choice", f"unknown tool {choice!r} among {list(functions)}", "Choose one of the tools")
     empty = {"type": "object", "properties": {}}
-    # Each tool's parameters move to a place of their own, with all that they refer to.
+    # The parameters of each tool, with their definitions, are moved below $defs.
     places = {name: f"#/$defs/{name}" for name in chosen}
     return {
         "anyOf": [
@@ -82,9 +82,9 @@ def tool_schema(tools: Sequence[Mapping[str, Any]], choice: str | None = None) -
 
 
 def _moved(node: Any, place: str) -> Any:
-    """Copy a part of a schema, with references that hold when the schema lies elsewhere."""
+    """Return a copy of a schema whose references are valid below another place."""
     if isinstance(node, list):
-        return [_moved(each, place) for each in node]
+        return [_moved(item, place) for item in node]
     if not isinstance(node, dict):
         return node
     moved = {key: _moved(value, place) for key, value in node.items()}
@@ -94,19 +94,19 @@ def _moved(node: Any, place: str) -> Any:
     return moved
 
 
-def narrow(node: Any) -> Any:
-    """Rewrite a schema so that whatever is valid for it is short of traps for those who read it, as endless numbers."""
+def narrow_schema(node: Any) -> Any:
+    """Narrow a schema to values that every parser handles, for example numbers of limited length."""
     if isinstance(node, bool):
         return _ANY if node else False
     narrowed = {key: value for key, value in node.items() if key not in _ANNOTATIONS}
     if not narrowed:
         return _ANY
-    for key in narrowed.keys() & _HOLD_ONE:
-        narrowed[key] = narrow(narrowed[key])
-    for key in narrowed.keys() & _HOLD_LIST:
-        narrowed[key] = [narrow(each) for each in narrowed[key]]
-    for key in narrowed.keys() & _HOLD_NAMED:
-        narrowed[key] = {name: narrow(each) for name, each in narrowed[key].items()}
+    for key in narrowed.keys() & _WITH_SCHEMA:
+        narrowed[key] = narrow_schema(narrowed[key])
+    for key in narrowed.keys() & _WITH_LIST:
+        narrowed[key] = [narrow_schema(item) for item in narrowed[key]]
+    for key in narrowed.keys() & _WITH_NAMES:
+        narrowed[key] = {name: narrow_schema(item) for name, item in narrowed[key].items()}
     if not narrowed.keys() & {"enum", "const"}:
         kinds = narrowed.get("type", "object" if "properties" in narrowed else "")
         for kind in [kinds] if isinstance(kinds, str) else kinds:
@@ -115,11 +115,12 @@ def narrow(node: Any) -> Any:
 
 
 def _narrow_object(node: dict[str, Any]) -> dict[str, Any]:
-    """Write no keys but those that are named, unless none is."""
+    """Allow no additional keys, unless the schema names none."""
     named = node.keys() & {"properties", "patternProperties"}
     narrowed = {"type": "object", "additionalProperties": False if named else _ANY} | node
     if narrowed["additionalProperties"] is not False and node.get("minProperties", 0) > 1:
-        raise InputError("schema", "minProperties is not enforced, as keys may repeat", "Name the keys in properties")
+        problem = "minProperties cannot be enforced, because keys may repeat"
+        raise InputError("schema", problem, "List the keys in properties")
     return narrowed
 
 
@@ -133,7 +134,8 @@ def _narrow_string(node: dict[str, Any]) -> dict[str, Any]:
     narrowed = dict(node)
     name = narrowed.pop("format")
     if name not in FORMATS or "pattern" in node:
-        raise InputError("schema", f"the format {name!r} is not enforced", "Use a pattern alone, or a plain string")
+        problem = f"the format {name!r} cannot be enforced" + (" together with a pattern" if name in FORMATS else "")
+        raise InputError("schema", problem, "Use a pattern alone, or a plain string")
     return narrowed | ({"pattern": f"^({FORMATS[name]})$"} if FORMATS[name] else {})
 
 
@@ -143,38 +145,38 @@ def _narrow_integer(node: dict[str, Any]) -> dict[str, Any]:
 
 def _narrow_number(node: dict[str, Any]) -> dict[str, Any]:
     excluded = max(abs(node.get(key, 0)) for key in ("exclusiveMinimum", "exclusiveMaximum"))
-    step = DECIMALS if excluded < LARGEST * DECIMALS else 1
+    step = PRECISION if excluded < MAX_NUMBER * PRECISION else 1
     return {"multipleOf": step} | _bounded(node, step)
 
 
 def _bounded(node: dict[str, Any], step: float) -> dict[str, Any]:
-    """Bound a number on both sides, and include the bounds: llguidance 1.9 takes 0 for above 0 and below 0.5."""
+    """Set inclusive bounds on both sides: llguidance 1.9 accepts 0 as above 0 and below 0.5."""
     bounded = dict(node)
-    lows = [bounded.pop("minimum", None), _beside(bounded.pop("exclusiveMinimum", None), step)]
-    highs = [bounded.pop("maximum", None), _beside(bounded.pop("exclusiveMaximum", None), -step)]
-    low = max((each for each in lows if each is not None), default=None)
-    high = min((each for each in highs if each is not None), default=None)
-    bounded["minimum"] = min(high or 0, 0) - LARGEST if low is None else low
-    bounded["maximum"] = max(low or 0, 0) + LARGEST if high is None else high
+    lows = [bounded.pop("minimum", None), _inside(bounded.pop("exclusiveMinimum", None), step)]
+    highs = [bounded.pop("maximum", None), _inside(bounded.pop("exclusiveMaximum", None), -step)]
+    low = max((bound for bound in lows if bound is not None), default=None)
+    high = min((bound for bound in highs if bound is not None), default=None)
+    bounded["minimum"] = min(high or 0, 0) - MAX_NUMBER if low is None else low
+    bounded["maximum"] = max(low or 0, 0) + MAX_NUMBER if high is None else high
     return bounded
 
 
-def _beside(bound: float | None, step: float) -> float | None:
-    """Tell the nearest number inside of a bound that is not included."""
+def _inside(bound: float | None, step: float) -> float | None:
+    """Return the number next to an exclusive bound."""
     if bound is None:
         return None
     if abs(step) == 1:
         return math.floor(bound) + 1 if step > 0 else math.ceil(bound) - 1
-    return round(bound + step, PLACES)
+    return round(bound + step, DECIMALS)
 
 
 _ANNOTATIONS = {
     *("$comment", "$id", "$schema", "default", "deprecated", "description", "discriminator", "examples"),
     *("readOnly", "title", "writeOnly", "x-guidance"),
 }
-_HOLD_ONE = {"additionalProperties", "items"}
-_HOLD_LIST = {"allOf", "anyOf", "oneOf", "prefixItems"}
-_HOLD_NAMED = {"$defs", "definitions", "patternProperties", "properties"}
+_WITH_SCHEMA = {"additionalProperties", "items"}
+_WITH_LIST = {"allOf", "anyOf", "oneOf", "prefixItems"}
+_WITH_NAMES = {"$defs", "definitions", "patternProperties", "properties"}
 _NARROW = {
     "array": _narrow_array,
     "integer": _narrow_integer,
@@ -184,13 +186,13 @@ _NARROW = {
 }
 
 
-def parts(node: Any) -> Iterator[dict[str, Any]]:
-    """List the schemas of which a schema is made, itself included."""
+def iter_subschemas(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield a schema and all schemas inside it."""
     if isinstance(node, bool):
         return
     yield node
-    held = [node[key] for key in node.keys() & _HOLD_ONE]
-    held += [each for key in node.keys() & _HOLD_LIST for each in node[key]]
-    held += [each for key in node.keys() & _HOLD_NAMED for each in node[key].values()]
-    for each in held:
-        yield from parts(each)
+    children = [node[key] for key in node.keys() & _WITH_SCHEMA]
+    children += [child for key in node.keys() & _WITH_LIST for child in node[key]]
+    children += [child for key in node.keys() & _WITH_NAMES for child in node[key].values()]
+    for child in children:
+        yield from iter_subschemas(child)

@@ -1,4 +1,4 @@
-"""What may be done to the language model alone: fewer bits for its weights, and low-rank adapters."""
+"""Quantization and LoRA adapters for the language model of a VideoChat-Embed."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,14 +15,14 @@ VISUAL_PARTS = ["vision_tower", "vision_layernorm", "qformer", "language_project
 Bits = Literal[4, 8]
 
 
-def quantized(bits: Bits, **options: Any) -> BitsAndBytesConfig:
-    """Have the language model's weights loaded in 8 or 4 bits each, and all else as it is.
+def quantization_config(bits: Bits, **options: Any) -> BitsAndBytesConfig:
+    """Return a config that quantizes the language model only, not the vision side.
 
-    8 bits bring the 7B model from 16 GB down to 9, 4 bits to 6 (weights alone).
+    8 bits reduce the weights of the 7B model from 16 GB to 9, 4 bits to 6.
 
     Args:
         bits: 4 or 8.
-        **options: More of bitsandbytes' settings.
+        **options: Further options of `BitsAndBytesConfig`.
 
     Raises:
         InputError: `bits` is another number.
@@ -30,11 +30,12 @@ def quantized(bits: Bits, **options: Any) -> BitsAndBytesConfig:
     Example:
         Load in four bits:
 
-            VideoChatEmbedForConditionalGeneration.from_pretrained(folder, quantization_config=quantized(4))
+            config = quantization_config(4)
+            VideoChatEmbedForConditionalGeneration.from_pretrained(folder, quantization_config=config)
     """
     if bits not in (4, 8):
-        raise InputError("bits", f"{bits} cannot be had", "Take 4 or 8")
-    # transformers leaves out the output layer by itself, but only where nothing else is named.
+        raise InputError("bits", f"must be 4 or 8, got {bits}", "Choose one of them")
+    # transformers skips the output layer by default, but not if modules to skip are given.
     skipped = [*VISUAL_PARTS, "lm_head"]
     return BitsAndBytesConfig(load_in_8bit=bits == 8, load_in_4bit=bits == 4, llm_int8_skip_modules=skipped, **options)  # noqa: PLR2004
 
@@ -42,13 +43,13 @@ def quantized(bits: Bits, **options: Any) -> BitsAndBytesConfig:
 def add_lora(
     model: "VideoChatEmbedForConditionalGeneration", *, rank: int = 16, alpha: int = 32, dropout: float = 0.1
 ) -> None:
-    """Add trainable low-rank adapters to all linear layers of the language model, as VideoChat2 does.
+    """Add LoRA adapters to all linear layers of the language model except its output layer, as VideoChat2 does.
 
     Args:
         model: Changed in place.
-        rank: Width of the adapters.
-        alpha: Their output is multiplied by `alpha / rank`.
-        dropout: Share of their inputs that is dropped in training.
+        rank: Rank of the adapters.
+        alpha: Their output is scaled by `alpha / rank`.
+        dropout: Dropout probability on their inputs.
 
     Raises:
         ModelUnavailableError: The package peft is not installed.

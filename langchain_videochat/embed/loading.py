@@ -6,7 +6,7 @@ from typing import Any
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from langchain_videochat.embed.configuration_videochat import VideoChatEmbedConfig
-from langchain_videochat.embed.language_model import Bits, quantized
+from langchain_videochat.embed.language_model import Bits, quantization_config
 from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
 from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
 from langchain_videochat.errors import ModelError
@@ -28,29 +28,35 @@ def load_model(
     revision: str | None = None,
     show_progress: bool = True,
 ) -> tuple[VideoChatEmbedForConditionalGeneration, VideoChatEmbedProcessor]:
-    """Load a model that `save_pretrained` or `convert_checkpoint` wrote, for use.
+    """Load a model written by `save_pretrained` or `convert_checkpoint`, together with its processor, for inference.
 
     Args:
-        model: Its folder, or an id on the Hugging Face hub.
-        device: As torch names it; "auto" is the graphics card if there is one.
-        dtype: "float32", "float16" or "bfloat16"; "auto" is float32 on a processor and bfloat16 elsewhere.
-        bits: 8 or 4 to load the language model's weights with so many bits each.
-        attn_implementation: "eager", "sdpa" or "flash_attention_2"; what suits the machine if None.
-        revision: Branch, tag or commit on the hub; its main branch if None.
+        model: Folder of the model, or its id on the Hugging Face Hub.
+        device: A PyTorch device; "auto" is the GPU if there is one.
+        dtype: "float32", "float16" or "bfloat16"; "auto" is float32 on a CPU and bfloat16 elsewhere.
+        bits: 8 or 4 to quantize the language model's weights to that many bits.
+        attn_implementation: "eager", "sdpa" or "flash_attention_2"; chosen by transformers if None.
+        revision: Branch, tag or commit on the Hub; the main branch if None.
         show_progress: Show a progress bar.
 
     Raises:
-        InputError: An argument makes no sense on this machine.
-        ModelUnavailableError: The model, or a package that it needs, is not here and cannot be fetched.
-        ModelError: It is none of VideoChat-Embed, or lacks a part.
+        InputError: An argument is invalid on this machine.
+        ModelUnavailableError: The model, or a package that it needs, cannot be found or downloaded.
+        ModelError: The model is not a VideoChat-Embed, or is incomplete.
     """
     weights = Weights(str(model), device, dtype)
-    options: dict[str, Any] = {} if bits is None else {"quantization_config": quantized(bits)}
+    options: dict[str, Any] = {} if bits is None else {"quantization_config": quantization_config(bits)}
     folder = fetch_weights(model, revision)
     with model_errors(weights.model):
-        config = _read_config(folder, weights)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        if not isinstance(config, VideoChatEmbedConfig):
+            problem = f"this is not a VideoChat-Embed but a model of type {config.model_type}"
+            raise ModelError(weights.model, problem, "Build a VideoChat-Embed from it with `videochat convert`")
         processor = VideoChatEmbedProcessor.from_pretrained(folder)
-        _check_places(processor, config, weights)
+        placeholders = processor.num_visual_tokens, processor.video_token_id
+        if placeholders != (config.num_visual_tokens, config.video_token_id):
+            problem = "the processor belongs to another model"
+            raise ModelError(weights.model, problem, "Save model and processor into the same folder")
         loaded = load_checkpoint(
             VideoChatEmbedForConditionalGeneration,
             folder,
@@ -60,18 +66,3 @@ def load_model(
             **options,
         )
     return loaded.eval(), processor
-
-
-def _read_config(folder: Path, weights: Weights) -> VideoChatEmbedConfig:
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    if not isinstance(config, VideoChatEmbedConfig):
-        problem = f"it holds a model of another kind ({config.model_type})"
-        raise ModelError(weights.model, problem, "Make one of VideoChat-Embed from it with `videochat convert`")
-    return config
-
-
-def _check_places(processor: VideoChatEmbedProcessor, config: VideoChatEmbedConfig, weights: Weights) -> None:
-    written = processor.num_visual_tokens, processor.video_token_id
-    if written != (config.num_visual_tokens, config.video_token_id):
-        problem = "its processor writes prompts for another model"
-        raise ModelError(weights.model, problem, "Save model and processor into the same folder")

@@ -1,4 +1,4 @@
-"""VideoChat-Embed: a vision tower and a language model, joined by a learnable token interface (paper 3.2.1)."""
+"""The VideoChat-Embed model: a vision tower, a learnable token interface, and a language model (paper 3.2.1)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,33 +19,43 @@ from langchain_videochat.embed.configuration_videochat import VideoChatEmbedConf
 from langchain_videochat.embed.vision_tower import VisionTower
 from langchain_videochat.errors import InputError
 
-TRAINED = (".gmhra", ".local_mhra.", "vision_layernorm.", "extra_query_tokens", "language_projection.", ".lora_")
-"""Parts of the names of the weights that training changes."""
+TRAINED_PARTS = (
+    ".gmhra",
+    ".local_mhra.",
+    "vision_layernorm.",
+    "extra_query_tokens",
+    "language_projection.",
+    ".lora_",
+)
+"""Parts of the names of the weights that `freeze_pretrained` does not freeze."""
 
 
 @dataclass(frozen=True)
 class VideoFeatures:
-    """What becomes of videos on their way to the language model."""
+    """Video features after each stage of the model's vision side."""
 
     vision_tokens: Tensor
-    """Of the vision tower, [B, tokens, vision width]."""
+    """Output of the vision tower, [B, tokens, vision width]."""
 
     qformer_output: Tensor
-    """What the queries gathered from them, [B, queries, Q-Former width]."""
+    """Output of the Q-Former, [B, queries, Q-Former width]."""
 
     language_inputs: Tensor
-    """The same as embeddings of the language model, [B, queries, language width]."""
+    """Projected input embeddings of the language model, [B, queries, language width]."""
 
 
 class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
-    """A language model that watches videos.
+    """The VideoChat-Embed model (paper 3.2.1).
 
-    Vision tower with GMHRA -> LayerNorm -> Q-Former with pre-trained and extra queries -> Linear -> language model
-    (paper 3.2.1). In a prompt, each video or image takes `config.num_visual_tokens` tokens `config.video_token_id`;
-    `VideoChatEmbedProcessor` writes them.
+    The vision tower (EVA-CLIP ViT-g with GMHRA), a LayerNorm, the Q-Former with pre-trained and extra queries, and a
+    linear projection convert each video to a fixed number of input embeddings of the language model. An image is a
+    video of one frame.
+
+    In a prompt, `config.num_visual_tokens` placeholder tokens represent a video or an image. Both share this token, and
+    the frames of a batch come in one tensor with `num_frames`, so videos of any length and images can be mixed.
 
     Args:
-        config: Its shape.
+        config: The model's configuration.
 
     Example:
         Describe a video:
@@ -81,10 +91,10 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.post_init()
 
     def get_video_features(self, pixel_values: Tensor) -> Tensor:
-        """Turn videos of equally many frames into embeddings of the language model.
+        """Encode videos with the same number of frames as input embeddings of the language model.
 
         Args:
-            pixel_values: Normalised frames, [B, T, 3, H, W].
+            pixel_values: Normalized frames, [B, T, 3, H, W].
 
         Returns:
             [B, `config.num_visual_tokens`, language width].
@@ -92,14 +102,14 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return self.encode_videos(pixel_values).language_inputs
 
     def get_image_features(self, pixel_values: Tensor) -> Tensor:
-        """Turn images [B, 3, H, W] into embeddings of the language model, as videos of one frame."""
+        """Encode images [B, 3, H, W] like videos of one frame; see `get_video_features`."""
         return self.get_video_features(pixel_values.unsqueeze(1))
 
     def encode_videos(self, pixel_values: Tensor) -> VideoFeatures:
-        """Turn videos [B, T, 3, H, W] into embeddings of the language model, and keep what they were made from.
+        """Encode videos [B, T, 3, H, W] like `get_video_features`, and also return the intermediate features.
 
         Raises:
-            InputError: There are no frames, they are of another size than the model's, or not all are numbers.
+            InputError: There are no frames, their size differs from the model's, or a value is not finite.
         """
         self._check_pixels(pixel_values)
         vision_tokens = self.vision_tower(pixel_values)
@@ -110,41 +120,42 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return VideoFeatures(vision_tokens, qformer_output, self.language_projection(qformer_output))
 
     def get_visual_features(self, pixel_values: Tensor | None, num_frames: Tensor | None) -> Tensor | None:
-        """Turn videos and images into embeddings of the language model, those of equally many frames together.
+        """Encode videos and images of different lengths, batching those with the same number of frames.
 
         Args:
-            pixel_values: The frames of all of them, [frames, 3, H, W]; None if there is nothing to see.
-            num_frames: How many of the frames belong to each.
+            pixel_values: The frames of all videos and images, [frames, 3, H, W]; None for text-only prompts.
+            num_frames: Number of frames of each video or image.
 
         Returns:
-            [visuals, `config.num_visual_tokens`, language width].
+            [videos and images, `config.num_visual_tokens`, language width]; None if there are none.
         """
         if pixel_values is None or num_frames is None or not len(num_frames):
             return None
         videos = pixel_values.split(num_frames.tolist())
         features: dict[int, Tensor] = {}
         for length in set(num_frames.tolist()):
-            places = [place for place, video in enumerate(videos) if len(video) == length]
-            encoded = self.get_video_features(torch.stack([videos[place] for place in places]))
-            features |= zip(places, encoded, strict=True)
-        return torch.stack([features[place] for place in range(len(videos))])
+            indices = [index for index, video in enumerate(videos) if len(video) == length]
+            encoded = self.get_video_features(torch.stack([videos[index] for index in indices]))
+            features |= zip(indices, encoded, strict=True)
+        return torch.stack([features[index] for index in range(len(videos))])
 
     def embed(self, input_ids: Tensor, visual_features: Tensor | None = None) -> Tensor:
-        """Turn prompts into embeddings of the language model, those of videos and images in their places.
+        """Return the input embeddings of prompts, with visual features in place of the placeholder tokens.
 
         Args:
             input_ids: [B, L].
-            visual_features: What `get_visual_features` made of all that is shown, in the order of the prompts.
+            visual_features: Output of `get_visual_features`, in the order of the prompts.
 
         Returns:
             [B, L, language width].
 
         Raises:
-            InputError: There are more or fewer videos than the prompts have room for, or a prompt is too long.
+            InputError: The number of placeholder tokens does not match the features, or a prompt is too long.
         """
         self._check_length(input_ids.shape[1])
         is_visual = input_ids == self.config.video_token_id
-        self._check_places(int(is_visual.sum()), visual_features)
+        self._check_placeholders(int(is_visual.sum()), visual_features)
+        # The placeholder token may lie beyond the vocabulary.
         embeddings = self.get_input_embeddings()(input_ids.masked_fill(is_visual, 0))
         if visual_features is None:
             return embeddings
@@ -159,15 +170,15 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
         inputs_embeds: Tensor | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Run the language model on prompts; all other arguments, as `labels`, are its own.
+        """Run the language model on prompts.
 
         Args:
             input_ids: [B, L].
-            attention_mask: 0 where a prompt is padded, [B, L].
+            attention_mask: 0 for padding, [B, L].
             pixel_values: The frames of all videos and images, in the order of the prompts, [frames, 3, H, W].
-            num_frames: How many of them belong to each.
-            inputs_embeds: What `embed` returned, in place of the prompts and what they show.
-            **kwargs: The language model's.
+            num_frames: Number of frames of each video or image.
+            inputs_embeds: Output of `embed`, as an alternative to the arguments above.
+            **kwargs: Passed on to the language model, for example `labels`.
         """
         if input_ids is not None:
             inputs_embeds = self.embed(input_ids, self.get_visual_features(pixel_values, num_frames))
@@ -182,68 +193,66 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
         num_frames: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Go on from prompts; all other arguments are those of transformers' `generate`.
+        """Generate continuations of prompts.
 
         Args:
             input_ids: [B, L], padded on the left.
-            attention_mask: 0 where a prompt is padded, [B, L].
+            attention_mask: 0 for padding, [B, L].
             pixel_values: The frames of all videos and images, in the order of the prompts, [frames, 3, H, W].
-            num_frames: How many of them belong to each.
-            **kwargs: Those of the language model's `generate`.
+            num_frames: Number of frames of each video or image.
+            **kwargs: Passed on to the language model's `generate`.
 
         Returns:
-            The new tokens alone, [B, new], or what `kwargs` ask for.
+            The new tokens only, [B, new tokens], or what `kwargs` request.
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         embeddings = self.embed(input_ids, self.get_visual_features(pixel_values, num_frames))
-        # Where the user may have changed it, and where from_pretrained puts it.
+        # from_pretrained sets this model's generation config, which users may also change.
         self.language_model.generation_config = self.generation_config
         return self.language_model.generate(inputs_embeds=embeddings, attention_mask=attention_mask, **kwargs)
 
     def freeze_pretrained(self) -> None:
-        """Leave trainable what the paper trains: GMHRA, the vision LayerNorm, extra queries and the projection.
+        """Freeze all weights except those that the paper trains: GMHRA, vision LayerNorm, extra queries, projection.
 
-        Local MHRA, which the released models do not have, is trained too, and so are adapters (`add_lora`).
+        Local MHRA, which the released models don't use, and LoRA adapters (`add_lora`) stay trainable too.
         """
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(any(part in name for part in TRAINED))
+            parameter.requires_grad_(any(part in name for part in TRAINED_PARTS))
 
     def get_input_embeddings(self) -> nn.Module:
-        """The language model's."""
+        """Return the language model's input embeddings."""
         return self.language_model.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the language model's."""
+        """Replace the language model's input embeddings."""
         self.language_model.set_input_embeddings(value)
 
     def get_output_embeddings(self) -> nn.Module:
-        """The language model's."""
+        """Return the language model's output embeddings."""
         return self.language_model.get_output_embeddings()
 
     def _check_pixels(self, pixel_values: Tensor) -> None:
         size = self.config.vision_config.image_size
         if 0 in pixel_values.shape:
-            raise InputError("pixel_values", "there are no frames", "Give one frame or more")
+            raise InputError("pixel_values", "there are no frames", "Give at least one frame")
         if pixel_values.ndim != 5 or pixel_values.shape[2:] != (3, size, size):  # noqa: PLR2004 - [B, T, 3, H, W]
-            problem = f"their shape is {list(pixel_values.shape)}"
-            raise InputError(
-                "pixel_values", problem, f"Give [videos, frames, 3, {size}, {size}], as the processor does"
-            )
+            problem = f"the shape must be [videos, frames, 3, {size}, {size}], got {list(pixel_values.shape)}"
+            raise InputError("pixel_values", problem, "Use VideoChatEmbedProcessor")
         if not pixel_values.isfinite().all():
-            raise InputError("pixel_values", "not all are numbers", "Look for NaN in the frames")
+            raise InputError("pixel_values", "some values are not finite", "Check the frames for NaN")
 
     def _check_length(self, length: int) -> None:
         if length > self.config.context_length:
-            problem = f"the prompt has {length} tokens, and the language model reads {self.config.context_length}"
-            raise InputError("input_ids", problem, "Ask about fewer videos, or leave out earlier turns")
+            problem = f"the prompt has {length} tokens, but the context length is {self.config.context_length}"
+            raise InputError("input_ids", problem, "Use fewer videos, or drop earlier turns")
 
-    def _check_places(self, places: int, features: Tensor | None) -> None:
-        each = self.config.num_visual_tokens
+    def _check_placeholders(self, count: int, features: Tensor | None) -> None:
+        per_visual = self.config.num_visual_tokens
         given = 0 if features is None else len(features)
-        if places != given * each:
-            problem = f"the prompts have room for {places / each:g} videos and images, and {given} are given"
-            raise InputError("input_ids", problem, "Let the processor write the prompts")
+        if count != given * per_visual:
+            problem = f"the prompts have placeholders for {count / per_visual:g} videos and images, got {given}"
+            raise InputError("input_ids", problem, "Write the prompts with VideoChatEmbedProcessor")
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -254,7 +263,7 @@ class VideoChatEmbedForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
 
 def _without_flash_attention(qformer_config: Blip2QFormerConfig) -> Blip2QFormerConfig:
-    """Leave flash attention to the other parts: transformers' Q-Former has none, and does little of the work."""
+    """Replace flash attention, which transformers' Q-Former does not support; it does little of the work."""
     if "flash" in (qformer_config._attn_implementation or ""):
         qformer_config._attn_implementation = "sdpa"
     return qformer_config

@@ -1,12 +1,12 @@
-"""A VideoChat-Embed that is in memory, with all that it keeps from one question to the next."""
+"""A loaded model with its caches."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from langchain_videochat.embed.batching import Batch, Prompt
+from langchain_videochat.embed.batching import ContinuousBatch, Prompt
 from langchain_videochat.embed.conversation import Turn, VisualTokens
 from langchain_videochat.embed.errors import PromptTooLongError
 from langchain_videochat.embed.loading import load_model
@@ -18,53 +18,46 @@ from langchain_videochat.embed.visual_cache import VisualCache
 
 @dataclass(frozen=True, eq=False)
 class Runtime:
-    """A model that is in memory. Whoever names the same settings shares it."""
+    """A loaded model, shared by all chat models with the same `ModelSettings`."""
 
     model: VideoChatEmbedForConditionalGeneration
-
     processor: VideoChatEmbedProcessor
-
-    viewer: VisualCache
-    """Looks at videos, and keeps what it saw."""
-
-    batch: Batch
-    """Writes answers, and keeps what it read."""
+    visual_cache: VisualCache
+    batch: ContinuousBatch
 
     @property
     def tokenizer(self) -> Any:
-        """The language model's."""
+        """Tokenizer of the language model."""
         return self.processor.tokenizer
 
-    def read(self, turns: Sequence[Turn]) -> Prompt:
-        """Make the prompt of a conversation, whose videos and images are `VisualTokens`.
+    def build_prompt(self, turns: Sequence[Turn]) -> Prompt:
+        """Build the prompt of a conversation whose videos and images are `VisualTokens`.
 
         Raises:
-            PromptTooLongError: It leaves no room for an answer.
-            InputError: The tokenizer's chat template refuses it.
+            PromptTooLongError: The prompt leaves no room for an answer in the context.
+            InputError: The tokenizer's chat template rejects the conversation.
         """
-        ids = self.processor(turns, device=self.model.device)["input_ids"]
-        length, limit = ids.shape[1], self.model.config.context_length
+        input_ids = self.processor(turns, device=self.model.device)["input_ids"]
+        length, limit = input_ids.shape[1], self.model.config.context_length
         if length >= limit:
-            problem = f"it takes {length} tokens, and the language model reads {limit}"
-            advice = "Show fewer videos, lower max_video_tokens, or leave out earlier turns"
+            problem = f"it takes {length} tokens, and the model's context length is {limit}"
+            advice = "Send fewer videos, lower max_video_tokens, or drop earlier turns"
             raise PromptTooLongError("the conversation", problem, advice)
-        shown = [part for turn in turns for part in turn.content if isinstance(part, VisualTokens)]
+        visuals = [part for turn in turns for part in turn.content if isinstance(part, VisualTokens)]
         with torch.inference_mode():
-            features = torch.stack([one.embeddings for one in shown]) if shown else None
-            embeddings = self.model.embed(ids, features)[0]
-        visual_keys = _visual_keys(shown)
-        keys = (next(visual_keys) if token == self.processor.video_token_id else token for token in ids[0].tolist())
-        return Prompt(embeddings, tuple(keys))
+            features = torch.stack([visual.embeddings for visual in visuals]) if visuals else None
+            embeddings = self.model.embed(input_ids, features)[0]
+        # The prefix cache compares token ids: those of visual tokens identify their content.
+        visual_ids = iter([(visual.key, place) for visual in visuals for place in range(len(visual.embeddings))])
+        video_token = self.processor.video_token_id
+        token_ids: list[Hashable] = [
+            next(visual_ids) if token == video_token else token for token in input_ids[0].tolist()
+        ]
+        return Prompt(embeddings, tuple(token_ids))
 
 
 def load(settings: ModelSettings) -> Runtime:
-    """Load a model.
-
-    Raises:
-        InputError: A setting makes no sense on this machine.
-        ModelUnavailableError: The model is not here and cannot be fetched.
-        ModelError: It is damaged, or of another kind.
-    """
+    """Load a model, with the errors of `load_model`."""
     model, processor = load_model(
         settings.model,
         device=settings.device,
@@ -73,13 +66,7 @@ def load(settings: ModelSettings) -> Runtime:
         attn_implementation=settings.attn_implementation,
         revision=settings.revision,
     )
-    ends = model.generation_config.eos_token_id
-    batch = Batch(model.language_model, [] if ends is None else [ends] if isinstance(ends, int) else ends)
+    end_tokens = model.generation_config.eos_token_id
+    end_tokens = [] if end_tokens is None else [end_tokens] if isinstance(end_tokens, int) else end_tokens
+    batch = ContinuousBatch(model.language_model, end_tokens)
     return Runtime(model, processor, VisualCache(model, processor), batch)
-
-
-def _visual_keys(shown: Sequence[VisualTokens]) -> Iterator[Hashable]:
-    """Tell each visual token from all other tokens."""
-    for one in shown:
-        for place in range(len(one.embeddings)):
-            yield one.key, place

@@ -1,4 +1,4 @@
-"""Which VideoChat-Embed is loaded, and how."""
+"""Settings that identify a loaded model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,10 @@ BITS: Mapping[Quantization | None, Literal[8, 4] | None] = {None: None, "8bit": 
 
 @dataclass(frozen=True)
 class ModelSettings(Weights):
-    """Whoever names the same shares one model."""
+    """Which model to load, and how. Chat models with equal settings share one."""
 
     quantization: Quantization | None = None
-    """How many bits each of the language model's weights has, if fewer than saved."""
+    """Quantization of the language model's weights; None keeps them as saved."""
 
     attn_implementation: str | None = None
-    """As transformers names it; what suits the machine if None."""
-
-    revision: str | None = None
-    """Branch, tag or commit on the hub; its main branch if None."""
+    """Attention implementation, as transformers names it; None selects one for the machine."""

@@ -1,4 +1,4 @@
-"""Fewer tokens out of many without training: bipartite soft matching, as of Token Merging (arXiv 2210.09461)."""
+"""Token merging without training: bipartite soft matching, as in Token Merging (arXiv 2210.09461)."""
 
 import torch
 from torch import Tensor
@@ -6,19 +6,19 @@ from torch.nn.functional import normalize
 
 from langchain_videochat.errors import InputError
 
-BLOCK = 2048
-"""Of so many neighbours those are sought that are alike: all pairs of tokens of a day would not fit into memory."""
+BLOCK_SIZE = 2048
+"""Tokens that are compared with one another: all pairs of the tokens of a day of video would not fit into memory."""
 
 
 def merge_tokens(tokens: Tensor, count: int) -> Tensor:
-    """Merge the most alike tokens, each into their mean, until `count` are left.
+    """Merge the most similar tokens into their means until `count` are left.
 
     Args:
-        tokens: In their order, [L, width].
-        count: How many there shall be.
+        tokens: Tokens in order, [L, width].
+        count: Number of tokens to keep.
 
     Returns:
-        [count, width], each in the place of the token that others were merged into; `tokens` if L is no larger.
+        Tokens in order, [count, width]; `tokens` if L is at most `count`.
 
     Raises:
         InputError: `count` is below 1.
@@ -29,7 +29,7 @@ def merge_tokens(tokens: Tensor, count: int) -> Tensor:
                 [0., 3.]])
     """
     if count < 1:
-        raise InputError("count", f"{count} is no number of tokens", "Give 1 or more")
+        raise InputError("count", f"must be 1 or more, got {count}", "Give the number of tokens to keep")
     sizes = torch.ones(len(tokens), device=tokens.device)
     merged = tokens.float()
     while len(merged) > count:
@@ -38,21 +38,21 @@ def merge_tokens(tokens: Tensor, count: int) -> Tensor:
 
 
 def _merge_blocks(tokens: Tensor, sizes: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Bring each block of neighbours nearer to its share of `count`."""
-    borders = torch.tensor([*range(0, len(tokens), BLOCK), len(tokens)])
-    shares = (borders * count / len(tokens)).round().long().diff().tolist()
-    blocks = zip(tokens.split(BLOCK), sizes.split(BLOCK), shares, strict=True)
-    merged, counts = zip(*(_merge(block, its_sizes, share) for block, its_sizes, share in blocks), strict=True)
-    return torch.cat(merged), torch.cat(counts)
+    """Merge each block of neighbours towards its share of `count`."""
+    bounds = torch.tensor([*range(0, len(tokens), BLOCK_SIZE), len(tokens)])
+    shares = (bounds * count / len(tokens)).round().long().diff().tolist()
+    blocks = zip(tokens.split(BLOCK_SIZE), sizes.split(BLOCK_SIZE), shares, strict=True)
+    merged, merged_sizes = zip(*(_merge(*block) for block in blocks), strict=True)
+    return torch.cat(merged), torch.cat(merged_sizes)
 
 
 def _merge(tokens: Tensor, sizes: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Merge every second token, or so many that `count` are left, into the one most like it of the others."""
+    """Merge odd tokens, the most similar first and all if need be, into the even token that is most similar to each."""
     directions = normalize(tokens, dim=-1)
-    likeness, partners = (directions[1::2] @ directions[::2].T).max(dim=1)
-    chosen = likeness.topk(min(len(tokens) - count, len(likeness))).indices
-    places, targets = 2 * chosen + 1, 2 * partners[chosen]
-    sums = (tokens * sizes.unsqueeze(1)).index_add(0, targets, tokens[places] * sizes[places].unsqueeze(1))
-    counts = sizes.index_add(0, targets, sizes[places])
-    stays = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device).index_fill(0, places, value=False)
-    return (sums / counts.unsqueeze(1))[stays], counts[stays]
+    similarity, partners = (directions[1::2] @ directions[::2].T).max(dim=1)
+    chosen = similarity.topk(min(len(tokens) - count, len(similarity))).indices
+    sources, targets = 2 * chosen + 1, 2 * partners[chosen]
+    sums = (tokens * sizes.unsqueeze(1)).index_add(0, targets, tokens[sources] * sizes[sources].unsqueeze(1))
+    merged_sizes = sizes.index_add(0, targets, sizes[sources])
+    is_kept = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device).index_fill(0, sources, value=False)
+    return (sums / merged_sizes.unsqueeze(1))[is_kept], merged_sizes[is_kept]

@@ -1,4 +1,4 @@
-"""How a model that was never taught tools is told of them, and how its calls are read."""
+"""Tool calling for models that were not trained on tools: describing tools in the prompt, and parsing calls."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,29 +15,31 @@ INSTRUCTION = """You can call these tools. To call some, write nothing but a lin
 """
 
 ANY_TOOL = "any"
-"""In place of a tool's name, where one of them must be called."""
+"""Stands for a tool's name where any tool may be called, but one must be."""
 
 _DECODER = json.JSONDecoder()
 
 Tool = Mapping[str, Any]
-"""A tool as OpenAI describes it: {"type": "function", "function": {"name": ..., ...}}."""
+"""A tool in OpenAI's format: {"type": "function", "function": {"name": ..., ...}}."""
 
 
-def tell_tools(turns: Sequence[Turn], tools: Sequence[Tool]) -> tuple[Turn, ...]:
-    """Put what the tools are at the beginning of a conversation."""
-    described = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
-    text = f"{INSTRUCTION}{described}"
+def add_tools(turns: Sequence[Turn], tools: Sequence[Tool]) -> Sequence[Turn]:
+    """Add descriptions of the tools, if there are any, to the system turn of a conversation."""
+    if not tools:
+        return turns
+    descriptions = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
+    text = f"{INSTRUCTION}{descriptions}"
     if turns[0].role == "system":
-        return (replace(turns[0], content=(*turns[0].content, text)), *turns[1:])
-    return (Turn("system", (text,)), *turns)
+        return [replace(turns[0], content=(*turns[0].content, text)), *turns[1:]]
+    return [Turn("system", (text,)), *turns]
 
 
-def read_calls(text: str, tools: Sequence[Tool]) -> list[ToolCallChunk]:
-    """Read calls of tools, one after the other; none if the text is anything else.
+def parse_tool_calls(text: str, tools: Sequence[Tool]) -> list[ToolCallChunk]:
+    """Parse consecutive tool calls; return none if the text contains anything else.
 
     Example:
         >>> tools = [{"type": "function", "function": {"name": "add"}}]
-        >>> [call["args"] for call in read_calls('{"name": "add", "arguments": {"a": 1}}', tools)]
+        >>> [call["args"] for call in parse_tool_calls('{"name": "add", "arguments": {"a": 1}}', tools)]
         ['{"a": 1}']
     """
     names = {tool["function"]["name"] for tool in tools}

@@ -1,4 +1,4 @@
-"""The video foundation model: EVA-CLIP ViT-g with the global and local relation aggregators of UniFormerV2."""
+"""The vision tower: EVA-CLIP ViT-g with the relation aggregators of UniFormerV2 (paper 3.2.1)."""
 
 from collections import OrderedDict
 
@@ -17,13 +17,14 @@ from langchain_videochat.embed.configuration_videochat import VideoChatEmbedConf
 
 
 class VisionTower(Blip2PreTrainedModel):
-    """Turns the frames of videos into tokens: those of each frame, then one that relates all of them.
+    """Encodes the frames of a video as tokens of each frame, followed by one global token.
 
-    The frames go through the layers one by one. Beside the last layers runs a single token, to which each of them adds
-    what it gathers from all frames; it feeds nothing back (paper 3.2.1, and UniFormerV2, arXiv 2211.09552, 3.3).
+    The transformer layers process each frame independently. Beside the last `config.gmhra_layers` layers, GMHRA
+    updates the global token from the tokens of all frames, without feeding back into the layers (paper 3.2.1;
+    UniFormerV2, arXiv 2211.09552, section 3.3).
 
     Args:
-        config: The shape of the whole model.
+        config: The configuration of the whole model.
     """
 
     def __init__(self, config: VideoChatEmbedConfig) -> None:
@@ -36,13 +37,13 @@ class VisionTower(Blip2PreTrainedModel):
         self.post_init()
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """Encode videos of equally many frames.
+        """Encode videos with the same number of frames.
 
         Args:
-            pixel_values: Normalised frames, [B, T, 3, H, W].
+            pixel_values: Normalized frames, [B, T, 3, H, W].
 
         Returns:
-            Tokens, [B, T * (H * W / patch² + 1) + 1, width]; without the last one if there is no aggregator.
+            [B, T * (H * W / patch_size² + 1) + 1, width]; without the last token if there is no GMHRA.
         """
         videos, frames = pixel_values.shape[:2]
         hidden = self.embeddings(pixel_values.flatten(0, 1))
@@ -51,7 +52,7 @@ class VisionTower(Blip2PreTrainedModel):
         for number, layer in enumerate(self.layers):
             hidden = layer(hidden, frames)
             if number >= first:
-                # At once, so that no layer's output has to be kept.
+                # Right after its layer, so that only one layer's output is in memory.
                 token = self.gmhra[number - first](token, hidden.unflatten(0, (videos, frames)))
         tokens = hidden.reshape(videos, -1, hidden.shape[-1])
         return torch.cat([tokens, token], dim=1) if self.gmhra else tokens
@@ -64,7 +65,7 @@ class VisionTower(Blip2PreTrainedModel):
         elif isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)
         elif isinstance(module, nn.Conv1d | nn.Conv3d):
-            init.kaiming_uniform_(module.weight, a=5**0.5)  # as torch starts them
+            init.kaiming_uniform_(module.weight, a=5**0.5)  # PyTorch's default
         elif isinstance(module, SingleQueryAttention):
             init.xavier_uniform_(module.in_proj_weight)
             init.zeros_(module.in_proj_bias)
@@ -73,7 +74,7 @@ class VisionTower(Blip2PreTrainedModel):
 
 
 class VisionLayer(GradientCheckpointingLayer):
-    """A layer of EVA-CLIP ViT-g; local relation aggregators let its patches look at the frames before and after."""
+    """A transformer layer of EVA-CLIP ViT-g, with optional local MHRA, which relates a frame to its neighbours."""
 
     def __init__(self, config: VideoChatEmbedConfig) -> None:
         super().__init__()
@@ -85,7 +86,7 @@ class VisionLayer(GradientCheckpointingLayer):
         self.local_mhra = nn.ModuleList(LocalRelationAggregator(vision.hidden_size) for _ in range(config.local_mhra))
 
     def forward(self, hidden: Tensor, frames: int) -> Tensor:
-        """Go on from the layer before.
+        """Apply the layer to hidden states.
 
         Args:
             hidden: [B * T, 1 + patches, width].
@@ -101,11 +102,11 @@ class VisionLayer(GradientCheckpointingLayer):
 
 
 class ZeroLinear(nn.Linear):
-    """A linear layer that starts as zero: what it ends adds nothing to a pre-trained model at first."""
+    """A linear layer initialized with zeros, so that a new residual branch leaves a pre-trained model unchanged."""
 
 
 class GlobalRelationAggregator(nn.Module):
-    """GMHRA: gathers from all tokens of a video what belongs to one token, and adds it to that."""
+    """GMHRA: updates a global token by cross-attention to all tokens of a video, then by an MLP."""
 
     def __init__(self, config: VideoChatEmbedConfig) -> None:
         super().__init__()
@@ -126,34 +127,35 @@ class GlobalRelationAggregator(nn.Module):
         )
 
     def forward(self, token: Tensor, hidden: Tensor) -> Tensor:
-        """Add to the token.
+        """Update the global token.
 
         Args:
-            token: [B, 1, width].
-            hidden: [B, T, 1 + patches, width].
+            token: The global token, [B, 1, width].
+            hidden: Output of a transformer layer, [B, T, 1 + patches, width].
         """
         hidden = self.ln_3(hidden)
         patches = hidden[:, :, 1:]
-        placed = torch.cat([hidden[:, :, :1], patches + self._positions(patches)], dim=2)
-        token = token + self.attn(self.ln_1(token), placed.flatten(1, 2))
+        encoded = torch.cat([hidden[:, :, :1], patches + self._encode_positions(patches)], dim=2)
+        token = token + self.attn(self.ln_1(token), encoded.flatten(1, 2))
         return token + self.mlp(self.ln_2(token))
 
-    def _positions(self, patches: Tensor) -> Tensor:
-        """The dynamic position encoding, from the patches around each in space and time."""
+    def _encode_positions(self, patches: Tensor) -> Tensor:
+        """Return the dynamic position encoding: a depthwise convolution over space and time."""
         side = round(patches.shape[2] ** 0.5)
         grid = patches.unflatten(2, (side, side)).permute(0, 4, 1, 2, 3)
-        # In 32 bits on a processor: in bf16, oneDNN gives wrong gradients of the weights for two frames (torch 2.13).
+        # On a CPU in fp32: in bf16, oneDNN computes wrong weight gradients for two frames (torch 2.13; a test shows
+        # whether that still holds).
         with torch.autocast("cpu", enabled=False):
             positions = self.dpe(grid.to(self.dpe.weight.dtype))
         return positions.permute(0, 2, 3, 4, 1).flatten(2, 3)
 
 
 class SingleQueryAttention(nn.Module):
-    """Multi-head attention of one query, with the weights of `nn.MultiheadAttention`.
+    """Multi-head attention with a single query, compatible with the weights of `nn.MultiheadAttention`.
 
-    With a single query, that query can be brought to the tokens through the keys' weights, and the sum of the tokens
-    through the values' weights, rather than every token through both: the same numbers, for a hundredth of the work.
-    The keys' bias adds the same to all scores, which softmax takes out again.
+    Instead of projecting every token to keys and values, this projects the query by the key weights, and the weighted
+    sum of the tokens by the value weights. With one query, the result is the same for a hundredth of the work. The key
+    bias adds the same amount to all scores, which the softmax cancels.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -164,18 +166,18 @@ class SingleQueryAttention(nn.Module):
         self.out_proj = ZeroLinear(width, width)
 
     def forward(self, query: Tensor, tokens: Tensor) -> Tensor:
-        """Attend with a query [B, 1, width] to tokens [B, N, width]."""
+        """Attend from a query [B, 1, width] to tokens [B, N, width]."""
         to_query, to_keys, to_values = self.in_proj_weight.unflatten(0, (3, self.heads, -1))
         query_bias, _, value_bias = self.in_proj_bias.unflatten(0, (3, self.heads, -1))
         queries = torch.einsum("bqc,hdc->bhd", query, to_query) + query_bias
-        directions = torch.einsum("bhd,hdc->bhc", queries * queries.shape[-1] ** -0.5, to_keys)
-        weights = (directions @ tokens.mT).softmax(dim=-1)
+        projected = torch.einsum("bhd,hdc->bhc", queries * queries.shape[-1] ** -0.5, to_keys)
+        weights = (projected @ tokens.mT).softmax(dim=-1)
         values = torch.einsum("bhc,hdc->bhd", weights @ tokens, to_values) + value_bias
         return self.out_proj(values.flatten(1).unsqueeze(1))
 
 
 class LocalRelationAggregator(nn.Module):
-    """Local MHRA: mixes each patch with those at the same place in the frames before and after."""
+    """Local MHRA: mixes each patch with those at the same position in the previous and next frames."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

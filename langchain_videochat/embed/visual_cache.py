@@ -1,10 +1,10 @@
-"""What a model sees in videos and images: it looks at each stretch once, and the tokens are kept."""
+"""Visual tokens of videos and images, cached so that each segment is encoded once."""
 
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -14,176 +14,171 @@ import torch
 from cachetools import LRUCache, TTLCache
 from tqdm.auto import tqdm
 
-from langchain_videochat.embed.conversation import Image, Stretch, Video, VisualTokens, read_image, read_stretches
-from langchain_videochat.embed.errors import TooManyFramesError, is_out_of_memory
-from langchain_videochat.embed.media_refs import DATA_ADDRESS, MediaRef, count_frames, file_state, opened
+from langchain_videochat.embed.conversation import Image, Video, VisualTokens, read_image, read_segments
+from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
+from langchain_videochat.embed.media_refs import DATA_URL, MediaRef, count_frames, file_state, opened
 from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
 from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
 from langchain_videochat.media import probe, video_id
 from langchain_videochat.media.sources import is_web_address
+from langchain_videochat.utils.interval import Interval
 
-KEPT_BYTES = 2**30
-"""Bytes of visual tokens that are kept, never in a graphics card's memory: those of 1,300 videos or segments with a
-7B model in bfloat16."""
+MAX_BYTES = 2**30
+"""Size limit of cached visual tokens, in CPU memory: 1,300 videos or segments of a 7B model in bfloat16."""
 
-FRESH_SECONDS = 600
-"""So long a file or web address is known; what the address shows is fetched again then."""
+SOURCE_TTL = 600
+"""Seconds for which the content behind a path or URL is remembered. A URL is then downloaded again."""
 
-KNOWN_FILES = 1024
+MAX_SOURCES = 1024
 
 PROGRESS_DELAY = 2.0
-"""Seconds after which a progress bar is shown."""
+"""Seconds before a progress bar appears."""
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What is known of a video before it is watched."""
+    """Content hash of a video, and its duration in seconds."""
 
     video_id: str
-    """Of its content."""
-
     duration: float
-    """Seconds."""
 
 
 @dataclass(frozen=True)
-class _Source:
-    """What is known of a file or address."""
+class _Content:
+    """Identity of the content behind a path or URL."""
 
     video_id: str
-    visit: UUID | None
-    """Of an address: what it shows may be another file at the next one."""
+    download: UUID | None
+    """Set if the content is from a URL, which may serve another file at the next download."""
 
 
 @dataclass(frozen=True)
-class _Key:
-    """What visual tokens are made of."""
-
-    source: _Source
-    stretch: Stretch | None = None
+class _TokensKey:
+    content: _Content
+    segment: Interval | None = None
     num_frames: int = 1
 
 
+class LazyFile:
+    """A video or image that is opened, or downloaded, when its path is first used; see `opened` for the errors."""
+
+    def __init__(self, media: MediaRef, state: Hashable, stack: ExitStack) -> None:
+        self.media = media
+        self.state = state
+        self._stack = stack
+
+    @cached_property
+    def path(self) -> Path:
+        """Path of the local file."""
+        return self._stack.enter_context(opened(self.media))
+
+
 class VisualCache:
-    """Looks at videos and images for a model.
+    """Encodes videos and images, and caches the visual tokens by content, segment and number of frames.
 
-    What it makes of them is kept by content, stretch and number of frames, so that a further question about a video
-    does not open it again.
-
-    Args:
-        model: It makes the tokens.
-        processor: It makes the pixels.
+    A further question about a video does not open it again. All methods may raise the errors of `opened`, and
+    MediaError if a file cannot be read as a video or image.
     """
 
     def __init__(self, model: VideoChatEmbedForConditionalGeneration, processor: VideoChatEmbedProcessor) -> None:
         self._model = model
         self._processor = processor
-        self._sources: TTLCache[Hashable, _Source] = TTLCache(KNOWN_FILES, FRESH_SECONDS)
-        self._durations: LRUCache[_Source, float] = LRUCache(KNOWN_FILES)
-        self._tokens: LRUCache[_Key, VisualTokens] = LRUCache(KEPT_BYTES, lambda tokens: tokens.embeddings.nbytes)
-        self._known = threading.Lock()
-        self._looking: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
-        self._encoding = threading.Lock()
-
-    def look(self, image: MediaRef) -> VisualTokens:
-        """Look at an image.
-
-        Raises:
-            SourceError: There is no such file, or the address is refused or fails.
-            MediaError: It cannot be read as an image.
-            InputError: Its data is no base64 or too large.
-        """
-        state = _state(image)
-        with self._alone(image, state) as path:
-            key = _Key(self._source(image, state, path))
-            return self._view([key], lambda _: [read_image(path())])[0]
-
-    def watch(
-        self, video: MediaRef, plan: Callable[[VideoFacts], Sequence[Stretch]], *, show_progress: bool = False
-    ) -> list[VisualTokens]:
-        """Watch stretches of a video.
-
-        Args:
-            video: Which.
-            plan: Decides which stretches, in the order of time.
-            show_progress: Show a progress bar where it takes long.
-
-        Raises:
-            SourceError: There is no such file, or the address is refused or fails.
-            MediaError: It cannot be read as a video.
-            InputError: Its data is no base64 or too large, or too many frames are asked for.
-            TooManyFramesError: The memory does not suffice for so many frames.
-        """
-
-        def read(missing: Sequence[_Key]) -> Iterable[Video]:
-            stretches = [key.stretch for key in missing if key.stretch is not None]
-            videos = read_stretches(path(), stretches, num_frames)
-            name, is_quiet = path().name, not show_progress
-            return tqdm(videos, f"Watching {name}", len(missing), False, delay=PROGRESS_DELAY, disable=is_quiet)
-
-        state = _state(video)
-        with self._alone(video, state) as path:
-            source = self._source(video, state, path)
-            stretches = plan(VideoFacts(source.video_id, self._duration(source, path)))
-            num_frames = count_frames(video, stretches[0])
-            return self._view([_Key(source, stretch, num_frames) for stretch in stretches], read)
+        self._contents: TTLCache[Hashable, _Content] = TTLCache(MAX_SOURCES, SOURCE_TTL)
+        self._durations: LRUCache[_Content, float] = LRUCache(MAX_SOURCES)
+        self._tokens: LRUCache[_TokensKey, VisualTokens] = LRUCache(MAX_BYTES, lambda one: one.embeddings.nbytes)
+        self._lock = threading.Lock()
+        self._file_locks: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
+        self._encoder_lock = threading.Lock()
 
     @contextmanager
-    def _alone(self, visual: MediaRef, state: Hashable) -> Iterator[Callable[[], Path]]:
-        """Let one thread at a time look at something, which is opened when its path is first asked for."""
-        with self._known:
-            looking = self._looking.setdefault(state, threading.Lock())
-        with looking, ExitStack() as stack:
-            yield cache(lambda: stack.enter_context(opened(visual)))
+    def open(self, media: MediaRef) -> Iterator[LazyFile]:
+        """Provide a video or image to encode. Other threads wait for it, and then find its tokens in the cache."""
+        state = _state(media)
+        with self._lock:
+            file_lock = self._file_locks.setdefault(state, threading.Lock())
+        with file_lock, ExitStack() as stack:
+            yield LazyFile(media, state, stack)
 
-    def _source(self, visual: MediaRef, state: Hashable, path: Callable[[], Path]) -> _Source:
-        with self._known:
-            source: _Source | None = self._sources.get(state)
-        if source is None:
-            source = _Source(video_id(path()), uuid4() if is_web_address(visual.source) else None)
-            with self._known:
-                self._sources[state] = source
-        return source
-
-    def _duration(self, source: _Source, path: Callable[[], Path]) -> float:
-        with self._known:
-            duration: float | None = self._durations.get(source)
+    def probe(self, file: LazyFile) -> VideoFacts:
+        """Return content hash and duration of a video."""
+        content = self._content(file)
+        with self._lock:
+            duration: float | None = self._durations.get(content)
         if duration is None:
-            duration = probe(path()).duration
-            with self._known:
-                self._durations[source] = duration
-        return duration
+            duration = probe(file.path).duration
+            with self._lock:
+                self._durations[content] = duration
+        return VideoFacts(content.video_id, duration)
 
-    def _view(
-        self, keys: Sequence[_Key], read: Callable[[Sequence[_Key]], Iterable[Video | Image]]
+    def encode_image(self, file: LazyFile) -> VisualTokens:
+        """Return the visual tokens of an image.
+
+        Raises:
+            NotEnoughMemoryError: Out of memory while encoding.
+        """
+        return self._find_or_encode(file, [_TokensKey(self._content(file))])[0]
+
+    def encode_segments(
+        self, file: LazyFile, segments: Sequence[Interval], *, show_progress: bool = False
     ) -> list[VisualTokens]:
-        """Give the tokens of each key, of which those that are missing are made from what `read` gives for them."""
-        with self._known:
+        """Return the visual tokens of each segment of a video. The segments are in time order.
+
+        Raises:
+            InputError: Too many frames are requested.
+            NotEnoughMemoryError: Out of memory while encoding one segment.
+        """
+        content, num_frames = self._content(file), count_frames(file.media, segments[0])
+        keys = [_TokensKey(content, segment, num_frames) for segment in segments]
+        return self._find_or_encode(file, keys, show_progress)
+
+    def _content(self, file: LazyFile) -> _Content:
+        with self._lock:
+            content: _Content | None = self._contents.get(file.state)
+        if content is None:
+            content = _Content(video_id(file.path), uuid4() if is_web_address(file.media.source) else None)
+            with self._lock:
+                self._contents[file.state] = content
+        return content
+
+    def _find_or_encode(
+        self, file: LazyFile, keys: Sequence[_TokensKey], show_progress: bool = False
+    ) -> list[VisualTokens]:
+        with self._lock:
             tokens = {key: self._tokens[key] for key in keys if key in self._tokens}
         missing = [key for key in keys if key not in tokens]
         try:
-            for key, shown in zip(missing, read(missing) if missing else (), strict=True):
-                tokens[key] = self._encode(shown, key)
-                with self._known:
+            for key, media in zip(missing, _read(file, missing, show_progress), strict=True):
+                tokens[key] = self._encode(media, key)
+                with self._lock:
                     self._tokens[key] = tokens[key]
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            problem = f"the memory does not suffice to look at {keys[0].num_frames} frames at once"
-            raise TooManyFramesError("num_frames", problem, "Show fewer frames of each video") from None
+            problem = f"out of memory while encoding {keys[0].num_frames} frames"
+            raise NotEnoughMemoryError("num_frames", problem, "Use fewer frames per video") from None
         return [tokens[key] for key in keys]
 
-    def _encode(self, shown: Video | Image, key: _Key) -> VisualTokens:
-        with self._encoding, torch.inference_mode():
-            pixels = self._processor.pixels(shown, self._model.device).to(self._model.dtype)
+    def _encode(self, media: Video | Image, key: _TokensKey) -> VisualTokens:
+        with self._encoder_lock, torch.inference_mode():
+            pixels = self._processor.preprocess(media, self._model.device).to(self._model.dtype)
             embeddings = self._model.get_video_features(pixels.unsqueeze(0))[0].cpu()
-        if isinstance(shown, Image):
+        if isinstance(media, Image):
             return VisualTokens("image", embeddings, key)
-        return VisualTokens("video", embeddings, key, shown.times)
+        return VisualTokens("video", embeddings, key, media.times)
 
 
-def _state(visual: MediaRef) -> Hashable:
-    """Tell what is known of a file or address without opening it; it changes when a local file does."""
-    if DATA_ADDRESS.match(visual.source):
-        return sha256(visual.source.encode()).digest()
-    return (visual.source, visual.allowed_hosts) if is_web_address(visual.source) else file_state(visual.source)
+def _read(file: LazyFile, keys: Sequence[_TokensKey], show_progress: bool) -> Iterable[Video | Image]:
+    if not keys:
+        return ()
+    if file.media.kind == "image":
+        return [read_image(file.path)]
+    videos = read_segments(file.path, [key.segment for key in keys if key.segment], keys[0].num_frames)
+    title = f"Encoding {file.path.name}"
+    return tqdm(videos, title, len(keys), leave=False, delay=PROGRESS_DELAY, disable=not show_progress)
+
+
+def _state(media: MediaRef) -> Hashable:
+    """Return a key that identifies a file or URL without opening it, and changes when a local file changes."""
+    if DATA_URL.match(media.source):
+        return sha256(media.source.encode()).digest()
+    return (media.source, media.allowed_hosts) if is_web_address(media.source) else file_state(media.source)

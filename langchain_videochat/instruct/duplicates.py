@@ -1,46 +1,50 @@
-"""Items that say nearly the same as others, over the whole set."""
+"""Near-duplicate detection over a whole dataset.
+
+Near-duplicates are marked at export, in the order of item identifiers: which one is kept must not depend on which was
+finished first.
+"""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from langchain_videochat.instruct.items import Fault, Item
-from langchain_videochat.instruct.wording import split_words
+from langchain_videochat.instruct.items import GateFailure, InstructionItem
+from langchain_videochat.instruct.sentences import split_words
 
-ALIKE = 0.8
-"""Share of the word triples that two items have in common, of all that either has, from which on one is enough."""
+MIN_SIMILARITY = 0.8
+"""Jaccard similarity of the word trigrams of two items above which one of them is a duplicate."""
 
-HASHES = 128
-"""Of each item. The share is estimated to about 0.04."""
+NUM_HASHES = 128
+"""MinHash permutations. They estimate the similarity to about 0.04."""
 
 
-def mark_duplicates(items: Iterable[Item]) -> Iterator[Item]:
-    """Find items that say nearly the same as an earlier one, by MinHash.
+def mark_duplicates(items: Iterable[InstructionItem]) -> Iterator[InstructionItem]:
+    """Mark items that are nearly the same as an earlier one, by MinHash.
 
     Args:
-        items: In an order that is always the same, as the first of those that are alike stays.
+        items: Items in a reproducible order: the first of several near-duplicates is kept.
 
     Yields:
-        The items; those that are too much like another have that as a fault.
+        The items; duplicates have a GateFailure.
     """
     from datasketch import MinHash, MinHashLSH
 
-    kept = MinHashLSH(threshold=ALIKE, num_perm=HASHES)
+    index = MinHashLSH(threshold=MIN_SIMILARITY, num_perm=NUM_HASHES)
     hashes: dict[str, MinHash] = {}
     for item in items:
-        hashed = MinHash(num_perm=HASHES)
-        hashed.update_batch(_triples(item))
-        # The index finds candidates, some of them less alike.
-        likeness = {other: hashed.jaccard(hashes[other]) for other in sorted(kept.query(hashed))}
-        twin = max(likeness, key=lambda other: likeness[other], default=None)
-        if twin is not None and likeness[twin] >= ALIKE:
-            fault = Fault(gate="duplicate", reason=f"it says nearly the same as {twin}")
-            yield item.model_copy(update={"faults": (fault,)})
+        minhash = MinHash(num_perm=NUM_HASHES)
+        minhash.update_batch(_trigrams(item))
+        # The index returns candidates, some of them below the threshold.
+        similarities = {other: minhash.jaccard(hashes[other]) for other in sorted(index.query(minhash))}
+        nearest = max(similarities, key=lambda other: similarities[other], default=None)
+        if nearest is not None and similarities[nearest] >= MIN_SIMILARITY:
+            failure = GateFailure(gate="duplicate", reason=f"it is nearly the same as {nearest}")
+            yield item.model_copy(update={"failures": (failure,)})
             continue
-        hashes[item.id] = hashed
-        kept.insert(item.id, hashed)
+        hashes[item.id] = minhash
+        index.insert(item.id, minhash)
         yield item
 
 
-def _triples(item: Item) -> list[bytes]:
+def _trigrams(item: InstructionItem) -> list[bytes]:
     words = ["", *split_words(" ".join([*item.questions, *item.answers])), ""]
     return [f"{one} {two} {three}".encode() for (one, two), (_, three) in pairwise(pairwise(words))]

@@ -1,47 +1,52 @@
-"""The gates of quality: each tells what is wrong with an item, or nothing.
+"""Quality gates: each returns what is wrong with an item, or None.
 
-Gates that look for words look for English ones, and let items in other languages pass.
+Gates that match words apply to English only: a word list of one language says nothing about another. Gates that match
+symbols, times, repetitions, sentence ends and the language apply to all languages.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from langchain_videochat.instruct.items import Fault, Item
-from langchain_videochat.instruct.languages import language_code, load_identifier, other_language
-from langchain_videochat.instruct.wording import count_words, split_sentences, split_words
+from langchain_videochat.instruct.items import GateFailure, InstructionItem
+from langchain_videochat.instruct.language_detection import (
+    detect_other_language,
+    language_code,
+    load_language_identifier,
+)
+from langchain_videochat.instruct.sentences import count_words, split_sentences, split_words
 
-Gate = Callable[[Item], str | None]
-"""Gives the reason why an item is rejected, as the rest of a sentence; None if it passes."""
+Gate = Callable[[InstructionItem], str | None]
+"""Returns the reason why an item is rejected, or None if it passes."""
 
-LEAST_TURNS = 2
-"""Questions that make a conversation one of several turns."""
+MIN_TURNS = 2
+"""Questions in a multi-turn conversation."""
 
-LEAST_REPEATED = 4
-"""Words of the shortest sentence that must not be said twice."""
+MIN_REPEATED_WORDS = 4
+"""Words in the shortest sentence that must not be repeated."""
 
 # Thai and Lao sentences end with a space.
-_WITHOUT_STOPS = {"th", "lo"}
+_LANGUAGES_WITHOUT_STOPS = {"th", "lo"}
 
 _END = re.compile(r"[.!?。！？।։؟۔။។][\"'”’»)\]」』]*$")  # noqa: RUF001 - other scripts
 _TRAILING_OFF = re.compile(r"(\.\.|…)[\"'”’»)\]」』]*$")  # noqa: RUF001 - other scripts
 
-_CLOCK = re.compile(r"(?<![\d:])\d{1,3}(?::[0-5]\d){1,2}(?![\d:])")
+_TIMECODE = re.compile(r"(?<![\d:])\d{1,3}(?::[0-5]\d){1,2}(?![\d:])")
 _SECONDS = re.compile(
     r"\b\d+(?:\.\d+)?(?:\s|-)?(?:s|secs?|seconds?)\b|\b(?:second|minute|frame|timestamp)s?\s+\d|\btimestamps?\b",
     re.IGNORECASE,
 )
 
-# "Text" alone may be text in the picture, of which one may speak.
+# "Text" alone may be text in the picture, which may be mentioned.
 _NOTES = r"(?:notes?|description|transcript|captions?|observations?|timeline|metadata)"
-_DENIES = r"do(?:es)?(?:n['’]t| not)\b"  # noqa: RUF001 - models write either
-_TELLS = rf"(?:mention|describe|state|indicate|suggest|specif|note|provide|tell|say|list|{_DENIES})"
+_DOES_NOT = r"do(?:es)?(?:n['’]t| not)\b"  # noqa: RUF001 - models write either
+_REPORTS = rf"(?:mention|describe|state|indicate|suggest|specif|note|provide|tell|say|list|{_DOES_NOT})"
 _MENTION = re.compile(
     rf"\b(?:from|in|by|per) (?:the|this|these|your|my) (?:\w+ )?{_NOTES}\b"
     rf"|\b(?:according to|based on) (?:the|this|these|your|my) (?:\w+ )?(?:text|{_NOTES})\b"
     rf"|\b(?:provided|given|above) (?:\w+ )?(?:text|{_NOTES})\b"
-    rf"|\b(?:the|this|these) (?:\w+ )?{_NOTES} (?:\w+ )?{_TELLS}"
-    rf"|\b(?:the|this) text (?:mention|describe|state|indicate|suggest|{_DENIES})"
+    rf"|\b(?:the|this|these) (?:\w+ )?{_NOTES} (?:\w+ )?{_REPORTS}"
+    rf"|\b(?:the|this) text (?:mention|describe|state|indicate|suggest|{_DOES_NOT})"
     r"|\b(?:mentioned|described|noted|stated) in the\b",
     re.IGNORECASE,
 )
@@ -57,7 +62,7 @@ _REFUSAL = re.compile(
 # A phrase of two to eight words, three times in a row.
 _LOOP = re.compile(r"\b(\w+(?:\W+\w+){1,7})(?:\W+\1\b){2}", re.IGNORECASE)
 
-_ONE_FRAME = re.compile(
+_SINGLE_FRAME = re.compile(
     r"^(?:what (?:colou?r|shape|size|kind|type|sort)\b|how many\b|(?:is|are) there\b|where (?:is|are)\b|who is\b"
     r"|what (?:is|are) .*\b(?:wearing|holding|on|in|behind|beside|like)\b|what do(?:es)? .*\blooks? like\b)",
     re.IGNORECASE,
@@ -69,30 +74,31 @@ _NEEDS_TIME = re.compile(
 )
 
 
-def check_all(gates: Mapping[str, Gate], item: Item) -> tuple[Fault, ...]:
-    """List all that is wrong with an item."""
-    told = {name: gate(item) for name, gate in gates.items()}
-    return tuple(Fault(gate=name, reason=reason) for name, reason in told.items() if reason is not None)
+def run_gates(gates: Mapping[str, Gate], item: InstructionItem) -> tuple[GateFailure, ...]:
+    """Return the failures of all gates that reject an item."""
+    reasons = {name: gate(item) for name, gate in gates.items()}
+    return tuple(GateFailure(gate=name, reason=reason) for name, reason in reasons.items() if reason is not None)
 
 
-def make_gates(language: str, words: tuple[int, int]) -> dict[str, Gate]:
-    """Give all gates by their names.
+def build_gates(language: str, words: tuple[int, int]) -> dict[str, Gate]:
+    """Return all gates by name.
 
     Args:
-        language: English name of the language that items are to be in.
-        words: How many words a description has, at least and at most.
+        language: English name of the required language.
+        words: Minimum and maximum number of words in a description.
 
     Raises:
-        InputError: There is no such language.
-        ModelUnavailableError: What tells languages apart cannot be loaded.
+        InputError: The language is unknown.
+        ModelUnavailableError: The language identifier cannot be loaded.
 
     Example:
-        >>> item = Item(video_id="a", video="a.mp4", kind="description", language="English", text="At 0:05 a cat jum")
-        >>> [fault.gate for fault in check_all(make_gates("English", (150, 200)), item)]
+        >>> text = "At 0:05 a cat jum"
+        >>> item = InstructionItem(video_id="a", video="a.mp4", kind="description", language="English", text=text)
+        >>> [failure.gate for failure in run_gates(build_gates("English", (150, 200)), item)]
         ['length', 'times', 'unfinished']
     """
     code = language_code(language)
-    load_identifier()
+    load_language_identifier()
     english: dict[str, Gate] = {"refusal": check_refusal, "mention": check_mention} if code == "en" else {}
     return {
         "length": partial(check_length, words=words),
@@ -101,108 +107,109 @@ def make_gates(language: str, words: tuple[int, int]) -> dict[str, Gate]:
         "times": partial(check_times, code=code),
         "marks": check_marks,
         "repeats": check_repeats,
-        "unfinished": partial(check_finished, code=code),
+        "unfinished": partial(check_unfinished, code=code),
         **english,
     }
 
 
-def check_length(item: Item, words: tuple[int, int]) -> str | None:
-    """Pass descriptions of a number of words, and all conversations."""
+def check_length(item: InstructionItem, words: tuple[int, int]) -> str | None:
+    """Require a number of words in descriptions."""
     count = count_words(item.text)
     if item.kind != "description" or words[0] <= count <= words[1]:
         return None
-    return f"it has {count} words, not {words[0]} to {words[1]}"
+    return f"it has {count} words instead of {words[0]} to {words[1]}"
 
 
-def check_turns(item: Item) -> str | None:
-    """Pass conversations of several turns, and all descriptions."""
-    if item.kind == "description" or len(item.pairs) >= LEAST_TURNS:
+def check_turns(item: InstructionItem) -> str | None:
+    """Require several turns in conversations."""
+    if item.kind == "description" or len(item.pairs) >= MIN_TURNS:
         return None
-    return f"it has {len(item.pairs)} of at least {LEAST_TURNS} questions"
+    return f"it has {len(item.pairs)} questions instead of at least {MIN_TURNS}"
 
 
-def check_language(item: Item, code: str) -> str | None:
-    """Pass what is in the language that was asked for, or too short to tell."""
-    for text in _parts(item):
-        other = other_language(text, code)
+def check_language(item: InstructionItem, code: str) -> str | None:
+    """Require the requested language, except in texts that are too short to identify."""
+    for text in _turns(item):
+        other = detect_other_language(text, code)
         if other is not None:
-            return f"it is not in {item.language}, but {other!r}: {_short(text)}"
+            return f"it is not in {item.language}, but in {other!r}: {_shorten(text)}"
     return None
 
 
-def check_times(item: Item, code: str) -> str | None:
-    """Pass descriptions that name no clock times, and all conversations, which may ask when."""
+def check_times(item: InstructionItem, code: str) -> str | None:
+    """Reject times in descriptions. Conversations may ask when something happens."""
     if item.kind != "description":
         return None
-    found = _CLOCK.search(item.text) or (_SECONDS.search(item.text) if code == "en" else None)
-    return found and f"it names a time: {found[0]!r}"
+    found = _TIMECODE.search(item.text) or (_SECONDS.search(item.text) if code == "en" else None)
+    return found and f"it contains a time: {found[0]!r}"
 
 
-def check_marks(item: Item) -> str | None:
-    """Pass what has no marks of a prompt in it: numbers of notes, tags, separators."""
+def check_marks(item: InstructionItem) -> str | None:
+    """Reject prompt markup: note numbers, tags, separators."""
     found = _first(_MARKS, item)
-    return found and f"it has {found!r} in it"
+    return found and f"it contains {found!r}"
 
 
-def check_mention(item: Item) -> str | None:
-    """Pass what does not tell that it was written from a text. Text in the picture may be spoken of."""
+def check_mention(item: InstructionItem) -> str | None:
+    """Reject mentions of the notes. Text in the picture may be mentioned."""
     found = _first(_MENTION, item)
-    return found and f"it mentions what it was written from: {found!r}"
+    return found and f"it mentions its source: {found!r}"
 
 
-def check_refusal(item: Item) -> str | None:
-    """Pass what is no excuse for not answering."""
+def check_refusal(item: InstructionItem) -> str | None:
+    """Reject refusals to answer."""
     found = _first(_REFUSAL, item)
     return found and f"it refuses: {found!r}"
 
 
-def check_repeats(item: Item) -> str | None:
-    """Pass what says nothing twice: no sentence in an answer, no question, and no phrase thrice in a row."""
+def check_repeats(item: InstructionItem) -> str | None:
+    """Reject repeated sentences in an answer, repeated questions, and phrases repeated three times in a row."""
     for sentences in [*map(split_sentences, item.answers), item.questions]:
-        said: set[tuple[str, ...]] = set()
+        seen: set[tuple[str, ...]] = set()
         for sentence in sentences:
             words = tuple(split_words(sentence))
-            if len(words) >= LEAST_REPEATED and words in said:
-                return f"it says twice: {_short(sentence)}"
-            said.add(words)
+            if len(words) >= MIN_REPEATED_WORDS and words in seen:
+                return f"it repeats a sentence: {_shorten(sentence)}"
+            seen.add(words)
     found = _first(_LOOP, item)
-    return found and f"it goes round in circles: {_short(found)}"
+    return found and f"it repeats a phrase: {_shorten(found)}"
 
 
-def check_finished(item: Item, code: str) -> str | None:
-    """Pass what ends as a sentence does, in scripts that have signs for that."""
+def check_unfinished(item: InstructionItem, code: str) -> str | None:
+    """Reject texts that do not end a sentence, in languages that have full stops."""
     for text in _texts(item):
-        if code not in _WITHOUT_STOPS and (_TRAILING_OFF.search(text) or not _END.search(text)):
+        if code not in _LANGUAGES_WITHOUT_STOPS and (_TRAILING_OFF.search(text) or not _END.search(text)):
             return f"it is cut off: {text[-60:]!r}"
     return None
 
 
-def one_frame_flags(item: Item) -> tuple[str, ...]:
-    """Name the questions that, by their words, a single frame answers; only of English ones it can be told.
+def single_frame_flags(item: InstructionItem) -> tuple[str, ...]:
+    """Return flags for questions that a single frame answers, judging by their words. Only English is supported.
 
     Example:
         >>> pairs = [{"q": "What color is the cat?", "a": "Red."}, {"q": "Where is it after that?", "a": "Gone."}]
-        >>> one_frame_flags(Item(video_id="a", video="a", kind="temporal", language="English", pairs=pairs))
-        ('one frame answers: What color is the cat?',)
+        >>> item = InstructionItem(video_id="a", video="a", kind="temporal", language="English", pairs=pairs)
+        >>> single_frame_flags(item)
+        ('answered by one frame: What color is the cat?',)
     """
     if item.language.casefold() != "english":
         return ()
-    found = [one for one in item.questions if _ONE_FRAME.search(one) and not _NEEDS_TIME.search(one)]
-    return tuple(f"one frame answers: {question}" for question in found)
+    found = [one for one in item.questions if _SINGLE_FRAME.search(one) and not _NEEDS_TIME.search(one)]
+    return tuple(f"answered by one frame: {question}" for question in found)
 
 
-def _texts(item: Item) -> list[str]:
+def _texts(item: InstructionItem) -> list[str]:
     return [*item.questions, *item.answers]
 
 
-def _parts(item: Item) -> Iterable[str]:
-    """Give texts that are long enough to tell their language."""
+def _turns(item: InstructionItem) -> Iterable[str]:
+    """Return the texts whose languages are identified: whole turns, because short texts are ambiguous."""
     return [f"{pair.q} {pair.a}" for pair in item.pairs] or [item.text]
 
 
-def _first(pattern: re.Pattern[str], item: Item) -> str | None:
+def _first(pattern: re.Pattern[str], item: InstructionItem) -> str | None:
     return next((found[0] for text in _texts(item) if (found := pattern.search(text))), None)
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:60]}…")  # noqa: PLR2004 - what a line of a report holds
+def _shorten(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")  # noqa: PLR2004 - one line of a report

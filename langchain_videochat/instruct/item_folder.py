@@ -1,4 +1,8 @@
-"""The folder of a run: a line of JSON for each item, so that a run goes on where it was killed."""
+"""The output folder of a generation run: JSON Lines files that are appended item by item.
+
+Lines are passed to the operating system but not synced to the disk one by one, which would take most of the time: a
+killed process loses nothing, a power failure the last seconds.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,92 +13,80 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from langchain_videochat.errors import InputError, SourceError
-from langchain_videochat.instruct.items import Item
+from langchain_videochat.instruct.items import InstructionItem
 
 ACCEPTED = "items.jsonl"
 REJECTED = "rejected.jsonl"
 LOCK = ".lock"
 
-_ROOM = "Make room: what is finished is kept"
-
 
 class ItemFolder:
-    """Items on the disk: those that passed all gates in one file, all others in a second one.
-
-    Opened by `open_folder`, which sees to it that nobody else writes here.
-
-    Args:
-        path: The folder.
-    """
+    """Append-only storage of items in a folder that `open_item_folder` has locked."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.ids: set[str] = {item.id for name in (ACCEPTED, REJECTED) for item in _mended(path / name)}
-        """Which items are finished."""
+        self.ids: set[str] = {item.id for name in (ACCEPTED, REJECTED) for item in _repair(path / name)}
+        """Identifiers of all finished items."""
 
-    def append(self, item: Item) -> None:
-        """Write an item down, at once: whatever happens to this program then, the line stays.
+    def append(self, item: InstructionItem) -> None:
+        """Write an item immediately.
 
         Raises:
-            InputError: It cannot be written.
+            InputError: The file cannot be written.
         """
-        path = self._path / (REJECTED if item.faults else ACCEPTED)
+        path = self._path / (REJECTED if item.failures else ACCEPTED)
         try:
             with path.open("ab") as file:
                 file.write(item.model_dump_json(exclude_defaults=True).encode() + b"\n")
         except OSError as error:
-            raise InputError(path, f"it cannot be written ({error.strerror})", _ROOM) from error
+            problem = f"cannot be written ({error.strerror})"
+            raise InputError(path, problem, "Free disk space; items are kept") from error
         self.ids.add(item.id)
 
 
 @contextmanager
-def open_folder(path: str | Path) -> Iterator[ItemFolder]:
-    """Open a folder to write items into it.
-
-    Args:
-        path: The folder; it is made if it is not there.
+def open_item_folder(path: str | Path) -> Iterator[ItemFolder]:
+    """Lock a folder and open it for writing. It is created if it does not exist.
 
     Raises:
-        InputError: Another run writes into it, it cannot be written, or a file in it is something else.
+        InputError: Another run is writing to the folder, it cannot be written, or a file in it has another format.
     """
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, blocking=False).acquire()
     except Timeout as error:
-        advice = "Wait until it has ended, or name another folder"
-        raise InputError(folder, "another run is writing into it", advice) from error
+        raise InputError(folder, "another run is writing to it", "Wait for it, or choose another folder") from error
     except OSError as error:
-        raise InputError(folder, f"it cannot be written ({error.strerror})", "Name another folder") from error
+        raise InputError(folder, f"cannot be written ({error.strerror})", "Choose another folder") from error
     with lock:
         yield ItemFolder(folder)
 
 
-def finished_ids(path: str | Path) -> set[str]:
-    """Tell which items of a folder are finished, without opening it for writing.
+def read_item_ids(path: str | Path) -> set[str]:
+    """Return the identifiers of the finished items in a folder, without locking it.
 
     Raises:
-        InputError: A file in it is something else.
+        InputError: A file has another format.
     """
     return {item.id for name in (ACCEPTED, REJECTED) for item in _read(Path(path, name))}
 
 
-def read_folder(path: str | Path) -> tuple[list[Item], list[Item]]:
-    """Read the items of a folder, those that are accepted and those that are rejected, each in the order of ids.
+def load_items(path: str | Path) -> tuple[list[InstructionItem], list[InstructionItem]]:
+    """Load the accepted and the rejected items of a folder, each sorted by identifier.
 
     Raises:
-        SourceError: There are none.
-        InputError: A file in it is something else.
+        SourceError: The folder contains no items.
+        InputError: A file has another format.
     """
     accepted, rejected = (sorted(_read(Path(path, name)), key=lambda item: item.id) for name in (ACCEPTED, REJECTED))
     if not accepted and not rejected:
-        advice = "Make some with `videochat instruct describe` or `converse`"
-        raise SourceError(path, "there are no items in this folder", advice)
+        raise SourceError(path, "contains no items", "Generate some with `videochat instruct describe` or `converse`")
     return accepted, rejected
 
 
-def _mended(path: Path) -> Iterator[Item]:
-    """Read a file, and cut off what was being written when a run was killed."""
+def _repair(path: Path) -> Iterator[InstructionItem]:
+    """Yield the items of a file, then cut off an incomplete line, left by a killed run."""
     length = 0
     for item, size in _read_lines(path):
         length += size
@@ -103,12 +95,12 @@ def _mended(path: Path) -> Iterator[Item]:
         os.truncate(path, length)
 
 
-def _read(path: Path) -> Iterator[Item]:
+def _read(path: Path) -> Iterator[InstructionItem]:
     return (item for item, _ in _read_lines(path))
 
 
-def _read_lines(path: Path) -> Iterator[tuple[Item, int]]:
-    """Give each item of a file, and the bytes of its line; a line without an end is none yet."""
+def _read_lines(path: Path) -> Iterator[tuple[InstructionItem, int]]:
+    """Yield the items of complete lines, each with the length of its line in bytes."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -116,7 +108,7 @@ def _read_lines(path: Path) -> Iterator[tuple[Item, int]]:
             if not line.endswith(b"\n"):
                 return
             try:
-                yield Item.model_validate_json(line), len(line)
+                yield InstructionItem.model_validate_json(line), len(line)
             except ValidationError as error:
-                advice = "Name another folder, or remove this file to begin anew"
-                raise InputError(path, f"line {number} is no item", advice) from error
+                advice = "Choose another folder, or remove this file"
+                raise InputError(path, f"line {number} is not an instruction item", advice) from error

@@ -1,4 +1,4 @@
-"""What instruction data is made of: descriptions and conversations, each with what is wrong with it."""
+"""Instruction items: descriptions of videos and conversations about them, with the gates that rejected them."""
 
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -7,62 +7,64 @@ from urllib.request import url2pathname
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from langchain_videochat.media.sources import is_web_address
-from langchain_videochat.text.prompts import visible
+from langchain_videochat.text.prompts import strip_invisible
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.timeline.citation import source_uri
 
 ConversationKind = Literal["descriptive", "temporal", "causal"]
-Kind = Literal["description"] | ConversationKind
+ItemKind = Literal["description"] | ConversationKind
 
 CONVERSATION_KINDS: tuple[ConversationKind, ...] = get_args(ConversationKind)
-KINDS: tuple[Kind, ...] = ("description", *CONVERSATION_KINDS)
+ITEM_KINDS: tuple[ItemKind, ...] = ("description", *CONVERSATION_KINDS)
 
 
 def _clean(text: Any) -> Any:
-    return visible(text) if isinstance(text, str) else text
+    return strip_invisible(text) if isinstance(text, str) else text
 
 
-Written = Annotated[str, StringConstraints(strip_whitespace=True), BeforeValidator(_clean)]
-"""What a model wrote, without what no reader sees and no file can hold."""
+CleanText = Annotated[str, StringConstraints(strip_whitespace=True), BeforeValidator(_clean)]
+"""Generated text without invisible characters, which some file formats cannot store."""
 
-Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(_clean)]
-"""The same, and not nothing."""
+NonEmptyText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(_clean)]
+"""`CleanText` that is not empty."""
 
 
-class Pair(BaseModel):
-    """A question about a video, and its answer.
+class QAPair(BaseModel):
+    """A question about a video and its answer.
 
     Example:
-        >>> Pair.model_validate({"question": "What is it?", "answer": "It is a cat. "})
-        Pair(q='What is it?', a='It is a cat.')
+        >>> QAPair.model_validate({"question": "What is it?", "answer": "It is a cat. "})
+        QAPair(q='What is it?', a='It is a cat.')
     """
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
-    q: Said = Field(validation_alias=AliasChoices("q", "question"))
-    """What is asked."""
+    q: NonEmptyText = Field(validation_alias=AliasChoices("q", "question"))
+    """The question."""
 
-    a: Said = Field(validation_alias=AliasChoices("a", "answer"))
-    """What is answered."""
+    a: NonEmptyText = Field(validation_alias=AliasChoices("a", "answer"))
+    """The answer."""
 
 
-class Fault(BaseModel):
-    """Why an item is rejected."""
+class GateFailure(BaseModel):
+    """The reason why a gate rejected an item."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     gate: str
-    """Which gate it did not pass."""
+    """Name of the gate."""
 
     reason: str
-    """What is wrong, as the rest of a sentence."""
+    """Why the item was rejected."""
 
 
-class Item(BaseModel):
+class InstructionItem(BaseModel):
     """A description of a video, or a conversation about it.
 
     Example:
-        >>> item = Item(video_id="c0ffee", video="/cat.mp4", kind="description", language="English", text="It jumps.")
+        >>> item = InstructionItem(
+        ...     video_id="c0ffee", video="/cat.mp4", kind="description", language="English", text="It jumps."
+        ... )
         >>> item.id, item.answers
         ('c0ffee/description/english', ['It jumps.'])
     """
@@ -73,49 +75,52 @@ class Item(BaseModel):
     """Hash of the video's content."""
 
     video: str
-    """The video's absolute path, or its address."""
+    """Absolute path or URL of the video."""
 
-    kind: Kind
-    """A description, or which kind of conversation."""
+    kind: ItemKind
+    """Kind of item."""
 
     language: str
-    """The language that was asked for, by its English name."""
+    """English name of the requested language."""
 
-    text: Written = ""
-    """The description; of a conversation that could not be read, what the model wrote."""
+    text: CleanText = ""
+    """The description, or the model's answer if it could not be parsed as a conversation."""
 
-    pairs: tuple[Pair, ...] = ()
-    """The conversation."""
+    pairs: tuple[QAPair, ...] = ()
+    """Turns of a conversation; empty for a description."""
 
     flags: tuple[str, ...] = ()
-    """What a reader should know, though it is no fault."""
+    """Remarks that do not reject the item."""
 
-    faults: tuple[Fault, ...] = ()
-    """Why it is rejected; empty if it is not."""
+    failures: tuple[GateFailure, ...] = Field(default=(), validation_alias=AliasChoices("failures", "faults"))
+    """Why the item was rejected; empty if it was accepted."""
 
     @classmethod
-    def about(cls, timeline: Timeline, kind: Kind, language: str, **content: Any) -> "Item":
-        """Make an item about the video of a timeline."""
+    def from_timeline(cls, timeline: Timeline, kind: ItemKind, language: str, **content: Any) -> "InstructionItem":
+        """Create an item about the video of a timeline."""
         source = timeline.video.source
         video = source if is_web_address(source) else url2pathname(urlsplit(source_uri(source)).path)
         return cls(video_id=timeline.video_id, video=video, kind=kind, language=language, **content)
 
     @property
     def id(self) -> str:
-        """What sets it apart from all others: the video, the kind and the language."""
+        """Unique identifier, made of video, kind and language."""
         return item_id(self.video_id, self.kind, self.language)
 
     @property
     def questions(self) -> list[str]:
-        """The questions of a conversation."""
+        """Questions of the conversation."""
         return [pair.q for pair in self.pairs]
 
     @property
     def answers(self) -> list[str]:
-        """What a model is to learn to say: the description, or the answers of a conversation."""
+        """Target texts for training: the description, or the answers of the conversation."""
         return [self.text] if self.kind == "description" else [pair.a for pair in self.pairs]
 
 
-def item_id(video_id: str, kind: Kind, language: str) -> str:
-    """Name an item before it is made."""
+def item_id(video_id: str, kind: ItemKind, language: str) -> str:
+    """Return the identifier of an item.
+
+    Model and prompts are not part of it, so that another model can complete a dataset.
+    """
     return f"{video_id}/{kind}/{language.casefold()}"

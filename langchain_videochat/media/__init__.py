@@ -1,8 +1,8 @@
-"""Reading video: facts, frames, sound, subtitles and clips. No other room decodes anything."""
+"""Media files: metadata, frames, audio, subtitles and clips. All decoding of this package happens here."""
 
 from langchain_videochat.media.audio import AudioChunk, read_audio
 from langchain_videochat.media.clips import cut_clip, thumbnail
-from langchain_videochat.media.frames import FrameBatch, Mode, sample_frames
+from langchain_videochat.media.frames import FrameBatch, SamplingMode, sample_frames
 from langchain_videochat.media.info import StreamInfo, VideoInfo
 from langchain_videochat.media.probe import probe
 from langchain_videochat.media.sources import list_sources, local_file, local_path, video_id
@@ -12,7 +12,7 @@ __all__ = [
     "AudioChunk",
     "Cue",
     "FrameBatch",
-    "Mode",
+    "SamplingMode",
     "StreamInfo",
     "VideoInfo",
     "cut_clip",

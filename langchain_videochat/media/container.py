@@ -1,4 +1,4 @@
-"""Opening video files safely: plain containers only, and no file beside the one that was asked for."""
+"""Safe opening of video files: self-contained formats only, and no file other than the requested one."""
 
 import tempfile
 from collections.abc import Iterator
@@ -18,50 +18,55 @@ if TYPE_CHECKING:
     from typing import IO
 
 VIDEO_FORMATS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "gif", "apng", "mxf", "rm", "ivf")
-"""FFmpeg's names of the containers that are opened: those that hold their own data.
+"""FFmpeg's names of the accepted containers.
 
-Playlists and scripts (HLS, DASH, concat, image sequences) make FFmpeg open other files and addresses.
+Playlists and scripts (HLS, DASH, concat, image sequences) are not among them, because they make FFmpeg open other files
+and addresses; nor are raw streams, which have no timestamps.
 """
 
 MAX_SIDE = 16_384
 MAX_PIXELS = 2**26
-"""Bounds of a frame in pixels: eight times 4K, beyond which a picture is taken for an attack on the memory."""
+"""Maximum size of a frame: eight times 4K. Larger pictures are treated as attempts to exhaust memory."""
 
 
 @contextmanager
 def open_container(path: Path, formats: tuple[str, ...] = VIDEO_FORMATS) -> Iterator[InputContainer]:
-    """Open one media file, refusing everything that would make FFmpeg open another.
+    """Open a media file, refusing any file that would make FFmpeg open another.
 
     Args:
         path: A local file.
-        formats: FFmpeg's names of the containers to allow.
+        formats: FFmpeg's names of the accepted containers.
 
     Raises:
-        MediaError: The file is no container of these formats, or its head is damaged.
+        MediaError: The file has none of these formats, or its header is damaged.
     """
     with open_as_file(path) as file:
         options = {
             "protocol_whitelist": "file",
             "format_whitelist": ",".join(formats),
             "fflags": "+genpts+discardcorrupt",
-            # Finding out about a stream can mean to decode its first frame.
+            # Probing a stream can decode its first frame.
             "max_pixels": str(MAX_PIXELS),
         }
         try:
             container = av.open(file, "r", options=options, metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise MediaError(path, "this cannot be read as a video", _advice(path)) from error
+            raise MediaError(path, "cannot be read as a video", _advice(path)) from error
         with container:
             yield container
 
 
 @contextmanager
 def open_as_file(path: Path) -> "Iterator[IO[bytes]]":
-    """Open a file for FFmpeg; an animated WebP, for which it has no reader, as a QuickTime film of its pictures."""
+    """Open a file for FFmpeg.
+
+    An animated WebP, for which PyAV's FFmpeg has no demuxer, is converted to a QuickTime file of PNG frames, so that no
+    other code needs to know about WebP.
+    """
     with path.open("rb") as file:
-        head = file.read(16)
+        header = file.read(16)
         file.seek(0)
-        if not (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):
+        if not (header.startswith(b"RIFF") and header[8:12] == b"WEBP"):
             yield file
             return
     with tempfile.TemporaryFile() as mov:
@@ -74,27 +79,26 @@ def _webp_to_mov(path: Path, mov: "IO[bytes]") -> None:
     from PIL import Image, ImageSequence
 
     try:
-        with Image.open(path, formats=["WEBP"]) as picture:
-            check_size(path, *picture.size)
-            if getattr(picture, "n_frames", 1) == 1:
+        with Image.open(path, formats=["WEBP"]) as webp:
+            check_size(path, *webp.size)
+            if getattr(webp, "n_frames", 1) == 1:
                 raise MediaError(path, "this is a still picture", "Give a video or an animated picture")
             with av.open(mov, "w", format="mov") as container:
                 stream = container.add_stream("png", rate=1000, options={"compression_level": "1"})
-                stream.width, stream.height, stream.pix_fmt = *picture.size, "rgb24"
-                stream.codec_context.thread_count = 1  # more would hold back a picture each
+                stream.width, stream.height, stream.pix_fmt = *webp.size, "rgb24"
+                stream.codec_context.thread_count = 1  # each further thread would delay the output by one frame
                 time = 0
-                for image in ImageSequence.Iterator(picture):
+                for image in ImageSequence.Iterator(webp):
                     frame = VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24")
                     frame.pts = time
                     for packet in stream.encode(frame):
-                        # At least a millisecond each, or two frames would share a time.
+                        # At least one millisecond, or two frames would share a timestamp.
                         packet.duration = max(1, round(image.info["duration"]))
                         time += packet.duration
                         container.mux(packet)
     except Image.DecompressionBombError as error:
-        raise MediaError(
-            path, f"this WebP is over the limit of {MAX_PIXELS:,} pixels", "Scale it down first"
-        ) from error
+        problem = f"this WebP is over the limit of {MAX_PIXELS:,} pixels"
+        raise MediaError(path, problem, "Scale it down first") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise MediaError(path, "this animated WebP is damaged", "Save it again as a video") from error
 
@@ -103,13 +107,13 @@ def _advice(path: Path) -> str:
     if path.stat().st_size == 0:
         return "The file is empty: copy it again"
     return (
-        "It may be incomplete or of another kind; a file that a player shows can be saved anew with "
-        "`ffmpeg -i FILE -c copy NEW.mkv`; playlists and image sequences are not opened"
+        "It may be incomplete or not a video. If a media player can play it, `ffmpeg -i FILE -c copy NEW.mkv` may "
+        "repair it. Playlists and image sequences are not supported"
     )
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Return the first stream with moving pictures, ready to decode within our bounds.
+    """Return the first video stream, set up to decode frames within the size limits only.
 
     Raises:
         MediaError: There is none (cover art does not count), its codec is unknown, or its frames are too large.
@@ -123,17 +127,14 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def check_size(path: Path, width: int, height: int) -> None:
-    """Refuse frames that would exhaust the memory.
+    """Refuse frames that would exhaust memory.
 
     Raises:
-        MediaError: A side is longer than `MAX_SIDE`, the frame has more than `MAX_PIXELS`, or it has none.
+        MediaError: A side is longer than `MAX_SIDE`, the frame has more than `MAX_PIXELS`, or it is empty.
     """
     if min(width, height) < 1:
-        problem = f"its pictures cannot be read, or they are over the limit of {MAX_PIXELS:,} pixels"
+        problem = f"its frames cannot be read, or they are over the limit of {MAX_PIXELS:,} pixels"
         raise MediaError(path, problem, "Export it again, or scale it down first")
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise MediaError(
-            path,
-            f"frames of {width} x {height} pixels are over the limit of {MAX_SIDE} a side and {MAX_PIXELS:,} in all",
-            "Scale it down first",
-        )
+        limit = f"the limit of {MAX_SIDE} per side and {MAX_PIXELS:,} in total"
+        raise MediaError(path, f"frames of {width} x {height} pixels are over {limit}", "Scale it down first")

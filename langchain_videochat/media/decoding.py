@@ -1,4 +1,4 @@
-"""Decoding chosen frames of a stream, and as few others as they depend on."""
+"""Decoding of selected frames, with as few others as possible."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,110 +14,103 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from langchain_videochat.media.packets import PacketIndex, demux, stamp_of
+from langchain_videochat.media.packets import PacketIndex, demux, packet_pts
 
-SEEK_PACKETS = 300
-"""Unwanted packets that are read over rather than jumped over: a jump costs about as much as reading these."""
+MIN_SEEK_PACKETS = 300
+"""Fewer unneeded packets than this are read and dropped, because a seek costs about as much as reading them."""
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Packets to decode without a gap: from a key frame to the last frame wanted before the next gap."""
+    """A range of packets to decode without a gap, from a keyframe to the last selected frame that depends on it."""
 
     first: int
     last: int
-    stamp: int
+    pts: int
 
 
 def decode(
-    container: InputContainer, stream: VideoStream, index: PacketIndex, picks: NDArray[np.int64]
+    container: InputContainer, stream: VideoStream, index: PacketIndex, positions: NDArray[np.int64]
 ) -> Iterator[VideoFrame]:
     """Decode frames by their positions in presentation order.
 
-    Packets outside the runs that lead to a pick are not decoded; inside, frames to which no other refers are left out.
-    Damaged packets are passed over.
+    Only the packets from a keyframe to a selected frame are decoded; non-reference frames between them are skipped.
+    Damaged packets are skipped, too.
 
     Args:
         container: An open container.
-        stream: Its video stream.
-        index: The stream's packets.
-        picks: Ascending positions in `index.stamps`.
+        stream: The video stream of the container.
+        index: The packet index of the stream.
+        positions: Ascending positions in `index.pts`, at least one.
 
     Yields:
-        Decoded frames in presentation order: the picks, and some that they depend on.
+        Decoded frames in presentation order: the selected ones and some that they depend on.
     """
-    wanted = set(index.stamps[picks].tolist())
+    selected = set(index.pts[positions].tolist())
     codec = stream.codec_context
-    packets = _ranked(demux(container, stream), index)
-    rank = -1
-    for run in _runs(index, picks):
-        if run.first - rank > SEEK_PACKETS:
+    packets = _with_decode_order(demux(container, stream), index)
+    order = -1
+    for run in _runs(index, positions):
+        if run.first - order > MIN_SEEK_PACKETS:
             packets = _seek(container, stream, index, run)
-        for packet, rank in packets:
-            if rank >= run.first:
-                yield from _feed(codec, packet, wanted)
-            if rank >= run.last:
+        for packet, order in packets:
+            if order >= run.first:
+                yield from _decode_packet(codec, packet, selected)
+            if order >= run.last:
                 break
-        # Without this a decoder sorts frames of different runs by picture numbers that begin anew or wrap around.
-        yield from _drain(codec)
+        # Without a flush, the decoder would sort frames of different runs by picture order counts, which restart or
+        # wrap around.
+        yield from _flush(codec)
 
 
-def _runs(index: PacketIndex, picks: NDArray[np.int64]) -> Iterator[_Run]:
-    key_positions = np.maximum.accumulate(np.where(index.keys, np.arange(len(index.keys)), 0))[picks]
-    # What lies before the first presented frame is not shown, but that frame may depend on it.
-    firsts = np.where(key_positions == 0, 0, index.ranks[key_positions]).tolist()
-    lasts = index.ranks[picks].tolist()
-    stamps = index.stamps[key_positions].tolist()
-    run: _Run | None = None
-    for first, last, stamp in zip(firsts, lasts, stamps, strict=True):
-        if run is not None and first <= run.last + 1:
-            run = _Run(run.first, max(run.last, last), run.stamp)
-            continue
-        if run is not None:
-            yield run
-        run = _Run(first, last, stamp)
-    if run is not None:
-        yield run
+def _runs(index: PacketIndex, positions: NDArray[np.int64]) -> Iterator[_Run]:
+    keyframes = np.maximum.accumulate(np.where(index.keyframes, np.arange(len(index.keyframes)), 0))[positions]
+    # Packets before the first presented frame are not shown, but that frame may depend on them.
+    first = np.where(keyframes == 0, 0, index.decode_order[keyframes])
+    last = np.maximum.accumulate(index.decode_order[positions])
+    # A new run starts where at least one packet is not needed.
+    starts = np.flatnonzero(np.append(True, first[1:] > last[:-1] + 1))
+    ends = np.append(starts[1:], len(positions)) - 1
+    return map(_Run, first[starts].tolist(), last[ends].tolist(), index.pts[keyframes[starts]].tolist())
 
 
-def _ranked(
+def _with_decode_order(
     packets: "Iterator[Packet[VideoStream]]", index: PacketIndex
 ) -> "Iterator[tuple[Packet[VideoStream], int]]":
-    """Tell each packet's place in the file; one that is not shown counts with its predecessor."""
-    rank = 0
+    """Yield each packet with its position in the file; a packet that is not presented takes its predecessor's."""
+    order = 0
     for packet in packets:
-        stamp = stamp_of(packet)
-        position = None if stamp is None else int(np.searchsorted(index.stamps, stamp))
-        if position is not None and position < len(index.stamps) and index.stamps[position] == stamp:
-            rank = int(index.ranks[position])
-        yield packet, rank
+        pts = packet_pts(packet)
+        position = None if pts is None else int(np.searchsorted(index.pts, pts))
+        if position is not None and position < len(index.pts) and index.pts[position] == pts:
+            order = int(index.decode_order[position])
+        yield packet, order
 
 
 def _seek(
     container: InputContainer, stream: VideoStream, index: PacketIndex, run: _Run
 ) -> "Iterator[tuple[Packet[VideoStream], int]]":
-    # Formats that are searched by decoding time land behind a key frame's packet unless aimed before it.
+    # Formats that seek by decoding timestamps land behind the keyframe's packet unless the target is earlier.
     margin = round(1 / index.time_base)
-    for stamp in (run.stamp - margin, int(index.stamps[0]) - margin):
+    for target in (run.pts - margin, int(index.pts[0]) - margin):
         with suppress(av.error.FFmpegError):
-            container.seek(stamp, stream=stream)
-        packets = _ranked(demux(container, stream), index)
-        landed = list(islice(packets, 1))
-        if landed and landed[0][1] <= run.first:
+            container.seek(target, stream=stream)
+        packets = _with_decode_order(demux(container, stream), index)
+        first = list(islice(packets, 1))
+        if first and first[0][1] <= run.first:
             break
-    return chain(landed, packets)
+    return chain(first, packets)
 
 
-def _feed(codec: VideoCodecContext, packet: "Packet[VideoStream]", wanted: set[int]) -> list[VideoFrame]:
-    codec.skip_frame = "DEFAULT" if stamp_of(packet) in wanted else "NONREF"
+def _decode_packet(codec: VideoCodecContext, packet: "Packet[VideoStream]", selected: set[int]) -> list[VideoFrame]:
+    codec.skip_frame = "DEFAULT" if packet_pts(packet) in selected else "NONREF"
     try:
         return codec.decode(packet)
     except av.error.FFmpegError:
         return []
 
 
-def _drain(codec: VideoCodecContext) -> list[VideoFrame]:
-    """Get the frames that the decoder still holds, and make it ready for the next run."""
+def _flush(codec: VideoCodecContext) -> list[VideoFrame]:
     try:
         frames = codec.decode(None)
     except av.error.FFmpegError:

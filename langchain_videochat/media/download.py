@@ -1,4 +1,4 @@
-"""Fetching a video from the web, within limits and never from a private network."""
+"""Size-limited downloads from public addresses."""
 
 import time
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from langchain_videochat.errors import SourceError
 
 MAX_BYTES = 8 * 1024**3
 MAX_SECONDS = 3600.0
-SILENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 def download(
@@ -21,24 +21,24 @@ def download(
     max_seconds: float = MAX_SECONDS,
     allowed_hosts: Collection[str] = (),
 ) -> None:
-    """Save what an address answers with.
+    """Download a file.
 
-    Every host, also that of each redirect, is resolved and refused if it lies in a private, local or cloud-internal
-    network.
+    Every host, including that of each redirect, is resolved and refused if its address is private, local or reserved
+    for cloud metadata.
 
     Args:
         address: An `http:` or `https:` address.
         target: The file to write.
-        max_bytes: Give up on larger files.
-        max_seconds: Give up when the whole takes longer; a silent server is left after 30 seconds at the latest.
-        allowed_hosts: Hosts that may be visited although they lie in a private network.
+        max_bytes: Maximum size of the file.
+        max_seconds: Maximum duration of the download; a server that stops responding is given up after 30 seconds.
+        allowed_hosts: Hosts that may be contacted even if they are on a private network.
 
     Raises:
-        SourceError: The address is refused, the server does not send the file, or a limit is passed.
+        SourceError: The address is refused, the server does not send the file, or a limit is exceeded.
     """
     deadline = time.monotonic() + max_seconds
-    silence = min(SILENCE_SECONDS, max_seconds)
-    # langchain-core offers this protection to its partners only under a private name; all its uses are here.
+    timeout = min(TIMEOUT_SECONDS, max_seconds)
+    # langchain-core offers this protection to its partner packages under private names only; they are used only here.
     from langchain_core._security._exceptions import SSRFBlockedError
     from langchain_core._security._policy import SSRFPolicy
     from langchain_core._security._transport import ssrf_safe_client
@@ -47,10 +47,10 @@ def download(
     headers = {"Accept-Encoding": "identity"}
     try:
         with (
-            ssrf_safe_client(policy, timeout=silence, headers=headers) as client,
+            ssrf_safe_client(policy, timeout=timeout, headers=headers) as client,
             client.stream("GET", address) as response,
         ):
-            _check_answer(address, response, max_bytes)
+            _check_response(address, response, max_bytes)
             _save(address, response, target, max_bytes, deadline)
     except SSRFBlockedError as error:
         advice = "Download the video yourself and give its path"
@@ -61,10 +61,10 @@ def download(
         raise SourceError(address, f"cannot be downloaded ({error})", "Check the address and the connection") from error
 
 
-def _check_answer(address: str, response: httpx.Response, max_bytes: int) -> None:
+def _check_response(address: str, response: httpx.Response, max_bytes: int) -> None:
     if not response.is_success:
         status = f"{response.status_code} {response.reason_phrase}".strip()
-        raise SourceError(address, f"the server answers {status}", "Check the address")
+        raise SourceError(address, f"the server responded with {status}", "Check the address")
     if response.headers.get("Content-Type", "").startswith("text/html"):
         raise SourceError(address, "is a web page, not a video", "Give the address of the video file itself")
     length = response.headers.get("Content-Length", "")

@@ -13,22 +13,22 @@ import ffmpeg
 
 from langchain_videochat.errors import MediaError
 
-_KEPT_LOG_LINES = 50
+_MAX_LOG_LINES = 50
 
-# Sound may be stored this much earlier or later in a file than the pictures that are shown with it.
-_READ_AHEAD_SECONDS = 5.0
+# Maximum distance in a file between audio and video of the same time.
+_MAX_INTERLEAVING_SECONDS = 5.0
 
-_PREFIX = re.compile(r"^(\[[^\]]*\]\s*)+")
+_LOG_PREFIX = re.compile(r"^(\[[^\]]*\]\s*)+")
 
 
 def input_file(path: Path, formats: tuple[str, ...], **options: Any) -> Any:
-    """Describe a local file as ffmpeg-python's input, so that ffmpeg opens this one file and no other.
+    """Return a local file as an ffmpeg-python input that makes ffmpeg open this file only.
 
-    Its time stamps stay as they are in the file (`-copyts`), as PyAV shows them too.
+    Timestamps stay as they are in the file (`-copyts`), and equal those of PyAV.
 
     Args:
-        path: An absolute path; whatever letters it holds, it cannot be taken for an option, address or pattern.
-        formats: FFmpeg's names of the containers to allow.
+        path: An absolute path. No file name is mistaken for an option, an address or a pattern.
+        formats: FFmpeg's names of the accepted containers.
         options: Further input options, without their dash.
     """
     return ffmpeg.input(
@@ -41,47 +41,47 @@ def input_file(path: Path, formats: tuple[str, ...], **options: Any) -> Any:
     )
 
 
-def seek_options(seconds: float) -> dict[str, Any]:
-    """Input options that begin reading a little before a time on the file's own clock.
+def seek_options(timestamp: float) -> dict[str, Any]:
+    """Return input options that start reading a few seconds before a timestamp.
 
-    Filters have to drop what comes too early: only they cut exactly, whatever the container.
+    Filters must trim what comes too early: only they are exact for every container.
     """
-    seconds -= _READ_AHEAD_SECONDS
-    return {"seek_timestamp": 1, "ss": f"{seconds:.6f}", "noaccurate_seek": None} if seconds > 0 else {}
+    timestamp -= _MAX_INTERLEAVING_SECONDS
+    return {"seek_timestamp": 1, "ss": f"{timestamp:.6f}", "noaccurate_seek": None} if timestamp > 0 else {}
 
 
-def place_sound(sound: Any, begin: float) -> Any:
-    """Let every sample of an audio stream stand at its time, with silence where there is none.
+def align_audio(audio: Any, start: float) -> Any:
+    """Align the samples of an audio stream with their timestamps, filling gaps with silence.
 
     Args:
-        sound: ffmpeg-python's audio stream.
-        begin: Seconds on the file's own clock that become 0; what comes earlier is dropped.
+        audio: An ffmpeg-python audio stream.
+        start: Timestamp in seconds that becomes 0; earlier samples are dropped.
     """
-    shifted = sound.filter("asetpts", f"PTS-{begin:.6f}/TB")
-    # Gaps shorter than 10 ms are the rounding of containers that count in milliseconds.
+    shifted = audio.filter("asetpts", f"PTS-{start:.6f}/TB")
+    # Containers with millisecond timestamps cause gaps shorter than 10 ms by rounding.
     return shifted.filter("aresample", **{"async": 1, "min_hard_comp": 0.01, "first_pts": 0})
 
 
 @contextmanager
-def running(command: Any, subject: object) -> Iterator[IO[bytes]]:
-    """Run an ffmpeg-python command for as long as the context lasts.
+def ffmpeg_process(command: Any, subject: object) -> Iterator[IO[bytes]]:
+    """Run an ffmpeg-python command.
 
-    Leaving early, also by an error or by closing a generator, ends the process.
+    The process is killed when the block is left early, for example by an error or because a generator is closed.
 
     Args:
-        command: ffmpeg-python's output node.
-        subject: The file that an error is about.
+        command: An ffmpeg-python output node.
+        subject: The file to name in error messages.
 
     Yields:
-        What ffmpeg writes to `pipe:`; what is left unread is dropped.
+        The output of ffmpeg to `pipe:`. What remains unread at the end of the block is discarded.
 
     Raises:
-        MediaError: ffmpeg fails, or there is none.
+        MediaError: ffmpeg fails or is not installed.
     """
     command = command.global_args("-nostdin", "-hide_banner", "-loglevel", "error")
-    log: deque[bytes] = deque(maxlen=_KEPT_LOG_LINES)
-    with command.run_async(cmd=executable(), pipe_stdout=True, pipe_stderr=True) as process:
-        # A pipe that nobody reads would stop ffmpeg once it is full.
+    log: deque[bytes] = deque(maxlen=_MAX_LOG_LINES)
+    with command.run_async(cmd=find_ffmpeg(), pipe_stdout=True, pipe_stderr=True) as process:
+        # ffmpeg would block on a full stderr pipe.
         reader = Thread(target=log.extend, args=(process.stderr,), daemon=True)
         reader.start()
         try:
@@ -93,27 +93,26 @@ def running(command: Any, subject: object) -> Iterator[IO[bytes]]:
             process.kill()
             reader.join()
     if process.returncode:
-        raise MediaError(subject, f"ffmpeg cannot read or convert it ({_reason(log)})", "Check that a player shows it")
+        raise MediaError(subject, f"ffmpeg cannot read or convert it ({_reason(log)})", "Check that it can be played")
 
 
-def executable() -> str:
-    """Find ffmpeg: the one on the PATH, else the one that comes with imageio-ffmpeg.
+def find_ffmpeg() -> str:
+    """Return the path of ffmpeg: the program on the PATH, or else the one that imageio-ffmpeg provides.
 
     Raises:
-        MediaError: There is neither.
+        MediaError: Neither exists.
     """
-    found = shutil.which("ffmpeg")
-    if found:
+    if found := shutil.which("ffmpeg"):
         return found
     import imageio_ffmpeg
 
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
-        raise MediaError("ffmpeg", "is not installed", "Install ffmpeg so that it is on the PATH") from error
+        raise MediaError("ffmpeg", "is not installed", "Install ffmpeg and make sure that it is on the PATH") from error
 
 
 def _reason(log: deque[bytes]) -> str:
-    lines = (_PREFIX.sub("", line.decode("utf-8", "replace").strip()) for line in log)
-    # Lines with an address repeat the file's full path.
-    return next((line[:200] for line in lines if line and "file:" not in line), "it does not say why")
+    lines = (_LOG_PREFIX.sub("", line.decode("utf-8", "replace").strip()) for line in log)
+    # Lines with an address repeat the full path of the file.
+    return next((line[:200] for line in lines if line and "file:" not in line), "no reason given")

@@ -1,4 +1,4 @@
-"""The packet index: when each frame is shown and where decoding can begin, without decoding anything."""
+"""The packet index: when each frame is shown and where decoding can begin, found without decoding."""
 
 import logging
 from collections.abc import Iterator
@@ -21,55 +21,55 @@ from langchain_videochat.media.container import open_container, video_stream
 
 logger = logging.getLogger(__name__)
 
-MAX_ERRORS_IN_A_ROW = 50
+MAX_CONSECUTIVE_ERRORS = 50
 
-USUAL_RATE = 25
-"""Frames a second by which the only frame of a video is given a length where the file does not tell it."""
+DEFAULT_FRAME_RATE = 25
+"""Frames per second that determine the duration of a single-frame video whose frame rate is unknown."""
 
-MAX_SECONDS = 24 * 3600.0
-"""How far from the middle frame a frame may be shown: beyond, its time stamp is taken for damaged."""
+MAX_PTS_DISTANCE = 24 * 3600.0
+"""Seconds from the median frame beyond which a timestamp counts as damaged: a flipped bit can mean weeks."""
 
 StreamT = TypeVar("StreamT", bound=Stream)
 
 
 @dataclass(frozen=True, eq=False)
 class PacketIndex:
-    """The presented frames of a video stream in the order in which they are shown."""
+    """The presented frames of a video stream, in presentation order."""
 
-    stamps: NDArray[np.int64]
-    """Each frame's presentation time stamp, in `time_base`, ascending, without repeats."""
+    pts: NDArray[np.int64]
+    """Presentation timestamps in units of `time_base`, strictly ascending, [N]."""
 
-    ranks: NDArray[np.int64]
-    """Each frame's place in the file, which is the order of decoding."""
+    decode_order: NDArray[np.int64]
+    """Position of each frame in the file, which is its position in decoding order, [N]."""
 
-    keys: NDArray[np.bool_]
-    """Whether decoding can begin at the frame."""
+    keyframes: NDArray[np.bool_]
+    """Whether decoding can begin at each frame, [N]."""
 
     time_base: Fraction
-    """Seconds a unit of `stamps`."""
+    """Seconds per unit of `pts`."""
 
     duration: float
     """Seconds from the first presented frame to the end of the last."""
 
-    declared: float
-    """Seconds that the file's head promises; more than `duration` where the file is cut off."""
+    declared_duration: float
+    """Seconds according to the header; more than `duration` if the file is truncated."""
 
     pixel_aspect: Fraction | None
-    """Width of a stored pixel divided by its height; None where the file does not tell."""
+    """Width of a stored pixel divided by its height; None if the file does not declare it."""
 
     @property
-    def origin(self) -> float:
-        """Time of the first presented frame in seconds on the container's own clock."""
-        return float(self.stamps[0] * self.time_base)
+    def start_time(self) -> float:
+        """Timestamp of the first presented frame, in seconds."""
+        return float(self.pts[0] * self.time_base)
 
     @property
     def times(self) -> NDArray[np.float64]:
-        """Each frame's time in seconds from the first."""
-        return np.asarray((self.stamps - self.stamps[0]) * float(self.time_base))
+        """Time of each frame, in seconds from the first, [N]."""
+        return np.asarray((self.pts - self.pts[0]) * float(self.time_base))
 
 
 def index_packets(path: Path) -> PacketIndex:
-    """Read all packet heads of a file's video stream; a file that has not changed is read once.
+    """Read the packet headers of a file's video stream. The index is cached until the file changes.
 
     Raises:
         MediaError: The file has no video stream, or none of its packets can be read.
@@ -83,60 +83,59 @@ def _index_packets(path: Path, size: int, modified: int) -> PacketIndex:
     with open_container(path) as container:
         stream = video_stream(container, path)
         packets = [
-            (stamp, packet.is_keyframe, packet.duration or 0, packet.is_discard)
+            (timestamp, packet.is_keyframe, packet.duration or 0, packet.is_discard)
             for packet in demux(container, stream)
-            if (stamp := stamp_of(packet)) is not None
+            if (timestamp := packet_pts(packet)) is not None
         ]
-        found = np.array([packet[0] for packet in packets], dtype=np.int64)
-        shown = np.array([not discarded for *_, discarded in packets], dtype=bool)
-        if stream.time_base is None or not shown.any():
-            raise MediaError(
-                path, "no frame of this video can be found", "The file is damaged: copy or export it again"
-            )
-        limit = int(MAX_SECONDS / stream.time_base)
-        middle = float(np.quantile(found[shown], 0.5, method="nearest"))
-        shown &= np.abs(found - middle) <= limit
-        stamps, first = np.unique(found[shown], return_index=True)
-        ranks = np.flatnonzero(shown)[first]
-        keys = np.array([packet[1] for packet in packets], dtype=bool)[ranks]
-        # A stream cut out of a longer one may begin between key frames; decoding then begins at its first packet.
-        keys[0] = True
-        last_length = (packets[ranks[-1]][2] or _mean_length(stamps, stream)) * float(stream.time_base)
-        duration = float((stamps[-1] - stamps[0]) * stream.time_base) + min(last_length, MAX_SECONDS)
-        declared = _declared(stream, duration)
-        return PacketIndex(stamps, ranks, keys, stream.time_base, duration, declared, stream.sample_aspect_ratio)
+        file_pts = np.array([packet[0] for packet in packets], dtype=np.int64)
+        # Packets that an edit list hides are decoded, but not presented.
+        presented = np.array([not discard for *_, discard in packets], dtype=bool)
+        if stream.time_base is None or not presented.any():
+            problem = "no frame of this video can be found"
+            raise MediaError(path, problem, "The file is damaged: copy or export it again")
+        median = float(np.quantile(file_pts[presented], 0.5, method="nearest"))
+        presented &= np.abs(file_pts - median) <= int(MAX_PTS_DISTANCE / stream.time_base)
+        pts, first = np.unique(file_pts[presented], return_index=True)
+        decode_order = np.flatnonzero(presented)[first]
+        keyframes = np.array([packet[1] for packet in packets], dtype=bool)[decode_order]
+        # A stream cut out of a longer one may begin between keyframes; decoding then begins at its first packet.
+        keyframes[0] = True
+        last_duration = (packets[decode_order[-1]][2] or _mean_duration(pts, stream)) * float(stream.time_base)
+        duration = float((pts[-1] - pts[0]) * stream.time_base) + min(last_duration, MAX_PTS_DISTANCE)
+        declared, pixel_aspect = _declared_duration(stream, duration), stream.sample_aspect_ratio
+        return PacketIndex(pts, decode_order, keyframes, stream.time_base, duration, declared, pixel_aspect)
 
 
-def _mean_length(stamps: NDArray[np.int64], stream: VideoStream) -> int:
-    if len(stamps) > 1:
-        return int((stamps[-1] - stamps[0]) / (len(stamps) - 1))
-    rate = stream.average_rate or USUAL_RATE
+def _mean_duration(pts: NDArray[np.int64], stream: VideoStream) -> int:
+    if len(pts) > 1:
+        return int((pts[-1] - pts[0]) / (len(pts) - 1))
+    rate = stream.average_rate or DEFAULT_FRAME_RATE
     return max(1, int(1 / rate / stream.time_base)) if stream.time_base else 1
 
 
-def _declared(stream: VideoStream, duration: float) -> float:
-    # Only formats that count their frames (mp4, mov) tell reliably what should be there.
+def _declared_duration(stream: VideoStream, duration: float) -> float:
+    # Only formats that count their frames (mp4, mov) declare a reliable duration.
     if stream.frames and stream.duration and stream.time_base:
         return max(duration, float(stream.duration * stream.time_base))
     return duration
 
 
-def stamp_of(packet: "Packet[VideoStream]") -> int | None:
-    """Return the time stamp by which a packet and its frame are known; decoding times stand in where no other is."""
+def packet_pts(packet: "Packet[VideoStream]") -> int | None:
+    """Return the presentation timestamp of a packet, or its decoding timestamp if it has none."""
     return packet.dts if packet.pts is None else packet.pts
 
 
 def demux(container: InputContainer, *streams: StreamT) -> "Iterator[Packet[StreamT]]":
-    """Yield the packets of streams in file order, going on after damaged ones as long as others follow."""
+    """Yield the packets of streams in file order, skipping damaged ones."""
     errors = 0
-    while errors < MAX_ERRORS_IN_A_ROW:
+    while errors < MAX_CONSECUTIVE_ERRORS:
         try:
             for packet in container.demux(streams):
                 errors = 0
                 if packet.size:
                     yield cast("Packet[StreamT]", packet)
             return
-        # PyAV fails with an IndexError at the end of a file in whose middle another stream has turned up.
+        # PyAV raises an IndexError at the end of a file in which another stream has appeared midway.
         except (av.error.EOFError, IndexError):
             return
         except av.error.FFmpegError as error:

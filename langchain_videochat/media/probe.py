@@ -1,4 +1,4 @@
-"""The facts of a video file."""
+"""Metadata of a video file, read from it."""
 
 from itertools import chain
 from pathlib import Path
@@ -15,16 +15,16 @@ from langchain_videochat.media.sources import local_path
 
 
 def probe(source: str | Path) -> VideoInfo:
-    """Read a video's facts: no frame but the first is decoded.
+    """Read the metadata of a video.
 
-    The duration is what can be read, whatever the file's head promises.
+    Only the first frame is decoded. The duration is that of the readable frames, whatever the header declares.
 
     Args:
         source: A local file.
 
     Raises:
-        SourceError: There is no such file.
-        MediaError: The file is no video, or too damaged to tell.
+        SourceError: The file does not exist.
+        MediaError: The file is not a video, or it is too damaged to read.
 
     Example:
         >>> probe("talk.mp4").duration  # doctest: +SKIP
@@ -44,9 +44,9 @@ def probe(source: str | Path) -> VideoInfo:
             duration=index.duration,
             width=width,
             height=height,
-            frame_rate=len(index.stamps) / index.duration if index.duration else None,
+            frame_rate=len(index.pts) / index.duration if index.duration else None,
             rotation=rotation % 360,
-            missing=index.declared - index.duration,
+            missing=index.declared_duration - index.duration,
             container=container.format.name,
             streams=tuple(
                 StreamInfo(each.type, each.codec_context.name if each.codec_context else "unknown", each.language)
@@ -56,7 +56,7 @@ def probe(source: str | Path) -> VideoInfo:
 
 
 def _rotation(container: InputContainer, stream: VideoStream) -> int:
-    # The empty packet makes a decoder tell the frames of a short video that it holds back.
+    # The final None flushes the decoder, which may hold back all frames of a short video.
     for packet in chain(demux(container, stream), [None]):
         try:
             for frame in stream.codec_context.decode(packet):

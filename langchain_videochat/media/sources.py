@@ -1,4 +1,4 @@
-"""What a user may name as a source, and the local file behind each name."""
+"""Sources: paths, addresses, folders and glob patterns, and the local files that they refer to."""
 
 import glob
 import hashlib
@@ -15,34 +15,34 @@ from urllib.request import url2pathname
 from langchain_videochat.errors import MediaError, SourceError
 from langchain_videochat.media.download import download
 
-VIDEO_ENDINGS = (
+VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".f4v", ".flv", ".mkv", ".webm", ".ogv", ".ogm", ".avi", ".divx"),
     *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".m2v", ".vob", ".wmv", ".asf", ".mxf", ".gif", ".webp"),
 )
-"""Endings, in small letters, by which a video is recognised in a folder."""
+"""Suffixes, in lower case, of the videos that are found in folders."""
 
-# Two letters at least: "C:" is a drive.
+# At least two letters: "C:" is a drive.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
-LONGEST_NAME = 60
-"""Characters of a file name that is made from an address or a title."""
+MAX_NAME_LENGTH = 60
+"""Maximum number of characters in a file name derived from an address or a title."""
 
 
 def list_sources(source: str | Path | Iterable[str | Path]) -> list[str]:
-    """Name every video that a source stands for.
+    """List the videos of a source.
 
-    A folder is searched with all its sub-folders, but without hidden files and folders, for files with the ending of a
-    video. So is a glob pattern (`**` for any depth), unless a file of exactly that name exists. A file that is named
-    itself may have any ending. Web addresses are not visited.
+    Folders are searched recursively for files with a video suffix, except hidden files and folders. So are glob
+    patterns (`**` for any depth), unless a file of exactly that name exists. A file given by name may have any suffix.
+    Web addresses are not contacted.
 
     Args:
         source: A path, an `http:`, `https:` or `file:` address, a folder, a glob pattern, or several of these.
 
     Returns:
-        Paths and addresses as they were given, a folder's files by name, without repeats.
+        Paths and addresses in the given order, files of a folder sorted by name, without duplicates.
 
     Raises:
-        SourceError: There is no such file, a folder or pattern yields no video, or no source is given.
+        SourceError: A file does not exist, a folder or pattern contains no video, or no source is given.
 
     Example:
         >>> list_sources(["https://example.org/a.mp4", "https://example.org/a.mp4"])
@@ -50,7 +50,7 @@ def list_sources(source: str | Path | Iterable[str | Path]) -> list[str]:
     """
     given = [source] if isinstance(source, str | Path) else list(source)
     if not given:
-        raise SourceError("source", "names no video", "Give a path, an address, a folder or a glob pattern")
+        raise SourceError("source", "no video given", "Give a path, an address, a folder or a glob pattern")
     found: dict[str, str] = {}
     for name in (name for item in given for name in _expand(str(item))):
         found.setdefault(_identity(name), name)
@@ -59,58 +59,54 @@ def list_sources(source: str | Path | Iterable[str | Path]) -> list[str]:
 
 @contextmanager
 def local_file(source: str | Path, *, allowed_hosts: Collection[str] = ()) -> Iterator[Path]:
-    """Provide a source as a file on this machine, downloading it for as long as the context lasts if need be.
+    """Provide a source as a local file. A download is deleted at the end of the block.
 
     Args:
         source: A path, or an `http:`, `https:` or `file:` address.
-        allowed_hosts: Hosts that may be visited although they lie in a private network.
+        allowed_hosts: Hosts that may be contacted even if they are on a private network.
 
     Yields:
-        An absolute path of a regular file that is not empty.
+        An absolute path of a regular, non-empty file.
 
     Raises:
-        SourceError: There is no such file, it is a folder or a device, or the address is refused or fails.
+        SourceError: The file does not exist, it is a folder or a device, or the address is refused or fails.
         MediaError: The file is empty.
     """
     if not is_web_address(str(source)):
         yield local_path(source)
         return
     with tempfile.TemporaryDirectory(prefix="videochat-") as folder:
-        path = Path(folder).resolve() / _file_name(str(source))
+        # The name of the file on the server may become the title of the video.
+        name = PurePosixPath(unquote(urlsplit(str(source)).path)).name
+        path = Path(folder).resolve() / safe_file_name(name)
         download(str(source), path, allowed_hosts=allowed_hosts)
         yield local_path(path)
 
 
 def local_path(source: str | Path) -> Path:
-    """Find the file that a path or `file:` address names.
-
-    Returns:
-        An absolute path of a regular file that is not empty.
+    """Resolve a path or `file:` address to the absolute path of a regular, non-empty file.
 
     Raises:
-        SourceError: There is no such file, it is a folder or a device, or the source is any other address.
+        SourceError: The file does not exist, it is a folder or a device, or the source is any other address.
         MediaError: The file is empty.
     """
     name = str(source)
     if is_web_address(name):
-        raise SourceError(name, "is a web address, not a file", "Fetch it with langchain_videochat.media.local_file")
+        raise SourceError(name, "is a web address, not a file", "Download it with langchain_videochat.media.local_file")
     path = Path(os.path.abspath(_path(name)))
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
         raise _missing(name) from error
     if not stat.S_ISREG(status.st_mode):
-        raise SourceError(name, "is not a regular file", "Name a video file")
+        raise SourceError(name, "is not a regular file", "Give a video file")
     if status.st_size == 0:
         raise MediaError(name, "is empty", "Copy or download the video again")
     return path
 
 
 def video_id(path: str | Path) -> str:
-    """Identify a video by its content, so that a renamed or moved file is the same video.
-
-    Returns:
-        The first 16 hexadecimal digits of the content's SHA-256.
+    """Return the id of a video: the first 16 hexadecimal digits of the SHA-256 of its content.
 
     Raises:
         SourceError: The file is missing or cannot be read.
@@ -125,7 +121,7 @@ def video_id(path: str | Path) -> str:
 
 
 def is_web_address(source: str) -> bool:
-    """Tell whether a source has to be fetched from the web.
+    """Return whether a source has to be downloaded.
 
     Example:
         >>> is_web_address("https://example.org/a.mp4"), is_web_address("movie: part 1.mp4")
@@ -139,18 +135,29 @@ def _expand(name: str) -> list[str]:
         return [name]
     path = _path(name)
     if os.path.isdir(path):
-        return _videos_below(name, path)
-    if os.path.lexists(path):
+        files, problem = _files_in(path), "the folder contains no video"
+    elif os.path.lexists(path):
         return [name]
-    if glob.has_magic(path):
-        return _videos_matching(path)
-    raise _missing(name)
+    elif glob.has_magic(path):
+        files, problem = map(Path, glob.iglob(path, recursive=True)), "no video matches this pattern"
+    else:
+        raise _missing(name)
+    videos = [str(file) for file in sorted(files) if file.name.lower().endswith(VIDEO_SUFFIXES) and file.is_file()]
+    if not videos:
+        raise SourceError(name, problem, "Check the path, and give files with unusual suffixes by name")
+    return videos
+
+
+def _files_in(folder: str) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        yield from (Path(parent, each) for each in files if not each.startswith("."))
 
 
 def _path(name: str) -> str:
     if not name:
-        raise SourceError("source", "is an empty text", "Give a path, an address, a folder or a glob pattern")
-    # A NUL ends the name for the operating system: what is checked would not be what is opened.
+        raise SourceError("source", "is an empty string", "Give a path, an address, a folder or a glob pattern")
+    # The operating system would cut the name off at a NUL and open another file than the one checked.
     if "\0" in name:
         raise SourceError(repr(name), "contains a NUL character", "Check the path")
     if not name.lower().startswith("file:"):
@@ -160,30 +167,8 @@ def _path(name: str) -> str:
         raise SourceError(name, "is a file on another machine", "Copy it here, or give an http address")
     path = url2pathname(address.path)
     if not path or "\0" in path:
-        raise SourceError(name, "is not the address of a file", "Write it as file:///folder/video.mp4")
+        raise SourceError(name, "is not the address of a file", "Write file:///folder/video.mp4")
     return path
-
-
-def _videos_below(name: str, folder: str) -> list[str]:
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        found += [Path(parent, each) for each in files if not each.startswith(".")]
-    videos = [str(path) for path in sorted(found) if _is_video(path)]
-    if not videos:
-        raise SourceError(name, "the folder contains no video", "Name a file itself if its ending is unusual")
-    return videos
-
-
-def _videos_matching(pattern: str) -> list[str]:
-    videos = [str(path) for path in sorted(map(Path, glob.iglob(pattern, recursive=True))) if _is_video(path)]
-    if not videos:
-        raise SourceError(pattern, "no video matches this pattern", "Check the folder, or name the files themselves")
-    return videos
-
-
-def _is_video(path: Path) -> bool:
-    return path.name.lower().endswith(VIDEO_ENDINGS) and path.is_file()
 
 
 def _identity(name: str) -> str:
@@ -192,21 +177,16 @@ def _identity(name: str) -> str:
 
 def _missing(name: str) -> SourceError:
     if _SCHEME.match(name) and not name.lower().startswith("file:"):
-        problem = "there is no such file, and of addresses only http:, https: and file: are opened"
+        problem = "no such file; only http:, https: and file: addresses are supported"
         return SourceError(name, problem, "Download the video first")
-    return SourceError(name, "there is no such file", "Check the path")
+    return SourceError(name, "no such file", "Check the path")
 
 
-def _file_name(address: str) -> str:
-    """Keep the name of the file on the server, which may become a title, in letters that any file system takes."""
-    return safe_name(PurePosixPath(unquote(urlsplit(address).path)).name)
-
-
-def safe_name(text: str) -> str:
-    """Make a file name of letters that any file system takes.
+def safe_file_name(text: str) -> str:
+    """Replace the characters of a file name that some file systems do not allow.
 
     Example:
-        >>> safe_name("../what is 1/2?.mp4")
+        >>> safe_file_name("../what is 1/2?.mp4")
         '_what is 1_2_.mp4'
     """
-    return re.sub(r"[^\w .-]", "_", text).strip(" .")[-LONGEST_NAME:] or "video"
+    return re.sub(r"[^\w .-]", "_", text).strip(" .")[-MAX_NAME_LENGTH:] or "video"

@@ -1,1 +1,1 @@
-"""Pretrained models: finding, fetching, describing and sharing their weights."""
+"""Pretrained models: finding, downloading, describing and sharing their weights."""

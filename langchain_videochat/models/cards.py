@@ -1,27 +1,27 @@
-"""What is worth knowing of a pretrained model before it is fetched."""
+"""Download size, memory and license of pretrained models."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Facts of one model."""
+    """Facts about a pretrained model."""
 
     model: str
-    """Its name on the Hugging Face hub, or the file's name."""
+    """Its id on the Hugging Face Hub, or its name in openai-whisper."""
 
     download: int
-    """Megabytes to fetch."""
+    """Download size in megabytes."""
 
     memory: int
-    """Megabytes that its weights take in float32, as on a processor; half of that on a graphics card."""
+    """Memory for its weights in megabytes in float32, as on the CPU; half of that in 16 bits, as on the GPU."""
 
-    licence: str
-    """SPDX name of the weights' licence."""
+    license: str
+    """SPDX name of the weights' license."""
 
     @property
     def size(self) -> str:
-        """The download's size as people write it.
+        """Download size for display.
 
         Example:
             >>> ModelCard("openai/whisper", 1620, 3240, "MIT").size
@@ -50,19 +50,14 @@ _WHISPER = {
     1620: ("turbo", "large-v3-turbo"),
     3090: ("large", "large-v1", "large-v2", "large-v3"),
 }
-"""openai-whisper's names of its models by the megabytes of their files, which hold float16."""
+"""Models of openai-whisper by the size in megabytes of their files, which are in float16."""
 
 CARDS = {card.model: card for card in _CARDS} | {
     name: ModelCard(name, size, 2 * size, "MIT") for size, names in _WHISPER.items() for name in names
 }
-"""By the model's name."""
+"""Cards by model."""
 
 
 def describe_size(model: str) -> str:
-    """Tell how much has to be fetched for a model.
-
-    Example:
-        >>> describe_size("google/flan-t5-base"), describe_size("somebody/else")
-        ('990 MB', 'size unknown')
-    """
+    """Return the download size of a model for display, if known."""
     return CARDS[model].size if model in CARDS else "size unknown"

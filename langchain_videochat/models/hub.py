@@ -1,24 +1,31 @@
-"""Weights of pretrained models: found on this machine, or fetched from the Hugging Face hub."""
+"""Weights of pretrained models: finding them on this machine, and downloading them from the Hugging Face Hub."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import filter as match_names
 from pathlib import Path
 
 from langchain_videochat.errors import ModelUnavailableError
 from langchain_videochat.models.cards import describe_size
 
 BUNDLED = Path(__file__).parent
-"""Folders of the models that are part of this package, each known by its name."""
+"""Parent of the folders of bundled models."""
 
 TINY = "videochat-embed-tiny"
-"""The VideoChat-Embed among them."""
+"""Name of the bundled VideoChat-Embed."""
 
-_PARTS = ("*.json", "*.txt", "*.model")
+_CONFIGURATION = ("*.json", "*.txt", "*.model")
 _WEIGHTS = ("*.safetensors", "*.bin")
 
 
-def find_weights(model: str | Path, revision: str | None = None) -> Path | None:
-    """Find the folder of a model without a network: a path, a bundled model, or what was fetched before; or None.
+def find_weights(model: str | Path, revision: str | None = None, files: Sequence[str] = ()) -> Path | None:
+    """Return the path of a model without network access; None if it has to be downloaded.
+
+    Args:
+        model: A folder or a file, the name of a bundled model, or an id on the Hugging Face Hub.
+        revision: Branch, tag or commit on the Hub; the main branch if None.
+        files: Glob patterns, each of which must match a file that was downloaded; by default, weights of a
+            transformers model: safetensors or .bin files.
 
     Example:
         >>> find_weights(TINY).name
@@ -37,40 +44,49 @@ def find_weights(model: str | Path, revision: str | None = None) -> Path | None:
         folder = Path(snapshot_download(str(model), revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return folder if any(next(folder.glob(pattern), None) for pattern in _WEIGHTS) else None
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+    return folder if _patterns_to_fetch(names, files) else None
 
 
-def fetch_weights(model: str | Path, revision: str | None = None) -> Path:
-    """Find a model's folder, or fetch the model, with a progress bar.
+def fetch_weights(model: str | Path, revision: str | None = None, files: Sequence[str] = ()) -> Path:
+    """Return the path of a model, downloading it with a progress bar if necessary.
 
-    Args:
-        model: A folder or a file, the name of a bundled model, or an id on the Hugging Face hub.
-        revision: Branch, tag or commit on the hub; its main branch if None.
+    The arguments are those of `find_weights`. By default, configuration and tokenizer are downloaded too.
 
     Raises:
-        ModelUnavailableError: The model is not on this machine and cannot be fetched.
+        ModelUnavailableError: The model is not on this machine and cannot be downloaded.
     """
     import httpx
     from huggingface_hub import list_repo_files, snapshot_download
     from huggingface_hub.errors import HFValidationError
 
-    found = find_weights(model, revision)
+    found = find_weights(model, revision, files)
     if found is not None:
         return found
     try:
-        names = list_repo_files(str(model), revision=revision)
-        weights = next(pattern for pattern in _WEIGHTS if any(name.endswith(pattern[1:]) for name in names))
-        return Path(snapshot_download(str(model), revision=revision, allow_patterns=[*_PARTS, weights]))
-    except (httpx.HTTPError, OSError, HFValidationError, StopIteration) as error:
+        patterns = _patterns_to_fetch(list_repo_files(str(model), revision=revision), files)
+        if patterns:
+            return Path(snapshot_download(str(model), revision=revision, allow_patterns=patterns))
+    except (httpx.HTTPError, OSError, HFValidationError) as error:
         size = describe_size(str(model))
-        problem = f"this model ({size}) is not on this machine, and the Hugging Face hub cannot be reached or has none"
-        advice = "Connect to the network and try again, or give the path of a folder that holds it"
+        problem = f"not on this machine ({size}), and it cannot be reached on the Hugging Face Hub"
+        advice = "Connect to the network and try again, or give the path of a folder that contains it"
         raise ModelUnavailableError(model, problem, advice) from error
+    expected = " and ".join(files) or " or ".join(_WEIGHTS)
+    raise ModelUnavailableError(model, f"the repository has no files {expected}", "Use a model in this format")
+
+
+def _patterns_to_fetch(names: list[str], files: Sequence[str]) -> list[str]:
+    """Return the patterns of the files to download; empty if necessary files are missing."""
+    if files:
+        return list(files) if all(match_names(names, pattern) for pattern in files) else []
+    weights = next((pattern for pattern in _WEIGHTS if match_names(names, pattern)), None)
+    return [*_CONFIGURATION, weights] if weights else []
 
 
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
-    """Keep the Hugging Face libraries from showing bars: for weights that are on this machine already."""
+    """Hide the progress bars of the Hugging Face libraries, for weights that are already on this machine."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from transformers.utils import logging
 

@@ -1,4 +1,4 @@
-"""Pretrained models in use: on which device, shared by all that name the same, and loaded whole or not at all."""
+"""Pretrained models in use: their device, sharing, and checks after loading."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError, VideoChatError
-from langchain_videochat.models.hub import without_progress_bars
+from langchain_videochat.models.hub import fetch_weights, find_weights, without_progress_bars
 
 if TYPE_CHECKING:
     import torch
@@ -18,29 +18,47 @@ ModelT = TypeVar("ModelT")
 WeightsT = TypeVar("WeightsT", bound="Weights")
 
 _shared: "WeakValueDictionary[tuple[Any, Weights], Any]" = WeakValueDictionary()
-_keepers: list[list[Any]] = []
+_kept: dict[int, list[Any]] = {}
 _loading = threading.RLock()
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Which weights, and where and how they run."""
+    """Pretrained weights, and the device and dtype to load them with."""
 
     model: str
-    """An id on the Hugging Face hub, or a path."""
+    """An id on the Hugging Face Hub, the name of a bundled model, or a path."""
 
     device: str = "auto"
-    """As torch names it; "auto" is the graphics card if there is one."""
+    """A torch device; "auto" is the GPU if there is one."""
 
     dtype: str = "auto"
-    """As torch names it; "auto" is float32 on a processor and bfloat16 elsewhere."""
+    """A torch dtype; "auto" is float32 on the CPU and bfloat16 on other devices."""
+
+    revision: str | None = None
+    """Branch, tag or commit on the Hub; the main branch if None."""
+
+    files: tuple[str, ...] = ()
+    """Glob patterns of the files; those of a transformers model if empty."""
+
+    def find(self) -> Path | None:
+        """Return the folder of the files on this machine; None if they have to be downloaded."""
+        return find_weights(self.model, self.revision, self.files)
+
+    def fetch(self) -> Path:
+        """Return the folder of the files, downloading them with a progress bar if necessary.
+
+        Raises:
+            ModelUnavailableError: The files are not on this machine and cannot be downloaded.
+        """
+        return fetch_weights(self.model, self.revision, self.files)
 
     @property
     def torch_device(self) -> "torch.device":
         """The device.
 
         Raises:
-            InputError: There is no such device here.
+            InputError: The device is not available.
         """
         import torch
 
@@ -49,14 +67,14 @@ class Weights:
         try:
             return torch.empty(0, device=self.device).device
         except (RuntimeError, AssertionError) as error:
-            raise InputError("device", f"{self.device!r} cannot be used here", 'Take "auto" or "cpu"') from error
+            raise InputError("device", f"{self.device!r} is not available", 'Use "auto" or "cpu"') from error
 
     @property
     def torch_dtype(self) -> "torch.dtype":
-        """The type of the model's numbers.
+        """The dtype.
 
         Raises:
-            InputError: There is no such type.
+            InputError: The dtype is not a floating-point type of torch.
         """
         import torch
 
@@ -64,32 +82,29 @@ class Weights:
             return torch.float32 if self.torch_device.type == "cpu" else torch.bfloat16
         dtype = getattr(torch, self.dtype, None)
         if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-            raise InputError("dtype", f"{self.dtype!r} is none", 'Take "auto", "float32", "float16" or "bfloat16"')
+            raise InputError("dtype", f"unknown dtype {self.dtype!r}", 'Use "auto", "float32", "float16" or "bfloat16"')
         return dtype
 
 
 def share(load: Callable[[WeightsT], ModelT], weights: WeightsT) -> ModelT:
-    """Load a model, or take the one that somebody else has loaded in the same way.
+    """Return the model that was loaded with the same function and weights, or load it.
 
-    It stays in memory as long as somebody holds it.
-
-    Raises:
-        ModelUnavailableError: The weights cannot be had on this machine.
-        ModelError: They are damaged, or of another kind of model.
+    It stays in memory while it is referenced. Perceivers are created for each segment of a video; `keep_models` keeps
+    their models in the meantime. Errors are those of `model_errors`.
     """
     with _loading:
         model = _shared.get((load, weights))
         if model is None:
             with model_errors(weights.model):
                 model = _shared[load, weights] = load(weights)
-        for keeper in _keepers:
-            keeper.append(model)
+        for models in tuple(_kept.values()):
+            models.append(model)
         return model
 
 
 @contextmanager
 def model_errors(model: str) -> Iterator[None]:
-    """Turn whatever loading a model raises into errors that name it.
+    """Convert errors while loading a model to errors that name the model.
 
     Raises:
         ModelUnavailableError: A package is missing.
@@ -100,11 +115,11 @@ def model_errors(model: str) -> Iterator[None]:
     except VideoChatError:
         raise
     except ImportError as error:
-        problem = f"this model needs another package: {_first_line(error)}"
+        problem = f"a package is missing: {_first_line(error)}"
         raise ModelUnavailableError(model, problem, "Install it with pip") from error
     except Exception as error:
-        problem = f"this model cannot be loaded: {_first_line(error)}"
-        advice = "Check that it is of the right kind and complete, or fetch it again"
+        problem = f"cannot be loaded: {_first_line(error)}"
+        advice = "Check that it is complete and of the right kind, or download it again"
         raise ModelError(model, problem, advice) from error
 
 
@@ -114,47 +129,48 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def keep_models() -> Iterator[None]:
-    """Keep every model that is loaded meanwhile, for work on several videos."""
-    keeper: list[Any] = []
-    _keepers.append(keeper)
+    """Keep all models that are loaded inside the context in memory, for work on several videos."""
+    models: list[Any] = []
+    _kept[id(models)] = models
     try:
         yield
     finally:
-        _keepers.remove(keeper)
+        del _kept[id(models)]
 
 
-def load_checkpoint(kind: Any, folder: Path, weights: Weights, *, show_progress: bool = False, **options: Any) -> Any:
-    """Load a model for use, on the device and in the type that is asked for.
+def load_checkpoint(
+    model_class: Any, folder: Path, weights: Weights, *, show_progress: bool = False, **options: Any
+) -> Any:
+    """Load a transformers model on the device and in the dtype of its weights.
 
     Args:
-        kind: The class that loads it, such as `AutoModelForSeq2SeqLM`.
-        folder: Where its files are.
-        weights: How it runs.
+        model_class: The class that loads it, such as `AutoModelForSeq2SeqLM`.
+        folder: The folder of its files.
+        weights: Device and dtype.
         show_progress: Show the progress bar of transformers.
-        **options: More for `from_pretrained`.
+        **options: Further arguments of `from_pretrained`.
 
     Raises:
-        ModelError: The files lack a part of the model, which transformers would fill with random numbers: they were
-            saved from another kind of model of the same family.
+        ModelError: Weights are missing, which transformers would initialize randomly.
     """
     with nullcontext() if show_progress else without_progress_bars():
-        model, report = kind.from_pretrained(
+        model, report = model_class.from_pretrained(
             folder, dtype=weights.torch_dtype, output_loading_info=True, trust_remote_code=False, **options
         )
     missing = sorted(report["missing_keys"])
     if missing:
-        problem = f"its files lack {len(missing)} of the model's parts, such as {missing[0]}"
-        raise ModelError(weights.model, problem, "Take a model that was trained for this, or fetch it again")
+        problem = f"{len(missing)} weights are missing, for example {missing[0]}"
+        raise ModelError(weights.model, problem, "Use a model that was trained for this task, or download it again")
     return model.to(weights.torch_device)
 
 
 def check_vocabulary(tokenizer: Any, model: Any, weights: Weights) -> None:
-    """Make sure that a tokenizer has its words: transformers takes an empty one where the files are missing.
+    """Check the size of a tokenizer: transformers creates an empty one if its files are missing.
 
     Raises:
-        ModelError: It knows less than half of the model's tokens.
+        ModelError: It has less than half of the model's tokens.
     """
-    known, needed = len(tokenizer), model.config.get_text_config().vocab_size
-    if known < needed / 2:
-        problem = f"its tokenizer knows {known} of {needed} tokens: files are missing"
-        raise ModelError(weights.model, problem, "Put the tokenizer's files into its folder, or fetch it again")
+    size, expected = len(tokenizer), model.config.get_text_config().vocab_size
+    if size < expected / 2:
+        problem = f"the tokenizer has {size} of {expected} tokens, so its files are missing"
+        raise ModelError(weights.model, problem, "Add the tokenizer's files to the folder, or download it again")

@@ -1,28 +1,65 @@
-"""Models that look and listen; each turns frames or sound into Observations (paper 3.1.1)."""
+"""Perception models, which convert frames, audio and subtitles to Observations (paper 3.1.1)."""
 
-from langchain_videochat.models.weights import keep_models
-from langchain_videochat.perception.base import Frames, ObservationInputs, Perceiver, Sound, Subtitles
-from langchain_videochat.perception.observation import MODALITIES, Box, Modality, Observation
-from langchain_videochat.perception.pipeline import Failure, PerceptionCallbacks, perceive, reflect, watch
+from langchain_videochat.models.weights import Weights, keep_models
+from langchain_videochat.perception.modalities import (
+    Modality,
+    find_modality,
+    list_modalities,
+    modality_or_default,
+    register_modality,
+)
+from langchain_videochat.perception.observation import Box, Observation
+from langchain_videochat.perception.perceiver import (
+    AudioInputs,
+    FrameInputs,
+    ObservationInputs,
+    Perceiver,
+    SubtitleInputs,
+)
+from langchain_videochat.perception.perceiver_info import PerceiverInfo, list_perceivers
+from langchain_videochat.perception.pipeline import (
+    PerceiverFailure,
+    PerceptionCallbacks,
+    SegmentResult,
+    perceive,
+    perceive_observations,
+    perceive_segment,
+    perceive_video,
+)
+from langchain_videochat.perception.pretrained import BatchPerceiver, Frame, ModelOptions, ModelPerceiver
 from langchain_videochat.perception.profiles import Profile, create_perceivers, load_profile
+from langchain_videochat.perception.spans import OpenSpans
 
 __all__ = [
-    "MODALITIES",
+    "AudioInputs",
+    "BatchPerceiver",
     "Box",
-    "Failure",
-    "Frames",
+    "Frame",
+    "FrameInputs",
     "Modality",
+    "ModelOptions",
+    "ModelPerceiver",
     "Observation",
     "ObservationInputs",
+    "OpenSpans",
     "Perceiver",
+    "PerceiverFailure",
+    "PerceiverInfo",
     "PerceptionCallbacks",
     "Profile",
-    "Sound",
-    "Subtitles",
+    "SegmentResult",
+    "SubtitleInputs",
+    "Weights",
     "create_perceivers",
+    "find_modality",
     "keep_models",
+    "list_modalities",
+    "list_perceivers",
     "load_profile",
+    "modality_or_default",
     "perceive",
-    "reflect",
-    "watch",
+    "perceive_observations",
+    "perceive_segment",
+    "perceive_video",
+    "register_modality",
 ]

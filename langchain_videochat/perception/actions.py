@@ -1,9 +1,9 @@
-"""Actions: what is being done, told by a classifier of short clips (paper 3.1.1)."""
+"""Actions: classes of short clips (paper 3.1.1)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from typing_extensions import override
@@ -11,95 +11,58 @@ from typing_extensions import override
 from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.models.weights import Weights
-from langchain_videochat.perception.base import Frames
 from langchain_videochat.perception.class_labels import read_labels
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.perception.pretrained import BatchPerceiver, Picture
-from langchain_videochat.perception.spans import LONGEST_SPAN
+from langchain_videochat.perception.perceiver import FrameInputs
+from langchain_videochat.perception.pretrained import BatchPerceiver, Frame, ModelOptions, earliest
+from langchain_videochat.perception.spans import MAX_SPAN_SECONDS
 
 if TYPE_CHECKING:
-    from langchain_videochat.perception.uniformerv2 import UniFormerV2
     from langchain_videochat.perception.video_classifiers import VideoClassifier
 
 CLIP_SECONDS = 4.0
-"""Length of a clip. Kinetics, from which the models learnt, shows an action for ten seconds; most need less."""
+"""Length of a clip. The models were trained on Kinetics' clips of ten seconds, but most actions take less."""
 
 CLIP_STEP = 2.0
-"""Seconds from one clip's start to the next: half a clip, so that no action falls between two."""
+"""Seconds between the starts of two clips: they overlap by half, so no action is split between two clips."""
 
-LEAST_SCORE = 0.3
+MIN_SCORE = 0.3
 """Probability below which the best of 400 labels is a guess."""
 
-LONGEST_SIDE = 4
-"""A frame's longer side, in shorter ones. Models crop the centre; what lies farther out only costs memory.
-
-A strip one pixel wide would be blown up to millions of pixels."""
-
-
-def load_uniformerv2(
-    path: str | Path,
-    *,
-    num_heads: int | None = None,
-    num_frames: int = 8,
-    global_layers: Iterable[int] | None = None,
-) -> "UniFormerV2":
-    """Load a UniFormerV2 (arXiv 2211.09552), the action model of InternVideo, from one of its official checkpoints.
-
-    The module is in eval mode, in float32 on the processor. It takes normalised pixel values [B, T, 3, H, W] and
-    returns logits [B, classes]. What is not asked here is read from the file.
-
-    Args:
-        path: A file as torch saves it, which must hold nothing but tensors and plain values, or a .safetensors file;
-            the weights themselves or a training checkpoint, with or without the prefix "backbone.".
-        num_heads: Attention heads; the width over 64 if None, as in the official models.
-        num_frames: Frames of the clips that it was trained on.
-        global_layers: Blocks, counted from 0, whose outputs the global relations watch; the last ones if None.
-
-    Raises:
-        ModelUnavailableError: There is no such file.
-        ModelError: The file is damaged, holds pickled objects, or is no UniFormerV2.
-        InputError: An argument does not suit the file.
-
-    Example:
-        >>> load_uniformerv2("k400+k710_uniformerv2_b16_8x224.pyth")(pixel_values).shape  # doctest: +SKIP
-        torch.Size([1, 400])
-    """
-    from langchain_videochat.perception.uniformerv2 import load
-
-    return load(path, num_heads=num_heads, num_frames=num_frames, global_layers=global_layers)
+MAX_ASPECT_RATIO = 4
+"""Longer frames are cropped: models use the central square, and a one-pixel strip would become millions of pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Clip:
-    frames: list[Picture]
+    frames: list[Frame]
     end: float
 
 
 @dataclass(frozen=True)
-class _Guess:
+class _Prediction:
     label: str
     score: float
     end: float
 
 
-class Actions(BatchPerceiver["VideoClassifier", _Clip, _Guess]):
-    """Notices what is being done, in clips of four seconds that overlap by half.
+class Actions(BatchPerceiver["VideoClassifier", _Clip, _Prediction]):
+    """Classifies actions in clips of four seconds that overlap by half.
 
-    An action lasts from the start of the first clip that shows it to the end of the last, as long as such clips touch,
-    with its highest score; where a clip that shows another begins, it ends. Clips in which nothing is likely enough
-    neither show an action nor end one. A picture that stands still is looked at once.
+    Successive clips with the same action are joined: from the start of the first to the end of the last, with the
+    highest score. A clip with another action ends it; clips in which no action reaches `min_score` are ignored. A still
+    image is classified once.
 
     Args:
-        model: An id on the Hugging Face hub or a folder, of any of transformers' video classifiers; or a checkpoint
-            of UniFormerV2, which the paper takes: a file that ends in .pyth, .pth, .pt or .safetensors.
-        device: As torch names it; "auto" is the graphics card if there is one.
-        dtype: "float32", "float16" or "bfloat16"; "auto" is float32 on a processor and bfloat16 elsewhere.
-        batch_size: How many clips the model is given at once.
-        least_score: Probability, 0 to 1, below which an action is not told.
-        labels: A text file with one label a line, in place of the model's own; UniFormerV2's are those of Kinetics-400.
+        model: Any video classifier of transformers: an id on the Hugging Face Hub or a folder; or a checkpoint of
+            UniFormerV2, which the paper uses: a .pyth, .pth, .pt or .safetensors file.
+        min_score: Minimum probability of an action, from 0 to 1.
+        labels: A text file with one label per line, which replaces the model's labels; those of UniFormerV2 are the
+            labels of Kinetics-400.
+        **options: `device`, `dtype` and `batch_size`; see `ModelPerceiver`.
 
     Raises:
-        InputError: `labels` cannot be read, or `least_score` or `batch_size` makes no sense.
+        InputError: `labels` cannot be read, or `min_score` or `batch_size` is out of range.
 
     Example:
         >>> from langchain_videochat.perception import perceive
@@ -109,118 +72,110 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Guess]):
     """
 
     modality = "action"
-    inputs = Frames(every=0.5, tolerance=0.25, size=256)
+    # Clips are made of sampled frames: there is one way to decode, and overlapping clips share their frames.
+    inputs = FrameInputs(every=0.5, tolerance=0.25, size=256)
     default_model = "MCG-NJU/videomae-base-finetuned-kinetics"
 
     def __init__(
         self,
         model: str | Path | None = None,
         *,
-        device: str = "auto",
-        dtype: str = "auto",
-        batch_size: int = 8,
-        least_score: float = LEAST_SCORE,
+        min_score: float = MIN_SCORE,
         labels: str | Path | None = None,
+        **options: Unpack[ModelOptions],
     ) -> None:
-        super().__init__(model, device=device, dtype=dtype, batch_size=batch_size)
-        if not 0 <= least_score <= 1:
-            raise InputError("least_score", f"{least_score} is no probability", "Give a number from 0 to 1")
-        self.least_score = least_score
+        super().__init__(model, **options)
+        if not 0 <= min_score <= 1:
+            raise InputError("min_score", f"must be from 0 to 1, got {min_score}", "Give a probability")
+        self.min_score = min_score
         self._labels_file = labels
         self._given_labels = read_labels(labels) if labels is not None else None
-        self._shown: list[tuple[float, Picture]] = []
-        """The frames on display in the next clip, as far as they have come."""
-        self._start: float | None = None
-        """Seconds at which the next clip begins."""
+        self.labels = self._given_labels or []
+        """The labels of the model's classes; complete when the model is loaded."""
+        self._frames: list[tuple[float, Frame]] = []
+        """Frames of the next clip so far, with their times; a frame is displayed until the next one."""
+        self._clip_start: float | None = None
+        """Start of the next clip in seconds."""
         self._covered = 0.0
-        """Seconds up to which clips reach."""
+        """End of the last clip in seconds."""
         self._action: Observation | None = None
-        """What is being done, as far as it has been seen."""
+        """The current action so far."""
 
+    @override
     @staticmethod
-    def _load(weights: Weights) -> "VideoClassifier":
+    def load_model(weights: Weights) -> "VideoClassifier":
         from langchain_videochat.perception.video_classifiers import load_classifier
 
         return load_classifier(weights)
 
+    @override
+    def prepare(self, model: "VideoClassifier") -> None:
+        self.labels = model.labels if self._given_labels is None else self._given_labels
+        if len(self.labels) != model.classes:
+            found = f"{self._labels_file or 'Kinetics-400'} has {len(self.labels)} labels"
+            problem = f"{found}, but {self.weights.model} has {model.classes} classes"
+            raise InputError("labels", problem, "Give a text file with one label per line, in the order of the classes")
+
     @property
-    def labels(self) -> list[str]:
-        """What the model's classes are called.
-
-        Raises:
-            InputError: There are more or fewer labels than classes.
-        """
-        labels = self._model.labels if self._given_labels is None else self._given_labels
-        if len(labels) != self._model.classes:
-            found = f"{self._labels_file or 'Kinetics-400'} has {len(labels)} labels"
-            problem = f"{found}, and {self.weights.model} has {self._model.classes} classes"
-            raise InputError("labels", problem, "Give a text file with one label a line, in the order of the classes")
-        return labels
-
-    def load(self) -> None:
-        """Load the weights now and not at first use, and check that the labels suit them."""
-        self.labels  # noqa: B018 - loads
+    def pending_since(self) -> float | None:
+        """Start of the earliest Observation that is still to come, in seconds; None if nothing is pending."""
+        return earliest(super().pending_since, self._clip_start, self._action.start if self._action else None)
 
     def finish(self, end: float) -> Iterator[Observation]:
-        """Look at the clips that are left, and at the end that no full clip reaches."""
-        self._waiting += self._clips(end)
-        if self._start is not None and self._covered < end:
-            self._waiting.append(self._clip(self._start, end))
-        self._start = None
+        """Process the remaining clips, and a shorter one at the end that no full clip covers."""
+        self._queue += self._cut_clips(end)
+        if self._clip_start is not None and self._covered < end:
+            self._queue.append(self._make_clip(self._clip_start, end))
+        self._clip_start = None
         yield from super().finish(end)
         yield from self._end_action(end)
 
-    def _items(self, batch: FrameBatch) -> Iterator[tuple[float, _Clip]]:
+    @override
+    def make_items(self, batch: FrameBatch) -> Iterator[tuple[float, _Clip]]:
         for frame, time in zip(batch.frames, batch.times.tolist(), strict=True):
-            yield from self._clips(time)
-            if self._start is None:
-                self._start = self._covered = time
-            self._shown.append((time, _central(frame)))
+            yield from self._cut_clips(time)
+            if self._clip_start is None:
+                self._clip_start = self._covered = time
+            self._frames.append((time, _crop(frame)))
 
-    def _open_times(self) -> list[float]:
-        begun = self._action.start if self._action else None
-        return [time for time in (self._start, begun) if time is not None]
+    def _cut_clips(self, until: float) -> Iterator[tuple[float, _Clip]]:
+        """Make the clips that end by `until`, the time of a new frame."""
+        while self._clip_start is not None and self._clip_start + CLIP_SECONDS <= until:
+            is_still = len(self._frames) == 1
+            extra_steps = (until - self._clip_start - CLIP_SECONDS) // CLIP_STEP if is_still else 0
+            self._covered = self._clip_start + extra_steps * CLIP_STEP + CLIP_SECONDS
+            yield self._make_clip(self._clip_start, self._covered)
+            self._clip_start += (extra_steps + 1) * CLIP_STEP
+            while len(self._frames) > 1 and self._frames[1][0] <= self._clip_start:
+                del self._frames[0]
 
-    def _clips(self, until: float) -> Iterator[tuple[float, _Clip]]:
-        """Make the clips that are over by a time at which a new frame comes."""
-        while self._start is not None and self._start + CLIP_SECONDS <= until:
-            still = len(self._shown) == 1
-            further = (until - self._start - CLIP_SECONDS) // CLIP_STEP if still else 0
-            self._covered = self._start + further * CLIP_STEP + CLIP_SECONDS
-            yield self._clip(self._start, self._covered)
-            self._start += (further + 1) * CLIP_STEP
-            while len(self._shown) > 1 and self._shown[1][0] <= self._start:
-                del self._shown[0]
-
-    def _clip(self, start: float, end: float) -> tuple[float, _Clip]:
-        """Take as many frames as the model does: those on display at times spread evenly over the clip."""
-        count = self._model.num_frames
-        asked = start + (np.arange(count) + 0.5) * (end - start) / count
-        shown = np.searchsorted([time for time, _ in self._shown], asked, side="right") - 1
-        return start, _Clip([self._shown[number][1] for number in shown.clip(min=0)], end)
+    def _make_clip(self, start: float, end: float) -> tuple[float, _Clip]:
+        """Select the frames displayed at `num_frames` times that are spread evenly over the clip."""
+        count = self.model.num_frames
+        times = start + (np.arange(count) + 0.5) * (end - start) / count
+        indices = np.searchsorted([time for time, _ in self._frames], times, side="right") - 1
+        return start, _Clip([self._frames[index][1] for index in indices.clip(min=0)], end)
 
     @override
-    def infer(self, items: Sequence[_Clip]) -> Iterator[_Guess]:
-        labels = self.labels
-        scores, best = self._model.probabilities([clip.frames for clip in items]).max(dim=1)
+    def infer(self, items: Sequence[_Clip]) -> Iterator[_Prediction]:
+        scores, best = self.model.probabilities([clip.frames for clip in items]).max(dim=1)
         if not scores.isfinite().all():
-            raise ModelError(
-                self.weights.model, "this model gives no numbers", 'Fetch it again, or use dtype="float32"'
-            )
-        for clip, score, number in zip(items, scores.tolist(), best.tolist(), strict=True):
-            yield _Guess(labels[number], score, clip.end)
+            advice = 'Download it again, or use dtype="float32"'
+            raise ModelError(self.weights.model, "the model returns NaN or infinity", advice)
+        for clip, score, index in zip(items, scores.tolist(), best.tolist(), strict=True):
+            yield _Prediction(self.labels[index], score, clip.end)
 
     @override
-    def emit(self, time: float, until: float, seen: _Guess) -> Iterator[Observation]:
+    def emit(self, time: float, until: float, result: _Prediction) -> Iterator[Observation]:
         if self._action and self._action.end < time:
             yield from self._end_action(time)
-        if seen.score < self.least_score:
+        if result.score < self.min_score:
             return
-        if self._action and (self._action.text != seen.label or time - self._action.start >= LONGEST_SPAN):
+        if self._action and (self._action.text != result.label or time - self._action.start >= MAX_SPAN_SECONDS):
             yield from self._end_action(time)
-        score = round(seen.score, 4)
-        begun = self._action or Observation(time, time, "action", seen.label, score, source=self.weights.model)
-        self._action = replace(begun, end=seen.end, score=max(score, begun.score or 0.0))
+        score = round(result.score, 4)
+        action = self._action or Observation(time, time, "action", result.label, score, source=self.weights.model)
+        self._action = replace(action, end=result.end, score=max(score, action.score or 0.0))
 
     def _end_action(self, time: float) -> Iterator[Observation]:
         if self._action:
@@ -228,8 +183,8 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Guess]):
             self._action = None
 
 
-def _central(frame: Picture) -> Picture:
+def _crop(frame: Frame) -> Frame:
     height, width = frame.shape[:2]
-    longest = LONGEST_SIDE * min(height, width)
-    top, left = max(height - longest, 0) // 2, max(width - longest, 0) // 2
-    return frame[top : top + longest, left : left + longest]
+    longer = MAX_ASPECT_RATIO * min(height, width)
+    top, left = max(height - longer, 0) // 2, max(width - longer, 0) // 2
+    return frame[top : top + longer, left : left + longer]

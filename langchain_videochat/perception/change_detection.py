@@ -1,4 +1,4 @@
-"""Where the picture differs from what was read before."""
+"""Regions of a frame that changed since text was last read there."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -7,96 +7,90 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-CELL = 8
-"""Pixels a side of the squares whose mean brightness is compared: coding noise averages out, a letter does not."""
+CELL_SIZE = 8
+"""Side in pixels of the cells whose mean brightness is compared: coding noise averages out, letters do not."""
 
 THRESHOLD = 6
-"""Steps of 255 by which a square's mean must change: thin letters on a plain ground change it by 20 and more."""
+"""Minimum change of a cell's mean, of 255: thin letters on a plain background change it by 20 and more."""
 
-REACH = 5
-"""Squares over which changes are taken as one region: the pixels between the words of a line."""
+DILATION = 5
+"""Cells over which changes are joined into one region, which bridges the gaps between words."""
 
-ATTEMPTS = 3
-"""Readings in vain after which a place that keeps moving is left alone."""
+MAX_FAILURES = 3
+"""Readings without text after which a cell that keeps changing is ignored."""
 
-PATIENCE = 8
-"""Frames after which it is looked at all the same: every 16 seconds in the profile lite."""
+RETRY_FRAMES = 8
+"""Frames after which ignored cells are read again: every 16 seconds in the profile lite."""
 
 Rect = tuple[int, int, int, int]
-"""Pixels: left, top, right, bottom, the last two not included."""
+"""Pixels: left, top, right, bottom; the last two are exclusive."""
 
 
 @dataclass
 class _Memory:
-    """What is known of each square."""
+    """State of each cell."""
 
     reported: NDArray[np.int16]
-    """Its mean when it was last reported."""
+    """Mean brightness when it was last reported."""
 
     previous: NDArray[np.int16]
-    """Its mean in the frame before."""
+    """Mean brightness in the previous frame."""
 
-    in_vain: NDArray[np.int16]
-    """How often it was read since text was last found there."""
+    failures: NDArray[np.int16]
+    """Readings since text was last found there."""
 
 
-class PictureChanges:
-    """Remembers a picture and tells which parts of the next are worth reading.
+class ChangeDetector:
+    """Finds the regions of a frame in which text may have changed.
 
-    Each part is compared with what it was when it was last reported, so that a slow fade is noticed too. Where reading
-    was in vain several times, as on a speaker in the corner, it is reported again when it stands still, and now and
-    then.
+    Cells are compared with their state when they were last reported, so slow fades are detected too. Cells in which no
+    text was found several times, such as those of a speaker in the corner, are reported only when they stop changing,
+    and from time to time.
     """
 
     def __init__(self) -> None:
         self._memory: _Memory | None = None
-        self._frames = 0
+        self._frame_count = 0
 
-    def regions(self, frame: NDArray[np.uint8]) -> list[Rect]:
-        """Compare a frame with those before.
+    def changed_regions(self, frame: NDArray[np.uint8]) -> list[Rect]:
+        """Compare a frame with previous ones.
 
         Args:
-            frame: RGB picture, [H, W, 3]; a frame of another size counts as wholly new.
+            frame: RGB image, [H, W, 3]; a frame of another size is reported as a whole.
 
         Returns:
-            Rectangles in pixels that together cover what is to be read; empty if nothing is.
+            Rectangles in pixels that cover all changes.
         """
         cells = _cells(frame)
         memory = self._memory
         if memory is None or memory.reported.shape != cells.shape:
             self._memory = _Memory(cells.copy(), cells, np.zeros_like(cells))
             return [(0, 0, frame.shape[1], frame.shape[0])]
-        self._frames += 1
+        self._frame_count += 1
         changed = _differ(cells, memory.reported)
-        if self._frames % PATIENCE:
-            changed &= (memory.in_vain < ATTEMPTS) | ~_differ(cells, memory.previous)
+        if self._frame_count % RETRY_FRAMES:
+            changed &= (memory.failures < MAX_FAILURES) | ~_differ(cells, memory.previous)
         memory.previous = cells
         regions = _connected(changed)
         for left, top, right, bottom in regions:
             memory.reported[top:bottom, left:right] = cells[top:bottom, left:right]
         return [_scale(region, cells.shape[::-1], (frame.shape[1], frame.shape[0])) for region in regions]
 
-    def learn(self, frame: NDArray[np.uint8], regions: list[Rect], lines: list[Rect]) -> None:
-        """Take note of where reading was in vain.
-
-        Args:
-            frame: The picture that was compared last.
-            regions: Where it was read, in pixels.
-            lines: Where text was found, in pixels.
-        """
+    def update(self, frame: NDArray[np.uint8], regions: list[Rect], lines: list[Rect]) -> None:
+        """Record the regions of the last frame that were read, and the lines of text found there, in pixels."""
         if self._memory is None:
             return
-        in_vain = self._memory.in_vain
+        failures = self._memory.failures
         size = frame.shape[1], frame.shape[0]
-        for left, top, right, bottom in (_scale(region, size, in_vain.shape[::-1]) for region in regions):
-            in_vain[top:bottom, left:right] += 1
-        for left, top, right, bottom in (_scale(line, size, in_vain.shape[::-1]) for line in lines):
-            in_vain[top:bottom, left:right] = 0
+        for left, top, right, bottom in (_scale(region, size, failures.shape[::-1]) for region in regions):
+            failures[top:bottom, left:right] += 1
+        for left, top, right, bottom in (_scale(line, size, failures.shape[::-1]) for line in lines):
+            failures[top:bottom, left:right] = 0
 
 
 def _cells(frame: NDArray[np.uint8]) -> NDArray[np.int16]:
     height, width = frame.shape[:2]
-    size = max(1, width // CELL), max(1, height // CELL)
+    size = max(1, width // CELL_SIZE), max(1, height // CELL_SIZE)
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.int16)
 
@@ -106,8 +100,8 @@ def _differ(one: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.bool
 
 
 def _connected(changed: NDArray[np.bool_]) -> list[Rect]:
-    joined = cv2.dilate(changed.astype(np.uint8), np.ones((3, REACH), np.uint8))
-    _, _, stats, _ = cv2.connectedComponentsWithStats(joined)
+    dilated = cv2.dilate(changed.astype(np.uint8), np.ones((3, DILATION), np.uint8))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(dilated)
     rows = stats[1:, :4].tolist()
     return [(left, top, left + across, top + down) for left, top, across, down in rows]
 

@@ -1,4 +1,4 @@
-"""Labels of action classifiers: what the numbers of their classes mean."""
+"""Class labels of classifiers."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -7,7 +7,7 @@ from langchain_videochat.errors import InputError
 
 
 def kinetics_labels() -> list[str]:
-    """Read the 400 labels of Kinetics-400, in the order of UniFormerV2's official checkpoints.
+    """Return the 400 labels of Kinetics-400, in the order of UniFormerV2's official checkpoints.
 
     Example:
         >>> labels = kinetics_labels()
@@ -18,10 +18,10 @@ def kinetics_labels() -> list[str]:
 
 
 def read_labels(path: str | Path) -> list[str]:
-    """Read a file of labels.
+    """Read labels from a text file.
 
     Args:
-        path: A text file with one label a line, in the order of the model's classes; empty lines do not count.
+        path: A UTF-8 file with one label per line, in the order of the model's classes; blank lines are ignored.
 
     Raises:
         InputError: The file cannot be read as text.
@@ -30,7 +30,7 @@ def read_labels(path: str | Path) -> list[str]:
         return _lines(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         problem = f"{path} cannot be read ({error})"
-        raise InputError("labels", problem, "Give a text file with one label a line") from error
+        raise InputError("labels", problem, "Give a text file with one label per line") from error
 
 
 def _lines(text: str) -> list[str]:

@@ -1,38 +1,30 @@
-"""The Observation: text that holds between two times of a video."""
+"""Observations: statements about an interval of a video."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from langchain_videochat.errors import InputError
-
-Modality = Literal[
-    "action",
-    "caption",
-    "tag",
-    "object",
-    "region",
-    "speech",
-    "subtitle",
-    "screen_text",
-    "scene",
-    "summary",
-]
-"""What an Observation tells of."""
-
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
-"""All modalities."""
+from langchain_videochat.perception.modalities import find_modality
+from langchain_videochat.utils.interval import Interval
 
 Box = tuple[float, float, float, float]
-"""A place in the picture: x0, y0, x1, y1, each 0 to 1 from the left and from the top."""
+"""A region of a frame: x0, y0, x1, y1, each from 0 to 1, measured from the top left."""
+
+
+def scale_box(edges: Iterable[float], width: float, height: float) -> Box:
+    """Convert edges in pixels to a Box: clipped to the frame, and rounded to four digits."""
+    sides = (width, height, width, height)
+    x0, y0, x1, y1 = (round(min(max(edge / side, 0.0), 1.0), 4) for edge, side in zip(edges, sides, strict=True))
+    return x0, y0, x1, y1
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What one perception model noticed, with the stretch of the video where it holds (paper 3.1.1).
+    """A finding of a perception model in an interval of the video (paper 3.1.1).
 
     Raises:
-        InputError: A time is negative, not finite or out of order, or a field is outside its range.
+        InputError: The times are not an interval, the modality is unknown, or a field is out of range.
 
     Example:
         >>> Observation(start=3.0, end=7.5, modality="screen_text", text="Whisk two eggs").end
@@ -45,37 +37,37 @@ class Observation:
     end: float
     """Seconds from the first presented frame, not before `start`."""
 
-    modality: Modality
-    """Which sense it comes from."""
+    modality: str
+    """Kind of observation: the name of a `Modality`."""
 
     text: str
-    """What was noticed."""
+    """The finding, for example a caption or a transcript."""
 
     score: float | None = None
-    """The model's confidence, 0 to 1."""
+    """The model's confidence, from 0 to 1."""
 
     box: Box | None = None
-    """Where in the picture: x0, y0, x1, y1, each 0 to 1 from the left and from the top."""
+    """Where in the frame."""
 
     language: str | None = None
-    """The text's language as a BCP 47 tag, where known."""
+    """Language of the text as a BCP 47 tag, if known."""
 
     source: str | None = None
-    """The model or track that noticed it."""
+    """The model or track that it comes from."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.start) and math.isfinite(self.end) and 0 <= self.start <= self.end):
-            raise self._error("start, end", f"{self.start} to {self.end} is no stretch of time in seconds")
-        if self.modality not in MODALITIES:
-            raise self._error("modality", f"{self.modality!r} is none of {', '.join(MODALITIES)}")
+        Interval(self.start, self.end)
+        find_modality(self.modality)
+        if math.isinf(self.end):
+            raise self._error("end", f"must be finite, got {self.end}")
         if self.score is not None and not 0 <= self.score <= 1:
-            raise self._error("score", f"{self.score} is not between 0 and 1")
+            raise self._error("score", f"must be from 0 to 1, got {self.score}")
         if self.box is not None and not all(0 <= edge <= 1 for edge in self.box):
-            raise self._error("box", f"{self.box} is not made of numbers between 0 and 1")
+            raise self._error("box", f"must be numbers from 0 to 1, got {self.box}")
 
     @property
     def order(self) -> tuple[float, float, float]:
-        """By what Observations are sorted: by time, and what begins together in the order of reading."""
+        """Sort key: by start; simultaneous Observations in reading order."""
         left, top = self.box[:2] if self.box else (0.0, 0.0)
         return self.start, top, left
 

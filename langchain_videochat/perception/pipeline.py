@@ -1,4 +1,4 @@
-"""One pass over a video: everything is read once, shared by all perceivers, and told in time order."""
+"""One pass over a video: everything is read once for all perceivers, and Observations come in time order."""
 
 import heapq
 import logging
@@ -7,241 +7,263 @@ from dataclasses import dataclass, replace
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
-from langchain_videochat.errors import InputError, ModelUnavailableError, VideoChatError
+from langchain_videochat.errors import ModelUnavailableError, VideoChatError
 from langchain_videochat.media import VideoInfo, probe
-from langchain_videochat.perception.base import ObservationInputs, Perceiver
-from langchain_videochat.perception.observation import Modality, Observation
-from langchain_videochat.perception.profiles import create_perceivers
-from langchain_videochat.perception.streams import Chunk, Stream, open_feeds
-from langchain_videochat.perception.workers import QUEUE, OnError, PerceiverWorker
+from langchain_videochat.perception.observation import Observation
+from langchain_videochat.perception.perceiver import AnyPerceiver, ObservationInputs
+from langchain_videochat.perception.profiles import Profile, create_perceivers
+from langchain_videochat.perception.streams import Chunk, Stream, open_streams
+from langchain_videochat.perception.workers import QUEUE_SIZE, OnError, PerceiverWorker
+from langchain_videochat.utils.interval import Interval
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A perceiver that could not do its work."""
+class PerceiverFailure:
+    """An error of a perceiver, whose Observations are missing from then on."""
 
     perceiver: str
-    """Its class."""
+    """Name of its class."""
 
-    modality: Modality
-    """What is missing now."""
+    modality: str
+    """The modality that is missing."""
 
     error: Exception
-    """Why."""
+    """The error."""
 
     def __str__(self) -> str:
         return f"no {self.modality} from {self.perceiver}: {self.error}"
 
 
-def log_failure(failure: Failure) -> None:
-    """Warn of a failure in the log."""
-    _LOG.warning("%s", failure, exc_info=failure.error)
+@dataclass(frozen=True)
+class PerceptionCallbacks:
+    """Progress, damage and failure callbacks."""
+
+    progress: Callable[[float], None] = lambda _: None
+    """Called repeatedly with the time in seconds up to which the video has been processed."""
+
+    damage: Callable[[float], None] = lambda _: None
+    """Called with the seconds of the segment that could not be decoded, for each damaged part."""
+
+    failure: Callable[[PerceiverFailure], None] = lambda one: logger.warning("%s", one, exc_info=one.error)
+    """Called for each perceiver that fails; logs a warning by default."""
 
 
 @dataclass(frozen=True)
-class PerceptionCallbacks:
-    """Who is told how perception goes."""
+class SegmentResult:
+    """The result of `perceive_segment`."""
 
-    progress: Callable[[float], None] = lambda _: None
-    """Called now and then with the seconds of the video up to which perception has come."""
+    observations: tuple[Observation, ...]
+    """In time order."""
 
-    damage: Callable[[float], None] = lambda _: None
-    """Called with seconds of the stretch that could not be read, for each part of it."""
+    missing: float
+    """Seconds that could not be decoded."""
 
-    failure: Callable[[Failure], None] = log_failure
-    """Called for each perceiver that failed; a warning in the log unless given."""
+    failures: tuple[str, ...]
+    """Descriptions of the perceivers that failed."""
 
 
 def perceive(
     source: str | Path,
-    profile: str | Path | Sequence[Perceiver[Any]] = "standard",
+    profile: str | Path | Sequence[AnyPerceiver] = "standard",
     *,
     start: float | None = None,
     end: float | None = None,
-    listener: PerceptionCallbacks | None = None,
+    callbacks: PerceptionCallbacks | None = None,
 ) -> Iterator[Observation]:
-    """Perceive a video, or a stretch of it, in bounded memory.
+    """Perceive a video or a segment of it, in bounded memory.
 
-    Reading and every perceiver have a thread of their own. A perceiver that fails does not stop the others.
+    Reading and each perceiver run in separate threads. If one perceiver fails, the results of the others are kept.
 
     Args:
         source: A local file.
-        profile: A profile's name or file, or perceivers that have not been used yet.
-        start: Seconds at which the stretch begins; the start of the video if None.
-        end: Seconds, not included, at which it ends; the end of the video if None.
-        listener: Who is told of progress, damage and failures.
+        profile: Name or file of a profile, or perceivers that have not been used before.
+        start: Start of the segment in seconds; the start of the video if None.
+        end: End of the segment in seconds, exclusive; the end of the video if None.
+        callbacks: Progress, damage and failure callbacks.
 
     Returns:
-        Observations in their order, while the video is still being read; at the end, in an order of their own, those
-        that perceivers make of what others have told. What lasts longer than `spans.LONGEST_SPAN` comes in pieces.
+        Observations in time order, while the video is being read, then those of perceivers that take the Observations
+        of others. Observations longer than `spans.MAX_SPAN_SECONDS` come in parts.
 
     Raises:
-        SourceError: There is no such file.
-        MediaError: The file is no video, or nothing of it can be decoded.
-        ModelUnavailableError: A model of the profile cannot be had.
-        InputError: There is no such profile, or `end` is not after `start`.
-        Exception: What the first perceiver raised, where all have failed.
+        SourceError: The file does not exist.
+        MediaError: The file is not a video, or nothing of it can be decoded.
+        ModelUnavailableError: A model of the profile is not on this machine and cannot be downloaded.
+        InputError: The profile is unknown, `end` is not after `start`, or `start` is not in the video.
+        Exception: The error of the first perceiver, if all have failed.
     """
-    listener = listener or PerceptionCallbacks()
+    callbacks = callbacks or PerceptionCallbacks()
     perceivers = create_perceivers(profile) if isinstance(profile, str | Path) else list(profile)
-    own = perceivers if isinstance(profile, str | Path) else []
-    seen = watch(source, perceivers, start, end, listener)
-    return _watch_and_reflect(seen, perceivers, own, listener)
+    owned = perceivers if isinstance(profile, str | Path) else []
+    observations = perceive_video(source, perceivers, Interval.of(start, end), callbacks)
+    return _perceive_all(observations, perceivers, owned, callbacks)
 
 
-def watch(
-    source: str | Path,
-    perceivers: Sequence[Perceiver[Any]],
-    start: float | None,
-    end: float | None,
-    listener: PerceptionCallbacks,
-) -> Iterator[Observation]:
-    """Do the part of `perceive` that needs the video."""
-    video = probe(source)
-    low = 0.0 if start is None else start
-    high = video.duration if end is None else min(end, video.duration)
-    if low < 0 or (end is not None and end <= low):
-        raise InputError("start, end", f"{start} to {end} is no stretch of time", "Give seconds, start before end")
-    if high >= video.duration and video.missing > 0:
-        listener.damage(video.missing)
-    return _watch(source, video, perceivers, low, high, listener)
+def perceive_segment(
+    source: str | Path, profile: Profile, segment: Interval, progress: Callable[[float], None] = lambda _: None
+) -> SegmentResult:
+    """Perceive a segment of a video. Arguments (without `progress`) and result can be pickled.
 
-
-def reflect(
-    perceivers: Sequence[Perceiver[Any]], told: Iterable[Observation], listener: PerceptionCallbacks
-) -> Iterator[Observation]:
-    """Hand what was told to the perceivers that want it.
+    Perceivers that take the Observations of others need the whole video: run them with `perceive_observations`.
 
     Args:
-        perceivers: Those of `perceive`; the others are left out.
-        told: Observations in time order.
-        listener: Who is told of failures.
+        source: A local file.
+        profile: The profile.
+        segment: The segment.
+        progress: Called with the time in seconds up to which the video has been processed.
+
+    Raises:
+        SourceError: The file does not exist.
+        MediaError: The file is not a video, or nothing of it can be decoded.
+        ModelUnavailableError: A model of the profile is not on this machine and cannot be downloaded.
+        Exception: The error of the first perceiver, if all have failed.
     """
-    observations = list(told)
+    damage: list[float] = []
+    failures: list[PerceiverFailure] = []
+    callbacks = PerceptionCallbacks(progress, damage.append, failures.append)
+    observations = tuple(perceive_video(source, profile.create(), segment, callbacks))
+    return SegmentResult(observations, sum(damage), tuple(map(str, failures)))
+
+
+def perceive_video(
+    source: str | Path, perceivers: Sequence[AnyPerceiver], segment: Interval, callbacks: PerceptionCallbacks
+) -> Iterator[Observation]:
+    """Run the perceivers that take frames, audio or subtitles; the arguments and errors are those of `perceive`."""
+    video = probe(source)
+    clipped = segment.within(video.duration) if video.duration else Interval(0.0, 0.0)
+    if clipped.end >= video.duration and video.missing > 0:
+        callbacks.damage(video.missing)
+    return _perceive_video(source, video, perceivers, clipped, callbacks)
+
+
+def perceive_observations(
+    perceivers: Sequence[AnyPerceiver], observations: Iterable[Observation], callbacks: PerceptionCallbacks
+) -> Iterator[Observation]:
+    """Run the perceivers that take the Observations of others.
+
+    Args:
+        perceivers: The perceivers of `perceive`; those that take other inputs are ignored.
+        observations: Observations of the whole video, in time order.
+        callbacks: The failure callback.
+    """
+    inputs = list(observations)
     for perceiver in perceivers:
         if isinstance(perceiver.inputs, ObservationInputs):
-            wanted = [one for one in observations if one.modality in perceiver.inputs.modalities]
+            batch = [one for one in inputs if one.modality in perceiver.inputs.modalities]
             try:
-                yield from perceiver.perceive(wanted)
+                yield from perceiver.perceive(batch)
             except ModelUnavailableError:
                 raise
             except Exception as error:
-                listener.failure(Failure(type(perceiver).__name__, perceiver.modality, error))
+                callbacks.failure(PerceiverFailure(type(perceiver).__name__, perceiver.modality, error))
 
 
-def _watch_and_reflect(
-    seen: Iterator[Observation],
-    perceivers: list[Perceiver[Any]],
-    own: list[Perceiver[Any]],
-    listener: PerceptionCallbacks,
+def _perceive_all(
+    observations: Iterator[Observation],
+    perceivers: list[AnyPerceiver],
+    owned: list[AnyPerceiver],
+    callbacks: PerceptionCallbacks,
 ) -> Iterator[Observation]:
-    wanted = {
-        modality
-        for one in perceivers
-        if isinstance(one.inputs, ObservationInputs)
-        for modality in one.inputs.modalities
-    }
-    told: list[Observation] = []
+    specs = [one.inputs for one in perceivers if isinstance(one.inputs, ObservationInputs)]
+    modalities = {modality for spec in specs for modality in spec.modalities}
+    kept: list[Observation] = []
     try:
-        for observation in seen:
-            if observation.modality in wanted:
-                told.append(observation)
+        for observation in observations:
+            if observation.modality in modalities:
+                kept.append(observation)
             yield observation
-        yield from reflect(perceivers, told, listener)
+        yield from perceive_observations(perceivers, kept, callbacks)
     finally:
-        for perceiver in own:
+        for perceiver in owned:
             perceiver.close()
 
 
-def _watch(
+def _perceive_video(
     source: str | Path,
     video: VideoInfo,
-    perceivers: Sequence[Perceiver[Any]],
-    low: float,
-    high: float,
-    listener: PerceptionCallbacks,
+    perceivers: Sequence[AnyPerceiver],
+    segment: Interval,
+    callbacks: PerceptionCallbacks,
 ) -> Iterator[Observation]:
-    failures: list[Failure] = []
+    failures: list[PerceiverFailure] = []
 
-    def on_error(perceiver: Perceiver[Any], error: Exception) -> None:
-        failures.append(Failure(type(perceiver).__name__, perceiver.modality, error))
-        listener.failure(failures[-1])
+    def on_error(perceiver: AnyPerceiver, error: Exception) -> None:
+        failures.append(PerceiverFailure(type(perceiver).__name__, perceiver.modality, error))
+        callbacks.failure(failures[-1])
 
-    watchers = [one for one in perceivers if not isinstance(one.inputs, ObservationInputs)]
-    able = _load(watchers, on_error)
-    # What fails here for another reason than that it cannot be had fails again, and is reported, when it is due.
-    _load([one for one in perceivers if one not in watchers], on_error=lambda *_: None)
-    feeds = open_feeds(source, video, able, low, high)
-    yield from _in_time_order(feeds, low, high, listener, on_error)
-    if failures and len(failures) == len(watchers):
+    direct = [one for one in perceivers if not isinstance(one.inputs, ObservationInputs)]
+    loaded = _load(direct, on_error)
+    # Weights that are unavailable raise here, before hours of work; other errors occur again when these perceivers run.
+    _load([one for one in perceivers if one not in direct], on_error=lambda *_: None)
+    streams = open_streams(source, video, loaded, segment)
+    yield from _in_time_order(streams, segment, callbacks, on_error)
+    if failures and len(failures) == len(direct):
         raise failures[0].error
 
 
-def _load(perceivers: Iterable[Perceiver[Any]], on_error: OnError) -> list[Perceiver[Any]]:
-    able = []
+def _load(perceivers: Iterable[AnyPerceiver], on_error: OnError) -> list[AnyPerceiver]:
+    loaded = []
     for perceiver in perceivers:
         try:
             perceiver.load()
         except ModelUnavailableError as error:
-            advice = f'{error.advice}; profile="lite" does without'
+            advice = f'{error.advice}; profile="lite" needs no models'
             raise ModelUnavailableError(error.subject, error.problem, advice) from error
         except Exception as error:
             on_error(perceiver, error)
         else:
-            able.append(perceiver)
-    return able
+            loaded.append(perceiver)
+    return loaded
 
 
 def _in_time_order(
-    feeds: list[Stream], start: float, end: float, listener: PerceptionCallbacks, on_error: OnError
+    streams: list[Stream], segment: Interval, callbacks: PerceptionCallbacks, on_error: OnError
 ) -> Iterator[Observation]:
-    lanes = {one: PerceiverWorker(one, start, on_error) for feed in feeds for one in feed.perceivers}
+    workers = {one: PerceiverWorker(one, segment.start, on_error) for stream in streams for one in stream.perceivers}
     pending: list[tuple[tuple[float, float, float], int, Observation]] = []
-    number = count()
+    sequence = count()
     try:
-        while feeds:
-            feed = min(feeds, key=attrgetter("reached"))
-            step = _next_step(feed, on_error)
-            if step is None:
-                feeds.remove(feed)
-                for perceiver in feed.perceivers:
-                    lanes[perceiver].finish(end)
+        while streams:
+            stream = min(streams, key=attrgetter("reached"))
+            chunk = _next_chunk(stream, on_error)
+            if chunk is None:
+                streams.remove(stream)
+                for perceiver in stream.perceivers:
+                    workers[perceiver].finish(segment.end)
             else:
-                feed.reached = step.reached
-                if step.damage:
-                    listener.damage(step.damage)
-                for perceiver in feed.perceivers:
-                    lanes[perceiver].hand(step.parts.get(perceiver), step.reached)
-            for lane in lanes.values():
-                for observation in lane.take(QUEUE if feeds else 0):
-                    told = _within(observation, start, end)
-                    heapq.heappush(pending, (told.order, next(number), told))
-            watermark = min(lane.watermark for lane in lanes.values())
+                stream.reached = chunk.reached
+                if chunk.missing:
+                    callbacks.damage(chunk.missing)
+                for perceiver in stream.perceivers:
+                    workers[perceiver].submit(chunk.batches.get(perceiver), chunk.reached)
+            for worker in workers.values():
+                for observation in worker.drain(QUEUE_SIZE if streams else 0):
+                    clipped = _clip(observation, segment)
+                    heapq.heappush(pending, (clipped.order, next(sequence), clipped))
+            watermark = min(worker.watermark for worker in workers.values())
             while pending and pending[0][2].start < watermark:
                 yield heapq.heappop(pending)[2]
-            listener.progress(min(end, *(lane.reached for lane in lanes.values())))
+            callbacks.progress(min(segment.end, *(worker.reached for worker in workers.values())))
     finally:
-        for lane in lanes.values():
-            lane.stop()
+        for worker in workers.values():
+            worker.stop()
 
 
-def _within(observation: Observation, start: float, end: float) -> Observation:
-    """Cut off what lies outside of the stretch: what is on display at its start has been there before."""
-    return replace(
-        observation, start=min(max(observation.start, start), end), end=min(max(observation.end, start), end)
-    )
+def _clip(observation: Observation, segment: Interval) -> Observation:
+    """Clip times to the segment: a frame that is displayed at its start may have been displayed before."""
+    start, end = (min(max(time, segment.start), segment.end) for time in (observation.start, observation.end))
+    return replace(observation, start=start, end=end)
 
 
-def _next_step(feed: Stream, on_error: OnError) -> Chunk | None:
+def _next_chunk(stream: Stream, on_error: OnError) -> Chunk | None:
     try:
-        return next(feed.steps, None)
+        return next(stream.chunks, None)
     except VideoChatError as error:
-        if feed.essential:
+        if stream.required:
             raise
-        for perceiver in feed.perceivers:
+        for perceiver in stream.perceivers:
             on_error(perceiver, error)
         return None

@@ -1,4 +1,4 @@
-"""Scenes: the stretches between cuts, found by PySceneDetect in our frames."""
+"""Scenes: segments between cuts, found by PySceneDetect."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -9,78 +9,73 @@ from scenedetect.common import FrameTimecode, Timecode
 from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
 from langchain_videochat.media import FrameBatch
-from langchain_videochat.perception.base import Frames, Perceiver
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.perception.spans import OpenSpans
+from langchain_videochat.perception.perceiver import FrameInputs, Perceiver
 from langchain_videochat.utils.timecode import format_timecode
 
-RATIO = 3.0
-"""How many times more than its neighbours a frame must change to begin a scene (PySceneDetect's default)."""
+ADAPTIVE_THRESHOLD = 3.0
+"""Ratio of a cut's change to that of its neighbours (PySceneDetect's default)."""
 
-LEAST_CHANGE = 4.0
-"""Change in PySceneDetect's measure below which nothing is a cut: the next slide is 5 with two lines, 10 with seven."""
+MIN_CHANGE = 4.0
+"""Minimum content value of a cut: a new slide scores 5 with two lines of text, 10 with seven."""
 
-FEWEST_FRAMES = 3
-"""Frames without which nothing can be said about the last: among fewer, no change stands out."""
+MIN_FRAMES = 3
+"""Number of frames below which the last one is not judged: no change stands out."""
 
 TICKS = 90_000
-"""Steps a second in which PySceneDetect is told our frames' times."""
+"""Ticks per second of the timecodes for PySceneDetect."""
 
 
-class Scenes(Perceiver[FrameBatch]):
-    """Notices cuts and new slides.
+class Scenes(Perceiver[FrameInputs, FrameBatch]):
+    """Detects cuts and new slides.
 
-    A cut is as exact as the sampling: encoders put a key frame there, and key frames are what is sampled if they are
-    near. Brightness and edges are compared, not colours: slides differ in their lines.
+    Cuts are usually exact although frames are sampled: encoders put keyframes there, and nearby keyframes are sampled.
+    The detector compares the brightness and edges of a frame with its neighbours: the next slide of a talk hardly
+    changes colors, and a moving camera changes them all the time.
     """
 
     modality = "scene"
-    inputs = Frames(every=2.0, tolerance=1.0, size=180)
+    inputs = FrameInputs(every=2.0, tolerance=1.0, size=180)
 
     def __init__(self) -> None:
         self._detector = AdaptiveDetector(
-            adaptive_threshold=RATIO,
+            adaptive_threshold=ADAPTIVE_THRESHOLD,
             min_scene_len=0,
             window_width=1,
-            min_content_val=LEAST_CHANGE,
+            min_content_val=MIN_CHANGE,
             weights=ContentDetector.Components(delta_hue=0.0, delta_sat=0.0, delta_lum=1.0, delta_edges=1.0),
         )
-        self._scene = OpenSpans()
         self._frame: NDArray[np.uint8] | None = None
-        self._frames = 0
+        self._frame_count = 0
         self._time = 0.0
 
-    @property
-    def pending_since(self) -> float | None:
-        """Seconds at which the present scene began."""
-        return self._scene.since
-
     def perceive(self, batch: FrameBatch) -> Iterator[Observation]:
-        """Look for cuts between the frames; whether one lies before a frame shows at the next."""
+        """Detect cuts; a cut before a frame is found at the next frame."""
         for frame, time in zip(batch.frames, batch.times.tolist(), strict=True):
-            self._frame = np.ascontiguousarray(frame[..., ::-1])  # BGR, as PySceneDetect wants it
-            if not self._frames:
-                self._scene.open(_scene(time))
-                # A frame is judged by those around it: a still before the first lets the second be judged.
+            self._frame = np.ascontiguousarray(frame[..., ::-1])  # BGR, as PySceneDetect expects
+            if not self._frame_count:
+                self.open_spans.open(_scene(time))
+                # A frame is compared with its neighbours: duplicating the first lets the second be judged.
                 self._detector.process_frame(_timecode(time), self._frame)
-            yield from self._next_frame(time)
-            yield from self._scene.flush_long(self._time)
-            self._frames += 1
+            yield from self._process_frame(time)
+            yield from self.open_spans.flush_long(self._time)
+            self._frame_count += 1
             self._time = time
 
     def finish(self, end: float) -> Iterator[Observation]:
-        """Tell the last scene."""
-        if self._frames >= FEWEST_FRAMES:
-            yield from self._next_frame(end)
-        yield from self._scene.close(end)
+        """Return the last scene."""
+        if self._frame_count >= MIN_FRAMES:
+            yield from self._process_frame(end)
+        yield from super().finish(end)
 
-    def _next_frame(self, time: float) -> Iterator[Observation]:
+    def _process_frame(self, time: float) -> Iterator[Observation]:
         for cut in self._detector.process_frame(_timecode(time), self._frame):
-            yield from self._scene.close(cut.seconds)
-            self._scene.open(_scene(cut.seconds))
+            yield from self.open_spans.close(cut.seconds)
+            self.open_spans.open(_scene(cut.seconds))
 
 
 def _scene(start: float) -> Observation:
+    # The text is a time rather than a number, so segments of a video can be perceived independently and joined.
     return Observation(start, start, "scene", f"Scene from {format_timecode(start)}", source="scenedetect")
 
 

@@ -1,9 +1,9 @@
-"""Text on screen, read by RapidOCR where the picture has changed."""
+"""Text on screen, recognized by RapidOCR where the frame has changed."""
 
 import logging
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import cache, reduce
 from typing import Any
@@ -12,160 +12,124 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_videochat.media import FrameBatch
-from langchain_videochat.perception.base import Frames, Perceiver
-from langchain_videochat.perception.change_detection import PictureChanges, Rect
-from langchain_videochat.perception.observation import Box, Observation
-from langchain_videochat.perception.spans import OpenSpans
+from langchain_videochat.perception.change_detection import ChangeDetector, Rect
+from langchain_videochat.perception.observation import Box, Observation, scale_box
+from langchain_videochat.perception.perceiver import FrameInputs, Perceiver
 
-DETECTION_SIDE = 736
-"""Pixels of the longer side at which lines are looked for.
+DETECTION_SIZE = 736
+"""Longer side in pixels at which lines are detected; they are recognized at full size.
 
-On two cores that takes 0.18 s against 0.5 s for 1280 pixels and finds the same lines, down to letters 9 pixels high
-in a 720p frame; each is then read at full size."""
+On two cores, detection takes 0.18 s, against 0.5 s at 1280 pixels, and finds the same lines, down to letters 9 pixels
+high in a 720p frame."""
 
-LEAST_SCORE = 0.6
-"""Confidence below which a reading is taken for a pattern in the picture."""
+MIN_SCORE = 0.6
+"""Confidence below which a line is regarded as a pattern in the image."""
 
-SURE_SCORE = 0.9
-SAME_TEXT = 0.8
-"""Two readings in one place are one line if they share this much of their letters and one of them is not sure.
+CONFIDENT_SCORE = 0.9
+MIN_SIMILARITY = 0.8
+"""Similarity from which two readings in one place are the same line, unless both are confident.
 
-Sure ones that differ are two lines: "Chunk 1" is followed by "Chunk 2"."""
+Confident readings that differ are different lines: "Chunk 2" replaces "Chunk 1"."""
 
 MARGIN = 8
-"""Pixels around a changed region, since a letter cut in half is misread."""
+"""Pixels that are added around a changed region: a letter that is cut in half is misread."""
 
-_reading = threading.Lock()
-
-
-@dataclass(frozen=True)
-class _Line:
-    text: str
-    score: float
-    rect: Rect
+_ocr_lock = threading.Lock()
 
 
-class ScreenText(Perceiver[FrameBatch]):
-    """Reads the lines of text on screen and notes from when to when each is there.
+class ScreenText(Perceiver[FrameInputs, FrameBatch]):
+    """Recognizes lines of text and when each of them is on screen.
 
-    Reading is what costs in a light profile, so it is done only where a frame differs from the ones before; lines
-    elsewhere stay as they were read.
+    Recognition dominates the cost of the profile lite, so only regions that have changed are read again: a talk with a
+    moving speaker costs little more than its slides.
     """
 
     modality = "screen_text"
-    inputs = Frames(every=2.0, tolerance=1.0, size=720)
+    inputs = FrameInputs(every=2.0, tolerance=1.0, size=720)
 
     def __init__(self) -> None:
-        self._changes = PictureChanges()
-        self._lines = OpenSpans()
-
-    @property
-    def pending_since(self) -> float | None:
-        """Seconds at which the oldest line on screen appeared."""
-        return self._lines.since
+        self._changes = ChangeDetector()
 
     def perceive(self, batch: FrameBatch) -> Iterator[Observation]:
-        """Read what is new; tell the lines that are gone."""
+        """Read the changed regions, and return the lines that have disappeared."""
         for frame, time in zip(batch.frames, batch.times.tolist(), strict=True):
-            known = [_to_pixels(one.box, frame) for one in self._lines if one.box]
-            regions = _whole_lines([_grow(region, frame) for region in self._changes.regions(frame)], known)
+            known = [(one, _to_pixels(one.box, frame)) for one in self.open_spans if one.box]
+            changed = [_grow(region, frame) for region in self._changes.changed_regions(frame)]
+            regions = _whole_lines(changed, [rect for _, rect in known])
             if regions:
-                found = [line for region in regions for line in _read(frame, region)]
-                self._changes.learn(frame, regions, [line.rect for line in found])
-                yield from self._update(found, regions, frame, time)
-            yield from self._lines.flush_long(time)
+                found = [line for region in regions for line in _read(frame, region, time)]
+                self._changes.update(frame, regions, [rect for _, rect in found])
+                candidates = [one for one, rect in known if any(_overlap(rect, region) for region in regions)]
+                yield from self._update([reading for reading, _ in found], candidates, time)
+            yield from self.open_spans.flush_long(time)
 
-    def finish(self, end: float) -> Iterator[Observation]:
-        """Tell the lines that are still on screen."""
-        yield from self._lines.close(end)
-
-    def _update(
-        self, found: list[_Line], regions: list[Rect], frame: NDArray[np.uint8], time: float
-    ) -> Iterator[Observation]:
-        doubtful = [one for one in self._lines if one.box and _lies_in(_to_pixels(one.box, frame), regions)]
+    def _update(self, found: list[Observation], candidates: list[Observation], time: float) -> Iterator[Observation]:
+        """Continue the candidates that were read again, end the others, and open new lines."""
         new: list[Observation] = []
-        for line in found:
-            reading = _observe(line, frame, time)
-            same = next((one for one in doubtful if _same_line(one, reading)), None)
+        for reading in found:
+            same = next((one for one in candidates if _same_line(one, reading)), None)
             if same is None:
                 new.append(reading)
             else:
-                doubtful.remove(same)
-                self._lines.replace(same, _better(same, reading))
-        yield from self._lines.close(time, lambda one: one in doubtful)
+                candidates.remove(same)
+                self.open_spans.replace(same, _merge(same, reading))
+        yield from self.open_spans.close(time, lambda one: one in candidates)
         for reading in new:
-            self._lines.open(reading)
+            self.open_spans.open(reading)
 
 
-def _read(frame: NDArray[np.uint8], region: Rect) -> Iterator[_Line]:
+def _read(frame: NDArray[np.uint8], region: Rect, time: float) -> Iterator[tuple[Observation, Rect]]:
     left, top, right, bottom = region
-    with _reading:
+    with _ocr_lock:
         result = _engine()(np.ascontiguousarray(frame[top:bottom, left:right, ::-1]))
     if result.boxes is None:
         return
-    for corners, text, score in zip(result.boxes, result.txts, result.scores, strict=True):
-        if score >= LEAST_SCORE and _says_something(text):
+    for corners, text, score in zip(result.boxes, result.txts, map(float, result.scores), strict=True):
+        # Round shapes are recognized as "O" or "000".
+        if score >= MIN_SCORE and len(set(filter(str.isalnum, text))) > 1:
             (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
-            yield _Line(text.strip(), float(score), (left + int(x0), top + int(y0), left + int(x1), top + int(y1)))
-
-
-def _says_something(text: str) -> bool:
-    """Leave out what round shapes are read as: "O", "000"."""
-    return len({letter for letter in text if letter.isalnum()}) > 1
+            rect = (left + int(x0), top + int(y0), left + int(x1), top + int(y1))
+            box = scale_box(rect, width=frame.shape[1], height=frame.shape[0])
+            yield Observation(time, time, "screen_text", text.strip(), round(score, 4), box, source="rapidocr"), rect
 
 
 @cache
 def _engine() -> Any:
     from rapidocr import RapidOCR
 
-    # Its own handler writes to the console; errors come back as exceptions anyhow.
+    # Its handler writes to the console, and errors are raised as exceptions anyway.
     logging.getLogger("RapidOCR").disabled = True
     return RapidOCR(
         params={
             "Global.use_cls": False,
             "Global.log_level": "critical",
-            # Without it every reading asks the system for memory anew.
+            # Otherwise every call allocates its memory again.
             "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
             "Det.limit_type": "max",
-            "Det.limit_side_len": DETECTION_SIDE,
+            "Det.limit_side_len": DETECTION_SIZE,
         }
-    )
-
-
-def _observe(line: _Line, frame: NDArray[np.uint8], time: float) -> Observation:
-    height, width = frame.shape[:2]
-    x0, y0, x1, y1 = line.rect
-    box = tuple(round(min(max(edge, 0.0), 1.0), 4) for edge in (x0 / width, y0 / height, x1 / width, y1 / height))
-    return Observation(
-        start=time,
-        end=time,
-        modality="screen_text",
-        text=line.text,
-        score=round(line.score, 4),
-        box=(box[0], box[1], box[2], box[3]),
-        source="rapidocr",
     )
 
 
 def _same_line(before: Observation, after: Observation) -> bool:
     if before.text == after.text:
         return True
-    both_sure = min(before.score or 0.0, after.score or 0.0) >= SURE_SCORE
-    if both_sure or before.box is None or after.box is None or not _overlap(before.box, after.box):
+    both_confident = min(before.score or 0.0, after.score or 0.0) >= CONFIDENT_SCORE
+    if both_confident or before.box is None or after.box is None or not _overlap(before.box, after.box):
         return False
-    return SequenceMatcher(None, before.text, after.text, autojunk=False).ratio() >= SAME_TEXT
+    return SequenceMatcher(None, before.text, after.text, autojunk=False).ratio() >= MIN_SIMILARITY
 
 
-def _better(before: Observation, after: Observation) -> Observation:
-    """Keep the surer reading's text, the latest place and the earliest time."""
-    surer = max(before, after, key=lambda one: one.score or 0.0)
-    return replace(surer, start=before.start, end=before.end, box=after.box)
+def _merge(before: Observation, after: Observation) -> Observation:
+    """Merge two readings of a line: the text of the better one, the latest place, the earliest start."""
+    better = max(before, after, key=lambda one: one.score or 0.0)
+    return replace(better, start=before.start, end=before.end, box=after.box)
 
 
 def _whole_lines(regions: list[Rect], lines: list[Rect]) -> list[Rect]:
-    """Widen regions until none cuts a known line in two, and join those that are read faster together."""
-    while (widened := _join([_cover(region, lines) for region in regions])) != regions:
-        regions = widened
+    """Extend regions until none cuts a known line in two, and join those that are read faster together."""
+    while (extended := _join([_cover(region, lines) for region in regions])) != regions:
+        regions = extended
     return regions
 
 
@@ -176,20 +140,20 @@ def _cover(region: Rect, lines: list[Rect]) -> Rect:
 def _join(regions: list[Rect]) -> list[Rect]:
     joined: list[Rect] = []
     for region in regions:
-        near = [other for other in joined if _overlap(region, other) or _saves(region, other)]
+        near = [
+            other
+            for other in joined
+            if _overlap(region, other) or _cost(_union(region, other)) <= _cost(region) + _cost(other)
+        ]
         joined = [*(other for other in joined if other not in near), reduce(_union, near, region)]
     return joined
 
 
-def _saves(one: Rect, other: Rect) -> bool:
-    return _cost(_union(one, other)) <= _cost(one) + _cost(other)
-
-
 def _cost(region: Rect) -> float:
-    """Count the pixels in which lines are looked for: RapidOCR scales down what is large, and pads what is flat."""
+    """Return the pixels in which lines are detected: RapidOCR scales large regions down, and pads flat ones."""
     width = region[2] - region[0]
     height = max(region[3] - region[1], width / 4)
-    return width * height * min(1.0, DETECTION_SIDE / max(width, height)) ** 2
+    return width * height * min(1.0, DETECTION_SIZE / max(width, height)) ** 2
 
 
 def _to_pixels(box: Box, frame: NDArray[np.uint8]) -> Rect:
@@ -201,10 +165,6 @@ def _grow(region: Rect, frame: NDArray[np.uint8]) -> Rect:
     height, width = frame.shape[:2]
     left, top, right, bottom = region
     return max(0, left - MARGIN), max(0, top - MARGIN), min(width, right + MARGIN), min(height, bottom + MARGIN)
-
-
-def _lies_in(line: Rect, regions: list[Rect]) -> bool:
-    return any(_overlap(line, region) for region in regions)
 
 
 def _overlap(one: Rect | Box, other: Rect | Box) -> bool:

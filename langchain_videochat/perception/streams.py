@@ -1,4 +1,4 @@
-"""What is read from a video for its perceivers, once for all of them."""
+"""The inputs of a video's perceivers, each read once for all of them."""
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,121 +12,112 @@ from numpy.typing import NDArray
 
 from langchain_videochat.media import FrameBatch, VideoInfo, read_audio, read_subtitles, sample_frames
 from langchain_videochat.media.geometry import displayed_size
-from langchain_videochat.perception.base import Frames, Perceiver, Sound, Subtitles
+from langchain_videochat.perception.perceiver import AnyPerceiver, AudioInputs, FrameInputs, SubtitleInputs
 from langchain_videochat.utils.concurrency import prefetch
+from langchain_videochat.utils.interval import Interval
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What is handed out at once."""
+    """The next part of a stream."""
 
     reached: float
-    """Seconds up to which the video has been handed out."""
+    """End of the part in seconds."""
 
-    parts: dict[Perceiver[Any], Any]
-    """Each perceiver's share, where there is one."""
+    batches: dict[AnyPerceiver, Any]
+    """The batch of each perceiver that has one."""
 
-    damage: float = 0.0
-    """Seconds of it that could not be read."""
+    missing: float = 0.0
+    """Seconds that could not be decoded."""
 
 
 @dataclass
 class Stream:
-    """One kind of input on its way to the perceivers that want it."""
+    """One kind of input for one or more perceivers."""
 
-    perceivers: list[Perceiver[Any]]
-    """Who wants it."""
-
-    steps: Iterator[Chunk]
-    """What they get."""
-
-    essential: bool
-    """Whether the video counts as unreadable where this cannot be read."""
+    perceivers: list[AnyPerceiver]
+    chunks: Iterator[Chunk]
+    required: bool
+    """Whether an error in it makes the video unreadable."""
 
     reached: float
-    """Seconds up to which it has been handed out."""
+    """Time in seconds up to which it has been read."""
 
 
-def open_feeds(
-    source: str | Path, video: VideoInfo, perceivers: Sequence[Perceiver[Any]], low: float, high: float
+def open_streams(
+    source: str | Path, video: VideoInfo, perceivers: Sequence[AnyPerceiver], segment: Interval
 ) -> list[Stream]:
-    """Open what perceivers want of a stretch of a video, as far as the video has it.
-
-    Args:
-        source: A local file.
-        video: Its facts.
-        perceivers: They say what they want.
-        low: Seconds at which the stretch begins.
-        high: Seconds at which it ends, not included.
-    """
-    watching = {one: one.inputs for one in perceivers if isinstance(one.inputs, Frames)}
-    reading = [one for one in perceivers if isinstance(one.inputs, Subtitles)]
-    listening = {one: one.inputs for one in perceivers if isinstance(one.inputs, Sound)}
+    """Open the streams of a segment that perceivers need, as far as the video has them."""
+    frames = {one: one.inputs for one in perceivers if isinstance(one.inputs, FrameInputs)}
+    subtitles = [one for one in perceivers if isinstance(one.inputs, SubtitleInputs)]
+    audio = {one: one.inputs for one in perceivers if isinstance(one.inputs, AudioInputs)}
     if not any(stream.kind == "audio" for stream in video.streams):
-        listening = {}
-    elif any(wish.unless_subtitles for wish in listening.values()) and read_subtitles(source):
-        listening = {one: wish for one, wish in listening.items() if not wish.unless_subtitles}
-    feeds = []
-    if reading:
-        feeds.append(Stream(reading, _subtitle_steps(source, reading, low, high), essential=False, reached=low))
-    for seconds in {wish.seconds for wish in listening.values()}:
-        alike = [one for one, wish in listening.items() if wish.seconds == seconds]
-        steps = prefetch(_sound_steps(source, alike, seconds, low, high))
-        feeds.append(Stream(alike, steps, essential=False, reached=low))
-    if watching:
-        steps = prefetch(_frame_steps(source, watching, low, high))
-        feeds.append(Stream(list(watching), steps, essential=True, reached=low))
-    return feeds
+        audio = {}
+    elif any(inputs.prefer_subtitles for inputs in audio.values()) and read_subtitles(source):
+        audio = {one: inputs for one, inputs in audio.items() if not inputs.prefer_subtitles}
+    streams = []
+    if subtitles:
+        streams.append(Stream(subtitles, _read_subtitles(source, subtitles, segment), False, segment.start))
+    for seconds in {inputs.chunk_seconds for inputs in audio.values()}:
+        group = [one for one, inputs in audio.items() if inputs.chunk_seconds == seconds]
+        chunks = prefetch(_read_audio(source, group, seconds, segment))
+        streams.append(Stream(group, chunks, False, segment.start))
+    if frames:
+        chunks = prefetch(_read_frames(source, frames, segment))
+        streams.append(Stream(list(frames), chunks, True, segment.start))
+    return streams
 
 
-def _subtitle_steps(source: str | Path, perceivers: list[Perceiver[Any]], low: float, high: float) -> Generator[Chunk]:
-    yield Chunk(high, dict.fromkeys(perceivers, read_subtitles(source, low, high)))
+def _read_subtitles(source: str | Path, perceivers: list[AnyPerceiver], segment: Interval) -> Generator[Chunk]:
+    yield Chunk(segment.end, dict.fromkeys(perceivers, read_subtitles(source, segment.start, segment.end)))
 
 
-def _sound_steps(
-    source: str | Path, perceivers: list[Perceiver[Any]], seconds: float, low: float, high: float
+def _read_audio(
+    source: str | Path, perceivers: list[AnyPerceiver], seconds: float, segment: Interval
 ) -> Generator[Chunk]:
-    for chunk in read_audio(source, low, high, chunk_seconds=seconds):
-        yield Chunk(min(chunk.start + seconds, high), dict.fromkeys(perceivers, chunk))
+    for chunk in read_audio(source, segment.start, segment.end, chunk_seconds=seconds):
+        yield Chunk(min(chunk.start + seconds, segment.end), dict.fromkeys(perceivers, chunk))
 
 
-def _frame_steps(source: str | Path, wishes: dict[Perceiver[Any], Frames], low: float, high: float) -> Generator[Chunk]:
-    grids = {one: np.arange(low, high, wish.every).round(6) for one, wish in wishes.items()}
-    shown = dict.fromkeys(wishes, -inf)
-    asked = np.unique(np.concatenate(list(grids.values())))
+def _read_frames(source: str | Path, inputs: dict[AnyPerceiver, FrameInputs], segment: Interval) -> Generator[Chunk]:
+    grids = {one: np.arange(segment.start, segment.end, spec.every).round(6) for one, spec in inputs.items()}
+    last = dict.fromkeys(inputs, -inf)
+    requested = np.unique(np.concatenate(list(grids.values())))
+    interval = min(spec.every for spec in inputs.values())
     batches = sample_frames(
         source,
-        times=asked.tolist(),
-        size=max(wish.size for wish in wishes.values()),
-        tolerance=min(wish.tolerance for wish in wishes.values()),
+        times=requested.tolist(),
+        size=max(spec.size for spec in inputs.values()),
+        tolerance=min(spec.tolerance for spec in inputs.values()),
     )
     position = 0
     for batch in batches:
-        times = asked[position : position + len(batch.times)]
+        times = requested[position : position + len(batch.times)]
         position += len(times)
-        sized = {size: _shrink(batch, size) for size in {wish.size for wish in wishes.values()}}
+        # Frames are scaled down once per size: scaling 720p frames in each model's processor takes longer than some
+        # of the models.
+        scaled = {size: _scale_down(batch, size) for size in {spec.size for spec in inputs.values()}}
         parts = {}
         for perceiver, grid in grids.items():
-            wanted = np.isin(times, grid) & (batch.times < high)
-            part = _select(sized[wishes[perceiver].size], wanted, shown[perceiver])
+            is_requested = np.isin(times, grid) & (batch.times < segment.end)
+            part = _select(scaled[inputs[perceiver].size], is_requested, last[perceiver])
             if len(part.times):
-                shown[perceiver] = float(part.times[-1])
+                last[perceiver] = float(part.times[-1])
                 parts[perceiver] = part
-        damage = batch.missing * min(wish.every for wish in wishes.values())
-        yield Chunk(float(batch.times[-1]), parts, damage)
+        yield Chunk(float(batch.times[-1]), parts, batch.missing * interval)
 
 
-def _shrink(batch: FrameBatch, size: int) -> FrameBatch:
+def _scale_down(batch: FrameBatch, size: int) -> FrameBatch:
     height, width = batch.frames.shape[1:3]
-    shown = displayed_size(width, height, size=size)
-    if shown == (width, height):
+    target = displayed_size(width, height, size=size)
+    if target == (width, height):
         return batch
-    smaller = [cv2.resize(frame, shown, interpolation=cv2.INTER_AREA) for frame in batch.frames]
+    smaller = [cv2.resize(frame, target, interpolation=cv2.INTER_AREA) for frame in batch.frames]
     return FrameBatch(np.asarray(smaller, dtype=np.uint8), batch.times, batch.missing)
 
 
-def _select(batch: FrameBatch, wanted: NDArray[np.bool_], after: float) -> FrameBatch:
-    """Keep the frames that a perceiver wants, each once: one that stays on display comes for several times."""
-    fresh = np.diff(batch.times, prepend=-inf) > 0
-    keep = wanted & fresh & (batch.times > after)
+def _select(batch: FrameBatch, is_requested: NDArray[np.bool_], after: float) -> FrameBatch:
+    """Keep the requested frames, each once: a frame that stays on display is sampled at several times."""
+    is_new = np.diff(batch.times, prepend=-inf) > 0
+    keep = is_requested & is_new & (batch.times > after)
     return batch if keep.all() else FrameBatch(batch.frames[keep], batch.times[keep])

@@ -1,4 +1,4 @@
-"""What Whisper has written, read into segments, without what it makes up over silence and music."""
+"""Parsing of Whisper transcripts, and removal of hallucinations over silence and music."""
 
 import math
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from whisper.decoding import DecodingResult
     from whisper.tokenizer import Tokenizer
 
-NO_SPEECH = 0.6
-"""Probability of "no speech" above which the model hears none; as in the Whisper paper (arXiv 2212.04356, 4.5)."""
+MAX_NO_SPEECH_PROB = 0.6
+"""Probability of "no speech" above which there is none, as in the Whisper paper (arXiv 2212.04356, 4.5)."""
 
-LEAST_LOGPROB = -1.0
-"""Average log-probability of a token below which text is guessed; as in the paper."""
+MIN_AVG_LOGPROB = -1.0
+"""Mean log probability of the tokens below which text is a guess, as in the paper."""
 
-MOST_COMPRESSION = 2.4
-"""How many times shorter text may become by gzip before it goes round in circles; as in the paper."""
+MAX_COMPRESSION_RATIO = 2.4
+"""Compression ratio by gzip above which text repeats itself, as in the paper."""
 
 STOCK_PHRASES = frozenset(
     {
@@ -36,18 +36,20 @@ STOCK_PHRASES = frozenset(
         "谢谢观看",
     }
 )
-"""What Whisper hears in noise: its training data ends with it (arXiv 2501.11378). No case, no punctuation."""
+"""Phrases that Whisper outputs for noise, because its training data ends with them (arXiv 2501.11378).
 
-LEAST_STEP = 1.0
-"""Seconds by which listening anew has to get on, so that a model that stammers does not hold up everything."""
+Without case and punctuation."""
 
-SECONDS_PER_STAMP = 0.02
-"""Seconds between two of Whisper's time stamps."""
+MIN_ADVANCE_SECONDS = 1.0
+"""Minimum progress before decoding starts again: it terminates even if the model repeats itself."""
+
+TIMESTAMP_SECONDS = 0.02
+"""Resolution of Whisper's timestamps."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of speech: about a sentence, or a word of it."""
+    """A transcribed interval: about a sentence, or one word."""
 
     start: float
     """Seconds from the beginning of the window."""
@@ -56,27 +58,27 @@ class Segment:
     """Seconds from the beginning of the window."""
 
     text: str
-    """What is said."""
+    """What is said, without surrounding whitespace."""
 
     score: float
-    """Probability of an average token, 0 to 1."""
+    """Geometric mean of the token probabilities, from 0 to 1."""
 
     tokens: tuple[int, ...] = ()
-    """The text in the model's tokens."""
+    """Token ids of the text."""
 
 
-def read_segments(
+def parse_segments(
     result: "DecodingResult", tokenizer: "Tokenizer", duration: float
 ) -> tuple[list[Segment], float | None]:
-    """Read a transcript: a time stamp, text, a time stamp, and so on.
+    """Parse a transcript: timestamp, text, timestamp, and so on.
 
     Args:
-        result: What Whisper has decoded.
-        tokenizer: Its tokenizer.
-        duration: Seconds that the window lasts; what is said behind it is not there.
+        result: The decoded transcript.
+        tokenizer: The model's tokenizer.
+        duration: Length of the window in seconds; later segments are dropped.
 
     Returns:
-        The segments, and the seconds from which to listen anew if the last one is not finished.
+        The segments, and the time from which to decode again if the last one is unfinished.
     """
     segments: list[Segment] = []
     score = math.exp(result.avg_logprob)
@@ -90,65 +92,65 @@ def read_segments(
         if token < tokenizer.eot:
             text.append(token)
         elif token >= tokenizer.timestamp_begin:
-            time = min((token - tokenizer.timestamp_begin) * SECONDS_PER_STAMP, duration)
+            time = min((token - tokenizer.timestamp_begin) * TIMESTAMP_SECONDS, duration)
             close(time)
             start, text = time, []
-    # What goes on behind the window's end has a time stamp at its start, perhaps text, and none at its end.
-    begun = bool(text) or all(token >= tokenizer.timestamp_begin for token in result.tokens[-2:])
-    if begun and LEAST_STEP <= start < duration:
+    # A segment that exceeds the window has a timestamp at its start, perhaps text, and no timestamp at its end.
+    is_unfinished = bool(text) or all(token >= tokenizer.timestamp_begin for token in result.tokens[-2:])
+    if is_unfinished and MIN_ADVANCE_SECONDS <= start < duration:
         return segments, start
     close(duration)
     return segments, None
 
 
-def is_sure(result: "DecodingResult") -> bool:
-    """Tell whether a transcript is likely enough to be told."""
-    return bool(result.avg_logprob >= LEAST_LOGPROB)
+def is_confident(result: "DecodingResult") -> bool:
+    """Return whether a transcript is probable enough to be used."""
+    return bool(result.avg_logprob >= MIN_AVG_LOGPROB)
 
 
-def deserves_search(result: "DecodingResult") -> bool:
-    """Tell whether a transcript went wrong for another reason than that nobody speaks."""
-    if is_sure(result):
-        return bool(result.compression_ratio > MOST_COMPRESSION)
-    return bool(result.no_speech_prob <= NO_SPEECH)
+def needs_beam_search(result: "DecodingResult") -> bool:
+    """Return whether a transcript is wrong although there is speech."""
+    if is_confident(result):
+        return bool(result.compression_ratio > MAX_COMPRESSION_RATIO)
+    return bool(result.no_speech_prob <= MAX_NO_SPEECH_PROB)
 
 
-def leave_out_inventions(segments: Iterable[Segment], no_speech_prob: float) -> list[Segment]:
-    """Leave out segments that say nothing, that go round in circles, and stock phrases where no speech is heard.
+def remove_hallucinations(segments: Iterable[Segment], no_speech_prob: float) -> list[Segment]:
+    """Remove empty segments, segments that repeat themselves, and stock phrases where there is no speech.
 
-    What is said several times in a row is told once, from its first start to its last end.
+    Successive segments with the same words are joined.
 
     Args:
-        segments: One transcript's.
-        no_speech_prob: The model's probability that nobody speaks, 0 to 1.
+        segments: The segments of one transcript.
+        no_speech_prob: The model's probability of "no speech", from 0 to 1.
 
     Example:
-        >>> heard = [Segment(0, 2, "Hello.", 0.9), Segment(2, 4, "...", 0.9), Segment(4, 5, "Thank you!", 0.9)]
-        >>> [segment.text for segment in leave_out_inventions(heard, no_speech_prob=0.1)]
+        >>> segments = [Segment(0, 2, "Hello.", 0.9), Segment(2, 4, "...", 0.9), Segment(4, 5, "Thank you!", 0.9)]
+        >>> [segment.text for segment in remove_hallucinations(segments, no_speech_prob=0.1)]
         ['Hello.', 'Thank you!']
-        >>> [segment.text for segment in leave_out_inventions(heard, no_speech_prob=0.9)]
+        >>> [segment.text for segment in remove_hallucinations(segments, no_speech_prob=0.9)]
         ['Hello.']
     """
-    told: list[Segment] = []
+    kept: list[Segment] = []
     for segment in segments:
-        if not _says_something(segment.text, no_speech_prob):
+        if not _is_plausible(segment.text, no_speech_prob):
             continue
-        if told and _words(told[-1].text) == _words(segment.text):
-            told[-1] = replace(told[-1], end=segment.end)
+        if kept and _words(kept[-1].text) == _words(segment.text):
+            kept[-1] = replace(kept[-1], end=segment.end)
         else:
-            told.append(segment)
-    return told
+            kept.append(segment)
+    return kept
 
 
-def _says_something(text: str, no_speech_prob: float) -> bool:
+def _is_plausible(text: str, no_speech_prob: float) -> bool:
     from whisper.utils import compression_ratio
 
     words = _words(text)
-    if words in STOCK_PHRASES and no_speech_prob > NO_SPEECH:
+    if words in STOCK_PHRASES and no_speech_prob > MAX_NO_SPEECH_PROB:
         return False
-    return bool(words) and bool(compression_ratio(text) <= MOST_COMPRESSION)
+    return bool(words) and bool(compression_ratio(text) <= MAX_COMPRESSION_RATIO)
 
 
 def _words(text: str) -> str:
-    """Keep what is spoken: no case, no punctuation, no notes of music."""
+    """Return the words only: without case, punctuation and musical notes."""
     return " ".join("".join(letter if letter.isalnum() else " " for letter in text).casefold().split())

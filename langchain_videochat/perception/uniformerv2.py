@@ -1,6 +1,6 @@
-"""UniFormerV2 (arXiv 2211.09552): CLIP's image transformer, armed with relations between frames.
+"""UniFormerV2 (arXiv 2211.09552): CLIP's image transformer with relations between frames.
 
-The modules bear the names of the official checkpoints, so that these can be loaded as they are.
+Module names are those of the official checkpoints.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,22 +12,22 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+from torch.nn import functional as F  # noqa: N812 - PyTorch's convention
 
 from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError
 
-HEAD_WIDTH = 64
-"""Width of an attention head in CLIP's transformers."""
+HEAD_DIM = 64
+"""Dimension of an attention head in CLIP's transformers."""
 
 MLP_RATIO = 4
 
-NESTS = ("model", "model_state", "state_dict")
-"""Entries under which training programs save the weights, beside their own state."""
+STATE_DICT_KEYS = ("model", "model_state", "state_dict")
+"""Keys under which training checkpoints store the weights."""
 
 PREFIX = "backbone."
 
-NAMED_KEYS = 3
-"""How many keys of each kind an error names: a file of another kind differs in hundreds."""
+MAX_LISTED_KEYS = 3
+"""Keys of each kind that an error lists: files of another model differ in hundreds."""
 
 
 @dataclass(frozen=True)
@@ -35,46 +35,44 @@ class UniFormerV2Config:
     """The dimensions of a UniFormerV2."""
 
     width: int
-    """Numbers a token."""
+    """Dimension of a token."""
 
     layers: int
-    """Blocks of the image transformer."""
 
     heads: int
-    """Attention heads, in the blocks and in the global relations."""
+    """Attention heads of the blocks and of the global relation blocks."""
 
     patch: int
-    """Pixels of a patch's side."""
+    """Side of a patch in pixels."""
 
     span: int
-    """Frames that a patch covers: 1, or 3, of which every second one is taken."""
+    """Frames that a patch covers: 1, or 3 with a stride of 2."""
 
     grid: int
-    """Patches of a frame's side."""
+    """Patches along a side of a frame."""
 
     classes: int
-    """How many actions are told apart."""
 
     global_layers: tuple[int, ...]
-    """Blocks, counted from 0, on whose outputs there are global relations."""
+    """Indices of the blocks whose outputs the global relation blocks attend to."""
 
     local: int
-    """How many local relations a block has: 0, 1 or 2."""
+    """Local relation modules per block: 0, 1 or 2."""
 
     local_width: int
-    """Numbers a token within the local relations."""
+    """Dimension of a token within the local relation modules."""
 
     num_frames: int
-    """Frames of the clips that it was trained on; it takes others too."""
+    """Frames of the clips that it was trained on; other numbers work too."""
 
     @property
     def image_size(self) -> int:
-        """Pixels of a frame's side."""
+        """Side of a frame in pixels."""
         return self.grid * self.patch
 
 
 class UniFormerV2(nn.Module):
-    """An action classifier: pixel values of clips in, logits out."""
+    """A video classifier."""
 
     def __init__(self, config: UniFormerV2Config) -> None:
         super().__init__()
@@ -97,18 +95,19 @@ class UniFormerV2(nn.Module):
         """Classify clips.
 
         Args:
-            pixel_values: Normalised pictures, [B, T, 3, H, W].
+            pixel_values: Normalized frames, [B, T, 3, H, W].
 
         Returns:
             Logits, [B, classes].
 
         Raises:
-            InputError: The pictures have not the model's size.
+            InputError: The shape does not match the model.
         """
-        picture = (3, self.config.image_size, self.config.image_size)
-        if pixel_values.dim() != 5 or pixel_values.shape[2:] != picture:  # noqa: PLR2004
-            expected = f"[B, T, {', '.join(map(str, picture))}]"
-            raise InputError("pixel_values", f"{list(pixel_values.shape)} is not {expected}", "Resize and crop them")
+        frame = (3, self.config.image_size, self.config.image_size)
+        if pixel_values.dim() != 5 or pixel_values.shape[2:] != frame:  # noqa: PLR2004
+            expected = f"[B, T, {', '.join(map(str, frame))}]"
+            problem = f"expected {expected}, got {list(pixel_values.shape)}"
+            raise InputError("pixel_values", problem, "Resize and crop the frames")
         patches = self.conv1(pixel_values.transpose(1, 2)).flatten(3).permute(0, 2, 3, 1)
         classes = self.class_embedding.expand(*patches.shape[:2], 1, -1)
         tokens = torch.cat([classes, patches], dim=2) + self.positional_embedding
@@ -117,7 +116,7 @@ class UniFormerV2(nn.Module):
 
 
 class _Transformer(nn.Module):
-    """The blocks, and the global relations that watch the last of them: tokens [B, T, 1 + P, C] in, logits out."""
+    """The blocks and the global relation blocks: tokens [B, T, 1 + P, C] in, logits out."""
 
     def __init__(self, config: UniFormerV2Config) -> None:
         super().__init__()
@@ -131,12 +130,12 @@ class _Transformer(nn.Module):
         self.proj = nn.Sequential(nn.LayerNorm(width), nn.Dropout(0.5), nn.Linear(width, config.classes))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        watchers = dict(zip(self.global_layers, zip(self.dpe, self.dec, strict=True), strict=True))
+        relations = dict(zip(self.global_layers, zip(self.dpe, self.dec, strict=True), strict=True))
         video = self.temporal_cls_token.expand(len(tokens), 1, -1)
         for layer, block in enumerate(self.resblocks):
             tokens = block(tokens)
-            if layer in watchers:
-                position, relation = watchers[layer]
+            if layer in relations:
+                position, relation = relations[layer]
                 video = relation(video, (tokens + _on_patches(position, tokens)).flatten(1, 2))
         share = self.balance.sigmoid()
         frames = tokens[:, :, 0].mean(dim=1)
@@ -145,7 +144,7 @@ class _Transformer(nn.Module):
 
 
 class _Block(nn.Module):
-    """A block of CLIP's transformer, each frame by itself, with local relations before its two halves."""
+    """A block of CLIP's transformer, applied to each frame, with local relations before attention and MLP."""
 
     def __init__(self, config: UniFormerV2Config) -> None:
         super().__init__()
@@ -171,7 +170,7 @@ class _Block(nn.Module):
 
 
 class _LocalRelation(nn.Module):
-    """Local MHRA: what a patch has to do with the same place one frame before and after."""
+    """Local MHRA: relates a patch to the same place in the frames before and after."""
 
     def __init__(self, config: UniFormerV2Config) -> None:
         super().__init__()
@@ -188,7 +187,7 @@ class _LocalRelation(nn.Module):
 
 
 class _GlobalRelation(nn.Module):
-    """Global MHRA: one token for the video [B, 1, C] looks at the tokens of all frames [B, T * (1 + P), C]."""
+    """Global MHRA: one video token [B, 1, C] attends to the tokens of all frames [B, T * (1 + P), C]."""
 
     def __init__(self, config: UniFormerV2Config) -> None:
         super().__init__()
@@ -225,14 +224,34 @@ def _on_patches(convolve: nn.Module, tokens: Tensor) -> Tensor:
     return F.pad(convolve(patches).flatten(3).permute(0, 2, 3, 1), (0, 0, 1, 0))
 
 
-def load(
+def load_uniformerv2(
     path: str | Path,
     *,
     num_heads: int | None = None,
     num_frames: int = 8,
     global_layers: Iterable[int] | None = None,
 ) -> UniFormerV2:
-    """Load a checkpoint; `actions.load_uniformerv2` tells what the arguments are."""
+    """Load a UniFormerV2 (arXiv 2211.09552), the action model of InternVideo, from an official checkpoint.
+
+    The module is in eval mode, in float32 on the CPU. It takes normalized pixel values [B, T, 3, H, W] and returns
+    logits [B, classes]. Dimensions that are not arguments are read from the file.
+
+    Args:
+        path: A .safetensors file, or a file of `torch.save` that contains only tensors and plain values: the weights or
+            a training checkpoint, with or without the prefix "backbone.".
+        num_heads: Attention heads; width / 64 if None, as in the official models.
+        num_frames: Frames of the clips that it was trained on.
+        global_layers: Indices of the blocks whose outputs the global relation blocks attend to; the last ones if None.
+
+    Raises:
+        ModelUnavailableError: There is no such file.
+        ModelError: The file is damaged, contains pickled objects, or is not a UniFormerV2.
+        InputError: An argument does not suit the file.
+
+    Example:
+        >>> load_uniformerv2("k400+k710_uniformerv2_b16_8x224.pyth")(pixel_values).shape  # doctest: +SKIP
+        torch.Size([1, 400])
+    """
     weights = _read_weights(Path(path))
     config = _read_config(path, weights, num_heads, num_frames, global_layers)
     with torch.device("meta"):
@@ -244,22 +263,22 @@ def load(
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     if path.is_dir():
-        raise ModelError(path, "this is a folder", "Give the checkpoint file in it")
+        raise ModelError(path, "is a folder", "Give the checkpoint file in it")
     if not path.is_file():
-        raise ModelUnavailableError(path, "there is no such file", "Check the path")
+        raise ModelUnavailableError(path, "no such file", "Check the path")
     try:
         checkpoint = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # torch has no type of its own for what it cannot read
-        problem = "this file is damaged, or holds pickled objects, which are not loaded since they could run code"
-        raise ModelError(path, problem, "Fetch it again, or save its weights alone") from error
+    except Exception as error:  # torch has no common class for these errors
+        problem = "the file is damaged, or contains pickled objects, which are not loaded since they could run code"
+        raise ModelError(path, problem, "Download it again, or save only its weights") from error
     return {name.removeprefix(PREFIX): tensor.float() for name, tensor in _tensors(checkpoint)}
 
 
 def _tensors(checkpoint: Any) -> list[tuple[str, Tensor]]:
-    """Find the weights in what was saved: themselves, or with a training program's own state beside them."""
-    for nest in NESTS:
-        if isinstance(checkpoint, dict) and isinstance(checkpoint.get(nest), dict):
-            checkpoint = checkpoint[nest]
+    """Return the weights in a state dict or a training checkpoint."""
+    for key in STATE_DICT_KEYS:
+        if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
+            checkpoint = checkpoint[key]
     if not isinstance(checkpoint, dict):
         return []
     return [(str(name), value) for name, value in checkpoint.items() if isinstance(value, Tensor)]
@@ -278,13 +297,18 @@ def _read_config(
     layers = _count(weights, "transformer.resblocks.")
     relations = _count(weights, "transformer.dec.")
     if not 0 < relations <= layers:
-        problem = f"this is no whole UniFormerV2: it has {layers} blocks and {relations} global relations"
-        raise ModelError(path, problem, "Fetch it again")
+        problem = f"not a complete UniFormerV2: {layers} blocks and {relations} global relations"
+        raise ModelError(path, problem, "Download it again")
+    heads = width // HEAD_DIM if num_heads is None else num_heads
+    if heads < 1 or width % heads:
+        raise InputError("num_heads", f"must divide the width {width}, got {heads}", "Give the model's number of heads")
+    if num_frames < 1:
+        raise InputError("num_frames", f"must be positive, got {num_frames}", "Give 1 or more")
     local = "transformer.resblocks.0.lmhra{}.pos_embed.1.weight"
     return UniFormerV2Config(
         width=width,
         layers=layers,
-        heads=_check_heads(width, num_heads),
+        heads=heads,
         patch=patch,
         span=span,
         grid=isqrt(max(tokens - 1, 0)),
@@ -292,14 +316,14 @@ def _read_config(
         global_layers=_check_global_layers(layers, relations, global_layers),
         local=sum(local.format(number) in weights for number in (1, 2)),
         local_width=_shape(path, weights, local.format(1), 5)[0] if local.format(1) in weights else 0,
-        num_frames=_check_frames(num_frames),
+        num_frames=num_frames,
     )
 
 
 def _shape(path: str | Path, weights: Mapping[str, Tensor], name: str, dimensions: int) -> torch.Size:
     if name not in weights or weights[name].dim() != dimensions:
         found = f"{list(weights[name].shape)}" if name in weights else "missing"
-        problem = f"this is no UniFormerV2: {name} is {found}"
+        problem = f"not a UniFormerV2: {name} is {found}"
         raise ModelError(path, problem, "Give a checkpoint such as k400+k710_uniformerv2_b16_8x224.pyth")
     return weights[name].shape
 
@@ -308,42 +332,29 @@ def _count(weights: Mapping[str, Tensor], prefix: str) -> int:
     return len({name.removeprefix(prefix).split(".")[0] for name in weights if name.startswith(prefix)})
 
 
-def _check_heads(width: int, num_heads: int | None) -> int:
-    heads = width // HEAD_WIDTH if num_heads is None else num_heads
-    if heads < 1 or width % heads:
-        raise InputError("num_heads", f"{heads} heads cannot share a width of {width}", "Give the model's number")
-    return heads
-
-
-def _check_frames(num_frames: int) -> int:
-    if num_frames < 1:
-        raise InputError("num_frames", f"{num_frames} is no number of frames", "Give 1 or more")
-    return num_frames
-
-
 def _check_global_layers(layers: int, relations: int, global_layers: Iterable[int] | None) -> tuple[int, ...]:
     chosen = tuple(range(layers - relations, layers)) if global_layers is None else tuple(global_layers)
     if len(chosen) != relations or list(chosen) != sorted(set(chosen) & set(range(layers))):
-        problem = f"{list(chosen)} does not name {relations} of the blocks 0 to {layers - 1}, in their order"
-        raise InputError("global_layers", problem, "Give one block for each global relation of the file")
+        problem = f"expected {relations} increasing indices of the blocks 0 to {layers - 1}, got {list(chosen)}"
+        raise InputError("global_layers", problem, "Give one block for each global relation in the file")
     return chosen
 
 
 def _check_fit(path: str | Path, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    misfits = {
+    mismatches = {
         "missing": sorted(expected.keys() - weights.keys()),
         "unknown": sorted(weights.keys() - expected.keys()),
-        "of another shape": [
+        "wrong shape": [
             f"{name} {list(weights[name].shape)}, not {list(tensor.shape)}"
             for name, tensor in expected.items()
             if name in weights and weights[name].shape != tensor.shape
         ],
     }
-    problems = [f"{kind}: {_some(names)}" for kind, names in misfits.items() if names]
+    problems = [f"{kind}: {_summarize(names)}" for kind, names in mismatches.items() if names]
     if problems:
-        raise ModelError(path, f"this is no whole UniFormerV2 ({'; '.join(problems)})", "Fetch it again")
+        raise ModelError(path, f"not a complete UniFormerV2 ({'; '.join(problems)})", "Download it again")
 
 
-def _some(names: list[str]) -> str:
-    rest = len(names) - NAMED_KEYS
-    return ", ".join(names[:NAMED_KEYS]) + (f" and {rest} more" if rest > 0 else "")
+def _summarize(names: list[str]) -> str:
+    rest = len(names) - MAX_LISTED_KEYS
+    return ", ".join(names[:MAX_LISTED_KEYS]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,113 +1,85 @@
-"""Classifiers of short clips, of two kinds: UniFormerV2's checkpoints, and the models of transformers."""
+"""Video classifiers: UniFormerV2 checkpoints and models of transformers."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from langchain_videochat.models.hub import fetch_weights
 from langchain_videochat.models.weights import Weights, load_checkpoint
 from langchain_videochat.perception.class_labels import kinetics_labels
-from langchain_videochat.perception.pretrained import Picture
-from langchain_videochat.perception.uniformerv2 import load
+from langchain_videochat.perception.pretrained import Frame
+from langchain_videochat.perception.uniformerv2 import load_uniformerv2
 
 CHECKPOINTS = (".pyth", ".pth", ".pt", ".safetensors")
-"""Endings of files that are taken for a UniFormerV2; the models of transformers are folders."""
+"""Suffixes of UniFormerV2 checkpoints; models of transformers are folders."""
 
 CROP = 224 / 256
-"""Share of the shorter side that is left by UniFormerV2's central crop."""
+"""Fraction of the shorter side that UniFormerV2's centre crop keeps."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 IMAGE_SETTINGS = "preprocessor_config.json"
 VIDEO_SETTINGS = "video_preprocessor_config.json"
-"""Where a model says how to prepare pictures one by one, and whole videos."""
+"""Preprocessor settings of a model, for images and for videos."""
 
-Clip = Sequence[Picture]
+Clip = Sequence[Frame]
 
 
-class VideoClassifier(Protocol):
-    """A model that tells actions apart, whatever its kind."""
+@dataclass(frozen=True, eq=False)
+class VideoClassifier:
+    """A classifier of clips."""
 
     num_frames: int
-    """Frames of a clip."""
+    """Frames per clip."""
 
     classes: int
-    """How many actions."""
-
     labels: list[str]
-    """What they are called."""
+    compute_logits: Callable[[Sequence[Clip]], Tensor]
+    """Returns the logits of clips, [clips, classes]; all frames must have the same size."""
 
     def probabilities(self, clips: Sequence[Clip]) -> Tensor:
-        """Tell how likely each action is in each clip, [clips, classes]; all pictures have one size."""
+        """Return the probability of each class for each clip, [clips, classes]."""
+        return self.compute_logits(clips).float().softmax(dim=1)
 
 
 def load_classifier(weights: Weights) -> VideoClassifier:
-    """Load a classifier of the kind that its name tells.
-
-    Raises:
-        ModelUnavailableError: The weights cannot be had on this machine.
-        ModelError: They are damaged, or of another kind of model.
-    """
-    if Path(weights.model).suffix in CHECKPOINTS:
-        return UniFormerV2Classifier(weights)
-    return TransformersClassifier(weights)
-
-
-class UniFormerV2Classifier:
-    """A UniFormerV2 with the settings of its authors; its labels are those of Kinetics-400."""
-
-    def __init__(self, weights: Weights) -> None:
-        self._network = load(weights.model).to(weights.torch_device, weights.torch_dtype)
-        config = self._network.config
-        self.num_frames = config.num_frames
-        self.classes = config.classes
-        self.labels = kinetics_labels()
-        side = round(config.image_size / CROP)
-        self._prepare = _Preparation(side, config.image_size, IMAGENET_MEAN, IMAGENET_STD, weights)
-
-    def probabilities(self, clips: Sequence[Clip]) -> Tensor:
-        """Tell how likely each action is in each clip, [clips, classes]."""
-        logits: Tensor = self._network(self._prepare(clips))
-        return logits.float().softmax(dim=1)
+    """Load a UniFormerV2 if the name is that of a checkpoint file, and a model of transformers otherwise."""
+    if Path(weights.model).suffix not in CHECKPOINTS:
+        return _load_pretrained(weights)
+    model = load_uniformerv2(weights.model).to(weights.torch_device, weights.torch_dtype)
+    size = model.config.image_size
+    preprocess = _ClipPreprocessor(round(size / CROP), size, IMAGENET_MEAN, IMAGENET_STD, weights)
+    num_frames, classes = model.config.num_frames, model.config.classes
+    return VideoClassifier(num_frames, classes, kinetics_labels(), lambda clips: model(preprocess(clips)))
 
 
-class TransformersClassifier:
-    """Any of the video classifiers in transformers."""
+def _load_pretrained(weights: Weights) -> VideoClassifier:
+    from transformers import AutoModelForVideoClassification
 
-    def __init__(self, weights: Weights) -> None:
-        from transformers import AutoModelForVideoClassification
+    folder = weights.fetch()
+    model = load_checkpoint(AutoModelForVideoClassification, folder, weights)
+    config = model.config
+    num_frames = getattr(config, "num_frames", None) or config.frames_per_clip
+    labels = [config.id2label[number] for number in range(config.num_labels)]
+    preprocess = _make_preprocessor(folder, weights)
 
-        folder = fetch_weights(weights.model)
-        self._network = load_checkpoint(AutoModelForVideoClassification, folder, weights)
-        config = self._network.config
-        self.num_frames = getattr(config, "num_frames", None) or config.frames_per_clip
-        self.classes = config.num_labels
-        self.labels = [config.id2label[number] for number in range(self.classes)]
-        self._prepare = _preparation(folder, weights)
+    def compute_logits(clips: Sequence[Clip]) -> Any:
+        return model(**{model.main_input_name: preprocess(clips)}).logits
 
-    def probabilities(self, clips: Sequence[Clip]) -> Tensor:
-        """Tell how likely each action is in each clip, [clips, classes]."""
-        inputs = {self._network.main_input_name: self._prepare(clips)}
-        logits: Tensor = self._network(**inputs).logits
-        return logits.float().softmax(dim=1)
+    return VideoClassifier(num_frames, config.num_labels, labels, compute_logits)
 
 
-_Prepare = Callable[[Sequence[Clip]], Tensor]
-"""Makes pixel values [B, T, 3, H, W] of clips, on the model's device and in its type."""
+def _make_preprocessor(folder: Path, weights: Weights) -> Callable[[Sequence[Clip]], Tensor]:
+    """Return a function from clips to pixel values [B, T, 3, H, W] on the model's device and in its dtype.
 
-
-def _preparation(folder: Path, weights: Weights) -> _Prepare:
-    """Prepare clips as the model says.
-
-    Those that only know whole videos (V-JEPA 2) are prepared here: transformers needs torchvision for that.
+    transformers needs torchvision for models with video settings only (V-JEPA 2): their clips are preprocessed here.
     """
     from transformers import AutoImageProcessor
 
@@ -115,21 +87,22 @@ def _preparation(folder: Path, weights: Weights) -> _Prepare:
     if settings.is_file() and not (folder / IMAGE_SETTINGS).is_file():
         values = json.loads(settings.read_text(encoding="utf-8"))
         crop = values["crop_size"]["height"]
-        return _Preparation(values["size"]["shortest_edge"], crop, values["image_mean"], values["image_std"], weights)
+        side, mean, std = values["size"]["shortest_edge"], values["image_mean"], values["image_std"]
+        return _ClipPreprocessor(side, crop, mean, std, weights)
     loader: Any = AutoImageProcessor
     processor = loader.from_pretrained(folder, backend="pil")
 
-    def prepare(clips: Sequence[Clip]) -> Tensor:
+    def preprocess(clips: Sequence[Clip]) -> Tensor:
         videos = [list(clip) for clip in clips]
         pixels: Tensor = processor(videos, return_tensors="pt", input_data_format="channels_last").pixel_values
         return pixels.to(weights.torch_device, weights.torch_dtype)
 
-    return prepare
+    return preprocess
 
 
 @dataclass(frozen=True)
-class _Preparation:
-    """The usual one, in torch: the shorter side to `side` pixels, a central crop, normalised colours."""
+class _ClipPreprocessor:
+    """Scales the shorter side to `side` pixels, crops the centre and normalizes the colors."""
 
     side: int
     crop: int

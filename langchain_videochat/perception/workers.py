@@ -1,90 +1,76 @@
-"""A perceiver at work in a thread of its own."""
+"""Perceivers running in separate threads."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 from typing import Any
 
-from langchain_videochat.perception.base import Perceiver
 from langchain_videochat.perception.observation import Observation
+from langchain_videochat.perception.perceiver import AnyPerceiver
 from langchain_videochat.utils.concurrency import Worker
 
-QUEUE = 2
-"""Parts of the video that may wait for a perceiver: enough to keep it busy, and a bound for the frames in memory."""
+QUEUE_SIZE = 2
+"""Batches that may wait for a perceiver: enough to keep it busy, and a bound on the frames in memory."""
 
-
-OnError = Callable[[Perceiver[Any], Exception], None]
-
-
-@dataclass(frozen=True)
-class _Result:
-    observations: list[Observation]
-    reached: float
-    watermark: float
+OnError = Callable[[AnyPerceiver, Exception], None]
 
 
 class PerceiverWorker:
-    """Hands parts of the video to a perceiver, and takes what it tells, while other lanes do the same.
+    """Runs a perceiver in another thread.
 
     Args:
-        perceiver: Who perceives.
-        start: Seconds at which the stretch begins.
-        on_error: Called when the perceiver fails, after which it is handed nothing more.
+        perceiver: The perceiver.
+        start: Start of the segment in seconds.
+        on_error: Called when the perceiver fails; it then receives nothing more.
     """
 
-    def __init__(self, perceiver: Perceiver[Any], start: float, on_error: OnError) -> None:
+    def __init__(self, perceiver: AnyPerceiver, start: float, on_error: OnError) -> None:
         self.perceiver = perceiver
         self.reached = start
-        """Seconds up to which it has perceived."""
+        """Time in seconds up to which the video has been processed."""
         self.watermark = start
-        """Seconds before which it will tell nothing any more."""
+        """Time in seconds before which no further Observation will start."""
         self._on_error = on_error
         self._failed = False
-        self._worker = Worker[_Result](close=lambda: None)
-        self._waiting = 0
+        self._worker = Worker[tuple[list[Observation], float, float]](close=lambda: None)
+        self._pending = 0
 
-    def hand(self, part: Any, reached: float) -> None:
-        """Hand over the next part of the video, or None if there is nothing in it; it ends at `reached` seconds."""
-        work = self.perceiver.perceive if part is not None else _nothing
-        self._do(partial(_perceive, self.perceiver, work, part, reached))
+    def submit(self, batch: Any, reached: float) -> None:
+        """Submit the next batch; None if there is nothing for the perceiver before `reached` (seconds)."""
+        self._submit(tuple if batch is None else partial(self.perceiver.perceive, batch), reached)
 
     def finish(self, end: float) -> None:
-        """Let the perceiver tell what is left; the stretch ends at `end` seconds."""
-        self._do(partial(_perceive, self.perceiver, self.perceiver.finish, end, inf))
+        """Submit the end of the segment, in seconds."""
+        self._submit(partial(self.perceiver.finish, end), inf)
 
-    def take(self, limit: int) -> Iterator[Observation]:
-        """Take what was told, and wait until no more than `limit` parts are left to do."""
-        while self._waiting > limit or (self._waiting and self._worker.ready):
-            self._waiting -= 1
+    def drain(self, max_pending: int) -> Iterator[Observation]:
+        """Yield the available Observations, waiting until at most `max_pending` batches are unprocessed."""
+        while self._pending > max_pending or (self._pending and self._worker.ready):
+            self._pending -= 1
             try:
-                result = self._worker.result()
+                observations, self.reached, self.watermark = self._worker.result()
             except Exception as error:
                 self._failed = True
-                self._waiting = 0
+                self._pending = 0
                 self.reached = self.watermark = inf
                 self._on_error(self.perceiver, error)
                 return
-            self.reached, self.watermark = result.reached, result.watermark
-            yield from result.observations
+            yield from observations
 
     def stop(self) -> None:
-        """Give up what has not been done yet."""
+        """Discard the batches that are still waiting."""
         self._worker.stop()
 
-    def _do(self, job: Callable[[], _Result]) -> None:
+    def _submit(self, process: Callable[[], Iterable[Observation]], reached: float) -> None:
         if not self._failed:
-            self._worker.hand(job)
-            self._waiting += 1
+            self._worker.submit(partial(_run, self.perceiver, process, reached))
+            self._pending += 1
 
 
-def _perceive(
-    perceiver: Perceiver[Any], work: Callable[[Any], Iterable[Observation]], part: Any, reached: float
-) -> _Result:
-    observations = list(work(part))
+def _run(
+    perceiver: AnyPerceiver, process: Callable[[], Iterable[Observation]], reached: float
+) -> tuple[list[Observation], float, float]:
+    """Return the Observations, and the new values of `reached` and `watermark`."""
+    observations = list(process())
     since = perceiver.pending_since
-    return _Result(observations, reached, reached if since is None else min(reached, since))
-
-
-def _nothing(_: Any) -> Iterable[Observation]:
-    return ()
+    return observations, reached, reached if since is None else min(reached, since)

@@ -1,7 +1,7 @@
-"""Many videos in one place: indexing, Chroma, words and times, search."""
+"""A store of many videos: indexing, Chroma, and hybrid search."""
 
 from langchain_videochat.store.catalogue import VideoRecord
-from langchain_videochat.store.indexing import IndexedVideo, IndexReport
+from langchain_videochat.store.index_report import IndexedVideo, IndexReport
 from langchain_videochat.store.retriever import VideoTimelineRetriever
 from langchain_videochat.store.store import VideoTimelineStore
 

@@ -1,4 +1,4 @@
-"""The catalogue of a store: one record a video, and a token that changes with every change."""
+"""The catalogue of a store: one record per video, and a token that changes with every write."""
 
 import json
 import uuid
@@ -10,67 +10,71 @@ import numpy as np
 from chromadb import Collection, GetResult
 from chromadb.api import ClientAPI
 
+from langchain_videochat.errors import StoreError
 from langchain_videochat.media import VideoInfo
-from langchain_videochat.timeline.formats import dump_video, load_video
+from langchain_videochat.timeline.formats import load_video
 
-_TOKEN = "token"  # noqa: S105 - a mark of change, no secret
+_TOKEN = "token"  # noqa: S105 - not a password
+
+_OLD_FIELDS = {"readable": "decoded_fraction", "lacking": "failures"}
+"""Fields of VideoRecord by the names under which earlier versions stored them."""
 
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """What the store knows of one video."""
+    """The catalogue's record of one video."""
 
     video_id: str
     """Hash of the file's content."""
 
     video: VideoInfo
-    """The file's facts."""
+    """Metadata of the file."""
 
     profile: str
-    """The perception profile it was indexed with; empty for a timeline that was added."""
+    """Name of the perception profile it was indexed with; empty for a timeline that was added."""
 
     observations: int
-    """How many observations its timeline has."""
+    """Number of observations in its timeline."""
 
     moments: int
-    """How many moments can be found by search."""
+    """Number of moments that search can return."""
 
     pages: int
-    """How many minutes the timeline spans."""
+    """Number of pages, one per minute, that hold its timeline."""
 
     decoded_fraction: float
-    """The share of the video that could be decoded, 0 to 1."""
+    """Fraction of the video that could be decoded, 0 to 1."""
 
     indexed_at: str
-    """When it was stored: ISO 8601, UTC."""
+    """Time at which it was stored: ISO 8601, UTC."""
 
     failures: str = ""
     """Which perceivers failed, and why; empty if none did."""
 
     complete: bool = True
-    """False while it is being written: readers leave it out."""
+    """False while the video is being written, which hides it from readers."""
 
     @property
     def source(self) -> str:
-        """Path or address, as it was given."""
+        """Path or URL, as given to `index`."""
         return self.video.source
 
     @property
     def title(self) -> str:
-        """The container's title, or the file's name without its ending."""
+        """The container's title, or the file name without its extension."""
         return self.video.title
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Length in seconds."""
         return self.video.duration
 
 
 class Catalogue:
     """The collection of video records.
 
-    Each record has a `revision`, a random mark that is new with every write of the record; the collection has a
-    `token`, a random mark that is new with every change of any record. Who remembers them can tell what has changed.
+    Each record has a `revision` that is replaced by a random one whenever the record is written. The collection has a
+    `token` that is replaced in the same way whenever any record changes. Comparing them shows what has changed.
     """
 
     def __init__(self, client: ClientAPI, collection: Collection) -> None:
@@ -78,27 +82,28 @@ class Catalogue:
         self._collection = collection
 
     def token(self) -> str | None:
-        """Read the mark of the latest change from the server; None in a store that was never written."""
+        """Return the token of the latest change from the server; None if nothing was ever written."""
         metadata = self._client.get_collection(self._collection.name, embedding_function=None).metadata
         return (metadata or {}).get(_TOKEN)
 
     def get(self, video_id: str) -> tuple[VideoRecord, str] | None:
-        """Read one record and its revision."""
+        """Return one record and its revision; None if there is no such record."""
         return next(iter(_load(self._collection.get(ids=[video_id], include=["documents", "metadatas"]))), None)
 
     def all(self) -> list[tuple[VideoRecord, str]]:
-        """Read all records and their revisions, in the order in which they were stored."""
+        """Return all records and their revisions, in the order in which they were stored."""
         records = _load(self._collection.get(include=["documents", "metadatas"]))
         return sorted(records, key=lambda entry: (entry[0].indexed_at, entry[0].video_id))
 
     def put(self, record: VideoRecord) -> None:
-        """Write a record, under a new revision."""
-        metadata = {key: value for key, value in asdict(record).items() if key not in ("video_id", "video")}
+        """Write a record under a new revision."""
+        metadata = asdict(record)
+        video_id, video = metadata.pop("video_id"), metadata.pop("video")
         self._collection.upsert(
-            ids=[record.video_id],
-            # Chroma wants an embedding, and nobody searches here.
+            ids=[video_id],
+            # Chroma requires an embedding; this collection is never searched.
             embeddings=np.zeros((1, 1), np.float32),
-            documents=[json.dumps(dump_video(record.video))],
+            documents=[json.dumps(video)],
             metadatas=[metadata | {"revision": uuid.uuid4().hex}],
         )
         self._change_token()
@@ -115,6 +120,11 @@ class Catalogue:
 def _load(found: GetResult) -> Iterator[tuple[VideoRecord, str]]:
     rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
     for video_id, document, metadata in rows:
-        scalars: dict[str, Any] = {key: value for key, value in metadata.items() if key != "revision"}
-        record = VideoRecord(video_id=video_id, video=load_video(json.loads(document)), **scalars)
-        yield record, str(metadata["revision"])
+        fields: dict[str, Any] = {_OLD_FIELDS.get(key, key): value for key, value in metadata.items()}
+        revision = fields.pop("revision")
+        try:
+            record = VideoRecord(video_id=video_id, video=load_video(json.loads(document)), **fields)
+        except (TypeError, ValueError) as error:
+            problem = "was stored by an incompatible version of langchain-videochat"
+            raise StoreError(f"video {video_id}", problem, "Index it again into a new store") from error
+        yield record, revision

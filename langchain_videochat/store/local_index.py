@@ -1,4 +1,7 @@
-"""The word, time and vector index of a store: an SQLite database that can be rebuilt from Chroma at any time."""
+"""The local index of a store: an SQLite database of words, times, modalities and vectors.
+
+It holds copies only and can be rebuilt from Chroma at any time.
+"""
 
 import json
 import os
@@ -15,25 +18,26 @@ import numpy as np
 from langchain_core.documents import Document
 from numpy.typing import NDArray
 
-from langchain_videochat.perception.observation import MODALITIES
-from langchain_videochat.store.filters import Filter, check_stretch
+from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.words import index_text
 
 CACHE_KIB = 65536
-"""The most memory that SQLite keeps pages in: with its own 2 MB, 2,000 scattered vectors take twice as long."""
+"""Size of SQLite's page cache: reading 2,000 scattered vectors takes twice as long with its default of 2 MB."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (token TEXT);
 CREATE TABLE IF NOT EXISTS videos (video_id TEXT PRIMARY KEY, revision TEXT NOT NULL);
+-- Sets of modalities that occur in moments, as sorted JSON arrays of names: few, however many moments there are.
+CREATE TABLE IF NOT EXISTS modality_sets (number INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS moments (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, video_id TEXT NOT NULL, start REAL NOT NULL,
-    "end" REAL NOT NULL, modalities INTEGER NOT NULL
+    "end" REAL NOT NULL, modality_set INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS moments_by_video ON moments (video_id, start, "end", modalities);
-CREATE INDEX IF NOT EXISTS moments_by_time ON moments (start, "end", modalities);
+CREATE INDEX IF NOT EXISTS moments_by_video ON moments (video_id, start, "end", modality_set);
+CREATE INDEX IF NOT EXISTS moments_by_time ON moments (start, "end", modality_set);
 CREATE INDEX IF NOT EXISTS moments_by_length ON moments ("end" - start);
-CREATE INDEX IF NOT EXISTS moments_by_modalities ON moments (modalities);
--- Apart from the moments, so that filtering reads small rows only.
+CREATE INDEX IF NOT EXISTS moments_by_modality_set ON moments (modality_set);
+-- In separate tables, so that filters read small rows only.
 CREATE TABLE IF NOT EXISTS documents (number INTEGER PRIMARY KEY, text TEXT NOT NULL, metadata TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS vectors (number INTEGER PRIMARY KEY, vector BLOB NOT NULL);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2');
@@ -43,14 +47,12 @@ CREATE TABLE IF NOT EXISTS files (
 """
 
 SCHEMA_VERSION = zlib.crc32(_SCHEMA.encode()) >> 1
-"""A file with another schema is rebuilt; change the schema's text also where `index_text` changes."""
+"""A file with another version is rebuilt; also change the text of the schema if `index_text` changes."""
 
-# The different sets of modalities, found by as many look-ups in the index rather than by reading all moments.
-_MODALITY_SETS = """modalities IN (
-    WITH RECURSIVE sets (members) AS (
-        SELECT min(modalities) FROM moments UNION ALL
-        SELECT (SELECT min(modalities) FROM moments WHERE modalities > members) FROM sets WHERE members IS NOT NULL
-    ) SELECT members FROM sets WHERE members & ?)"""
+# Names, not bits by position: those would change their meaning when a modality is added. SQLite resolves the names to
+# a few numbers of sets before it reads any moment.
+_MODALITY_SETS = """modality_set IN (
+    SELECT modality_sets.number FROM modality_sets, json_each(names) WHERE value IN (SELECT value FROM json_each(?)))"""
 
 _SAME_VIDEO = "video_id = json_extract(value, '$[0]')"
 _GIVEN_START = "json_extract(value, '$[1]')"
@@ -58,7 +60,7 @@ _GIVEN_START = "json_extract(value, '$[1]')"
 
 @dataclass(frozen=True)
 class IndexedMoment:
-    """A moment as it stands in Chroma."""
+    """A moment as stored in Chroma."""
 
     id: str
     document: Document
@@ -66,12 +68,12 @@ class IndexedMoment:
 
 
 class LocalIndex:
-    """Moments by number, time, video, modality and word, for one machine.
+    """Finds moments by time, video, modality and word, on one machine.
 
-    Safe to use from several threads and processes. All times are in seconds.
+    Moments have numbers, which are valid until the index changes. Safe for use from several threads and processes.
 
     Args:
-        path: The database's file; one in memory if None. A file that is damaged or of another version is replaced.
+        path: Database file; in memory if None. A damaged file, or one of another version, is replaced.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -80,77 +82,81 @@ class LocalIndex:
         self._database = _open(path)
 
     def token(self) -> str | None:
-        """The catalogue's token at the time up to which this index is complete."""
+        """Return the catalogue's token at the last update."""
         rows = self._select("SELECT token FROM state")
         return rows[0][0] if rows else None
 
-    def remember_token(self, token: str | None) -> None:
-        """Note that everything up to this token is in the index."""
-        with self._writing() as database:
+    def set_token(self, token: str | None) -> None:
+        """Record that the index is up to date with this token of the catalogue."""
+        with self._transaction() as database:
             database.execute("DELETE FROM state")
             database.execute("INSERT INTO state VALUES (?)", (token,))
 
     def revisions(self) -> dict[str, str]:
-        """The videos of the index, and which revision of each."""
+        """Return the revision of each video in the index, by video id."""
         return dict(self._select("SELECT video_id, revision FROM videos"))
 
     def put_video(self, video_id: str, revision: str, moments: Iterable[IndexedMoment]) -> None:
-        """Take in all moments of a video, at once for all readers, in place of those that were there."""
-        with self._writing() as database:
+        """Replace all moments of a video in one transaction."""
+        with self._transaction() as database:
             _delete_video(database, video_id)
             database.execute("INSERT INTO videos VALUES (?, ?)", (video_id, revision))
             for moment in moments:
                 _insert_moment(database, video_id, moment)
 
     def delete_video(self, video_id: str) -> None:
-        """Forget a video."""
-        with self._writing() as database:
+        """Delete a video."""
+        with self._transaction() as database:
             _delete_video(database, video_id)
 
+    def modalities(self) -> set[str]:
+        """Return the names of all modalities that occurred since the index was built."""
+        return {name for (name,) in self._select("SELECT value FROM modality_sets, json_each(names)")}
+
     def find(self, condition: Filter, limit: int) -> list[int]:
-        """Find the numbers of moments that a filter lets pass, `limit` of them at most."""
+        """Return the numbers of at most `limit` moments that match a filter."""
         where, values = _where(condition)
         query = f"SELECT number FROM moments WHERE {where} LIMIT ?"  # noqa: S608 - `where` has placeholders only
         return [number for (number,) in self._select(query, *values, limit)]
 
     def count(self, condition: Filter, limit: int) -> int:
-        """Count the moments that a filter lets pass, up to `limit`."""
+        """Count the moments that match a filter, up to `limit`."""
         where, values = _where(condition)
         query = f"SELECT count(*) FROM (SELECT 1 FROM moments WHERE {where} LIMIT ?)"  # noqa: S608
         return int(self._select(query, *values, limit)[0][0])
 
     def resolve(self, ids: Sequence[str], condition: Filter) -> list[int]:
-        """Turn ids into numbers, in the same order, leaving out unknown ones and those that a filter keeps back."""
+        """Convert ids to numbers in the same order, without unknown ids and moments that do not match the filter."""
         where, values = _where(condition, by_number=True)
         query = f"SELECT id, number FROM moments WHERE id IN (SELECT value FROM json_each(?)) AND {where}"  # noqa: S608
         numbers = dict(self._select(query, json.dumps(ids), *values))
         return [numbers[moment_id] for moment_id in ids if moment_id in numbers]
 
     def vectors(self, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.float32]]:
-        """Read the vectors of some moments, each of length 1, with their numbers."""
+        """Return the numbers of the moments that exist, and their unit vectors [moments, dimensions]."""
         query = "SELECT number, vector FROM vectors WHERE number IN (SELECT value FROM json_each(?))"
         rows = self._select(query, json.dumps(numbers))
         matrix = np.frombuffer(b"".join(vector for _, vector in rows), np.float32)
         return [number for number, _ in rows], matrix.reshape(len(rows), -1) if rows else matrix
 
     def count_phrase(self, phrase: str, limit: int) -> int:
-        """Count the moments with a phrase, up to `limit`."""
+        """Count the moments that contain a phrase, up to `limit`."""
         query = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
         return int(self._select(query, phrase, limit)[0][0])
 
     def find_phrase(self, phrase: str) -> list[int]:
-        """Find the numbers of the moments with a phrase."""
-        query = "SELECT json_group_array(rowid) FROM words WHERE words MATCH ?"  # half the time of as many rows
+        """Return the numbers of the moments that contain a phrase."""
+        query = "SELECT json_group_array(rowid) FROM words WHERE words MATCH ?"  # twice as fast as one row per moment
         return list(json.loads(self._select(query, phrase)[0][0]))
 
-    def sift(self, numbers: Iterable[int], condition: Filter) -> set[int]:
-        """Keep those numbers whose moments a filter lets pass."""
+    def matching(self, numbers: Iterable[int], condition: Filter) -> set[int]:
+        """Return the numbers of the moments that match a filter."""
         where, values = _where(condition, by_number=True)
         query = f"SELECT number FROM moments WHERE number IN (SELECT value FROM json_each(?)) AND {where}"  # noqa: S608
         return {number for (number,) in self._select(query, json.dumps(list(numbers)), *values)}
 
     def neighbours(self, moments: Iterable[tuple[str, float]]) -> list[int]:
-        """Find the numbers of the moments right before and right after others, given by video and start."""
+        """Return the numbers of the moments directly before and after those with a video id and start in seconds."""
         query = f"""SELECT
             (SELECT number FROM moments WHERE {_SAME_VIDEO} AND start < {_GIVEN_START} ORDER BY start DESC LIMIT 1),
             (SELECT number FROM moments WHERE {_SAME_VIDEO} AND start > {_GIVEN_START} ORDER BY start LIMIT 1)
@@ -159,31 +165,31 @@ class LocalIndex:
         return [number for row in rows for number in row if number is not None]
 
     def size(self) -> int:
-        """About how many moments there are: the highest number."""
+        """Return the approximate number of moments: the highest number in use."""
         return int(self._select("SELECT coalesce(max(number), 0) FROM moments")[0][0])
 
     def documents(self, numbers: Sequence[int]) -> list[Document]:
-        """Read moments as Documents, in the order of the numbers."""
+        """Return moments as Documents, in the order of their numbers."""
         query = "SELECT number, text, metadata FROM documents WHERE number IN (SELECT value FROM json_each(?))"
         rows = self._select(query, json.dumps(numbers))
         found = {number: Document(page_content=text, metadata=json.loads(metadata)) for number, text, metadata in rows}
         return [found[number] for number in numbers if number in found]
 
-    def known_file(self, path: Path, size: int, mtime_ns: int) -> str | None:
-        """The video_id of a file that has not changed since `remember_file`."""
+    def find_file(self, path: Path, size: int, mtime_ns: int) -> str | None:
+        """Return the video_id of a file; None if it is unknown or has changed since `remember_file`."""
         query = "SELECT video_id FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
         rows = self._select(query, os.fsencode(path), size, mtime_ns)
         return rows[0][0] if rows else None
 
     def remember_file(self, path: Path, size: int, mtime_ns: int, video_id: str) -> None:
-        """Note the video_id of a file, so that a large file is read for it only once."""
-        with self._writing() as database:
+        """Record the video_id of a file: computing it again would read the whole file."""
+        with self._transaction() as database:
             database.execute(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (os.fsencode(path), size, mtime_ns, video_id)
             )
 
     def rebuild(self) -> None:
-        """Start again with an empty index."""
+        """Replace the index by an empty one."""
         with self._lock:
             self._database.close()
             _delete_file(self._path)
@@ -194,7 +200,7 @@ class LocalIndex:
             return self._database.execute(query, values).fetchall()
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             self._database.execute("BEGIN IMMEDIATE")
             with self._database:
@@ -202,7 +208,7 @@ class LocalIndex:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Tell whether an error means that the file itself is broken, so that only a rebuild helps."""
+    """Return whether an error means that the database file is damaged and must be rebuilt."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -213,7 +219,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
     database = _connect(path)
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     database.execute("PRAGMA journal_mode = WAL")
-    # The lock, because two processes may open a new store at once.
+    # Locked, because two processes may open a new store at the same time.
     database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     return database
 
@@ -235,8 +241,8 @@ def _connect(path: Path | None) -> sqlite3.Connection:
 
 
 def _delete_file(path: Path | None) -> None:
-    for ending in ("", "-wal", "-shm") if path else ():
-        Path(f"{path}{ending}").unlink(missing_ok=True)
+    for suffix in ("", "-wal", "-shm") if path else ():
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 def _delete_video(database: sqlite3.Connection, video_id: str) -> None:
@@ -248,10 +254,12 @@ def _delete_video(database: sqlite3.Connection, video_id: str) -> None:
 
 def _insert_moment(database: sqlite3.Connection, video_id: str, moment: IndexedMoment) -> None:
     text, metadata = moment.document.page_content, moment.document.metadata
-    modalities = _members(metadata["modalities"].split(","))
+    names = json.dumps(sorted(metadata["modalities"].split(",")))
+    database.execute("INSERT OR IGNORE INTO modality_sets (names) VALUES (?)", (names,))
     number = database.execute(
-        'INSERT INTO moments (id, video_id, start, "end", modalities) VALUES (?, ?, ?, ?, ?)',
-        (moment.id, video_id, metadata["start"], metadata["end"], modalities),
+        'INSERT INTO moments (id, video_id, start, "end", modality_set) '
+        "VALUES (?, ?, ?, ?, (SELECT number FROM modality_sets WHERE names = ?))",
+        (moment.id, video_id, metadata["start"], metadata["end"], names),
     ).lastrowid
     vector = moment.vector / (np.linalg.norm(moment.vector) or 1.0)
     database.execute("INSERT INTO vectors VALUES (?, ?)", (number, vector.astype(np.float32).tobytes()))
@@ -259,33 +267,22 @@ def _insert_moment(database: sqlite3.Connection, video_id: str, moment: IndexedM
     database.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (number, index_text(text)))
 
 
-def _members(modalities: Iterable[str]) -> int:
-    """Write a set of modalities as a number with one bit for each."""
-    return sum(1 << bit for bit, modality in enumerate(MODALITIES) if modality in modalities)
-
-
 def _where(condition: Filter, *, by_number: bool = False) -> tuple[str, list[object]]:
-    """Write a filter in SQL.
-
-    Args:
-        condition: The filter.
-        by_number: The moments are looked up by number or id, and the filter is only to check them: a plus sign before
-            a column keeps SQLite from using its index.
-    """
+    # Moments looked up by number or id are only checked: a plus sign keeps SQLite from using that column's index.
     plus = "+" if by_number else ""
     clauses: list[str] = []
     values: list[object] = []
     if condition.video_ids is not None:
         clauses.append(f"{plus}video_id IN ({', '.join('?' * len(condition.video_ids))})")
         values += condition.video_ids
-    if condition.start is not None or condition.end is not None:
-        low, high = check_stretch(condition.start, condition.end)
-        # The second clause follows from the third: it bounds the part of the index that is read.
+    if condition.interval is not None:
+        start, end = condition.interval.start, condition.interval.end
+        # The second clause follows from the third; it limits the range of the index that is read.
         longest = '(SELECT max("end" - start) FROM moments)'
         clauses += [f"{plus}start < ?", f"{plus}start >= ? - {longest} - 0.001", '(+"end" > ? OR +start >= ?)']
-        values += [high, low, low, low]
+        values += [end, start, start, start]
     if condition.modalities is not None:
-        # Beside another condition, or where only single moments are checked, the sets would cost more than they save.
-        clauses.append("+modalities & ?" if clauses or by_number else _MODALITY_SETS)
-        values.append(_members(condition.modalities))
+        # With another condition, that condition's index is the better one.
+        clauses.append(f"+{_MODALITY_SETS}" if clauses or by_number else _MODALITY_SETS)
+        values.append(json.dumps(condition.modalities))
     return " AND ".join(clauses) or "TRUE", values

@@ -1,125 +1,97 @@
-"""Timelines in pages of one minute, and drafts of timelines whose perception is still under way."""
+"""Timelines in pages of one minute, and drafts: results of perceived segments until their video is complete."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from chromadb import Collection
 from langchain_core.utils.iter import batch_iterate
 
-from langchain_videochat.perception.observation import Observation
+from langchain_videochat.perception import Observation, SegmentResult
 from langchain_videochat.timeline.formats import dump_observations, load_observations
+from langchain_videochat.utils.interval import Interval
 
 PAGE_SECONDS = 60.0
-"""Seconds of video in a page: what is read at one look, and still a small record."""
+"""Seconds of video per page: typical requests read one or two, and each is a small record."""
 
 BATCH = 100
-"""Pages in one call of Chroma."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What was perceived in one stretch of a video."""
-
-    observations: list[Observation]
-    """In time order."""
-
-    missing: float = 0.0
-    """Seconds of the stretch that could not be decoded."""
-
-    failures: tuple[str, ...] = ()
-    """Which perceivers failed, and why."""
+"""Maximum number of pages per call to Chroma."""
 
 
 class Pages:
     """The collection of pages.
 
-    An observation stands in every page in which it holds, with its place in the timeline, so that a reader of several
-    pages takes it once and in order.
+    An observation is stored in every page that it overlaps, together with its position in the timeline: readers of
+    several pages use it to remove duplicates and to restore the order.
     """
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
 
     def write(self, video_id: str, observations: Sequence[Observation]) -> None:
-        """Store a timeline's observations, which are in time order."""
-        # All pages, empty ones too: each takes the place of what may have stood there before.
+        """Write the observations of a timeline, which must be in time order."""
+        # Empty pages are written too, to replace pages of an earlier timeline.
         pages: list[list[tuple[int, Observation]]] = [[] for _ in range(count_pages(observations))]
-        for place, one in enumerate(observations):
-            for page in _pages_of(one, len(pages) - 1):
-                pages[page].append((place, one))
+        for position, one in enumerate(observations):
+            # The last page includes longer observations: one wrong end time must not create a million pages.
+            for page in pages[_page_at(one.start) : _page_at(one.end) + 1]:
+                page.append((position, one))
         for batch in batch_iterate(BATCH, enumerate(pages)):
-            self._upsert(video_id, [(_page_id(video_id, page), _dump_page(content)) for page, content in batch])
+            self._upsert(video_id, {_page_id(video_id, page): _dump_page(content) for page, content in batch})
 
-    def read(self, video_id: str, pages: int, start: float, end: float) -> list[Observation]:
-        """Read the pages that hold a stretch of a video.
-
-        Args:
-            video_id: The video.
-            pages: How many pages its timeline has.
-            start: Seconds.
-            end: Seconds.
-
-        Returns:
-            Everything on these pages, in the timeline's order.
-        """
-        first = _page_at(min(start, pages * PAGE_SECONDS - 1))
-        last = _page_at(min(end, pages * PAGE_SECONDS - 1))
+    def read(self, video_id: str, pages: int, interval: Interval) -> list[Observation]:
+        """Return the observations, in timeline order, on those of a video's pages that overlap an interval."""
+        first = _page_at(min(interval.start, pages * PAGE_SECONDS - 1))
+        last = _page_at(min(interval.end, pages * PAGE_SECONDS - 1))
         found: dict[int, Observation] = {}
         for batch in batch_iterate(BATCH, (_page_id(video_id, page) for page in range(first, last + 1))):
             for document in self._collection.get(ids=batch, include=["documents"])["documents"] or []:
-                places, records = json.loads(document)
-                found.update(zip(places, load_observations(records), strict=True))
-        return [found[place] for place in sorted(found)]
+                positions, records = json.loads(document)
+                found.update(zip(positions, load_observations(records), strict=True))
+        return [found[position] for position in sorted(found)]
 
     def delete(self, video_id: str, pages: range) -> None:
-        """Delete some pages of a video."""
+        """Delete a range of pages of a video."""
         for batch in batch_iterate(BATCH, (_page_id(video_id, page) for page in pages)):
             self._collection.delete(ids=batch)
 
-    def write_draft(self, video_id: str, profile: str, stretch: int, draft: Draft) -> None:
-        """Keep what was perceived in one stretch of a video until the whole is done.
+    def write_draft(self, video_id: str, profile: str, segment: int, result: SegmentResult) -> None:
+        """Write the result of a segment; drafts of different profiles are independent."""
+        document = json.dumps([result.missing, result.failures, dump_observations(result.observations)])
+        self._upsert(video_id, {_draft_id(video_id, profile, segment): document})
 
-        Args:
-            video_id: The video.
-            profile: The perception profile; drafts of different profiles never mix.
-            stretch: The number of the stretch.
-            draft: What was perceived.
-        """
-        document = json.dumps([draft.missing, draft.failures, dump_observations(draft.observations)])
-        self._upsert(video_id, [(_draft_id(video_id, profile, stretch), document)])
+    def read_drafts(self, video_id: str, profile: str, segments: int) -> dict[int, SegmentResult]:
+        """Return the results of those of a video's segments that have a draft, by number."""
+        numbers = {_draft_id(video_id, profile, segment): segment for segment in range(segments)}
+        drafts: dict[int, SegmentResult] = {}
+        for batch in batch_iterate(BATCH, numbers):
+            found = self._collection.get(ids=batch, include=["documents"])
+            for draft_id, document in zip(found["ids"], found["documents"] or [], strict=True):
+                missing, failures, records = json.loads(document)
+                drafts[numbers[draft_id]] = SegmentResult(tuple(load_observations(records)), missing, tuple(failures))
+        return drafts
 
-    def read_draft(self, video_id: str, profile: str, stretch: int) -> Draft | None:
-        """Read a kept stretch; None where it is not there."""
-        found = self._collection.get(ids=[_draft_id(video_id, profile, stretch)], include=["documents"])
-        documents = found["documents"]
-        if not documents:
-            return None
-        missing, failures, records = json.loads(documents[0])
-        return Draft(load_observations(records), missing, tuple(failures))
-
-    def delete_drafts(self, video_id: str, profile: str, stretches: int) -> None:
-        """Delete the kept stretches of a video."""
-        for batch in batch_iterate(BATCH, (_draft_id(video_id, profile, stretch) for stretch in range(stretches))):
+    def delete_drafts(self, video_id: str, profile: str, segments: int) -> None:
+        """Delete the drafts of a video."""
+        for batch in batch_iterate(BATCH, (_draft_id(video_id, profile, segment) for segment in range(segments))):
             self._collection.delete(ids=batch)
 
     def delete_all(self, video_id: str) -> None:
-        """Delete all pages and drafts of a video; this scans the collection."""
+        """Delete all pages and drafts of a video; this reads the whole collection."""
         self._collection.delete(where={"video_id": video_id})
 
-    def _upsert(self, video_id: str, pages: list[tuple[str, str]]) -> None:
+    def _upsert(self, video_id: str, pages: dict[str, str]) -> None:
         self._collection.upsert(
-            ids=[page_id for page_id, _ in pages],
-            # Chroma wants an embedding, and nobody searches here.
+            ids=list(pages),
+            # Chroma requires embeddings; this collection is never searched.
             embeddings=np.zeros((len(pages), 1), np.float32),
-            documents=[document for _, document in pages],
+            documents=list(pages.values()),
             metadatas=[{"video_id": video_id}] * len(pages),
         )
 
 
 def count_pages(observations: Sequence[Observation]) -> int:
-    """Count the pages of a timeline: up to the start of its last observation."""
+    """Return the number of pages of a timeline: up to the start of its last observation."""
     return 1 + max((_page_at(one.start) for one in observations), default=-1)
 
 
@@ -127,18 +99,13 @@ def _page_at(seconds: float) -> int:
     return int(seconds // PAGE_SECONDS)
 
 
-def _pages_of(one: Observation, last: int) -> range:
-    # The last page also holds what lasts longer than it, so that one absurd end cannot make a million pages.
-    return range(_page_at(one.start), min(_page_at(one.end), last) + 1)
-
-
 def _dump_page(content: list[tuple[int, Observation]]) -> str:
-    return json.dumps([[place for place, _ in content], dump_observations([one for _, one in content])])
+    return json.dumps([[position for position, _ in content], dump_observations([one for _, one in content])])
 
 
 def _page_id(video_id: str, page: int) -> str:
     return f"{video_id}:{page}"
 
 
-def _draft_id(video_id: str, profile: str, stretch: int) -> str:
-    return f"{video_id}:draft:{profile}:{stretch}"
+def _draft_id(video_id: str, profile: str, segment: int) -> str:
+    return f"{video_id}:draft:{profile}:{segment}"

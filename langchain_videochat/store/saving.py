@@ -1,8 +1,9 @@
-"""Writing whole videos into the collections, and bringing the local index up to what they hold."""
+"""Writing of whole videos to the collections, and updates of the local index from them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 
 import numpy as np
 from langchain_chroma import Chroma
@@ -15,46 +16,36 @@ from langchain_videochat.store.pages import Pages, count_pages
 from langchain_videochat.timeline import Timeline
 
 EMBED_BATCH = 32
-"""Moments that are embedded and written at once."""
+"""Number of moments that are embedded and written at once."""
 
 READ_BATCH = 500
-"""Moments that are read at once."""
+"""Number of moments that are read at once."""
 
 
 @dataclass(frozen=True)
-class Collections:
-    """What a store consists of in Chroma."""
+class StoreCollections:
+    """The collections of a store in Chroma."""
 
     catalogue: Catalogue
-    """The videos."""
-
     pages: Pages
-    """Their timelines."""
-
     moments: Chroma
-    """Their moments, embedded."""
 
 
 def save(
-    collections: Collections,
+    collections: StoreCollections,
     timeline: Timeline,
     profile: str,
     decoded_fraction: float = 1.0,
     failures: str = "",
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> VideoRecord:
-    """Store a video in place of what was stored of it before.
+    """Write a video and replace its earlier version.
 
-    Readers see the old video, then none, then the new one. If this is interrupted they see none, and saving again
-    repairs it: the record of an unfinished video still counts all pages and moments that may lie about.
+    Readers see the old video, then none, then the new one. After an interruption they see none; saving again repairs
+    it, because the record of an incomplete video counts all pages and moments that may have been left behind.
 
-    Args:
-        collections: Where to.
-        timeline: What to store.
-        profile: The perception profile that it was made with.
-        decoded_fraction: The share of the video that could be decoded, 0 to 1.
-        failures: Which perceivers failed, and why.
-        on_progress: Called with the seconds of video up to which moments are written.
+    `profile`, `decoded_fraction` and `failures` are fields of the `VideoRecord`; `on_progress` is called with the end
+    of the last moment written, in seconds of video.
     """
     documents = list(timeline.to_documents("moment"))
     record = VideoRecord(
@@ -68,30 +59,30 @@ def save(
         indexed_at=datetime.now(UTC).isoformat(),
         failures=failures,
     )
-    unfinished = _unfinished(collections.catalogue, record)
-    collections.catalogue.put(unfinished)
+    incomplete = _incomplete(collections.catalogue, record)
+    collections.catalogue.put(incomplete)
     collections.pages.write(record.video_id, timeline.observations)
-    collections.pages.delete(record.video_id, range(record.pages, unfinished.pages))
+    collections.pages.delete(record.video_id, range(record.pages, incomplete.pages))
     for batch in batch_iterate(EMBED_BATCH, enumerate(documents)):
         ids = [_moment_id(record.video_id, number) for number, _ in batch]
         collections.moments.add_documents([document for _, document in batch], ids=ids)
         on_progress(batch[-1][1].metadata["end"])
-    _delete_moments(collections, record.video_id, range(record.moments, unfinished.moments))
+    _delete_moments(collections, record.video_id, range(record.moments, incomplete.moments))
     collections.catalogue.put(record)
     return record
 
 
-def remove(collections: Collections, record: VideoRecord) -> None:
-    """Delete a video; interrupted, it leaves an unfinished video, which can be removed or saved again."""
+def remove(collections: StoreCollections, record: VideoRecord) -> None:
+    """Delete a video; an interruption leaves an incomplete video, which can be removed or saved again."""
     collections.catalogue.put(replace(record, complete=False))
     _delete_moments(collections, record.video_id, range(record.moments))
     collections.pages.delete_all(record.video_id)
     collections.catalogue.delete(record.video_id)
 
 
-def synchronise(index: LocalIndex, collections: Collections) -> None:
-    """Bring the local index up to the collections, whoever changed them; one cheap call if nobody did."""
-    # The token is read before what it stands for: a change in between then shows at the next look, which is at once.
+def update_index(index: LocalIndex, collections: StoreCollections) -> None:
+    """Update the local index from the collections; without changes this costs one cheap call to Chroma."""
+    # The token is read before the records: the next iteration then notices a change in between.
     while (token := collections.catalogue.token()) != index.token():
         current = {
             record.video_id: (record, revision) for record, revision in collections.catalogue.all() if record.complete
@@ -103,10 +94,10 @@ def synchronise(index: LocalIndex, collections: Collections) -> None:
         for video_id, (record, revision) in current.items():
             if video_id not in known:
                 index.put_video(video_id, revision, _read_moments(collections, record))
-        index.remember_token(token)
+        index.set_token(token)
 
 
-def _unfinished(catalogue: Catalogue, record: VideoRecord) -> VideoRecord:
+def _incomplete(catalogue: Catalogue, record: VideoRecord) -> VideoRecord:
     earlier = catalogue.get(record.video_id)
     if earlier is None:
         return replace(record, complete=False)
@@ -114,18 +105,18 @@ def _unfinished(catalogue: Catalogue, record: VideoRecord) -> VideoRecord:
     return replace(record, complete=False, pages=pages, moments=moments)
 
 
-def _read_moments(collections: Collections, record: VideoRecord) -> Iterator[IndexedMoment]:
+def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterator[IndexedMoment]:
     for batch in batch_iterate(READ_BATCH, range(record.moments)):
         ids = [_moment_id(record.video_id, number) for number in batch]
         found = collections.moments.get(ids, include=["documents", "metadatas", "embeddings"])
         rows = zip(found["ids"], found["documents"], found["metadatas"], found["embeddings"], strict=True)
-        # Chroma returns records in an order of its own; numbers in the order of time make neighbours lie together.
-        for moment_id, text, metadata, vector in sorted(rows, key=lambda row: row[0]):
+        # Chroma does not return records in order; inserting them in time order stores neighbours together.
+        for moment_id, text, metadata, vector in sorted(rows, key=itemgetter(0)):
             document = Document(page_content=text, metadata=metadata)
             yield IndexedMoment(moment_id, document, np.asarray(vector, dtype=np.float32))
 
 
-def _delete_moments(collections: Collections, video_id: str, numbers: range) -> None:
+def _delete_moments(collections: StoreCollections, video_id: str, numbers: range) -> None:
     for batch in batch_iterate(READ_BATCH, numbers):
         collections.moments.delete([_moment_id(video_id, number) for number in batch])
 

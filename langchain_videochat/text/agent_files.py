@@ -1,4 +1,4 @@
-"""What an agent may open: files of one folder, and web addresses only where that is allowed."""
+"""The files that an agent can access: those of one folder, and web addresses if allowed."""
 
 import os
 import re
@@ -12,77 +12,77 @@ from urllib.parse import unquote
 from langchain_videochat.errors import InputError, SourceError
 from langchain_videochat.media import local_path
 from langchain_videochat.media.download import download
-from langchain_videochat.media.sources import is_web_address, safe_name
-from langchain_videochat.media.subtitles import SIDE_CAR_ENDINGS
+from langchain_videochat.media.sources import is_web_address, safe_file_name
+from langchain_videochat.media.subtitles import SIDECAR_SUFFIXES
 
 MAX_BYTES = 2 * 1024**3
-"""Bytes of a download: two hours of 1080p, and no more than a small disk can take."""
+"""Maximum size of a download, in bytes: two hours of 1080p, which a small disk can hold."""
 
 MAX_SECONDS = 600.0
-"""Seconds that a download may take: an agent's user waits for it."""
+"""Maximum duration of a download, in seconds: the user waits for it."""
 
 
 @dataclass(frozen=True)
 class AgentFiles:
-    """The files that an agent may open.
+    """The files that an agent can access.
 
-    Symbolic links are followed before a path is judged: what counts is where the file really is.
+    Paths are checked after symbolic links are resolved.
 
     Raises:
-        InputError: `root` is no folder.
+        InputError: `root` is not a folder.
 
     Example:
         >>> AgentFiles(root=Path(".")).locate("../../etc/passwd")
         Traceback (most recent call last):
-        langchain_videochat.errors.SourceError: ../../etc/passwd: lies outside of the folder that is open to you. ...
+        langchain_videochat.errors.SourceError: ../../etc/passwd: is outside of the folder that you can access. ...
     """
 
     root: Path | None = None
-    """The folder with everything that may be read or written; None: videos of the store may be read where they are."""
+    """The only folder to read and write; if None, nothing is written, and stored videos are read wherever they are."""
 
     allow_urls: bool = False
-    """Whether http and https addresses may be fetched. Those in private networks are refused even so."""
+    """Whether http and https URLs may be downloaded. Private networks are refused even then."""
 
     allowed_hosts: Collection[str] = ()
-    """Hosts that may be visited although they lie in a private network."""
+    """Hosts that are allowed even though they are in a private network."""
 
     def __post_init__(self) -> None:
         if self.root is not None and not self.root.is_dir():
-            raise InputError("root_dir", f"{self.root} is no folder", "Make it first, or give another one")
+            raise InputError("root_dir", f"{self.root} is not a folder", "Create it, or use another one")
 
     def locate(self, name: str) -> Path:
-        """Find where a path that an agent names really leads.
+        """Resolve a path that an agent names.
 
         Args:
-            name: Relative to `root`, or an absolute path below it. The file need not exist.
+            name: Path relative to `root`, or an absolute path below it. The file need not exist.
 
         Raises:
-            SourceError: It leads out of `root`, or there is no such folder.
+            SourceError: The path is outside of `root`, or `root` is None.
         """
         if self.root is None:
-            raise SourceError(name, "no folder is open to you", "Tell the user that the toolkit needs a root_dir")
-        return self._checked(Path(self.root, name), name)
+            raise SourceError(name, "you cannot access any files", "Tell the user that the toolkit needs a root_dir")
+        return self._resolve(Path(self.root, name), name)
 
     @contextmanager
-    def opened(self, source: str) -> Iterator[Path]:
-        """Provide a video as a file, fetching it for as long as the context lasts if it is on the web.
+    def local_file(self, source: str) -> Iterator[Path]:
+        """Provide a video as a local file; one on the web is downloaded for the duration of the context.
 
         Args:
-            source: Of a video in the store, or what `locate` found, or a web address.
+            source: The `source` of a stored video, a path from `locate`, or a URL.
 
         Yields:
             An absolute path without symbolic links.
 
         Raises:
-            SourceError: There is no such file; it, or a subtitle file beside it, lies outside of `root`; or the address
-                is refused or fails.
+            SourceError: The file does not exist; it, or a subtitle file next to it, is outside of `root`; the URL is
+                not allowed, or the download fails.
             MediaError: The file is empty.
         """
         if is_web_address(source):
             with self._downloaded(source) as path:
                 yield path
             return
-        path = self._checked(local_path(source), source)
+        path = self._resolve(local_path(source), source)
         if self.root is not None:
             self._check_subtitles(path)
         yield path
@@ -90,25 +90,26 @@ class AgentFiles:
     @contextmanager
     def _downloaded(self, address: str) -> Iterator[Path]:
         if not self.allow_urls:
-            problem = "is a web address, and none may be opened"
-            raise SourceError(address, problem, "Take a video that is on this machine, or ask the user to download it")
+            advice = "Use a video on this machine, or ask the user to download it"
+            raise SourceError(address, "web addresses are not allowed", advice)
         with tempfile.TemporaryDirectory(prefix="videochat-") as folder:
-            path = Path(os.path.realpath(folder), safe_name(unquote(re.split("[?#]", address)[0].rpartition("/")[2])))
+            name = unquote(re.split("[?#]", address)[0].rpartition("/")[2])
+            path = Path(os.path.realpath(folder), safe_file_name(name))
             download(address, path, max_bytes=MAX_BYTES, max_seconds=MAX_SECONDS, allowed_hosts=self.allowed_hosts)
             yield local_path(path)
 
     def _check_subtitles(self, path: Path) -> None:
-        # They are read with the video that they lie beside.
-        for beside in path.parent.iterdir():
-            if beside.name.startswith(path.stem) and beside.suffix.lower() in SIDE_CAR_ENDINGS:
-                self._checked(beside, str(beside))
+        # Perception reads the subtitle files next to a video.
+        for sibling in path.parent.iterdir():
+            if sibling.name.startswith(path.stem) and sibling.suffix.lower() in SIDECAR_SUFFIXES:
+                self._resolve(sibling, str(sibling))
 
-    def _checked(self, path: Path, name: str) -> Path:
+    def _resolve(self, path: Path, name: str) -> Path:
         try:
             real = Path(os.path.realpath(path))
         except ValueError as error:
-            raise SourceError(name, f"is no path ({error})", "Give a path relative to the folder") from error
+            raise SourceError(name, f"is not a valid path ({error})", "Use a path relative to the folder") from error
         if self.root is not None and not real.is_relative_to(os.path.realpath(self.root)):
-            problem = "lies outside of the folder that is open to you"
-            raise SourceError(name, problem, "Give a path relative to the folder, without '..' or links that leave it")
+            problem = "is outside of the folder that you can access"
+            raise SourceError(name, problem, "Use a path relative to the folder, without '..' or links that leave it")
         return real

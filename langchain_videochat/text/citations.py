@@ -1,4 +1,4 @@
-"""Citations, and the check that an answer cites only what the model was given to read."""
+"""Citations, and the check that an answer cites only moments that the model was given."""
 
 import logging
 import re
@@ -9,35 +9,35 @@ from functools import cached_property
 from langchain_core.documents import Document
 from langchain_core.runnables import Runnable, RunnableGenerator
 
-from langchain_videochat.text.prompts import visible
+from langchain_videochat.text.prompts import strip_invisible
 from langchain_videochat.utils.timecode import format_timecode
 
 logger = logging.getLogger(__name__)
 
 UNKNOWN_TIME = "??:??"
-"""What is put in place of a time that no note has."""
+"""Replaces a time that is not in the notes."""
 
-_CLOCK = r"(?<![0-9A-Za-z:.])\d{1,3}:[0-5]\d(?::[0-5]\d)?(?![0-9A-Za-z:])"
-_TIMES_ASIDE = rf"[ \t]{{0,8}}\((?:{_CLOCK}[\s,;\u2013\u2014-]*)+\)"
+_TIMECODE = r"(?<![0-9A-Za-z:.])\d{1,3}:[0-5]\d(?::[0-5]\d)?(?![0-9A-Za-z:])"
+_TIMES_IN_PARENTHESES = rf"[ \t]{{0,8}}\((?:{_TIMECODE}[\s,;\u2013\u2014-]*)+\)"
 _IN_BRACKETS = r"[ \t]{0,8}[\[\u3010]+([^\[\]\u3010\u3011\n]{1,80})[\]\u3011]+"
-_TIME = re.compile(_CLOCK)
+_TIME = re.compile(_TIMECODE)
 _BRACKET = re.compile(_IN_BRACKETS)
-_CLAIM = re.compile(f"{_IN_BRACKETS}|(?P<aside>{_TIMES_ASIDE})|{_CLOCK}")
+_CLAIM = re.compile(f"{_IN_BRACKETS}|(?P<times>{_TIMES_IN_PARENTHESES})|{_TIMECODE}")
 _PART = re.compile(r"(?:notes?|moments?|#)?\s*([\d:.\s\u2013\u2014-]*\d[\d:.\s\u2013\u2014-]*)", re.IGNORECASE)
-_BETWEEN = re.compile(r"[,;&]|\band\b")
+_SEPARATOR = re.compile(r"[,;&]|\band\b")
 _NUMBERS = re.compile(r"(\d+)(?:\s*[-\u2013\u2014]\s*(\d+))?")
 
-# What may go on as a citation or a time in the next piece of a stream, with the space before it.
+# Text at the end of a delta that the next one may complete to a citation or a time, with the space before it.
 _UNFINISHED = re.compile(
     r"\s{0,8}(?:[\[\u3010]+[^\[\]\u3010\u3011\n]{0,80}[\]\u3011]*"
     r"|\([\d:\s,;\u2013\u2014-]{0,80}|[0-9A-Za-z:.]{1,80})?$"
 )
-_CUT_OFF = re.compile(r"\s*[\[\u3010][\d:.,;\s\u2013\u2014-]*$")
+_INCOMPLETE_CITATION = re.compile(r"\s*[\[\u3010][\d:.,;\s\u2013\u2014-]*$")
 
 
 @dataclass(frozen=True)
 class Citation:
-    """A moment that an answer refers to.
+    """A moment that an answer cites.
 
     Example:
         >>> moment = {"title": "Eggs", "source": "/films/eggs.mp4", "video_id": "c0ffee", "start": 7.0, "end": 12.5}
@@ -47,19 +47,19 @@ class Citation:
     """
 
     number: int
-    """What the answer calls it: 3 for "[3]". It is the place, counted from 1, in the documents of the answer."""
+    """The number in the answer: 3 for "[3]". The moment is `documents[number - 1]` of the answer."""
 
     label: str
-    """The video's title and the times, for people."""
+    """The video's title and the times, for display."""
 
     uri: str
-    """The stretch as a media fragment, which browsers play."""
+    """A W3C media fragment, which browsers play: `file:///films/eggs.mp4#t=7,12.5`."""
 
     source: str
-    """Path or address of the video, as it was given."""
+    """Path or URL of the video, as given to the store."""
 
     video_id: str
-    """Hash of the file's content."""
+    """Hash of the video file's content."""
 
     start: float
     """Seconds from the start of the video."""
@@ -69,12 +69,12 @@ class Citation:
 
     @classmethod
     def of(cls, number: int, document: Document) -> "Citation":
-        """Cite a moment."""
+        """Create the citation of a moment."""
         data = document.metadata
-        title = " ".join(visible(data["title"]).split())
+        title = " ".join(strip_invisible(data["title"]).split())
         return cls(
             number=number,
-            label=f"{title} {times_of(document)}",
+            label=f"{title} {format_times(document)}",
             uri=data["citation"],
             source=data["source"],
             video_id=data["video_id"],
@@ -84,13 +84,13 @@ class Citation:
 
 
 class CitationCheck:
-    r"""Keeps what an answer cites of the moments that a model was given, and drops other citations and times.
+    r"""Removes citations and times from an answer that do not refer to the moments that the model was given.
 
-    A citation is a number or a time in brackets, as [1], [1, 3], [2-4] or [00:07-00:12]. One that is in no moment is
-    taken out of the text, and so are times in parentheses; another time becomes "??:??". All are logged at debug level.
+    Citations are numbers or times in brackets: [1], [1, 3], [2-4], [00:07-00:12]. Unknown citations, and unknown times
+    in parentheses, are removed; other unknown times become "??:??". Each change is logged at debug level.
 
     Args:
-        moments: What the model was given, by number.
+        moments: The moments that the model was given, by number.
 
     Example:
         >>> moment = Document("Eggs\nSpeech: Dinner is at 18:30", metadata={"start": 7.0, "end": 12.5})
@@ -102,45 +102,45 @@ class CitationCheck:
         self._moments = moments
 
     def check(self, text: str) -> str:
-        """Drop what is not in the moments."""
+        """Return the text without unknown citations and times."""
         return _CLAIM.sub(self._check_claim, text)
 
     def cited(self, text: str) -> list[int]:
-        """List the numbers of the moments that a text cites, in the order in which it does."""
+        """Return the numbers of the moments that a text cites, in order of first citation."""
         parts = [part for bracket in _BRACKET.finditer(text) for part in _parts(bracket[1])]
         return list(dict.fromkeys(number for part in parts for number in self._find(part)))
 
     def with_times(self, text: str) -> str:
-        """Write after each citation by number when its moments begin and end."""
+        """Insert the times of the cited moments after each citation by number."""
         return _BRACKET.sub(self._add_times, text)
 
     def as_runnable(self) -> Runnable[str, str]:
-        """Make a step of a chain that checks an answer, also piece by piece as it is written."""
-        return RunnableGenerator(self._check_pieces, self._acheck_pieces, name="check_citations")
+        """Return a Runnable that checks an answer, also while it streams."""
+        return RunnableGenerator(self._check_deltas, self._acheck_deltas, name="check_citations")
 
-    def _check_pieces(self, pieces: Iterator[str]) -> Iterator[str]:
+    def _check_deltas(self, deltas: Iterator[str]) -> Iterator[str]:
         held = ""
-        for piece in pieces:
-            ready, held = _split_unfinished(held + piece)
+        for delta in deltas:
+            ready, held = _split_unfinished(held + delta)
             if ready:
                 yield self.check(ready)
         yield self._check_end(held)
 
-    async def _acheck_pieces(self, pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    async def _acheck_deltas(self, deltas: AsyncIterator[str]) -> AsyncIterator[str]:
         held = ""
-        async for piece in pieces:
-            ready, held = _split_unfinished(held + piece)
+        async for delta in deltas:
+            ready, held = _split_unfinished(held + delta)
             if ready:
                 yield self.check(ready)
         yield self._check_end(held)
 
     def _check_end(self, text: str) -> str:
-        return self.check(_CUT_OFF.sub("", text)).rstrip()
+        return self.check(_INCOMPLETE_CITATION.sub("", text)).rstrip()
 
     def _check_claim(self, claim: re.Match[str]) -> str:
         if claim[1] is not None:
             return self._check_bracket(claim)
-        if claim["aside"] is None:
+        if claim["times"] is None:
             return self._check_time(claim)
         return claim[0] if UNKNOWN_TIME not in _TIME.sub(self._check_time, claim[0]) else ""
 
@@ -153,25 +153,25 @@ class CitationCheck:
             numbers = self._find(part)
             kept += [part] if numbers and ":" in part else map(str, numbers)
             if not numbers:
-                logger.debug("Removed the citation %r: the model was given no such moment", part)
+                logger.debug("Removed citation %r: no such moment was given to the model", part)
         space = bracket[0][: -len(bracket[0].lstrip())]
         return f"{space}[{', '.join(kept)}]" if kept else ""
 
     def _check_time(self, time: re.Match[str]) -> str:
         seconds = _seconds(time[0])
-        if seconds in self._told_times or any(_covers(moment, seconds) for moment in self._moments.values()):
+        if seconds in self._quoted_times or any(_covers(moment, seconds) for moment in self._moments.values()):
             return time[0]
-        logger.debug("Removed the time %s: the model was given no such moment", time[0])
+        logger.debug("Removed time %s: no such moment was given to the model", time[0])
         return UNKNOWN_TIME
 
     def _add_times(self, bracket: re.Match[str]) -> str:
         numbers = [number for part in _parts(bracket[1]) if ":" not in part for number in self._find(part)]
-        times = ", ".join(times_of(self._moments[number]) for number in numbers)
+        times = ", ".join(format_times(self._moments[number]) for number in numbers)
         return f"{bracket[0]} ({times})" if times else bracket[0]
 
     def _find(self, part: str) -> list[int]:
-        """Find the moments that a part of a bracket means: a number, a range of numbers, a time or a range of times."""
-        times = [_seconds(clock) for clock in _TIME.findall(part)]
+        """Return the moments that part of a bracket refers to: a number, a time, or a range of either."""
+        times = [_seconds(timecode) for timecode in _TIME.findall(part)]
         if times:
             return self._find_times(times)
         numbers = _NUMBERS.fullmatch(part)
@@ -182,56 +182,58 @@ class CitationCheck:
 
     def _find_times(self, times: Sequence[int]) -> list[int]:
         covering = [{number for number, one in self._moments.items() if _covers(one, time)} for time in times]
-        in_one = set.intersection(*covering)
-        if in_one:
-            return [self._latest(in_one)]
+        common = set.intersection(*covering)
+        if common:
+            return [self._latest(common)]
         return [self._latest(numbers) for numbers in covering] if all(covering) else []
 
     def _latest(self, numbers: Iterable[int]) -> int:
-        # 00:30 is the end of one moment and the start of the next, which is the one that is meant.
+        # 00:30 is the end of one moment and the start of the next: the model means the next.
         return max(numbers, key=lambda number: (self._moments[number].metadata["start"], -number))
 
     @cached_property
-    def _told_times(self) -> set[int]:
-        """The times of day, scores and the like that are spoken or shown in the moments."""
-        return {_seconds(clock) for moment in self._moments.values() for clock in _TIME.findall(moment.page_content)}
+    def _quoted_times(self) -> set[int]:
+        """Times within the text of the moments, such as times of day and scores."""
+        return {
+            _seconds(timecode) for moment in self._moments.values() for timecode in _TIME.findall(moment.page_content)
+        }
 
 
-def times_of(moment: Document) -> str:
-    """Write when a moment begins and ends, as people read it.
+def format_times(moment: Document) -> str:
+    """Format the start and end of a moment.
 
     Example:
-        >>> times_of(Document("Eggs", metadata={"start": 7.0, "end": 12.5}))
+        >>> format_times(Document("Eggs", metadata={"start": 7.0, "end": 12.5}))
         '00:07-00:12'
     """
     return f"{format_timecode(moment.metadata['start'])}-{format_timecode(moment.metadata['end'])}"
 
 
 def number_moments(documents: Iterable[Document]) -> dict[int, Document]:
-    """Number moments from 1."""
+    """Number moments, starting at 1."""
     return dict(enumerate(documents, start=1))
 
 
 def _parts(inside: str) -> list[str]:
-    """Take apart what stands in brackets; empty if it is no citation."""
-    parts = [_PART.fullmatch(part.strip()) for part in _BETWEEN.split(inside)]
+    """Split the text inside brackets; empty if it is not a citation."""
+    parts = [_PART.fullmatch(part.strip()) for part in _SEPARATOR.split(inside)]
     return [part[1].strip() for part in parts if part] if all(parts) else []
 
 
 def _covers(moment: Document, seconds: int) -> bool:
-    # Clocks show whole seconds, rounded down.
+    # Timecodes are rounded down to whole seconds.
     start, end = moment.metadata["start"], moment.metadata["end"]
     return int(start) <= seconds <= int(end)
 
 
-def _seconds(clock: str) -> int:
+def _seconds(timecode: str) -> int:
     seconds = 0
-    for part in clock.split(":"):
+    for part in timecode.split(":"):
         seconds = seconds * 60 + int(part)
     return seconds
 
 
 def _split_unfinished(text: str) -> tuple[str, str]:
     unfinished = _UNFINISHED.search(text)
-    place = unfinished.start() if unfinished else len(text)
-    return text[:place], text[place:]
+    position = unfinished.start() if unfinished else len(text)
+    return text[:position], text[position:]

@@ -21,16 +21,17 @@ logger = logging.getLogger(__name__)
 class VideoChatTextLoader(BaseLoader):
     """Load videos as timestamped Documents (VideoChat-Text, paper 3.1).
 
-    `lazy_load` yields while a video is still being read, in memory that does not grow with its length.
+    `lazy_load` yields Documents while a video is being processed, and its memory use does not grow with the video's
+    length.
 
     Args:
-        source: A path, an http or https address, a folder, a glob pattern, or several of these.
-        profile: Which models look and listen; "lite" needs no downloaded weights, a YAML file names your own.
-        granularity: One Document an "observation", or one a "moment", which holds everything about a scene.
-        start: Seconds at which to begin in each video.
-        end: Seconds, not included, at which to end in each video.
-        on_error: "raise" at the first video that cannot be read, or "skip" it with a warning in the log.
-        show_progress: Show a bar with the time left on the error stream.
+        source: A path, an http or https URL, a folder, a glob pattern, or several of these.
+        profile: Perception models to use: "lite" (no downloads), "standard", "full", or a YAML file.
+        granularity: One Document per "observation", or per "moment": a scene with all its observations.
+        start: Where to start in each video, in seconds.
+        end: Where to end in each video, in seconds, not included.
+        on_error: "raise" an error at the first video that cannot be read, or "skip" it and log a warning.
+        show_progress: Show a progress bar on standard error.
 
     Example:
         >>> loader = VideoChatTextLoader("talks/*.mp4", profile="lite")
@@ -56,15 +57,15 @@ class VideoChatTextLoader(BaseLoader):
         )
 
     def lazy_load(self) -> Iterator[Document]:
-        """Yield the Documents of one video after the other, each in the order of their starts.
+        """Yield the Documents video by video, in the order of their start times.
 
         Metadata: `source` as given, `video_id`, `start` and `end` (seconds), `modality` (or "moment"), `citation`,
         `title`.
 
         Raises:
-            SourceError: A source names no video.
-            MediaError: A file is no video.
-            ModelUnavailableError: A model of the profile cannot be had.
+            SourceError: A source does not exist or contains no video.
+            MediaError: A file is not a readable video.
+            ModelUnavailableError: A model of the profile is not available.
         """
         with keep_models():
             for source in list_sources(self.source):

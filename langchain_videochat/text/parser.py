@@ -18,15 +18,15 @@ from langchain_videochat.utils.progress import video_progress
 
 
 class VideoChatTextParser(BaseBlobParser):
-    """Turn the bytes or the file of a video into timestamped Documents (VideoChat-Text, paper 3.1).
+    """Parse a video into timestamped Documents (VideoChat-Text, paper 3.1).
 
     Args:
-        profile: Which models look and listen; "lite" needs no downloaded weights, a YAML file names your own.
-        granularity: One Document an "observation", yielded while the video is still being read, or one a "moment",
-            which holds everything about a scene and suits retrieval.
-        start: Seconds at which to begin; the start of the video if None.
-        end: Seconds, not included, at which to end; the end of the video if None.
-        show_progress: Show a bar with the time left on the error stream.
+        profile: Perception models to use: "lite" (no downloads), "standard", "full", or a YAML file.
+        granularity: One Document per "observation", yielded while the video is being processed, or per "moment": a
+            scene with all its observations, which suits retrieval.
+        start: Where to start, in seconds; the start of the video if None.
+        end: Where to end, in seconds, not included; the end of the video if None.
+        show_progress: Show a progress bar on standard error.
 
     Example:
         >>> from langchain_core.documents.base import Blob
@@ -51,33 +51,33 @@ class VideoChatTextParser(BaseBlobParser):
         self.show_progress = show_progress
 
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
-        """Yield the Documents of one video in the order of their starts.
+        """Yield the Documents of a video in the order of their start times.
 
         Raises:
-            SourceError: The blob has neither bytes nor a file.
-            MediaError: It is no video.
-            ModelUnavailableError: A model of the profile cannot be had.
-            InputError: The profile, the granularity or the times make no sense.
+            SourceError: The blob has neither data nor a path.
+            MediaError: The blob is not a readable video.
+            ModelUnavailableError: A model of the profile is not available.
+            InputError: The profile, the granularity or the time range is invalid.
         """
-        with _file_of(blob) as path:
+        with _blob_file(blob) as path:
             video = replace(probe(path), source=str(blob.source or path))
-            content = video_id(path)
+            content_id = video_id(path)
             end = video.duration if self.end is None else min(self.end, video.duration)
             with video_progress(video.title, end, show=self.show_progress) as on_progress:
-                listener = PerceptionCallbacks(on_progress)
-                seen = perceive(path, self.profile, start=self.start, end=self.end, listener=listener)
+                callbacks = PerceptionCallbacks(on_progress)
+                observations = perceive(path, self.profile, start=self.start, end=self.end, callbacks=callbacks)
                 if self.granularity == "moment":
-                    yield from Timeline.of(video, content, seen).to_documents("moment")
+                    yield from Timeline.of(video, content_id, observations).to_documents("moment")
                     return
-                for observation in seen:
-                    yield from Timeline(video, content, (observation,)).to_documents(self.granularity)
+                for observation in observations:
+                    yield from Timeline(video, content_id, (observation,)).to_documents(self.granularity)
 
 
 @contextmanager
-def _file_of(blob: Blob) -> Iterator[Path]:
+def _blob_file(blob: Blob) -> Iterator[Path]:
     if blob.data is None:
         if blob.path is None:
-            raise SourceError("blob", "it has neither data nor a path", "Make it with Blob.from_path or Blob.from_data")
+            raise SourceError("blob", "has neither data nor a path", "Create it with Blob.from_path or Blob.from_data")
         yield Path(blob.path)
         return
     with tempfile.TemporaryDirectory(prefix="videochat-") as folder:

@@ -1,4 +1,4 @@
-"""VideoChat-Text as a chain: a question goes in, an answer comes out with citations that were checked."""
+"""VideoChat-Text as a chain: questions in, answers with verified citations out."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,53 +14,52 @@ from typing_extensions import TypedDict
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.answering import Answerer, said
 from langchain_videochat.text.citations import Citation
-from langchain_videochat.text.context import Count, TokenCounter, cut, fit
+from langchain_videochat.text.cited_answers import Answerer, require_text
+from langchain_videochat.text.context import CountTokens, TokenCounter, select_fitting, truncate_moment
 from langchain_videochat.text.prompts import ANSWER_PROMPT, CONDENSE_PROMPT, STANDALONE_PROMPT, check_variables
 from langchain_videochat.text.questions import (
-    LONGEST_QUESTION,
-    Question,
+    MAX_QUESTION_LENGTH,
+    ParsedQuestion,
     VideoQuestion,
-    asks_for_whole,
-    read_question,
+    is_about_whole_video,
+    parse_question,
 )
 from langchain_videochat.text.retrieval import (
     Library,
     TimelineLibrary,
-    all_moments,
     check_videos,
     find_moments,
-    in_time_order,
+    list_moments,
+    sort_by_time,
 )
 from langchain_videochat.timeline import Timeline
 
 __all__ = ["Citation", "VideoAnswer", "VideoQuestion", "create_video_qa_chain"]
 
 MAX_CONTEXT_TOKENS = 3000
-"""Tokens of notes in a prompt: with the instructions, a question and an answer they fill a context of 4,096, which is
-what local models are often started with."""
+"""Default token budget of the notes: with instructions, question and answer they fill a context of 4,096 tokens, a
+common default of local models."""
 
-LEAST_CONTEXT_TOKENS = 200
-"""Tokens below which not even one moment fits, with its number, times and title."""
+MIN_CONTEXT_TOKENS = 200
+"""A smaller budget may not hold one moment with its number, times and title."""
 
 Scope = Literal["auto", "moments", "whole"]
 
-
-_INPUT: Any = str | VideoQuestion
+_INPUT_TYPE: Any = str | VideoQuestion
 
 
 class VideoAnswer(TypedDict):
-    """What a question-answering chain answers."""
+    """The output of a question-answering chain."""
 
     answer: str
-    """The answer, with the numbers of the moments that it rests on, as "[2]"."""
+    """The answer, with the numbers of the moments that support it: "[2]"."""
 
     citations: list[Citation]
-    """The moments that the answer cites, in the order in which it does."""
+    """The moments that the answer cites, in order of first citation."""
 
     documents: list[Document]
-    """The moments that it was answered from: that numbered n is `documents[n - 1]`."""
+    """The moments that the model was given: moment n is `documents[n - 1]`."""
 
 
 def create_video_qa_chain(
@@ -74,44 +73,43 @@ def create_video_qa_chain(
     condense_prompt: ChatPromptTemplate | None = None,
     standalone_prompt: ChatPromptTemplate | None = None,
 ) -> Runnable[str | VideoQuestion, VideoAnswer]:
-    """Make a chain that answers questions about videos, with citations (VideoChat-Text, paper 3.1.2).
+    """Create a chain that answers questions about videos, with citations (VideoChat-Text, paper 3.1.2).
 
-    It finds moments, reads what happens right before and after them too, and has the model answer from as much of it
-    as the context holds, most relevant first. What the model cites is checked: numbers and times that it was not given
-    are taken out of the answer. A question that the videos do not answer gets "The video does not show this."
+    It retrieves moments and the moments right before and after them, and the model answers from those that fit into the
+    context, most relevant first. Citations are checked: numbers and times that the model was not given are removed from
+    the answer. If the videos do not answer the question, the answer is "The video does not show this."
 
-    Questions about a whole video, such as for a summary or a count, go over all of it instead: one prompt for each part
-    of a long video, then one for what they told. In a store of more than `k` videos, these are the videos in which the
-    best moments are found, unless the question names one. Questions that follow on `history` are first rewritten by
-    the model so that they stand alone.
+    Questions that need the whole video, such as for a summary or a count, are answered from all of it: each part of a
+    long video is condensed by a separate prompt, and one more prompt combines the results. If the store has more than
+    `k` videos and the question names none, the videos of the `k` best moments are used. Follow-up questions (those with
+    a `history`) are first rewritten by the model to stand alone.
 
-    `stream` and `astream` yield dicts that add up to the answer: first `documents`, then `answer` piece by piece, at
-    last `citations`.
+    `stream` and `astream` yield dicts that add up to the answer: first `documents`, then deltas of `answer`, then
+    `citations`.
 
     Args:
         llm: The chat model.
-        store_or_timeline: Where to look. Of a timeline, as many moments are read as the context holds.
-        k: How many moments to look up in a store.
-        max_context_tokens: Tokens that the notes of the video may take in one prompt. They are counted as the model
-            counts them if it can do so without fetching anything, else from the length of the text.
-        scope: "moments" or "whole" to look at single moments or at all of the video; "auto" decides by the words of
-            each question.
-        prompt: What the model is told, with the variables `notes` and `question`; `prompts.ANSWER_PROMPT` if None.
-        condense_prompt: What it is told to condense one part of a long video, with the same variables;
-            `prompts.CONDENSE_PROMPT` if None.
-        standalone_prompt: What it is told to rewrite a question, with the variables `history` and `question`;
+        store_or_timeline: The videos. From a single timeline, the model gets as many moments as fit into the context.
+        k: Number of moments to retrieve from a store.
+        max_context_tokens: Maximum number of tokens of the notes in one prompt. They are counted by the model's
+            tokenizer if that needs no download, else estimated from the length of the text.
+        scope: "moments" or "whole" to answer from single moments or from the whole video; "auto" decides by the words
+            of each question.
+        prompt: Answers the question, with the variables `notes` and `question`; `prompts.ANSWER_PROMPT` if None.
+        condense_prompt: Condenses one part of a long video, with the same variables; `prompts.CONDENSE_PROMPT` if None.
+        standalone_prompt: Rewrites a follow-up question, with the variables `history` and `question`;
             `prompts.STANDALONE_PROMPT` if None.
 
     Returns:
-        A chain from a string or a `VideoQuestion` to a `VideoAnswer`. It raises InputError where the question makes no
-        sense or names a video or a time that is not there, StoreError where the store cannot be read, ModelError where
-        the model's answer is empty, and whatever the model raises.
+        A chain from a string or a `VideoQuestion` to a `VideoAnswer`. It raises InputError if the question is invalid
+        or names an unknown video or a time after its end, StoreError if the store cannot be read, ModelError if the
+        model's answer is empty, and any error of the model.
 
     Raises:
-        InputError: An argument makes no sense.
+        InputError: An argument is invalid.
 
     Example:
-        Ask a store, then go on:
+        Ask about the videos of a store, then ask a follow-up question:
 
             chain = create_video_qa_chain(llm, store)
             first = chain.invoke("How much sugar do I add?")
@@ -121,90 +119,91 @@ def create_video_qa_chain(
                 print(chunk.get("answer", ""), end="")
     """
     _check_arguments(k, max_context_tokens, scope)
-    answering = check_variables("prompt", prompt or ANSWER_PROMPT, {"notes", "question"})
-    condensing = check_variables("condense_prompt", condense_prompt or CONDENSE_PROMPT, {"notes", "question"})
-    rewriting = check_variables("standalone_prompt", standalone_prompt or STANDALONE_PROMPT, {"history", "question"})
+    answer_prompt = check_variables("prompt", prompt or ANSWER_PROMPT, {"notes", "question"})
+    condense_prompt = check_variables("condense_prompt", condense_prompt or CONDENSE_PROMPT, {"notes", "question"})
+    standalone_prompt = check_variables(
+        "standalone_prompt", standalone_prompt or STANDALONE_PROMPT, {"history", "question"}
+    )
     library = TimelineLibrary(store_or_timeline) if isinstance(store_or_timeline, Timeline) else store_or_timeline
-    count = TokenCounter(llm)
-    rewriter = _Rewriter(llm, rewriting, max_context_tokens, count)
-    finder = _Finder(library, k, max_context_tokens, scope, count)
-    answerer = Answerer(llm, answering, condensing, max_context_tokens, count)
+    count_tokens = TokenCounter(llm)
+    rewriter = _QuestionRewriter(llm, standalone_prompt, max_context_tokens, count_tokens)
+    finder = _MomentFinder(library, k, max_context_tokens, scope, count_tokens)
+    answerer = Answerer(llm, answer_prompt, condense_prompt, max_context_tokens, count_tokens)
     chain: Runnable[Any, Any] = (
-        RunnableLambda(read_question)
+        RunnableLambda(parse_question)
         | RunnableLambda(rewriter.rewrite)
         | RunnableLambda(finder.find)
         | RunnableLambda(answerer.answer)
     )
-    return chain.with_types(input_type=_INPUT, output_type=VideoAnswer).with_config(run_name="video_qa")
+    return chain.with_types(input_type=_INPUT_TYPE, output_type=VideoAnswer).with_config(run_name="video_qa")
 
 
 @dataclass(frozen=True)
-class _Rewriter:
-    """Makes a question that follows on earlier turns one that stands alone."""
+class _QuestionRewriter:
+    """Rewrites follow-up questions as questions that stand alone."""
 
     llm: LanguageModelLike
     prompt: ChatPromptTemplate
     max_tokens: int
-    count: Count
+    count_tokens: CountTokens
 
-    def rewrite(self, question: Question) -> Any:
+    def rewrite(self, question: ParsedQuestion) -> Any:
         if not question.history:
             return question
-        fields = {"history": self._latest(question), "question": question.text}
+        variables = {"history": self._latest_turns(question), "question": question.text}
         return (
-            RunnableLambda(lambda _: fields)
+            RunnableLambda(lambda _: variables)
             | self.prompt
             | self.llm
             | StrOutputParser()
-            | RunnableLambda(partial(_with_text, question))
+            | RunnableLambda(partial(_replace_text, question))
         )
 
-    def _latest(self, question: Question) -> list[BaseMessage]:
+    def _latest_turns(self, question: ParsedQuestion) -> list[BaseMessage]:
         return trim_messages(
             list(question.history),
             max_tokens=self.max_tokens,
-            token_counter=lambda turns: sum(self.count(turn.text) for turn in turns),
+            token_counter=lambda turns: sum(self.count_tokens(turn.text) for turn in turns),
             start_on="human",
         )
 
 
 @dataclass(frozen=True)
-class _Finder:
-    """Finds the moments that a question is answered from."""
+class _MomentFinder:
+    """Finds the moments to answer a question from."""
 
     library: Library
     k: int
     max_tokens: int
     scope: Scope
-    count: Count
+    count_tokens: CountTokens
 
-    def find(self, question: Question) -> dict[str, Any]:
+    def find(self, question: ParsedQuestion) -> dict[str, Any]:
         check_videos(self.library, question)
-        documents = self._whole(question) if self._is_whole(question) else self._moments(question)
+        # A word list decides: asking the model would add a call to every question.
+        is_whole = self.scope == "whole" or (self.scope == "auto" and is_about_whole_video(question.text))
+        documents = self._whole_videos(question) if is_whole else self._relevant_moments(question)
         return {"question": question.text, "documents": documents}
 
-    def _is_whole(self, question: Question) -> bool:
-        return self.scope == "whole" or (self.scope == "auto" and asks_for_whole(question.text))
-
-    def _whole(self, question: Question) -> list[Document]:
-        documents = all_moments(self.library, question, self.k)
-        fitting = [cut(document, len(documents), self.max_tokens, self.count) for document in documents]
+    def _whole_videos(self, question: ParsedQuestion) -> list[Document]:
+        documents = list_moments(self.library, question, max_videos=self.k)
+        fitting = [truncate_moment(one, len(documents), self.max_tokens, self.count_tokens) for one in documents]
         return [document for document in fitting if document is not None]
 
-    def _moments(self, question: Question) -> list[Document]:
+    def _relevant_moments(self, question: ParsedQuestion) -> list[Document]:
         found = find_moments(self.library, question, self.k)
-        return in_time_order(fit(found, self.max_tokens, self.count))
+        return sort_by_time(select_fitting(found, self.max_tokens, self.count_tokens))
 
 
-def _with_text(question: Question, text: str) -> Question:
-    return replace(question, text=said(text)[:LONGEST_QUESTION], history=())
+def _replace_text(question: ParsedQuestion, text: str) -> ParsedQuestion:
+    return replace(question, text=require_text(text)[:MAX_QUESTION_LENGTH], history=())
 
 
 def _check_arguments(k: int, max_context_tokens: int, scope: str) -> None:
     if k < 1:
-        raise InputError("k", f"{k} is below 1", "Look up at least one moment")
-    if max_context_tokens < LEAST_CONTEXT_TOKENS:
+        raise InputError("k", f"must be at least 1, got {k}", "Retrieve at least one moment")
+    if max_context_tokens < MIN_CONTEXT_TOKENS:
         problem = f"{max_context_tokens} is too few for one moment"
-        raise InputError("max_context_tokens", problem, f"Give {LEAST_CONTEXT_TOKENS} or more")
+        raise InputError("max_context_tokens", problem, f"Set it to at least {MIN_CONTEXT_TOKENS}")
     if scope not in get_args(Scope):
-        raise InputError("scope", f"{scope!r} is unknown", f"Take one of {', '.join(get_args(Scope))}")
+        raise InputError("scope", f"unknown scope {scope!r}", f"Choose one of {', '.join(get_args(Scope))}")

@@ -1,4 +1,4 @@
-"""What a user may ask, checked."""
+"""Questions about videos: parsing and validation."""
 
 import math
 import re
@@ -6,25 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Required
 
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    HumanMessage,
-    MessageLikeRepresentation,
-    convert_to_messages,
-)
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, MessageLikeRepresentation, convert_to_messages
 from typing_extensions import TypedDict
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.store.filters import check_stretch
-from langchain_videochat.text.prompts import visible
+from langchain_videochat.text.prompts import strip_invisible
+from langchain_videochat.utils.interval import Interval
 
-LONGEST_QUESTION = 4000
-"""Characters of a question at most: about 1,000 tokens, beside which the notes still fit into a small model."""
+MAX_QUESTION_LENGTH = 4000
+"""Characters: about 1,000 tokens, which leaves room for the notes in a small model's context."""
 
-_FILM = r"(?:video|film|movie|clip|talk|recording|lecture)s?"
+_VIDEO = r"(?:video|film|movie|clip|talk|recording|lecture)s?"
 
-_WHOLE = re.compile(
+_WHOLE_VIDEO = re.compile(
     "|".join(
         [
             r"\bsummar(?:y|ies|i[sz])",
@@ -32,10 +26,10 @@ _WHOLE = re.compile(
             r"\b(?:key|main) (?:points?|ideas?|topics?|takeaways?|steps?|moments?)\b",
             r"\bhow (?:often|many times)\b",
             r"\b(?:every|each) time\b",
-            rf"\bwhat(?:'s| is| are) (?:the|this|that|these|those) {_FILM} (?:all )?about\b",
-            rf"\bwhat happens in (?:the|this|that) {_FILM}\b",
-            rf"\b(?:describe|outline) (?:the|this|that) {_FILM}\b",
-            rf"\b(?:whole|entire|complete|full) {_FILM}\b",
+            rf"\bwhat(?:'s| is| are) (?:the|this|that|these|those) {_VIDEO} (?:all )?about\b",
+            rf"\bwhat happens in (?:the|this|that) {_VIDEO}\b",
+            rf"\b(?:describe|outline) (?:the|this|that) {_VIDEO}\b",
+            rf"\b(?:whole|entire|complete|full) {_VIDEO}\b",
             r"zusammenfass|\bfass\w*\b.{0,80}\bzusammen\b|\büberblick\b|\bworum geht\b|\bhauptpunkte\b",
             r"\bwie oft\b|\bwie viele male\b|\bjedes mal\b|\bganze[nsr]? (?:video|film|vortrag)",
             r"\brésum|\bcombien de fois\b|\bde quoi parle\b",
@@ -48,53 +42,49 @@ _WHOLE = re.compile(
 
 
 class VideoQuestion(TypedDict, total=False):
-    """What a question-answering chain is asked, where a bare string does not say it all."""
+    """Input of a question-answering chain: a question with its history, or restricted to some videos or times."""
 
     question: Required[str]
     """The question, in any language."""
 
     history: Sequence[MessageLikeRepresentation]
-    """The turns before it: messages, or pairs of role ("human" or "ai") and text. What is not said by one of the two
-    is left out."""
+    """The previous turns: messages, or pairs of role ("human" or "ai") and text. Other roles are ignored."""
 
     video_id: str | Sequence[str] | None
-    """Only these videos; all if None."""
+    """Restricts the answer to these videos; all if None."""
 
     start: float | None
-    """Only what holds at or after this time, in seconds from the start of the video."""
+    """Restricts the answer to moments that end after this time, in seconds from the start of the video."""
 
     end: float | None
-    """Only what begins before this time, in seconds."""
+    """Restricts the answer to moments that start before this time, in seconds."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question that has been checked."""
+class ParsedQuestion:
+    """A validated question."""
 
     text: str
-    """What is asked, without invisible characters."""
+    """The question, without invisible characters."""
 
     history: tuple[BaseMessage, ...] = ()
-    """The turns before it, as text alone."""
+    """The previous turns, as text only."""
 
     video_ids: tuple[str, ...] | None = None
-    """Only these videos; all if None."""
+    """The videos to answer from; all if None."""
 
     start: float | None = None
-    """Only what holds at or after this time, in seconds."""
-
     end: float | None = None
-    """Only what begins before this time, in seconds."""
 
 
-def read_question(value: str | VideoQuestion) -> Question:
-    """Check what a chain was asked.
+def parse_question(value: str | VideoQuestion) -> ParsedQuestion:
+    """Validate the input of a question-answering chain.
 
     Raises:
-        InputError: There is no question, it is too long, a field is unknown, or times make no sense.
+        InputError: The question is missing, empty or too long, or a field is unknown or invalid.
 
     Example:
-        >>> read_question({"question": "When is it done?", "video_id": "c0ffee"}).video_ids
+        >>> parse_question({"question": "When is it done?", "video_id": "c0ffee"}).video_ids
         ('c0ffee',)
     """
     fields: Mapping[str, Any] = {"question": value} if isinstance(value, str) else value
@@ -103,71 +93,69 @@ def read_question(value: str | VideoQuestion) -> Question:
     unknown = sorted(set(fields) - set(VideoQuestion.__annotations__))
     if unknown:
         known = ", ".join(VideoQuestion.__annotations__)
-        raise InputError(unknown[0], "is no field of a question", f"Take some of {known}")
-    question = Question(
-        text=_text(fields["question"]),
-        history=_history(fields.get("history") or ()),
-        video_ids=_video_ids(fields.get("video_id")),
-        start=_time("start", fields.get("start")),
-        end=_time("end", fields.get("end")),
+        raise InputError(unknown[0], "unknown field of a question", f"Use only {known}")
+    question = ParsedQuestion(
+        text=_parse_text(fields["question"]),
+        history=_parse_history(fields.get("history") or ()),
+        video_ids=_parse_video_ids(fields.get("video_id")),
+        start=_parse_seconds("start", fields.get("start")),
+        end=_parse_seconds("end", fields.get("end")),
     )
-    check_stretch(question.start, question.end)
+    Interval(question.start or 0.0, math.inf if question.end is None else question.end)  # checks their order
     return question
 
 
-def asks_for_whole(question: str) -> bool:
-    """Tell whether single moments cannot answer a question: summaries, counts over time.
+def is_about_whole_video(question: str) -> bool:
+    """Return whether a question needs the whole video, such as for a summary or a count, by the words in it.
 
-    It goes by words of English, German, French, Spanish, Chinese and Japanese.
+    The words are English, German, French, Spanish, Chinese and Japanese.
 
     Example:
-        >>> asks_for_whole("How many times does she whisk?"), asks_for_whole("How many eggs are there?")
+        >>> is_about_whole_video("How many times does she whisk?"), is_about_whole_video("How many eggs are there?")
         (True, False)
     """
-    return _WHOLE.search(question) is not None
+    return _WHOLE_VIDEO.search(question) is not None
 
 
-def _text(text: Any) -> str:
+def _parse_text(text: Any) -> str:
     if not isinstance(text, str):
-        raise InputError("question", f"is a {type(text).__name__}", "Ask with a string")
-    if len(text) > LONGEST_QUESTION:
-        problem = f"has {len(text):,} characters, more than {LONGEST_QUESTION:,}"
-        raise InputError("question", problem, "Ask in fewer words; put standing instructions into `prompt`")
-    readable = visible(text).strip()
+        raise InputError("question", f"must be a string, got {type(text).__name__}", "Ask with a string")
+    if len(text) > MAX_QUESTION_LENGTH:
+        problem = f"has {len(text):,} characters, more than {MAX_QUESTION_LENGTH:,}"
+        raise InputError("question", problem, "Shorten it; put standing instructions into `prompt`")
+    readable = strip_invisible(text).strip()
     if not readable:
-        raise InputError("question", "is empty", "Ask for something")
+        raise InputError("question", "is empty", "Ask a question")
     return readable
 
 
-def _history(messages: Any) -> tuple[BaseMessage, ...]:
+def _parse_history(messages: Any) -> tuple[BaseMessage, ...]:
     try:
         turns = convert_to_messages(messages)
     except (ValueError, NotImplementedError, TypeError) as error:
-        raise InputError(
-            "history", f"is no conversation ({error})", 'Give messages, or pairs as ("human", text)'
-        ) from (error)
-    spoken = [turn for turn in turns if isinstance(turn, HumanMessage | AIMessage) and turn.text.strip()]
-    # Anew, because a model that rewrites questions needs neither tool calls nor pictures.
-    return tuple(_plain(turn) for turn in spoken)
+        problem = f"is not a list of messages ({error})"
+        raise InputError("history", problem, 'Give messages, or pairs such as ("human", text)') from error
+    # Text only: rewriting a question needs neither tool calls nor images.
+    return tuple(_text_only(turn) for turn in turns if isinstance(turn, HumanMessage | AIMessage) and turn.text.strip())
 
 
-def _plain(turn: HumanMessage | AIMessage) -> BaseMessage:
-    text = visible(turn.text)
+def _text_only(turn: HumanMessage | AIMessage) -> BaseMessage:
+    text = strip_invisible(turn.text)
     return HumanMessage(text) if isinstance(turn, HumanMessage) else AIMessage(text)
 
 
-def _video_ids(value: Any) -> tuple[str, ...] | None:
+def _parse_video_ids(value: Any) -> tuple[str, ...] | None:
     if value is None:
         return None
     ids = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
     if not all(isinstance(one, str) for one in ids):
-        raise InputError("video_id", f"{value!r} is no id", "Give an id that videos() lists, or several")
+        raise InputError("video_id", f"must be a string or several, got {value!r}", "Use ids that videos() lists")
     return ids
 
 
-def _time(name: str, value: Any) -> float | None:
+def _parse_seconds(name: str, value: Any) -> float | None:
     if value is None:
         return None
     if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise InputError(name, f"{value!r} is no time", "Give seconds from the start of the video")
+        raise InputError(name, f"must be 0 or a positive number, got {value!r}", "Give a time in seconds")
     return float(value)

@@ -1,4 +1,4 @@
-"""All tools for an agent that works on videos."""
+"""The tools of an agent that works with videos."""
 
 from pathlib import Path
 
@@ -20,19 +20,19 @@ from langchain_videochat.text.tools import (
 
 
 class VideoChatToolkit(BaseToolkit):
-    """The tools of an agent over one store of videos: find the moment, look at it, cut it out.
+    """Tools for an agent over a store of videos: search them, read and view their moments, cut clips.
 
-    All work synchronously and asynchronously, tell their progress in a graph, and answer a failure with advice for the
-    model. Text from videos reaches the model marked as data. Files are opened below `root_dir` only.
+    All tools work synchronously and asynchronously, report progress in a graph, and return errors with advice for the
+    model. Text from videos is marked as data. Files are accessed below `root_dir` only.
 
     Example:
-        An agent that looks into the videos of a folder, and takes in new ones:
+        An agent that views the videos of a folder and indexes new ones:
 
             toolkit = VideoChatToolkit(store=store, root_dir="videos")
             agent = create_agent(model, toolkit.get_tools())
             agent.invoke({"messages": "Where are the eggs whisked? Cut that out."})
 
-        Without a folder it can search, read and look, but write nothing:
+        Without a folder, it can search, read and view, but not write:
 
         >>> from langchain_videochat import VideoTimelineStore
         >>> [tool.name for tool in VideoChatToolkit(store=VideoTimelineStore()).get_tools()]
@@ -42,30 +42,31 @@ class VideoChatToolkit(BaseToolkit):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     store: SkipValidation[VideoTimelineStore]
-    """The videos."""
+    """The videos to work with."""
 
     model: SkipValidation[BaseChatModel] | None = None
-    """A chat model that watches video, as VideoChatEmbed; with it there is `ask_video`."""
+    """A chat model that takes video input, such as VideoChatEmbed: adds the tool `ask_video`. The other tools need no
+    model, because the agent's own reads what they return."""
 
     root_dir: Path | None = None
-    """The folder with all files that may be read and written; with it there are `index_video` and `cut_clip`.
-    Without it, videos of the store are looked at where they lie, and nothing is written."""
+    """The only folder to read and write: adds the tools `index_video` and `cut_clip`. If None, nothing is written, and
+    stored videos are read wherever they are."""
 
     profile: str | Path = "standard"
-    """Which models look and listen in `index_video`."""
+    """Perception models of `index_video`: "lite" (no downloads), "standard", "full", or a YAML file."""
 
     images: bool = True
-    """Whether the agent's model takes images; if not, `view_frames` tells what was noticed around the times."""
+    """Whether the agent's model takes images; if not, `view_frames` returns the notes around each time."""
 
     allow_urls: bool = False
-    """Whether videos may be fetched from http and https addresses: at most 2 GiB in ten minutes each, and never from a
+    """Whether videos may be downloaded from http and https URLs: each at most 2 GiB in ten minutes, and never from a
     private network."""
 
     def get_tools(self) -> list[BaseTool]:
-        """Make the tools.
+        """Create the tools.
 
         Raises:
-            InputError: `root_dir` is no folder.
+            InputError: `root_dir` is not a folder.
         """
         files = AgentFiles(self.root_dir, self.allow_urls)
         tools: list[BaseTool] = [

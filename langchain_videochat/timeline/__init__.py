@@ -1,4 +1,4 @@
-"""One video's Observations in time order, and what can be made of them."""
+"""Timelines: the Observations of one video in time order, and the formats that they are written in."""
 
 from langchain_videochat.timeline.citation import citation
 from langchain_videochat.timeline.documents import Granularity

@@ -1,4 +1,4 @@
-"""Media fragments: addresses of a stretch of a video, which browsers play."""
+"""Citations: URLs of intervals of a video, which browsers can play."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -7,7 +7,7 @@ from langchain_videochat.utils.timecode import format_seconds
 
 
 def source_uri(source: str) -> str:
-    """Turn a path into a `file:` address; addresses stay as they are.
+    """Return the `file:` URL of a path; a URL is returned unchanged.
 
     Example:
         >>> source_uri("/films/a b.mp4"), source_uri("https://example.org/a.mp4")
@@ -17,12 +17,12 @@ def source_uri(source: str) -> str:
 
 
 def citation(source: str, start: float, end: float) -> str:
-    """Point at a stretch of a video with a W3C media fragment.
+    """Return the URL of an interval of a video, with a W3C media fragment.
 
     Args:
-        source: Path or address of the video.
+        source: Path or URL of the video.
         start: Seconds from the start of the video.
-        end: Seconds from the start of the video. Where that is the start, none is written: fragments cannot be empty.
+        end: Seconds from the start of the video. Left out if it equals `start`: a fragment must not be empty.
 
     Example:
         >>> citation("/films/yoga.mp4", 3, 7)

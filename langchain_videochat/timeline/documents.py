@@ -10,11 +10,11 @@ from langchain_videochat.timeline.citation import citation
 from langchain_videochat.timeline.moments import Moment
 
 Granularity = Literal["observation", "moment"]
-"""What becomes one Document: an Observation, or a moment with all that was observed in it."""
+"""The content of one Document: an Observation, or a moment with all its Observations."""
 
 
 def observation_document(video: VideoInfo, video_id: str, observation: Observation) -> Document:
-    """Make the Document of one observation; its metadata holds scalars only, and nothing that is unknown."""
+    """Convert an Observation to a Document; metadata fields that are unknown are left out."""
     optional = {"score": observation.score, "language": observation.language, "perceiver": observation.source}
     return Document(
         page_content=observation.text,
@@ -24,7 +24,7 @@ def observation_document(video: VideoInfo, video_id: str, observation: Observati
 
 
 def moment_document(video: VideoInfo, video_id: str, moment: Moment) -> Document:
-    """Make the Document of one moment; `modalities` lists what was observed in it, joined by commas."""
+    """Convert a moment to a Document; the metadata field `modalities` lists its modalities, separated by commas."""
     return Document(
         page_content=moment.text,
         metadata=_metadata(video, video_id, moment.start, moment.end, "moment")

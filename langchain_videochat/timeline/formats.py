@@ -1,4 +1,4 @@
-"""A timeline as a prompt, as WebVTT and as JSON."""
+"""Timelines as prompts, WebVTT and JSON."""
 
 import html
 import json
@@ -10,8 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import VideoInfo
+from langchain_videochat.perception.modalities import modality_or_default
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.timeline.moments import LABELS
+from langchain_videochat.timeline.moments import group_by_modality
 from langchain_videochat.utils.timecode import format_timecode
 
 
@@ -28,23 +29,21 @@ _OBSERVATIONS = TypeAdapter(list[Observation])
 
 
 def to_prompt(video: VideoInfo, observations: Sequence[Observation]) -> str:
-    """Write observations for a language model: one paragraph a modality, in the order of the paper's Table 1."""
+    """Format observations for a language model: one paragraph per modality, in the order of the paper's Table 1."""
     paragraphs = [f"{video.title} ({format_timecode(video.duration)})"]
-    for modality, label in LABELS.items():
-        lines = [_prompt_line(one) for one in observations if one.modality == modality]
-        if lines:
-            paragraphs.append("\n".join([f"{label}:", *lines]))
+    for modality, group in group_by_modality(observations).items():
+        paragraphs.append("\n".join([f"{modality.label}:", *map(_prompt_line, group)]))
     return "\n\n".join(paragraphs)
 
 
 def _prompt_line(one: Observation) -> str:
     times = f"{format_timecode(one.start)}-{format_timecode(one.end)}"
-    # A scene's text says no more than its times.
+    # The text of a scene only repeats its times.
     return times if one.modality == "scene" else f"{times} {one.text}"
 
 
 def to_webvtt(observations: Sequence[Observation]) -> str:
-    """Write observations as a WebVTT track; the voice tag tells the modality."""
+    """Format observations as a WebVTT track; the voice tag of each cue is its modality."""
     return "\n\n".join(["WEBVTT", *_cues(observations)]) + "\n"
 
 
@@ -61,43 +60,36 @@ def _webvtt_time(milliseconds: int) -> str:
 
 
 def to_json(video: VideoInfo, video_id: str, observations: Sequence[Observation]) -> str:
-    """Write a whole timeline as JSON."""
+    """Serialize a timeline to JSON."""
     return json.dumps(
-        {"video_id": video_id, "video": dump_video(video), "observations": dump_observations(observations)},
+        {"video_id": video_id, "video": asdict(video), "observations": dump_observations(observations)},
         ensure_ascii=False,
     )
 
 
 def from_json(text: str) -> tuple[VideoInfo, str, tuple[Observation, ...]]:
-    """Read what `to_json` wrote.
-
-    Raises:
-        InputError: The text is no JSON, or a field of it is missing or out of range.
-    """
+    """Parse the output of `to_json`; the errors are those of `Timeline.from_json`."""
     try:
         record = _RECORD.validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        problem = f"this is no timeline in JSON ({'.'.join(map(str, first['loc']))}: {first['msg']})"
-        raise InputError("timeline", problem, "Give what to_json() wrote") from error
+        problem = f"not a timeline in JSON ({'.'.join(map(str, first['loc']))}: {first['msg']})"
+        raise InputError("timeline", problem, "Give the output of to_json()") from error
     return record.video, record.video_id, record.observations
 
 
-def dump_video(video: VideoInfo) -> dict[str, Any]:
-    """Turn a VideoInfo into what JSON can hold."""
-    return asdict(video)
-
-
 def load_video(record: dict[str, Any]) -> VideoInfo:
-    """Read what `dump_video` made."""
+    """Convert the `asdict` of a VideoInfo back to a VideoInfo."""
     return _VIDEO.validate_python(record)
 
 
 def dump_observations(observations: Sequence[Observation]) -> list[dict[str, Any]]:
-    """Turn observations into what JSON can hold, leaving out what is unknown."""
+    """Convert observations to JSON-serializable dicts, without fields that are None."""
     return [{key: value for key, value in asdict(one).items() if value is not None} for one in observations]
 
 
 def load_observations(records: list[dict[str, Any]]) -> list[Observation]:
-    """Read what `dump_observations` made."""
+    """Convert the output of `dump_observations` back to Observations."""
+    for modality in {record["modality"] for record in records}:
+        modality_or_default(modality)  # registers modalities of plugins that are no longer installed
     return _OBSERVATIONS.validate_python(records)

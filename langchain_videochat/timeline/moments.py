@@ -1,37 +1,24 @@
-"""Moments: the stretches of a video that are embedded and retrieved."""
+"""Moments: the intervals of a video that are embedded and retrieved."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from langchain_videochat.media import VideoInfo
-from langchain_videochat.perception.observation import MODALITIES, Modality, Observation
+from langchain_videochat.perception.modalities import Modality, list_modalities
+from langchain_videochat.perception.observation import Observation
 
 MOMENT_SECONDS = 30.0
-"""The longest moment, in seconds: what a reader checks at one look, and what an embedding model takes in whole."""
+"""Maximum length of a moment in seconds: quick for a person to check, short enough for an embedding model."""
 
-LONGEST_OVERHANG = 600.0
-"""Seconds by which sound or subtitles may outlast the pictures; a time beyond that is a slip in a file."""
-
-LABELS: dict[Modality, str] = {
-    "tag": "Tags",
-    "caption": "Seen",
-    "region": "In detail",
-    "summary": "In general",
-    "action": "Action",
-    "object": "Objects",
-    "speech": "Speech",
-    "subtitle": "Subtitles",
-    "screen_text": "On screen",
-    "scene": "Scenes",
-}
-"""How each modality is called in text for people and language models, in the order of the paper's Table 1."""
+MAX_OVERHANG_SECONDS = 600.0
+"""Seconds by which audio or subtitles may outlast the frames; later times are taken for errors in the file."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A scene, or a part of one, with everything that was observed in it."""
+    """A scene, or a part of one, with the observations that overlap it."""
 
     title: str
     """The video's title."""
@@ -40,63 +27,70 @@ class Moment:
     """Seconds from the start of the video."""
 
     end: float
-    """Seconds from the start of the video, not included."""
+    """Seconds from the start of the video, exclusive."""
 
     observations: tuple[Observation, ...]
-    """All that hold at some time of the moment, in time order."""
+    """Observations that overlap the moment, in time order."""
 
     @property
-    def modalities(self) -> list[Modality]:
-        """The modalities that have something to say here."""
-        present = {one.modality for one in self.observations}
-        return [modality for modality in MODALITIES if modality in present]
+    def modalities(self) -> list[str]:
+        """Names of the modalities that were observed, in prompt order."""
+        return [modality.name for modality in group_by_modality(self.observations)]
 
     @property
     def text(self) -> str:
-        """The title, then one line a modality: what is embedded and searched.
+        """The title, then one line per modality: the text that is embedded and searched.
 
-        Scenes delimit moments and say nothing of their content, so they are left out.
+        Scenes are left out: their text only repeats their times.
         """
         lines = [self.title]
-        for modality, label in LABELS.items():
-            texts = dict.fromkeys(one.text for one in self.observations if one.modality == modality)
-            if texts and modality != "scene":
-                lines.append(f"{label}: {'; '.join(texts)}")
+        for modality, observations in group_by_modality(self.observations).items():
+            if modality.name != "scene":
+                texts = dict.fromkeys(one.text for one in observations)
+                lines.append(f"{modality.label}: {'; '.join(texts)}")
         return "\n".join(lines)
 
 
+def group_by_modality(observations: Iterable[Observation]) -> dict[Modality, list[Observation]]:
+    """Group observations by modality, in prompt order; modalities without observations are left out."""
+    groups: dict[str, list[Observation]] = {}
+    for one in observations:
+        groups.setdefault(one.modality, []).append(one)
+    return {modality: groups[modality.name] for modality in list_modalities() if modality.name in groups}
+
+
 def split_into_moments(video: VideoInfo, observations: Sequence[Observation], moment_seconds: float) -> list[Moment]:
-    """Cut a video at its scenes, and long scenes into equal parts.
+    """Split a video at its scene boundaries, and long scenes into equal parts.
 
     Args:
-        video: Gives the title and the duration.
+        video: Supplies the title and the duration.
         observations: In time order.
-        moment_seconds: The longest moment, in seconds.
+        moment_seconds: Maximum length of a moment in seconds.
 
     Returns:
-        Moments in time order, without overlap; those with nothing observed are left out.
+        Moments in time order that do not overlap; those without observations are left out.
     """
     moments = []
     active: list[Observation] = []
     upcoming = list(reversed(observations))
-    borders = _borders(video, observations, moment_seconds)
-    for start, end in pairwise(borders):
+    boundaries = _boundaries(video, observations, moment_seconds)
+    for start, end in pairwise(boundaries):
         active = [one for one in active if one.end > start]
-        while upcoming and (upcoming[-1].start < end or end == borders[-1]):
+        while upcoming and (upcoming[-1].start < end or end == boundaries[-1]):
             active.append(upcoming.pop())
         if active:
             moments.append(Moment(video.title, start, end, tuple(active)))
     return moments
 
 
-def _borders(video: VideoInfo, observations: Sequence[Observation], moment_seconds: float) -> list[float]:
+def _boundaries(video: VideoInfo, observations: Sequence[Observation], moment_seconds: float) -> list[float]:
     latest = max([video.duration, *(one.end for one in observations)])
-    last = min(latest, video.duration + LONGEST_OVERHANG)
+    last = min(latest, video.duration + MAX_OVERHANG_SECONDS)
     cuts = {one.start for one in observations if one.modality == "scene" and 0 < one.start < last}
-    return [*_cut_long([0.0, *sorted(cuts), last], moment_seconds), last]
+    return [*_split_long([0.0, *sorted(cuts), last], moment_seconds), last]
 
 
-def _cut_long(borders: list[float], moment_seconds: float) -> Iterator[float]:
-    for start, end in pairwise(borders):
+def _split_long(boundaries: list[float], moment_seconds: float) -> Iterator[float]:
+    for start, end in pairwise(boundaries):
         parts = max(1, math.ceil(round((end - start) / moment_seconds, 6)))
         yield from (start + (end - start) * part / parts for part in range(parts))

@@ -1,5 +1,6 @@
-"""One video's Observations in time order."""
+"""The Observations of one video in time order."""
 
+import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -7,15 +8,16 @@ from langchain_core.documents import Document
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import VideoInfo
-from langchain_videochat.perception.observation import Modality, Observation
+from langchain_videochat.perception.observation import Observation
 from langchain_videochat.timeline import documents, formats
 from langchain_videochat.timeline.moments import MOMENT_SECONDS, Moment, split_into_moments
 from langchain_videochat.timeline.repeats import merge_repeats
+from langchain_videochat.utils.interval import Interval
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """What is known of one video, in time order (the textualized video of paper 3.1.2).
+    """The Observations of one video in time order (the textualized video of paper section 3.1.2).
 
     Build one with `Timeline.of`, which sorts and merges.
 
@@ -29,17 +31,17 @@ class Timeline:
     """
 
     video: VideoInfo
-    """The file's facts: source, title, duration and picture."""
+    """Metadata of the file: source, title, duration and streams."""
 
     video_id: str
-    """Hash of the file's content: a renamed file is the same video."""
+    """Hash of the file's content, which does not change when the file is renamed."""
 
     observations: tuple[Observation, ...]
-    """Sorted by `Observation.order`: in time, and what begins together in the order of reading."""
+    """Sorted by `Observation.order`: by time, and by reading order if they start together."""
 
     @classmethod
     def of(cls, video: VideoInfo, video_id: str, observations: Iterable[Observation]) -> "Timeline":
-        """Sort observations and join those that repeat one another."""
+        """Build a timeline: sort observations and merge those that repeat one another."""
         return cls(video, video_id, tuple(merge_repeats(observations)))
 
     def __iter__(self) -> Iterator[Observation]:
@@ -49,71 +51,63 @@ class Timeline:
         return len(self.observations)
 
     def slice(
-        self,
-        start: float | None = None,
-        end: float | None = None,
-        modalities: Collection[Modality] | None = None,
+        self, start: float | None = None, end: float | None = None, modalities: Collection[str] | None = None
     ) -> "Timeline":
-        """Keep the observations that hold at some time of a stretch.
+        """Return a timeline of the observations that overlap an interval.
 
         Args:
-            start: Seconds from the start of the video; the beginning if None.
-            end: Seconds, not included; the end of the video if None.
-            modalities: Keep only these; all if None.
+            start: Seconds from the start of the video; the start of the video if None.
+            end: Seconds, exclusive; the end of the video if None.
+            modalities: Names of the modalities to keep; all if None.
 
         Raises:
-            InputError: `end` lies before `start`.
+            InputError: `start` is negative, or `end` is before `start`.
         """
-        low = 0.0 if start is None else start
-        high = float("inf") if end is None else end
-        if high < low:
-            raise InputError("end", f"{high} lies before start, {low}", "Give a later end, in seconds")
-        return replace(
-            self,
-            observations=tuple(
-                one
-                for one in self.observations
-                if one.start < high
-                and (one.end > low or one.start >= low)
-                and (modalities is None or one.modality in modalities)
-            ),
+        interval = Interval(start or 0.0, math.inf if end is None else end)
+        kept = (
+            one
+            for one in self.observations
+            if one.start < interval.end
+            and (one.end > interval.start or one.start >= interval.start)
+            and (modalities is None or one.modality in modalities)
         )
+        return replace(self, observations=tuple(kept))
 
     def moments(self, moment_seconds: float = MOMENT_SECONDS) -> list[Moment]:
-        """Cut the video at its scenes, and scenes into stretches of at most `moment_seconds`.
+        """Split the video at its scene boundaries, and long scenes into parts of at most `moment_seconds`.
 
-        Moments in which nothing was observed are left out.
+        Moments without observations are left out.
 
         Raises:
-            InputError: `moment_seconds` is not above 0.
+            InputError: `moment_seconds` is not positive.
         """
         if not moment_seconds > 0:
-            raise InputError("moment_seconds", f"{moment_seconds} is no length of time", "Give seconds above 0")
+            raise InputError("moment_seconds", f"must be positive, got {moment_seconds}", "Give a length in seconds")
         return split_into_moments(self.video, self.observations, moment_seconds)
 
     def to_prompt(self) -> str:
-        """Write the timeline for a language model, in the order of the paper's Table 1."""
+        """Format the timeline for a language model, in the order of the paper's Table 1."""
         return formats.to_prompt(self.video, self.observations)
 
     def to_webvtt(self) -> str:
-        """Write the timeline as a WebVTT track, one cue an observation."""
+        """Format the timeline as a WebVTT track with one cue per observation."""
         return formats.to_webvtt(self.observations)
 
     def to_json(self) -> str:
-        """Write the timeline as JSON that `from_json` reads back unchanged."""
+        """Serialize the timeline to JSON, for `from_json`."""
         return formats.to_json(self.video, self.video_id, self.observations)
 
     @classmethod
     def from_json(cls, text: str) -> "Timeline":
-        """Read what `to_json` wrote.
+        """Parse the output of `to_json`.
 
         Raises:
-            InputError: The text is no JSON, or a field of it is missing or out of range.
+            InputError: The text is not valid JSON, or a field is missing, out of range or of an unknown modality.
         """
         return cls(*formats.from_json(text))
 
     def to_documents(self, granularity: documents.Granularity = "observation") -> Iterator[Document]:
-        """Turn the timeline into Documents, one an observation or one a moment.
+        """Convert the timeline to Documents, one per observation or one per moment.
 
         Metadata: `source`, `video_id`, `start` and `end` (seconds), `modality` (or "moment"), `citation`, `title`.
         """

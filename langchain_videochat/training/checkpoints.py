@@ -1,4 +1,4 @@
-"""What is saved of a run: whole or not at all, and only what is trained."""
+"""Checkpoints of a run: written atomically, with only the weights that were trained."""
 
 import json
 import shutil
@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from langchain_videochat.errors import ModelError
-from langchain_videochat.training.config import TrainingConfig, make_config
+from langchain_videochat.errors import InputError, ModelError
+from langchain_videochat.training.config import TrainingConfig, parse_config
 from langchain_videochat.training.samples import Media
 from langchain_videochat.utils.atomic import atomic_directory
 
@@ -23,106 +23,102 @@ PROGRESS = "training.json"
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a run has come."""
+class TrainingProgress:
+    """Progress of a run."""
 
     step: int
-    """Steps that are done."""
+    """Completed steps."""
 
     loss: float
-    """Of the last one: the mean over the tokens of its answers."""
+    """Loss of the last step: the mean over its answer tokens."""
 
     skipped: int
     """Samples that could not be read."""
 
     samples: dict[Media, int]
-    """How many there are of each medium."""
+    """Number of samples of each media type."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run as it was saved."""
+    """A saved run, with the config that it was started with.
+
+    Its properties read files, and raise ModelError if these are damaged.
+    """
 
     folder: Path
-
-    progress: Progress
-
+    progress: TrainingProgress
     config: TrainingConfig
-    """With which it was begun."""
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """What differs from the model that the config names, by name.
-
-        Raises:
-            ModelError: The file is damaged.
-        """
+        """The trained weights, by name."""
         return _load(self.folder / WEIGHTS)
 
     @property
     def optimizer(self) -> dict[str, Tensor]:
-        """The optimizer's state, by kind and name.
-
-        Raises:
-            ModelError: The file is damaged.
-        """
+        """The optimizer's state, as returned by `get_optimizer_state`."""
         return _load(self.folder / OPTIMIZER)
 
 
 def save_checkpoint(
-    config: TrainingConfig, progress: Progress, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor]
+    config: TrainingConfig, progress: TrainingProgress, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor]
 ) -> None:
-    """Save a run; the checkpoint before it goes when this one is whole.
+    """Save a checkpoint, then remove earlier ones.
 
     Raises:
-        ModelError: There is no room on the disk, or the folder cannot be written.
+        ModelError: The disk is full, or the folder cannot be written.
     """
     folder = config.output / FOLDER
     target = folder / f"step-{progress.step:08d}"
-    with saving(target) as scratch:
+    with save_atomically(target) as scratch:
         save_file(dict(weights), scratch / WEIGHTS)
         save_file(dict(optimizer), scratch / OPTIMIZER)
-        told = {**vars(progress), "config": json.loads(config.model_dump_json())}
-        (scratch / PROGRESS).write_text(json.dumps(told, indent=2))
+        fields = {**vars(progress), "config": json.loads(config.model_dump_json())}
+        (scratch / PROGRESS).write_text(json.dumps(fields, indent=2))
     for other in folder.iterdir():
         if other != target:
             shutil.rmtree(other)
 
 
 def find_checkpoint(output: Path) -> Checkpoint | None:
-    """Find how far the run in a folder has come; None if it has saved nothing.
+    """Return the latest checkpoint in a run's output directory; None if there is none.
 
     Raises:
-        ModelError: The checkpoint is damaged.
+        ModelError: The checkpoint is damaged, or was saved by another version of this package.
     """
-    found = sorted((output / FOLDER).glob("step-*"))
-    if not found:
+    folder = max((output / FOLDER).glob("step-*"), default=None)
+    if folder is None:
         return None
     try:
-        told = json.loads((found[-1] / PROGRESS).read_bytes())
-        config = make_config(told.pop("config"), found[-1])
-        return Checkpoint(found[-1], Progress(**told), config)
+        fields = json.loads((folder / PROGRESS).read_bytes())
+        config = parse_config(fields.pop("config"), folder)
+        return Checkpoint(folder, TrainingProgress(**fields), config)
+    except InputError as error:
+        problem = f"this checkpoint was saved by another version of langchain-videochat ({error.problem})"
+        raise ModelError(folder, problem, "Use that version, or start over with another output") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(found[-1], f"this checkpoint is damaged ({error})", "Remove it, and train anew") from error
+        problem = f"this checkpoint is damaged ({error})"
+        raise ModelError(folder, problem, "Remove it, and train again") from error
 
 
 @contextmanager
-def saving(folder: Path) -> Iterator[Path]:
-    """Provide a scratch folder that gets its name when all is in it.
+def save_atomically(folder: Path) -> Iterator[Path]:
+    """Provide a scratch folder that is renamed to its final name once everything is written.
 
     Raises:
-        ModelError: It cannot be written.
+        ModelError: The folder cannot be written.
     """
     try:
         with atomic_directory(folder) as scratch:
             yield scratch
     except (OSError, SafetensorError) as error:
-        problem = f"this cannot be written ({error}); what was saved before it is whole"
-        raise ModelError(folder, problem, "Make room on the disk, and go on with --resume") from error
+        problem = f"this folder cannot be written ({error}); earlier checkpoints are intact"
+        raise ModelError(folder, problem, "Free disk space, then continue with --resume") from error
 
 
 def _load(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (OSError, SafetensorError) as error:
-        raise ModelError(file, f"this checkpoint is damaged ({error})", "Remove it, and train anew") from error
+        raise ModelError(file, f"this checkpoint is damaged ({error})", "Remove it, and train again") from error

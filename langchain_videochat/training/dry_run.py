@@ -1,8 +1,9 @@
-"""What a run would do, without doing it."""
+"""A dry run: what a training run would do."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 
@@ -11,66 +12,66 @@ from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcess
 from langchain_videochat.errors import VideoChatError
 from langchain_videochat.models.hub import fetch_weights
 from langchain_videochat.models.weights import model_errors
-from langchain_videochat.training.batches import IGNORED, Batch, Batches
+from langchain_videochat.training.batch_sampler import BatchIndices, MediaBatchSampler
+from langchain_videochat.training.batches import IGNORE_INDEX, BatchDataset, TrainingBatch
 from langchain_videochat.training.config import TrainingConfig
-from langchain_videochat.training.mixing import Draw
-from langchain_videochat.training.models import choose_trained
 from langchain_videochat.training.samples import Media, Samples
-from langchain_videochat.training.sources import count_steps, mix, read_samples
+from langchain_videochat.training.trainable_weights import set_trainable
+from langchain_videochat.training.training_data import count_steps, load_samples
 
-SHOWN = 4
-"""Samples of the first batch that are shown."""
+SHOWN_SAMPLES = 4
+"""Number of samples of the first batch that are shown."""
 
 LAYER_COPIES = 17
-"""How many times its width a token keeps in a transformer layer for the gradients (Korthikanti et al., 2022, without
-the attention's weights, which no modern kernel keeps)."""
+"""Activations that a transformer layer keeps for the backward pass, in multiples of its hidden states (Korthikanti et
+al., 2022, without attention weights, which modern kernels don't keep)."""
 
 AGGREGATOR_COPIES = 6
 """The same for a global relation aggregator: norm, position encoding, and their sum."""
 
 LOGIT_BYTES = 14
-"""Of each word that may follow a token: the logits as computed, in 32 bits, their probabilities and gradients."""
+"""Bytes per token and vocabulary entry: the logits in their own precision and in fp32, probabilities and gradients."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run would do; printed, some lines."""
+    """The result of a dry run; `str()` gives a summary."""
 
     parameters: int
-    """Numbers in the model."""
+    """Number of parameters of the model."""
 
-    trained: int
-    """How many of them learn."""
+    trainable: int
+    """Number of trainable parameters."""
 
     samples: dict[Media, int]
-    """How many there are of each medium."""
+    """Number of samples of each media type."""
 
     steps: int
-    """How often the weights are changed."""
+    """Number of optimizer steps."""
 
     epochs: float
-    """How often each sample is seen."""
+    """Number of epochs."""
 
     memory: dict[str, int]
-    """Bytes on each device, by what they are for; rather too many."""
+    """Estimated bytes per device, by purpose. Tends to be too high."""
 
-    broken: tuple[str, ...]
-    """What of the first batch could not be read, and why."""
+    skipped: tuple[str, ...]
+    """Error messages of samples of the first batch that could not be read."""
 
     text: str
-    """Some samples of the first batch as the model reads them; what is learnt stands between « and »."""
+    """Some samples of the first batch as the model receives them. Tokens with a label are between « and »."""
 
     def __str__(self) -> str:
-        share = self.trained / self.parameters
+        share = self.trainable / self.parameters
         sizes = ", ".join(f"{size:,} {media}s" for media, size in self.samples.items())
         parts = ", ".join(f"{name} {_gigabytes(size)}" for name, size in self.memory.items())
         return "\n".join(
             [
-                f"parameters: {self.trained:,} of {self.parameters:,} are trained ({share:.2%})",
+                f"parameters: {self.trainable:,} of {self.parameters:,} are trained ({share:.2%})",
                 f"samples:    {sizes}",
-                f"steps:      {self.steps:,}, which are {self.epochs:.3g} epochs",
-                f"memory:     about {_gigabytes(sum(self.memory.values()))} a device ({parts})",
-                *(f"skipped:    {problem}" for problem in self.broken),
+                f"steps:      {self.steps:,} ({self.epochs:.3g} epochs)",
+                f"memory:     about {_gigabytes(sum(self.memory.values()))} per device ({parts})",
+                *(f"skipped:    {problem}" for problem in self.skipped),
                 "",
                 self.text,
             ]
@@ -78,60 +79,57 @@ class Preview:
 
 
 def preview(config: TrainingConfig, samples: Mapping[Media, Samples] | None = None, *, devices: int = 1) -> Preview:
-    """Tell what a run would do; the model's weights are not read.
+    """Return what a run would do, without loading the model's weights.
 
     Args:
-        config: What is to be trained on what, and how.
-        samples: Where samples come from, by medium; the files of `config.data` if None.
-        devices: On how many devices.
+        config: The training config.
+        samples: Samples by media type; the files of `config.data` if None.
+        devices: Number of devices.
 
     Raises:
-        ModelUnavailableError: The model is not here.
-        InputError: The config makes no sense, or no sample can be read.
-        SourceError: A file of samples is not there.
+        ModelUnavailableError: The model is not available.
+        InputError: The config is invalid, or no sample can be read.
+        SourceError: A data file does not exist.
     """
-    samples = read_samples(config) if samples is None else samples
-    mixture = mix(config, samples)
-    steps = count_steps(config, mixture)
+    samples = load_samples(config) if samples is None else samples
+    sampler = MediaBatchSampler.of(samples, config.batch_size, config.seed)
+    steps = count_steps(config, sampler)
     folder = fetch_weights(config.model)
     with model_errors(config.model):
         processor = VideoChatEmbedProcessor.from_pretrained(folder)
         with torch.device("meta"):
             model = VideoChatEmbedForConditionalGeneration(VideoChatEmbedConfig.from_pretrained(folder))
-            choose_trained(model, config.trains)
-    first = mixture.draw(0)
-    batch = Batches(samples, processor, config.max_text_tokens)[Draw(first.media, first.indices[:SHOWN])]
+            set_trainable(model, config.trainable)
+    first = sampler.batch(0)
+    dataset = BatchDataset(samples, processor, config.max_text_tokens)
+    batch = dataset[BatchIndices(first.media, first.indices[:SHOWN_SAMPLES])]
     if isinstance(batch, VideoChatError):
         raise batch
-    rows = max(1, config.batch_size // (devices * config.accumulation))
+    rows = max(1, config.batch_size // (devices * config.gradient_accumulation_steps))
     return Preview(
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        trained=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-        samples=dict(mixture.sizes),
+        parameters=model.num_parameters(),
+        trainable=model.num_parameters(only_trainable=True),
+        samples=dict(sampler.sizes),
         steps=steps,
-        epochs=steps / mixture.steps_per_epoch,
+        epochs=steps / sampler.steps_per_epoch,
         memory=estimate_memory(model, config, rows=rows, length=batch.inputs["input_ids"].shape[1]),
-        broken=batch.broken,
-        text=render(batch, processor),
+        skipped=batch.skipped,
+        text=render_batch(batch, processor),
     )
 
 
-def render(batch: Batch, processor: VideoChatEmbedProcessor) -> str:
-    """Write a batch as the model reads it, the places of a video in brief, and what is learnt between « and »."""
-    tokenizer = processor.tokenizer
-    places = re.compile(rf"(?:{re.escape(processor.video_token)}\s*)+")
+def render_batch(batch: TrainingBatch, processor: VideoChatEmbedProcessor) -> str:
+    """Decode a batch, with visual tokens abbreviated, and tokens that have a label between « and »."""
+    placeholders = re.compile(rf"(?:{re.escape(processor.video_token)}\s*)+")
     texts = []
     for row, source in enumerate(batch.sources):
         ids, labels, mask = (batch.inputs[name][row].tolist() for name in ("input_ids", "labels", "attention_mask"))
-        pieces: list[tuple[bool, list[int]]] = []
-        for token, label in zip(ids[: sum(mask)], labels, strict=False):
-            is_learnt = label != IGNORED
-            if not pieces or pieces[-1][0] != is_learnt:
-                pieces.append((is_learnt, []))
-            pieces[-1][1].append(token)
-        decoded = ((is_learnt, tokenizer.decode(tokens)) for is_learnt, tokens in pieces)
-        text = "".join(f"«{piece}»" if is_learnt else piece for is_learnt, piece in decoded)
-        short = places.sub(f"[{processor.num_visual_tokens} visual tokens]", text)
+        text = ""
+        pairs = zip(ids[: sum(mask)], labels, strict=False)
+        for has_label, run in groupby(pairs, key=lambda pair: pair[1] != IGNORE_INDEX):
+            decoded = processor.tokenizer.decode([token for token, _ in run])
+            text += f"«{decoded}»" if has_label else decoded
+        short = placeholders.sub(f"[{processor.num_visual_tokens} visual tokens]", text)
         texts.append(f"{source}:\n{short}")
     return "\n\n".join(texts)
 
@@ -139,41 +137,36 @@ def render(batch: Batch, processor: VideoChatEmbedProcessor) -> str:
 def estimate_memory(
     model: VideoChatEmbedForConditionalGeneration, config: TrainingConfig, *, rows: int, length: int
 ) -> dict[str, int]:
-    """Estimate the bytes that training takes on a device, by what they are for; of activations rather too many.
+    """Estimate the bytes that training takes on each device, by purpose. Activations tend to be overestimated.
 
-    Args:
-        model: Its weights need not be there.
-        config: How it is trained.
-        rows: Samples that go through the model at once.
-        length: Tokens of each.
+    A forward pass has `rows` samples of `length` tokens. The model may be on the meta device.
     """
-    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    frozen = sum(parameter.numel() for parameter in model.parameters()) - trained
+    trainable = model.num_parameters(only_trainable=True)
+    frozen = model.num_parameters() - trainable
     width = 2 if config.precision == "bf16" else 4
     return {
-        "weights": 4 * trained + width * frozen,
-        "gradients": 4 * trained,
-        "optimizer": 8 * trained,
-        "activations": rows * _activations(model.config, config, length, width),
+        "weights": 4 * trainable + width * frozen,
+        "gradients": 4 * trainable,
+        "optimizer": 8 * trainable,
+        "activations": rows * _activation_bytes(model.config, config, length, width),
     }
 
 
-def _activations(shape: VideoChatEmbedConfig, config: TrainingConfig, length: int, width: int) -> int:
-    """Estimate the bytes that a sample's way through the model leaves for the gradients."""
+def _activation_bytes(shape: VideoChatEmbedConfig, config: TrainingConfig, length: int, width: int) -> int:
     vision, qformer, text = shape.vision_config, shape.qformer_config, shape.text_config
-    visible = config.num_frames * ((vision.image_size // vision.patch_size) ** 2 + 1)
+    vision_tokens = config.num_frames * ((vision.image_size // vision.patch_size) ** 2 + 1)
     layers = [
         (text.num_hidden_layers, length * text.hidden_size),
         (qformer.num_hidden_layers, shape.num_visual_tokens * qformer.hidden_size),
     ]
-    if config.trains == "all" or shape.local_mhra:
-        layers.append((vision.num_hidden_layers, visible * vision.hidden_size))
+    if config.trainable == "all" or shape.local_mhra:
+        layers.append((vision.num_hidden_layers, vision_tokens * vision.hidden_size))
     copies = LAYER_COPIES * max(size for _, size in layers) if config.gradient_checkpointing else 0
     for count, size in layers:
         copies += count * size * (1 if config.gradient_checkpointing else LAYER_COPIES)
-    copies += shape.gmhra_layers * visible * vision.hidden_size * AGGREGATOR_COPIES
-    # Keys and values of every other layer of the Q-Former.
-    copies += qformer.num_hidden_layers * visible * qformer.hidden_size
+    copies += shape.gmhra_layers * vision_tokens * vision.hidden_size * AGGREGATOR_COPIES
+    # Keys and values of the cross-attention in every other layer of the Q-Former.
+    copies += qformer.num_hidden_layers * vision_tokens * qformer.hidden_size
     return width * copies + LOGIT_BYTES * length * text.vocab_size
 
 

@@ -1,12 +1,10 @@
-"""What a model is trained on: conversations about videos and images, from files or from anywhere else."""
+"""Training samples: conversations about videos and images, read from files or provided by any other source."""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, get_args
+from typing import Annotated, Any, Literal, Protocol, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
@@ -15,7 +13,7 @@ from langchain_videochat.embed.conversation import NUM_FRAMES
 from langchain_videochat.errors import InputError, SourceError
 
 Media = Literal["image", "video"]
-"""What a sample shows."""
+"""The media type of a sample."""
 
 MEDIA: tuple[Media, ...] = get_args(Media)
 
@@ -32,127 +30,110 @@ REQUESTS = (
     "Describe this {media} concisely.",
     "How would you caption this {media}?",
 )
-"""What a human asks for in stage 1: as many as the paper's, in words of our own."""
+"""Requests for a caption in stage 1: eleven, as in the paper, but with our own wording."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A conversation that a model is to learn: what the assistant says in it.
+    """A conversation to train on. The loss is computed on the assistant's turns.
 
     Example:
         >>> import numpy as np
-        >>> shown = Image(np.zeros((4, 4, 3), np.uint8))
-        >>> question, answer = Turn("human", (shown, "What is it?")), Turn("assistant", ("It is black.",))
+        >>> image = Image(np.zeros((4, 4, 3), np.uint8))
+        >>> question, answer = Turn("human", (image, "What is it?")), Turn("assistant", ("It is black.",))
         >>> Sample((question, answer), "image", "black.png").media
         'image'
     """
 
     turns: tuple[Turn, ...]
-    """Human and assistant take turns; what is shown is in them."""
+    """Alternating turns of human and assistant, including the videos and images."""
 
     media: Media
-    """What is shown."""
+    """Media type of the videos or images in the turns."""
 
     source: str
-    """The file, or another name by which a person finds it again."""
+    """A file name or another identifier, for messages."""
 
 
 class Samples(Protocol):
-    """A source of samples: a list of them, files that are read when an item is taken, or a generated world.
+    """A map-style dataset of samples: a list, a file whose media are read on access, or a generator.
 
-    Items are taken in other processes too. The same index gives the same sample.
+    Samples are also accessed from worker processes. The same index must return the same sample.
     """
 
     def __len__(self) -> int:
-        """Tell how many there are."""
+        """Return the number of samples."""
         ...
 
     def __getitem__(self, index: int, /) -> Sample:
-        """Give one of them.
+        """Return a sample.
 
         Raises:
-            MediaError, SourceError, InputError: It cannot be read; the next one then takes its place.
+            MediaError, SourceError, InputError: The sample cannot be read; the next one is used instead.
         """
         ...
-
-
-class _Item(BaseModel):
-    """What an entry of either kind of file shows."""
-
-    image: str | None = None
-    video: str | None = None
-
-    @model_validator(mode="after")
-    def _show_one(self) -> "_Item":
-        if bool(self.image) == bool(self.video):
-            raise ValueError('it needs either "image" or "video"')
-        return self
-
-    @property
-    def media(self) -> Media:
-        return "video" if self.video else "image"
-
-    @property
-    def path(self) -> str:
-        return self.video or self.image or ""
-
-    @property
-    @abstractmethod
-    def content(self) -> Any:
-        """What is said about it."""
 
 
 _Text = Annotated[str, Field(pattern=r"\S")]
 
 
-class _Caption(_Item):
-    caption: _Text
+class _Entry(BaseModel):
+    image: str | None = None
+    video: str | None = None
 
-    @property
-    def content(self) -> str:
-        return self.caption
+    @model_validator(mode="after")
+    def _check_media(self) -> "_Entry":
+        if bool(self.image) == bool(self.video):
+            raise ValueError('give either "image" or "video"')
+        return self
+
+
+class _Caption(_Entry):
+    content: _Text = Field(alias="caption")
 
 
 class _Pair(BaseModel):
-    question: _Text = Field(alias="q")
-    answer: _Text = Field(alias="a")
+    q: _Text
+    a: _Text
 
 
-class _Conversation(_Item):
+class _Conversation(_Entry):
     pairs: list[_Pair] = Field(alias="QA", min_length=1)
 
     @property
     def content(self) -> list[tuple[str, str]]:
-        return [(pair.question, pair.answer) for pair in self.pairs]
+        return [(pair.q, pair.a) for pair in self.pairs]
 
 
-_ItemT = TypeVar("_ItemT", bound=_Item)
+class _SampleFile(ABC):
+    """The samples of one media type in a JSON file."""
 
-
-class _SampleFile(ABC, Generic[_ItemT]):
-    """A JSON file of samples, of which those of one medium are taken."""
-
-    kind: type[_ItemT]
+    entry_type: type[_Caption | _Conversation]
 
     def __init__(
         self, file: str | Path, media: Media, *, root: str | Path | None = None, num_frames: int = NUM_FRAMES
     ) -> None:
-        # Not the items themselves, which take several times the memory: a file may have millions.
-        self._items = [(item.path, item.content) for item in _read(file, self.kind) if item.media == media]
+        entries = _read(file, self.entry_type)
+        # Plain tuples: pydantic models take several times the memory, and a file may have millions of entries.
+        self._entries = [(path, entry.content) for entry in entries if (path := getattr(entry, media))]
         self._media: Media = media
         self._folder = Path(file).parent if root is None else Path(root)
         self._num_frames = num_frames
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._entries)
 
     def __getitem__(self, index: int, /) -> Sample:
-        path, content = self._items[index]
-        return Sample(tuple(self._converse(self._open(path), content, index)), self._media, path)
+        path, content = self._entries[index]
+        turns: list[Turn] = []
+        for question, answer in self._pairs(content, index):
+            visual = () if turns else (self._open(path),)
+            turns += [Turn("human", (*visual, question)), Turn("assistant", (answer,))]
+        return Sample(tuple(turns), self._media, path)
 
     @abstractmethod
-    def _converse(self, shown: Video | Image, content: Any, index: int) -> Iterator[Turn]:
-        """Make the turns of an item."""
+    def _pairs(self, content: Any, index: int) -> list[tuple[str, str]]:
+        """Return the questions and answers of an entry."""
 
     def _open(self, path: str) -> Video | Image:
         if self._media == "image":
@@ -160,90 +141,57 @@ class _SampleFile(ABC, Generic[_ItemT]):
         return read_video(self._folder / path, self._num_frames)
 
 
-class CaptionFile(_SampleFile[_Caption]):
-    """Captions of videos or images, the data of stage 1 (paper 3.2.1), one of several requests before each.
+class CaptionFile(_SampleFile):
+    """Captions of videos or images, the data of stage 1 (paper 3.2.1). Each follows one of several requests.
 
     The file is JSON: `[{"video": "clips/1.mp4", "caption": "a cat jumps"}, {"image": ...}, ...]`.
 
     Args:
         file: The JSON file.
-        media: Which of its items are taken.
-        root: Folder from which its paths count; that of the file if None.
-        num_frames: Frames that are taken of a video.
+        media: The media type of the entries to use.
+        root: Directory that the paths in the file are relative to; the file's own directory if None.
+        num_frames: Frames sampled from each video.
 
     Raises:
-        SourceError: There is no such file.
-        InputError: It is no such list.
+        SourceError: The file does not exist.
+        InputError: The file does not have this format.
     """
 
-    kind = _Caption
+    entry_type = _Caption
 
-    def _converse(self, shown: Video | Image, content: str, index: int) -> Iterator[Turn]:
-        # A prime, so that neighbours differ and every request is as frequent.
-        request = REQUESTS[index * 7 % len(REQUESTS)].format(media=self._media)
-        yield Turn("human", (shown, request))
-        yield Turn("assistant", (content,))
+    def _pairs(self, content: str, index: int) -> list[tuple[str, str]]:
+        # The step of 7 is coprime to 11: neighbours get different requests, and all are equally frequent.
+        return [(REQUESTS[index * 7 % len(REQUESTS)].format(media=self._media), content)]
 
 
-class ConversationFile(_SampleFile[_Conversation]):
+class ConversationFile(_SampleFile):
     """Conversations about videos or images, the data of stage 2 (paper 3.2.1 and 3.2.2).
 
     The file is JSON: `[{"video": "clips/1.mp4", "QA": [{"q": "What is it?", "a": "A cat."}, ...]}, {"image": ...}]`.
-
-    Args:
-        file: The JSON file.
-        media: Which of its items are taken.
-        root: Folder from which its paths count; that of the file if None.
-        num_frames: Frames that are taken of a video.
-
-    Raises:
-        SourceError: There is no such file.
-        InputError: It is no such list.
+    The arguments and errors are those of `CaptionFile`.
     """
 
-    kind = _Conversation
+    entry_type = _Conversation
 
-    def _converse(self, shown: Video | Image, content: list[tuple[str, str]], index: int) -> Iterator[Turn]:
-        for place, (question, answer) in enumerate(content):
-            yield Turn("human", (question,) if place else (shown, question))
-            yield Turn("assistant", (answer,))
+    def _pairs(self, content: list[tuple[str, str]], index: int) -> list[tuple[str, str]]:
+        return content
 
 
-class Together:
-    """Several sources of samples, one after another.
-
-    Args:
-        sources: In their order.
-    """
-
-    def __init__(self, sources: Sequence[Samples]) -> None:
-        self._sources = sources
-        self._starts = [0, *accumulate(map(len, sources))]
-
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    def __getitem__(self, index: int, /) -> Sample:
-        for source, (start, end) in zip(self._sources, pairwise(self._starts), strict=True):
-            if start <= index < end:
-                return source[index - start]
-        raise IndexError(index)
-
-
-def _read(file: str | Path, kind: type[_ItemT]) -> list[_ItemT]:
+def _read(file: str | Path, entry_type: type[_Caption | _Conversation]) -> list[_Caption | _Conversation]:
     try:
-        return TypeAdapter(list[kind]).validate_python(json.loads(Path(file).read_bytes()))  # type: ignore[valid-type]
+        entries = json.loads(Path(file).read_bytes())
+        return TypeAdapter(list[entry_type]).validate_python(entries)  # type: ignore[valid-type]
     except OSError as error:
-        problem = f"this file of samples cannot be read ({error.strerror})"
+        problem = f"this data file cannot be read ({error.strerror})"
         raise SourceError(file, problem, "Check the path in the config's data") from error
     except ValidationError as error:
-        raise InputError(file, describe(error), "Write it as the docstring of its class shows") from error
+        raise InputError(file, describe_error(error), "See the docstring of its class for the format") from error
     except ValueError as error:
-        raise InputError(file, f"this is no JSON ({error})", "Mend it, or write it anew with a program") from error
+        raise InputError(file, f"invalid JSON ({error})", "Fix it, or generate it with a JSON library") from error
 
 
-def describe(error: ValidationError) -> str:
-    """Say in a line what is wrong first, and where; items are counted from 0."""
+def describe_error(error: ValidationError) -> str:
+    """Describe the first problem of a validation error in one line. Items are counted from 0."""
     first = error.errors()[0]
-    place = ".".join(map(str, first["loc"])) or "the whole"
+    place = ".".join(map(str, first["loc"])) or "the file"
     return f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}"

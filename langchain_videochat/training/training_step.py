@@ -1,10 +1,9 @@
-"""A step of training, on one device or many."""
+"""An optimizer step, on one or many devices."""
 
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,21 +14,21 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
 from langchain_videochat.errors import ModelError
-from langchain_videochat.training.batches import Batch
+from langchain_videochat.training.batches import TrainingBatch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a step told, the same on all devices."""
+class StepResult:
+    """The result of an optimizer step, the same on all devices."""
 
     loss: float
-    """The mean over the tokens of all answers."""
+    """Mean over the answer tokens of the batch."""
 
     gradient_norm: float
-    """Before it was clipped."""
+    """Norm before clipping."""
 
     learning_rate: float
 
@@ -39,85 +38,72 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class TrainingStep:
-    """A model that learns.
+    """Runs optimizer steps.
 
-    The loss is the mean over the tokens of all answers of a step, so that it does not matter in how many parts, and on
-    how many devices, the samples go through the model.
+    The loss is the mean over all answer tokens of a step, so it depends neither on the number of devices nor on
+    gradient accumulation.
     """
 
     accelerator: "Accelerator"
-
     model: nn.Module
-
     optimizer: Optimizer
-    """Torch's own, without accelerate's cover, which scaled gradients alone would need."""
+    """The plain optimizer: accelerate's wrapper is only needed for gradient scaling."""
 
-    schedule: LambdaLR
-
-    clip: float
-    """The norm of all gradients together is brought down to this."""
-
+    lr_scheduler: LambdaLR
+    max_grad_norm: float
     seed: int
-    """Decides on what is dropped out."""
 
-    def learn(self, step: int, parts: Sequence[Batch]) -> Outcome:
-        """Change the weights once.
+    def run(self, step: int, parts: Sequence[TrainingBatch]) -> StepResult:
+        """Run an optimizer step on this process's share of a batch, in the parts of gradient accumulation.
 
-        Args:
-            step: Its number: what is dropped out depends on that alone, not on the steps before it.
-            parts: What this process does of it, one after another.
+        Dropout depends on the seed and `step`, counted from 0, but not on earlier steps.
 
         Raises:
-            ModelError: The loss or its gradients are no numbers. The weights are as they were.
-            NotEnoughMemoryError: The device has not the memory for it.
+            ModelError: The loss or a gradient is not finite. The weights are unchanged.
+            NotEnoughMemoryError: The device ran out of memory.
         """
-        torch.manual_seed(_mix(self.seed, step, self.accelerator.process_index))
-        tokens = self._sum(sum(part.answer_tokens for part in parts))
-        shares = [self._study(part, tokens, is_last=part is parts[-1]) for part in parts]
-        loss = float(self._sum(torch.stack(shares).sum()))
-        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), self.clip))
+        seeds = np.random.SeedSequence([self.seed, step, self.accelerator.process_index])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+        tokens = self._sum_over_processes(sum(part.answer_tokens for part in parts))
+        losses = [self._backward(part, tokens, is_last=part is parts[-1]) for part in parts]
+        loss = float(self._sum_over_processes(torch.stack(losses).sum()))
+        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), self.max_grad_norm))
         if not math.isfinite(loss) or not math.isfinite(norm):
-            self._stop(step, parts, shares)
-        skipped = int(self._sum(sum(len(part.broken) for part in parts)))
-        outcome = Outcome(loss, norm, float(self.schedule.get_last_lr()[0]), skipped)
+            self._raise_not_finite(step, parts, losses)
+        skipped = int(self._sum_over_processes(sum(len(part.skipped) for part in parts)))
+        result = StepResult(loss, norm, float(self.lr_scheduler.get_last_lr()[0]), skipped)
         self.optimizer.step()
-        self.schedule.step()
+        self.lr_scheduler.step()
         self.optimizer.zero_grad()
-        return outcome
+        return result
 
-    def _study(self, part: Batch, tokens: Tensor, *, is_last: bool) -> Tensor:
-        """Add the gradients of a part, and give its share of the loss. In the last part the devices join theirs."""
+    def _backward(self, part: TrainingBatch, tokens: Tensor, *, is_last: bool) -> Tensor:
+        """Accumulate the gradients of a part, and return its share of the loss. The last part synchronizes devices."""
         inputs = {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in part.inputs.items()}
         try:
             with nullcontext() if is_last else self.accelerator.no_sync(self.model):
                 loss: Tensor = self.model(**inputs, num_items_in_batch=tokens, use_cache=False).loss
-                # They join by the mean.
+                # Synchronization averages the gradients of all devices, but the loss is already a share of a mean.
                 self.accelerator.backward(loss * self.accelerator.num_processes)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            advice = "Raise accumulation, or set gradient_checkpointing: neither changes what is learnt"
-            raise NotEnoughMemoryError("training", "the device has not the memory for a batch", advice) from None
+            advice = "Raise gradient_accumulation_steps or set gradient_checkpointing; neither changes the result"
+            raise NotEnoughMemoryError("training", "out of memory while processing a batch", advice) from None
         return loss.detach()
 
-    def _sum(self, amount: Tensor | int) -> Tensor:
-        """Add up an amount over all processes."""
+    def _sum_over_processes(self, amount: Tensor | int) -> Tensor:
         own = torch.as_tensor(amount, dtype=torch.float32, device=self.accelerator.device)
         total: Tensor = self.accelerator.reduce(own, "sum")
         return total
 
-    def _stop(self, step: int, parts: Sequence[Batch], shares: Sequence[Tensor]) -> None:
-        """Name the files that make the loss no number; all of the step where it is only the gradients."""
+    def _raise_not_finite(self, step: int, parts: Sequence[TrainingBatch], losses: Sequence[Tensor]) -> None:
+        """Name the samples whose loss is not finite; all samples of the step if only the gradients are not."""
         from accelerate.utils import gather_object
 
-        bad = [part for part, share in zip(parts, shares, strict=True) if not share.isfinite()]
+        bad = [part for part, loss in zip(parts, losses, strict=True) if not loss.isfinite()]
         found = gather_object([source for part in bad for source in part.sources])
-        everything = gather_object(list(chain(*(part.sources for part in parts))))
-        problem = f"the loss or its gradients are no numbers; the batch was made of {', '.join(found or everything)}"
-        advice = "Look at those files, or lower the learning rate; --resume goes on from the last checkpoint"
+        everything = gather_object([source for part in parts for source in part.sources])
+        problem = f"the loss or a gradient is not finite; the batch contained {', '.join(found or everything)}"
+        advice = "Check those files or lower the learning rate; --resume continues from the last checkpoint"
         raise ModelError(f"step {step + 1}", problem, advice)
-
-
-def _mix(*numbers: int) -> int:
-    """Make one seed of several."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

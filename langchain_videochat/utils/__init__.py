@@ -1,1 +1,1 @@
-"""Small helpers that every other package may use."""
+"""Helpers that every other package may use."""

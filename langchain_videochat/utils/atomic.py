@@ -1,4 +1,4 @@
-"""Folders that are there whole or not at all."""
+"""Atomic directories."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,15 +7,16 @@ from tempfile import TemporaryDirectory
 
 
 @contextmanager
-def atomic_directory(folder: Path) -> Iterator[Path]:
-    """Provide a scratch folder that gets its name when all is in it; nothing of it stays if that fails.
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Create a directory that appears under its name only when it is complete.
 
-    Raises:
-        OSError: It cannot be written.
+    Yields:
+        A temporary directory. It is renamed to `path` on success and deleted if the block raises an error.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", ignore_cleanup_errors=True) as scratch:
-        content = Path(scratch) / folder.name
-        content.mkdir()
-        yield content
-        content.rename(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A directory beside the target is on the same file system, where renaming is atomic.
+    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-", ignore_cleanup_errors=True) as scratch:
+        unfinished = Path(scratch) / path.name
+        unfinished.mkdir()
+        yield unfinished
+        unfinished.rename(path)

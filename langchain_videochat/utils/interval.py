@@ -10,16 +10,10 @@ from langchain_videochat.utils.timecode import format_seconds
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval of time in a video, in seconds; `end` is not included.
+    """A half-open interval of time in a video: from `start` up to, but not including, `end`.
 
     Raises:
         InputError: `start` is negative or not finite, or `end` is before `start`.
-
-    Example:
-        >>> Interval(5.0, 3.0)
-        Traceback (most recent call last):
-            ...
-        langchain_videochat.errors.InputError: start, end: end (3 s) must be after start (5 s). Give times in seconds.
     """
 
     start: float = 0.0
@@ -32,15 +26,11 @@ class Interval:
         if not 0 <= self.start < math.inf:
             raise InputError("start", f"must be 0 or a positive number, got {self.start}", "Give a time in seconds")
         if not self.start <= self.end:
-            raise self._end_error()
+            raise self._order_error()
 
     @classmethod
     def of(cls, start: float | None, end: float | None) -> Self:
-        """Make an interval that is not empty.
-
-        Args:
-            start: Seconds; the start of the video if None.
-            end: Seconds; the end of the video if None.
+        """Create an interval that is not empty; None is the start or the end of the video.
 
         Raises:
             InputError: `start` is negative or not finite, or `end` is not after `start`.
@@ -51,7 +41,7 @@ class Interval:
         """
         interval = cls(0.0 if start is None else start, math.inf if end is None else end)
         if interval.start == interval.end:
-            raise interval._end_error()
+            raise interval._order_error()
         return interval
 
     @property
@@ -60,20 +50,20 @@ class Interval:
         return self.end - self.start
 
     def within(self, duration: float) -> Self:
-        """Return the part of the interval that lies in a video of `duration` seconds.
+        """Return the part of the interval inside a video of `duration` seconds.
 
         Raises:
-            InputError: The interval starts at the end of the video or later.
+            InputError: The interval starts at or after the end of the video.
 
         Example:
             >>> Interval.of(3, None).within(10.0)
             Interval(start=3, end=10.0)
         """
         if self.start >= duration:
-            problem = f"{format_seconds(self.start)} s is after the end of the video at {format_seconds(duration)} s"
+            problem = f"must be before the end of the video ({format_seconds(duration)} s), got {self.start}"
             raise InputError("start", problem, "Give an earlier time in seconds")
         return type(self)(self.start, min(self.end, duration))
 
-    def _end_error(self) -> InputError:
-        end, start = format_seconds(self.end), format_seconds(self.start)
+    def _order_error(self) -> InputError:
+        start, end = format_seconds(self.start), format_seconds(self.end)
         return InputError("start, end", f"end ({end} s) must be after start ({start} s)", "Give times in seconds")

@@ -1,4 +1,4 @@
-"""What parts of the package need beside the package itself."""
+"""Optional dependencies, by the extra that installs them."""
 
 from importlib.util import find_spec
 
@@ -6,22 +6,14 @@ from langchain_videochat.errors import ModelUnavailableError
 
 EXTRAS = {
     "app": ("matplotlib", "starlette", "uvicorn"),
-    "instruct": ("datasketch", "matplotlib", "py3langid"),
-    "train": ("accelerate", "tensorboard"),
+    "instruct": ("datasketch", "filelock", "matplotlib", "py3langid"),
+    "train": ("accelerate", "peft", "tensorboard"),
 }
-"""Packages that are looked for, by the extra that installs them."""
+"""Modules that each extra must provide."""
 
 
 def require_extra(extra: str, subject: str) -> None:
-    """Make sure that the packages of an extra are here, before any work is done.
-
-    Args:
-        extra: Its name, one of `EXTRAS`.
-        subject: What needs it.
-
-    Raises:
-        ModelUnavailableError: One is not installed.
-    """
+    """Raise a ModelUnavailableError about `subject` unless all packages of an extra are installed."""
     for package in EXTRAS[extra]:
         if find_spec(package) is None:
             advice = f'Run `pip install "langchain-videochat[{extra}]"`'

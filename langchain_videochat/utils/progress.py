@@ -7,27 +7,27 @@ from contextlib import contextmanager
 from tqdm import TqdmWarning
 
 with warnings.catch_warnings():
-    # A notebook without ipywidgets gets bars of text; that is no reason to greet it with a warning.
+    # Without ipywidgets, notebooks get text bars; importing this package should not warn about that.
     warnings.simplefilter("ignore", TqdmWarning)
     from tqdm.auto import tqdm
 
 
 @contextmanager
-def video_progress(title: str, seconds: float, *, show: bool) -> Iterator[Callable[[float], None]]:
-    """Show how far into a video some work has come, and how long it will still take.
+def video_progress(title: str, duration: float, *, show: bool) -> Iterator[Callable[[float], None]]:
+    """Show the progress through a video and the estimated time left.
 
     Args:
-        title: Stands before the bar.
-        seconds: Length of the video.
-        show: Whether to show anything.
+        title: Text before the bar.
+        duration: Length of the video in seconds.
+        show: Whether to display the bar.
 
     Yields:
-        A function to call with the seconds of the video that are done.
+        A function that moves the bar to a position, in seconds of video.
     """
     layout = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of video [{elapsed}<{remaining}]"
-    with tqdm(desc=title, total=round(seconds, 1), bar_format=layout, leave=False, disable=not show) as bar:
+    with tqdm(desc=title, total=round(duration, 1), bar_format=layout, leave=False, disable=not show) as bar:
 
-        def reach(done: float) -> None:
-            bar.update(max(0.0, min(done, seconds) - bar.n))
+        def advance_to(position: float) -> None:
+            bar.update(max(0.0, min(position, duration) - bar.n))
 
-        yield reach
+        yield advance_to

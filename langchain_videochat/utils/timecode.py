@@ -1,14 +1,14 @@
-"""Times as people read and write them."""
+"""Timecodes: times as people read and write them."""
 
 import re
 
 from langchain_videochat.errors import InputError
 
-_CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?([0-5]?\d):)?(\d{1,9}(?:\.\d+)?)")
+_TIMECODE = re.compile(r"(?:(?:(\d{1,4}):)?([0-5]?\d):)?(\d{1,9}(?:\.\d+)?)")
 
 
 def format_timecode(seconds: float) -> str:
-    """Write a time as people read it on a player.
+    """Format a time as video players show it.
 
     Args:
         seconds: Seconds from the start of the video.
@@ -26,7 +26,7 @@ def format_timecode(seconds: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Write seconds with as many decimals as they have, three at most.
+    """Format seconds with at most three decimals and without trailing zeros.
 
     Example:
         >>> format_seconds(3600.25), format_seconds(12.0)
@@ -36,19 +36,19 @@ def format_seconds(seconds: float) -> str:
 
 
 def parse_timecode(text: str) -> float:
-    """Read a time that people write: seconds, `mm:ss` or `h:mm:ss`, each with decimals or without.
+    """Parse a time written as seconds, `mm:ss` or `h:mm:ss`, each with optional decimals.
 
     Returns:
         Seconds.
 
     Raises:
-        InputError: The text is no such time.
+        InputError: The text has none of these forms.
 
     Example:
         >>> parse_timecode("7.5"), parse_timecode("01:07"), parse_timecode("1:02:03")
         (7.5, 67.0, 3723.0)
     """
-    parts = _CLOCK.fullmatch(text.strip())
+    parts = _TIMECODE.fullmatch(text.strip())
     if parts is None or (parts[2] is not None and float(parts[3]) >= 60):  # noqa: PLR2004 - a minute
-        raise InputError("time", f"{text!r} is no time", "Write seconds, mm:ss or h:mm:ss")
+        raise InputError("time", f"{text!r} is not a valid time", "Write seconds, mm:ss or h:mm:ss")
     return float(parts[1] or 0) * 3600 + float(parts[2] or 0) * 60 + float(parts[3])

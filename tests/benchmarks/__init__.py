@@ -1,1 +1,1 @@
-"""Benchmarks: every figure is a ratio to a named reference that was measured in the same run."""
+"""Benchmarks: every result is a ratio to a named reference that was measured in the same run."""

@@ -1,4 +1,4 @@
-"""Run the benchmarks and print their tables: `python -m tests.benchmarks [--only TABLE] [--scale SHARE]`."""
+"""Run the benchmarks and print their tables: `python -m tests.benchmarks [--only TABLE] [--scale FACTOR]`."""
 
 import argparse
 import os
@@ -32,10 +32,12 @@ TABLES = (
 
 
 def main() -> None:
-    """Measure each table in a process of its own, so that none runs in the memory and warmth of another."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure speed on this machine.")
-    parser.add_argument("--only", choices=TABLES, help="measure this table alone")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes, to try the benchmarks out")
+    """Measure each table in a separate process, so that no table affects the memory and caches of another."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description="Run the benchmarks on this machine."
+    )
+    parser.add_argument("--only", choices=TABLES, help="measure this table only")
+    parser.add_argument("--scale", type=float, default=1.0, help="fraction of the full sizes, for a quick test")
     arguments = parser.parse_args()
     if arguments.only:
         progress(f"{arguments.only}:")
@@ -49,12 +51,12 @@ def main() -> None:
 
 
 def describe_machine(scale: float) -> str:
-    """Say what the figures were measured on."""
+    """Describe the machine of the measurements."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     load = os.getloadavg()[0]
     facts = f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.platform()}, Python {platform.python_version()}"
-    sizes = "" if scale == 1 else f" Sizes are {scale:g} of the full ones: no target counts."
-    return f"# Benchmarks\n\n{facts}; load average at the start {load:.1f}.{sizes}\n"
+    sizes = "" if scale == 1 else f" Sizes are {scale:g} of the full ones: targets do not apply."
+    return f"# Benchmarks\n\n{facts}; load average at start {load:.1f}.{sizes}\n"
 
 
 if __name__ == "__main__":

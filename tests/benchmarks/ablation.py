@@ -1,4 +1,4 @@
-"""What videochat-embed-tiny owes to its relation aggregators: trained anew without them, by one recipe for all."""
+"""Ablation of the relation aggregators of videochat-embed-tiny: trained without them by the same recipe."""
 
 import shutil
 import tempfile
@@ -7,14 +7,14 @@ from pathlib import Path
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.evaluation import write_benchmark
 from langchain_videochat.evaluation.shapes.recipe import Recipe, train_tiny
-from tests.benchmarks.report import Figure, Table, progress
+from tests.benchmarks.report import Measurement, Table, progress
 from tests.understanding import NEEDS, average, choose_options
 
 QUESTIONS = 60
-"""Of each kind."""
+"""Questions of each kind."""
 
 SHORT = Recipe(clips=400, queries=(400,), stage1=25, stage2=100)
-"""Pictures and language are learnt as always, once for all: they have nothing to do with aggregators."""
+"""Images and language are trained once in full, because they do not depend on relation aggregators."""
 
 VARIANTS = {
     "local and global MHRA": {},
@@ -25,9 +25,9 @@ VARIANTS = {
 
 
 def measure(scale: float) -> Table:
-    """Train all four, and ask each the same questions about test clips."""
+    """Train all variants, and evaluate them on the same test clips."""
     recipe = SHORT if scale == 1 else Recipe(1, (1,), 1, (1,), 1, 1)
-    table = Table("Ablation of videochat-embed-tiny, by a short recipe: questions with options", "right")
+    table = Table("Ablation of videochat-embed-tiny, by a short recipe: questions with options", "correct")
     with tempfile.TemporaryDirectory() as scratch:
         clips = Path(scratch, "clips")
         write_benchmark(clips, max(4, round(QUESTIONS * scale)))
@@ -42,10 +42,12 @@ def measure(scale: float) -> Table:
 
 
 def add_rows(table: Table, name: str, model: Path, clips: Path) -> None:
-    """Ask a model, and add what it gets right of questions that need a picture, several frames, and their order."""
+    """Add the accuracy of a model on questions that require one image, several frames, and their order."""
     scores = choose_options(VideoChatEmbed(model=str(model), max_tokens=80), clips)
-    shares = average({kind: score.accuracy for kind, score in scores.items()})
+    accuracies = average({kind: score.accuracy for kind, score in scores.items()})
     chances = average({kind: score.chance for kind, score in scores.items()})
     for evidence, needs in NEEDS.items():
-        share, chance = shares[evidence], chances[evidence]
-        table.figures.append(Figure(f"{name}, what needs {needs}", share, "chance", chance, share / chance))
+        accuracy, chance = accuracies[evidence], chances[evidence]
+        table.measurements.append(
+            Measurement(f"{name}, requires {needs}", accuracy, "chance", chance, accuracy / chance)
+        )

@@ -1,4 +1,4 @@
-"""What the question-answering chain adds to retrieval and the language model."""
+"""Overhead of the question-answering chain over retrieval and the language model."""
 
 import tempfile
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from tests.benchmarks.collection import Question, make_collection
 from tests.benchmarks.report import Table, progress
 from tests.benchmarks.search import RandomEmbeddings
 from tests.benchmarks.timing import percentile_95, seconds
-from tests.scripted_model import ScriptedModel, saying
+from tests.scripted_model import ScriptedModel, model_answering
 
 VIDEOS = 20
 K = 4
@@ -23,26 +23,26 @@ Ask = Callable[[Any], object]
 
 
 def measure(scale: float) -> Table:
-    """Ask all questions of a collection, of a model that answers at once."""
+    """Ask all questions of a collection, with a model that answers immediately."""
     timelines, questions = make_collection(max(3, round(VIDEOS * scale)))
-    model = saying(ANSWER)
+    model = model_answering(ANSWER)
     with tempfile.TemporaryDirectory() as folder:
         store = VideoTimelineStore(folder, embedding=RandomEmbeddings())
         for timeline in timelines:
             store.add(timeline)
         chain = create_video_qa_chain(model, store, k=K)
-        ways = {
+        modes = {
             "invoke": (chain.invoke, model.invoke),
-            f"stream, {-(-len(ANSWER) // model.piece)} pieces": (_streamed(chain), _streamed(model)),
+            f"stream, {-(-len(ANSWER) // model.delta_length)} chunks": (_streamed(chain), _streamed(model)),
         }
-        table = Table("Answering: the chain beyond one search and the model, 95th percentile", "ms")
-        for name, (ask, ask_model) in ways.items():
+        table = Table("Answering: overhead of the chain over one search and the model, 95th percentile", "ms")
+        for name, (ask, ask_model) in modes.items():
             progress(f"  {name}")
-            beyond = [_beyond(ask, ask_model, store, model, question) * 1000 for question in questions]
-            table.cost(name, percentile_95(beyond[WARM_UP:]), "the limit", LIMIT_MS, at_most=1)
+            overheads = [_overhead(ask, ask_model, store, model, question) * 1000 for question in questions]
+            table.cost(name, percentile_95(overheads[WARM_UP:]), "the limit", LIMIT_MS, at_most=1)
     table.notes = [
-        f"{len(questions)} questions about {len(timelines)} videos, {K} moments each and what is around them, reading "
-        "which counts as the chain's. The time of a search and of the model alone, right after each, is taken off."
+        f"{len(questions)} questions about {len(timelines)} videos, {K} moments each and their neighbours, whose "
+        "retrieval counts as overhead. Search and model are timed alone right after each answer, and subtracted."
     ]
     return table
 
@@ -51,7 +51,7 @@ def _streamed(runnable: Runnable[Any, Any]) -> Ask:
     return lambda question: list(runnable.stream(question))
 
 
-def _beyond(ask: Ask, ask_model: Ask, store: VideoTimelineStore, model: ScriptedModel, question: Question) -> float:
-    whole = seconds(lambda: ask(question.text))
+def _overhead(ask: Ask, ask_model: Ask, store: VideoTimelineStore, model: ScriptedModel, question: Question) -> float:
+    total = seconds(lambda: ask(question.text))
     prompt = model.prompts[-1]
-    return whole - seconds(lambda: store.search(question.text, k=K)) - seconds(lambda: ask_model(prompt))
+    return total - seconds(lambda: store.search(question.text, k=K)) - seconds(lambda: ask_model(prompt))

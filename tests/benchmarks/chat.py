@@ -1,4 +1,4 @@
-"""VideoChatEmbed: what it adds to the language model, and what batches and second questions save."""
+"""VideoChatEmbed: overhead over the language model, and the gain of batches and of the prefix cache."""
 
 import asyncio
 import tempfile
@@ -22,16 +22,16 @@ ROUNDS = 5
 BATCH_ROUNDS = 2
 BATCH = 8
 CLIP_SECONDS, TIMES = 60, 8
-"""A talk, and how often it is repeated for the video that is asked about twice."""
+"""Length of a talk, and how often it is repeated for the video of the second question."""
 
 SHORT_ANSWER = 20
-"""Tokens between a first and a second question."""
+"""Tokens of the answer to the first question."""
 
 
 def measure(scale: float) -> Table:
-    """Chat on the processor: with a LLaMA of some size, and with a tiny one about a video."""
+    """Measure a small LLaMA on the CPU, and a tiny one with a video."""
     layers = max(1, round(SMALL["num_hidden_layers"] * scale))
-    table = Table("VideoChatEmbed on the processor", "s")
+    table = Table("VideoChatEmbed on the CPU", "s")
     with tempfile.TemporaryDirectory() as folder:
         progress("  saving the models")
         small = save_small(Path(folder) / "small", SMALL | {"num_hidden_layers": layers})
@@ -42,7 +42,7 @@ def measure(scale: float) -> Table:
         add_second_question(table, VideoChatEmbed(model=tiny, device="cpu", max_tokens=SHORT_ANSWER), scale)
     table.notes = [
         f"Random weights, float32, a tiny vision side. Answers and batches: LLaMA of {layers} layers, "
-        f"{SMALL['hidden_size']} wide, texts only, no question asked twice; the best of {ROUNDS} and {BATCH_ROUNDS} "
+        f"{SMALL['hidden_size']} wide, text only, all questions different; the best of {ROUNDS} and {BATCH_ROUNDS} "
         f"runs. Second question: LLaMA of one layer, a 720p video of {TIMES} times {_clip_seconds(scale)} s; the best "
         f"of {ROUNDS}, each about a new copy of the file."
     ]
@@ -50,7 +50,7 @@ def measure(scale: float) -> Table:
 
 
 def add_batches(table: Table, llm: VideoChatEmbed, *, at_least: float) -> None:
-    """Answer questions of several lengths together and one by one."""
+    """Compare `batch` and `abatch` with `invoke`, for questions of several lengths."""
     numbers = count()
 
     def draw() -> list[LanguageModelInput]:
@@ -74,7 +74,7 @@ def add_batches(table: Table, llm: VideoChatEmbed, *, at_least: float) -> None:
 
 
 def add_second_question(table: Table, llm: VideoChatEmbed, scale: float) -> None:
-    """Ask twice about copies of a video, each of which is new to the model."""
+    """Compare a second question about a video with the first, each time with a new copy of the file."""
     clip = talk(_clip_seconds(scale))
     video = repeated(clip, TIMES)
     with tempfile.TemporaryDirectory() as folder:
@@ -109,9 +109,9 @@ def _add_answer(table: Table, llm: VideoChatEmbed) -> None:
     def by_ours() -> None:
         _check([llm.invoke(next(questions))], llm.max_tokens)
 
-    progress("  comparing the answers")
+    progress("  comparing answers")
     if llm.invoke(question).text != by_transformers():
-        raise RuntimeError("VideoChatEmbed does not answer what its language model does")
+        raise RuntimeError("VideoChatEmbed does not give the answer of its language model")
     taken = best_of({"ours": by_ours, "transformers": by_transformers}, ROUNDS)
     what, reference = f"`invoke`, {llm.max_tokens} tokens", "transformers' `generate` of the language model alone"
     table.cost(what, taken["ours"], reference, taken["transformers"], at_most=1.05)
@@ -120,11 +120,11 @@ def _add_answer(table: Table, llm: VideoChatEmbed) -> None:
 def _check(answers: Sequence[AIMessage], tokens: int) -> None:
     for answer in answers:
         if answer.usage_metadata is None or answer.usage_metadata["output_tokens"] != tokens:
-            raise RuntimeError(f"an answer has not {tokens} tokens: {answer.usage_metadata}")
+            raise RuntimeError(f"expected {tokens} tokens, got {answer.usage_metadata}")
 
 
 def _copy(video: Path, folder: Path, number: int) -> Path:
-    """Copy a video with some bytes more, so that nothing that is remembered of another copy fits it."""
+    """Copy a video with additional bytes, so no cache contains it."""
     copy = folder / f"{number}.mp4"
     copy.write_bytes(video.read_bytes() + bytes(number + 1))
     return copy
@@ -140,7 +140,7 @@ def _ask_twice(llm: VideoChatEmbed, video: Path) -> tuple[float, float]:
 
 
 def _first_token(llm: VideoChatEmbed, messages: list[BaseMessage]) -> tuple[float, AIMessageChunk]:
-    """Tell the seconds until the first text comes, and the whole answer."""
+    """Return the seconds until the first text, and the whole answer."""
     begin = time.perf_counter()
     chunks = iter(llm.stream(messages))
     answer = next(chunk for chunk in chunks if chunk.text)

@@ -1,4 +1,4 @@
-"""VideoChatEmbed on a graphics card, in its real size."""
+"""VideoChatEmbed on a GPU, at full size."""
 
 import tempfile
 from pathlib import Path
@@ -12,10 +12,10 @@ from tests.benchmarks.report import Table, progress
 
 
 def measure(scale: float) -> Table:
-    """Answer in batches, and ask twice about a video."""
-    table = Table("VideoChatEmbed on a graphics card: 7B, bfloat16, random weights", "s")
+    """Measure batches, and a second question about a video."""
+    table = Table("VideoChatEmbed on a GPU: 7B, bfloat16, random weights", "s")
     if not torch.cuda.is_available():
-        table.notes = ["Not measured: there is no graphics card here."]
+        table.notes = ["Not measured: no GPU available."]
         return table
     with tempfile.TemporaryDirectory() as folder:
         progress("  saving the model")

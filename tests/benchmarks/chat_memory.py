@@ -1,4 +1,4 @@
-"""The peak memory of asking about long videos; as a program, it asks about one, and prints its own peak in MiB."""
+"""Peak memory of questions about long videos. As a program, answers one and prints its own peak in MiB."""
 
 import subprocess
 import sys
@@ -13,17 +13,17 @@ from tests.benchmarks.memory import RATE, TALK_SECONDS, peak_mib
 from tests.benchmarks.report import Table, progress
 
 TIMES = 6
-"""How often the talk of ten minutes is repeated for an hour."""
+"""Repetitions of the talk of ten minutes, for an hour."""
 
 SEGMENT_SECONDS = 60
 
 MAX_VIDEO_TOKENS = 240
-"""Four for each minute of an hour."""
+"""Four tokens per minute of an hour."""
 
 
 def measure(scale: float) -> Table:
-    """Ask about ten minutes and about an hour in a process each."""
-    # Imported here, as the measured program has no use for it.
+    """Measure questions about ten minutes and about an hour, each in its own process."""
+    # Imported here because the measured process does not need it.
     from langchain_videochat.media import probe
     from tests.benchmarks.media import repeated, talk
 
@@ -37,7 +37,7 @@ def measure(scale: float) -> Table:
     reference = f"the first {probe(short).duration:.0f} s of it"
     table.cost(f"a talk of {probe(long).duration:.0f} s", long_peak, reference, short_peak, at_most=1.2)
     table.notes = [
-        f"A tiny model; 720p at {RATE} frames a second, watched in segments of {SEGMENT_SECONDS} s: {long_tokens} "
+        f"A tiny model; 720p at {RATE} frames a second, in segments of {SEGMENT_SECONDS} s: {long_tokens} "
         f"visual tokens, the first part {short_tokens}. Seconds, with loading the model: {long_seconds:.0f}, the first "
         f"part {short_seconds:.0f}."
     ]
@@ -45,7 +45,7 @@ def measure(scale: float) -> Table:
 
 
 def _save_apart(folder: Path) -> None:
-    # What this process has taken would count as taken by those that it starts.
+    # The peak memory of this process would count as that of the processes that it starts.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         pool.submit(_save, folder).result()
 
@@ -65,7 +65,7 @@ def _ask_apart(folder: str, video: Path) -> tuple[float, str, float]:
 
 
 def _ask(folder: str, video: Path) -> int:
-    """Answer a question, and tell how many visual tokens were shown."""
+    """Answer a question, and return the number of visual tokens."""
     from langchain_core.messages import HumanMessage
 
     from langchain_videochat import VideoChatEmbed

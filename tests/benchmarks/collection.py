@@ -10,20 +10,20 @@ from typing import Any
 import yaml
 
 from langchain_videochat.media import VideoInfo
-from langchain_videochat.perception import Modality, Observation
+from langchain_videochat.perception import Observation
 from langchain_videochat.timeline import Timeline
 
-SLOT = 5.0
-"""Seconds that a caption or a sentence holds."""
+SLOT_SECONDS = 5.0
+"""Length of a caption or a sentence in seconds."""
 
 SLOTS = range(4, 10)
-"""How many slots a scene may have: 20 to 45 seconds, so that some scenes are cut into two moments."""
+"""Possible numbers of slots in a scene: 20 to 45 seconds, so that some scenes are split into two moments."""
 
 ON_TOPIC = 0.6
-"""How often a caption tells what the scene is about, rather than what else is in the picture."""
+"""Probability that a caption describes the topic of the scene, and not the background."""
 
 KINDS = ["meaning", "two conditions", "name", "code or number"]
-"""Of questions; a quarter of all is of each."""
+"""Kinds of questions; a quarter of the questions are of each kind."""
 
 MEANING = ["Where do they {} {}?", "How do I {} {}?", "Show me how they {} {}."]
 CODE = ["{}", "Where is {} to be seen?", "Which video shows {}?"]
@@ -35,7 +35,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Question:
-    """A question, and the stretch of a video that answers it."""
+    """A question and the interval of a video that answers it."""
 
     kind: str
     text: str
@@ -46,7 +46,7 @@ class Question:
 
 @dataclass
 class Film:
-    """A video that is being made up, scene after scene."""
+    """A video that is being generated, scene by scene."""
 
     generator: random.Random
     idle: list[str]
@@ -55,33 +55,33 @@ class Film:
     end: float = 0.0
 
     def add_scene(self, caption: str, sentences: list[str], written: str = "") -> tuple[Span, Span]:
-        """Add a scene of which some captions and sentences, and what is written on screen, are to the point.
+        """Add a scene with relevant captions, sentences and text on screen, and with irrelevant ones between them.
 
         Returns:
-            When the scene holds, and when the writing does.
+            The intervals of the scene and of the text on screen.
         """
         start, slots = self.end, self.generator.choice(SLOTS)
-        self.end = start + slots * SLOT
+        self.end = start + slots * SLOT_SECONDS
         self._note(start, self.end, "scene", f"scene at {start:g}")
         said = dict(zip(sorted(self.generator.sample(range(slots), len(sentences))), sentences, strict=True))
         for slot in range(slots):
-            is_to_the_point = slot in said or self.generator.random() < ON_TOPIC
-            seen = caption if is_to_the_point else self.generator.choice(self.idle)
+            is_relevant = slot in said or self.generator.random() < ON_TOPIC
+            seen = caption if is_relevant else self.generator.choice(self.idle)
             heard = said.get(slot) or self.generator.choice(self.small_talk)
-            self._note(start + slot * SLOT, start + (slot + 1) * SLOT, "caption", seen)
-            self._note(start + slot * SLOT, start + (slot + 1) * SLOT, "speech", heard)
-        shown = start + self.generator.randrange(slots) * SLOT
+            self._note(start + slot * SLOT_SECONDS, start + (slot + 1) * SLOT_SECONDS, "caption", seen)
+            self._note(start + slot * SLOT_SECONDS, start + (slot + 1) * SLOT_SECONDS, "speech", heard)
+        shown = start + self.generator.randrange(slots) * SLOT_SECONDS
         if written:
-            self._note(shown, shown + SLOT, "screen_text", written)
-        return (start, self.end), (shown, shown + SLOT)
+            self._note(shown, shown + SLOT_SECONDS, "screen_text", written)
+        return (start, self.end), (shown, shown + SLOT_SECONDS)
 
-    def _note(self, start: float, end: float, modality: Modality, text: str) -> None:
+    def _note(self, start: float, end: float, modality: str, text: str) -> None:
         self.observations.append(Observation(start, end, modality, text))
 
 
 @dataclass(frozen=True)
 class Plot:
-    """What one video takes from the vocabulary."""
+    """The choices from the vocabulary for one video."""
 
     subject: Words
     item: str
@@ -94,17 +94,16 @@ class Plot:
 
     @property
     def title(self) -> str:
-        """The subject's title, for this item."""
+        """Title of the video."""
         title = str(self.subject["title"]).format(item=self.item)
         return title[0].upper() + title[1:]
 
 
 def make_collection(videos: int) -> tuple[list[Timeline], list[Question]]:
-    """Make up to 60 videos of some minutes, with five questions each; always the same ones.
+    """Generate up to 60 videos of some minutes, with five questions each; the result is deterministic.
 
-    Videos of a subject show the same steps, in other hands and for another thing, so that their moments resemble one
-    another; their codes have the same digits in another order, they share numbers, and guests share first or last
-    names.
+    Videos of a subject show the same steps with other people and another item, so that their moments are similar. Their
+    codes have the same digits in another order, they share numbers, and guests share first or last names.
     """
     words: Words = yaml.safe_load(Path(__file__).with_name("collection.yaml").read_text())
     timelines: list[Timeline] = []
@@ -123,17 +122,17 @@ def make_collection(videos: int) -> tuple[list[Timeline], list[Question]]:
 
 
 def _make_plot(words: Words, number: int) -> Plot:
-    place, chosen = divmod(number, len(words["subjects"]))
+    index, chosen = divmod(number, len(words["subjects"]))
     subject, people = words["subjects"][chosen], list(words["people"].items())
-    item, also_called = list(subject["items"].items())[place]
-    person, described = people[(3 * number + 2 * place) % len(people)]
+    item, also_called = list(subject["items"].items())[index]
+    person, described = people[(3 * number + 2 * index) % len(people)]
     first, last = words["first_names"], words["last_names"]
     guest = f"{first[number % len(first)]} {last[(number + number // len(first)) % len(last)]}"
-    return Plot(subject, item, also_called, person, described, guest, _codes(subject)[place], _numbers(subject)[place])
+    return Plot(subject, item, also_called, person, described, guest, _codes(subject)[index], _numbers(subject)[index])
 
 
 def _shoot(film: Film, plot: Plot, remark: str) -> dict[str, Span]:
-    """Add the scenes; tell when each step is shown, and the code, the number and the guest's name are to be read."""
+    """Add the scenes; return the intervals of each step, and of the code, the number and the guest's name on screen."""
     first, second = plot.numbers
     notes = {"code": plot.subject["code"].format(code=plot.code)}
     notes["number"] = plot.subject["measure"].format(a=first, b=second)
@@ -154,7 +153,7 @@ def _shoot(film: Film, plot: Plot, remark: str) -> dict[str, Span]:
 
 
 def _ask(generator: random.Random, plot: Plot, twice: str) -> Iterator[tuple[str, str, str]]:
-    """Yield a question of each kind, and a second one of one kind: the kind, the text, and what answers it."""
+    """Yield a question of each kind, and a second one of kind `twice`, as kind, text and answer."""
     first, second = plot.numbers
     steps = generator.sample(plot.subject["steps"], 4)
     called = generator.sample([plot.item, plot.also_called], 2)

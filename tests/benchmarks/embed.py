@@ -1,4 +1,4 @@
-"""The vision side of VideoChat-Embed beside that of BLIP-2, which it extends, at their real sizes."""
+"""The vision side of VideoChat-Embed compared with that of BLIP-2, which it extends, at full size."""
 
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ LAYERS = 39
 
 
 def measure(scale: float) -> Table:
-    """Encode the same frames with both, in turns."""
+    """Encode the same frames with both, alternately."""
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     vision = Blip2VisionConfig(num_hidden_layers=max(8, round(LAYERS * scale)))
@@ -40,12 +40,12 @@ def measure(scale: float) -> Table:
         _wait(device)
 
     with torch.inference_mode():
-        taken = best_of({"ours": by_ours, "BLIP-2": by_blip2}, ROUNDS)
+        durations = best_of({"ours": by_ours, "BLIP-2": by_blip2}, ROUNDS)
     table = Table(f"VideoChat-Embed: {FRAMES} frames to the language model's embeddings", "s")
     what = f"vision tower with GMHRA, Q-Former with {ours.config.num_visual_tokens} queries, projection"
     reference = "transformers' BLIP-2: vision tower, Q-Former"
-    table.cost(what, taken["ours"], reference, taken["BLIP-2"], at_most=1.1)
-    table.notes = [f"ViT-g of {vision.num_hidden_layers} layers, float32, random weights, on {device}."]
+    table.cost(what, durations["ours"], reference, durations["BLIP-2"], at_most=1.1)
+    table.notes = [f"ViT-g with {vision.num_hidden_layers} layers, float32, random weights, on {device}."]
     return table
 
 

@@ -1,4 +1,4 @@
-"""What VideoChat-Embed costs as a whole on a graphics card, in 16, 8 and 4 bits."""
+"""GPU memory of VideoChat-Embed in 16, 8 and 4 bits."""
 
 import gc
 import tempfile
@@ -16,28 +16,28 @@ from tests.benchmarks.timing import seconds
 FRAMES = 8
 TOKENS = 32
 PUBLISHED_GIB = {"7B": 20.0, "13B": 32.0}
-"""What the original's README asks for, in 16 bits."""
+"""GPU memory that the original's README states, in 16 bits."""
 
-WAYS: dict[str, Any] = {"bfloat16": None, "8 bits": 8, "4 bits": 4}
+QUANTIZATIONS: dict[str, Any] = {"bfloat16": None, "8 bits": 8, "4 bits": 4}
 
 
 def measure(scale: float) -> Table:
-    """Load each size in each way, and have it answer a question."""
-    table = Table(f"VideoChat-Embed on a graphics card: {FRAMES} frames, {TOKENS} tokens, peak memory", "GiB")
+    """Load each size with each quantization, and answer a question."""
+    table = Table(f"VideoChat-Embed on a GPU: {FRAMES} frames, {TOKENS} tokens, peak memory", "GiB")
     if not torch.cuda.is_available():
-        table.notes = ["Not measured: there is no graphics card here."]
+        table.notes = ["Not measured: no GPU available."]
         return table
     for size in LLAMA:
         with tempfile.TemporaryDirectory() as folder:
             progress(f"  saving {size}")
             save_real(Path(folder), size, scale, "cuda")
-            for way, bits in WAYS.items():
-                progress(f"  {size} in {way}")
-                _add(table, size, way, folder, bits)
+            for name, bits in QUANTIZATIONS.items():
+                progress(f"  {size} in {name}")
+                _add(table, size, name, folder, bits)
     return table
 
 
-def _add(table: Table, size: str, way: str, folder: str, bits: Any) -> None:
+def _add(table: Table, size: str, name: str, folder: str, bits: Any) -> None:
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
@@ -50,7 +50,7 @@ def _add(table: Table, size: str, way: str, folder: str, bits: Any) -> None:
         torch.cuda.synchronize()
 
     answer()
-    taken = min(seconds(answer) for _ in range(3))
+    duration = min(seconds(answer) for _ in range(3))
     peak = torch.cuda.max_memory_allocated() / 2**30
-    table.cost(f"{size} in {way}", peak, "the original in 16 bits, as published", PUBLISHED_GIB[size])
-    table.notes.append(f"{size} in {way}: {taken:.2f} s.")
+    table.cost(f"{size} in {name}", peak, "the original in 16 bits, as published", PUBLISHED_GIB[size])
+    table.notes.append(f"{size} in {name}: {duration:.2f} s.")

@@ -1,4 +1,4 @@
-"""SamplingParams frames, against the ffmpeg command and against other libraries."""
+"""Frame sampling, compared with the ffmpeg command and against other libraries."""
 
 import os
 import subprocess
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from langchain_videochat.media import Mode, probe, sample_frames
-from langchain_videochat.media.ffmpeg import executable
+from langchain_videochat.media import SamplingMode, probe, sample_frames
+from langchain_videochat.media.ffmpeg import find_ffmpeg
 from tests.benchmarks.media import natural, repeated
 from tests.benchmarks.peers import Sampler, find_peers
 from tests.benchmarks.report import Table
@@ -16,11 +16,11 @@ from tests.benchmarks.timing import best_of
 ROUNDS = 2
 CLIP_SECONDS = 60
 FEW, MANY = 5, 60
-"""How often the clip is repeated, for the videos of five minutes and for the one of an hour."""
+"""Repetitions of the clip for the videos of five minutes and for the one of an hour."""
 
 
 def measure(scale: float) -> Table:
-    """Sample 720p30 H.264 at 1, 0.5 and 0.1 frames a second."""
+    """Sample 720p30 H.264 at 1, 0.5 and 0.1 frames per second."""
     length = max(10, round(CLIP_SECONDS * scale / 10) * 10)
     regular, shifted, sparse = natural(length), natural(length, first_gop=1), natural(length, gop=10, first_gop=10)
     smooth = natural(length, first_gop=1, grain=0)
@@ -30,13 +30,13 @@ def measure(scale: float) -> Table:
     _every_two_seconds(table, repeated(regular, FEW), repeated(shifted, FEW), repeated(smooth, FEW))
     _every_ten_seconds(table, repeated(shifted, MANY), peers)
     table.notes = [
-        f"The videos are a rendered clip of about 8 Mbit/s, repeated by stream copy to {length * FEW} s; to "
-        f"{length * MANY} s for a frame every 10 s. "
-        "Key frames are 2 s apart unless said otherwise, and frames are asked for at whole seconds: the even ones, "
-        "where it is every 2 s. Key frames *on* them leave exact sampling only key frames to decode; *off* them, "
-        "on the odd seconds, half of each group has to be decoded.",
-        "The ffmpeg commands write raw RGB to /dev/null, or nothing. Every run opens the file anew, and nothing "
-        "that is remembered of it from an earlier run is used.",
+        f"The videos repeat a rendered clip of about 8 Mbit/s by stream copy, for {length * FEW} s, or for "
+        f"{length * MANY} s with a frame every 10 s. "
+        "Keyframes are 2 s apart unless stated otherwise. Frames are sampled at whole seconds, or at even seconds "
+        "for a frame every 2 s. With keyframes *on* these times, exact sampling decodes keyframes only; with "
+        "keyframes *off* them, on odd seconds, it decodes half of each group of pictures.",
+        "The ffmpeg commands write raw RGB to /dev/null, or nothing. Every run opens the file again and uses no "
+        "caches of earlier runs.",
         *missing,
     ]
     return table
@@ -56,7 +56,7 @@ def _every_second(table: Table, regular: Path, sparse: Path, peers: dict[str, Sa
     command = "`ffmpeg -vf fps=1`"
     table.speed("exact, every second", seconds["exact"], command, seconds["ffmpeg"], at_least=0.95)
     sparse_ffmpeg = (f"{command}, the same", seconds["ffmpeg, sparse"])
-    table.speed("exact, every second, key frames 10 s apart", seconds["exact, sparse"], *sparse_ffmpeg, at_least=0.95)
+    table.speed("exact, every second, keyframes 10 s apart", seconds["exact, sparse"], *sparse_ffmpeg, at_least=0.95)
     for name in peers:
         table.speed(f"{name}, every second", seconds[name], command, seconds["ffmpeg"])
 
@@ -74,7 +74,7 @@ def _every_two_seconds(table: Table, regular: Path, shifted: Path, smooth: Path)
         },
         ROUNDS,
     )
-    off, on = "auto, every 2 s, key frames off", "auto, every 2 s, key frames on"
+    off, on = "auto, every 2 s, keyframes off", "auto, every 2 s, keyframes on"
     table.speed(off, seconds["auto, off"], "exact, the same", seconds["exact, off"], at_least=8)
     table.speed(off, seconds["auto, off"], "`ffmpeg -vf fps=0.5`", seconds["ffmpeg"])
     table.speed(f"{off}, 2 Mbit/s", seconds["auto, smooth"], "exact, the same", seconds["exact, smooth"])
@@ -85,12 +85,12 @@ def _every_ten_seconds(table: Table, video: Path, peers: dict[str, Sampler]) -> 
     samplers: dict[str, Sampler] = {"auto": _auto, "exact": _exact}
     ours = best_of({name: _checked(sampler, video, 10) for name, sampler in samplers.items()}, ROUNDS)
     theirs = best_of({name: _checked(peer, video, 10) for name, peer in peers.items()}, 1)
-    everything = best_of({"decoding all": partial(_ffmpeg, video)}, 1)["decoding all"]
-    for name, taken in ours.items():
-        what = f"{name}, every 10 s, key frames off"
-        table.speed(what, taken, "`ffmpeg -f null`: decoding all", everything, at_least=5)
-    for name, taken in theirs.items():
-        table.speed(f"{name}, every 10 s", taken, "`ffmpeg -f null`: decoding all", everything)
+    everything = best_of({"decoding everything": partial(_ffmpeg, video)}, 1)["decoding everything"]
+    for name, duration in ours.items():
+        what = f"{name}, every 10 s, keyframes off"
+        table.speed(what, duration, "`ffmpeg -f null`: decoding everything", everything, at_least=5)
+    for name, duration in theirs.items():
+        table.speed(f"{name}, every 10 s", duration, "`ffmpeg -f null`: decoding everything", everything)
 
 
 def _exact(path: Path, every: float) -> int:
@@ -101,8 +101,8 @@ def _auto(path: Path, every: float) -> int:
     return _sample(path, every, "auto")
 
 
-def _sample(path: Path, every: float, mode: Mode) -> int:
-    # The packet index of a file is remembered until the file changes.
+def _sample(path: Path, every: float, mode: SamplingMode) -> int:
+    # The packet index is cached until the file changes.
     os.utime(path)
     return sum(len(batch.times) for batch in sample_frames(path, 1 / every, mode=mode))
 
@@ -120,4 +120,4 @@ def _checked(sampler: Sampler, path: Path, every: float) -> Callable[[], None]:
 
 def _ffmpeg(path: Path, sampling: str | None = None) -> None:
     frames = ["-vf", sampling, "-f", "rawvideo", "-pix_fmt", "rgb24", os.devnull] if sampling else ["-f", "null", "-"]
-    subprocess.run([executable(), "-nostdin", "-loglevel", "error", "-y", "-i", path, *frames], check=True)
+    subprocess.run([find_ffmpeg(), "-nostdin", "-loglevel", "error", "-y", "-i", path, *frames], check=True)

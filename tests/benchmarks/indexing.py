@@ -1,4 +1,4 @@
-"""Indexing a talk with the profile `lite`, and where the time goes."""
+"""Indexing a talk with the profile `lite`, in total and by part."""
 
 import tempfile
 from collections import defaultdict
@@ -7,12 +7,13 @@ from pathlib import Path
 from langchain_videochat import VideoTimelineStore
 from langchain_videochat.media import VideoInfo, probe, video_id
 from langchain_videochat.perception import create_perceivers, perceive
-from langchain_videochat.perception.streams import open_feeds
+from langchain_videochat.perception.streams import open_streams
 from langchain_videochat.store.embeddings import DefaultEmbeddings
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.interval import Interval
 from tests.benchmarks.media import SLIDE_SECONDS, talk
 from tests.benchmarks.report import Table, progress
-from tests.benchmarks.timing import Seconds, seconds, watch
+from tests.benchmarks.timing import Seconds, seconds, time_method
 
 TALK_SECONDS = 600
 
@@ -24,12 +25,12 @@ def measure(scale: float) -> Table:
     _shares(talk(2 * SLIDE_SECONDS))
     _add_talk(table, "slides only", talk(length))
     _add_talk(table, "with a moving speaker", talk(length, speaker=True))
-    _add_talk(table, "speaker, key frames 10 s apart", talk(length, gop=10, speaker=True))
+    _add_talk(table, "speaker, keyframes 10 s apart", talk(length, gop=10, speaker=True))
     table.notes = [
-        f"{length} s of video at 25 frames a second, with a new slide of seven lines every {SLIDE_SECONDS} s; key "
-        "frames are 2 s apart unless said otherwise. The ratio of a talk is seconds of video a second; beyond the "
-        "target, 20 is aimed at. All models were loaded before. The parts are timed in a second run, made of the same "
-        "calls; decoding is timed alone, storing is what adding takes beside embedding. They overlap in the whole.",
+        f"{length} s of video at 25 frames per second, with a new slide of seven lines every {SLIDE_SECONDS} s and "
+        "keyframes 2 s apart unless stated otherwise. The ratio of a talk is seconds of video per second; the goal "
+        "beyond the target is 20. All models were loaded before. Parts are timed in a second run of the same calls: "
+        "decoding alone, storing without embedding. In the total they overlap.",
     ]
     return table
 
@@ -46,27 +47,27 @@ def _add_talk(table: Table, name: str, video: Path) -> None:
 
 
 def _shares(video: Path) -> Seconds:
-    """Do by hand what indexing does, and time the parts."""
+    """Run the parts of indexing one by one, and time each."""
     taken: Seconds = defaultdict(float)
     perceivers = create_perceivers("lite")
     for perceiver in perceivers:
         for method in ("perceive", "finish"):
-            watch(perceiver, method, taken, "scenes" if perceiver.modality == "scene" else "reading text")
+            time_method(perceiver, method, taken, "scenes" if perceiver.modality == "scene" else "OCR")
     embedding = _loaded_embeddings()
     facts = probe(video)
     taken["decoding"] = seconds(lambda: _read(video, facts))
     timeline = Timeline.of(facts, video_id(video), perceive(video, perceivers))
     with tempfile.TemporaryDirectory() as folder:
         store = VideoTimelineStore(folder, embedding=embedding)
-        watch(embedding, "embed_documents", taken, "embedding")
+        time_method(embedding, "embed_documents", taken, "embedding")
         adding = seconds(lambda: store.add(timeline))
     taken["storing"] = adding - taken["embedding"]
     return taken
 
 
 def _read(video: Path, facts: VideoInfo) -> None:
-    for feed in open_feeds(video, facts, create_perceivers("lite"), 0.0, facts.duration):
-        for _ in feed.steps:
+    for stream in open_streams(video, facts, create_perceivers("lite"), Interval(0.0, facts.duration)):
+        for _ in stream.chunks:
             pass
 
 

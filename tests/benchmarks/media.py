@@ -1,4 +1,4 @@
-"""Synthetic videos, rendered once and kept in the system's folder for temporary files."""
+"""Synthetic videos, rendered once and cached in the temporary directory."""
 
 import random
 import subprocess
@@ -14,24 +14,24 @@ from av.video.frame import PictureType
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from langchain_videochat.media.ffmpeg import executable
+from langchain_videochat.media.ffmpeg import find_ffmpeg
 from tests.benchmarks.report import progress
 
 WIDTH, HEIGHT = 1280, 720
 SLIDE_SECONDS = 20
 GRAIN = 6
-"""Standard deviation of the noise, in steps of 255: makes about 8 Mbit/s, as phones record this size; 0 makes 2."""
+"""Standard deviation of the noise, in steps of 255. It yields about 8 Mbit/s, like phone videos; 0 yields 2."""
 WORDS = """
 the model learns a map from frames to text and each query attends over time memory grows with window size so we measure
 recall latency cost bandwidth results table gradient encoder decoder attention video timeline index search
-""".split()  # noqa: SIM905 - as a list it would take forty lines
+""".split()  # noqa: SIM905 - a list would take forty lines
 
 Picture = NDArray[np.uint8]
-"""YUV 4:2:0 in one array, [HEIGHT * 3 / 2, WIDTH]: brightness above, colours below."""
+"""YUV 4:2:0 in one array, [HEIGHT * 3 / 2, WIDTH]: luma above, chroma below."""
 
 
 def cached(name: str, build: Callable[[Path], None]) -> Path:
-    """Return a file or folder of the cache, which is built if it is missing; the name tells all parameters."""
+    """Return a file or folder from the cache, building it if it is missing. Its name must contain all parameters."""
     folder = Path(tempfile.gettempdir()) / "langchain-videochat-benchmarks"
     folder.mkdir(exist_ok=True)
     path = folder / name
@@ -44,13 +44,13 @@ def cached(name: str, build: Callable[[Path], None]) -> Path:
 
 
 def natural(seconds: int, rate: int = 30, *, gop: int = 2, first_gop: int = 2, grain: int = GRAIN) -> Path:
-    """A camera that pans, sways and zooms over a grainy landscape with moving shapes.
+    """Return a video of a camera that pans, sways and zooms over a grainy landscape with moving shapes.
 
     Args:
-        seconds: Its length.
-        rate: Frames a second.
-        gop: Seconds between key frames.
-        first_gop: Seconds before the second key frame; the others follow at steps of `gop` from there.
+        seconds: Duration.
+        rate: Frames per second.
+        gop: Seconds between keyframes.
+        first_gop: Seconds until the second keyframe, from which the others follow at intervals of `gop`.
         grain: Standard deviation of the noise, in steps of 255.
     """
     name = f"natural-{seconds}s-{rate}fps-gop{gop}-first{first_gop}-grain{grain}.mp4"
@@ -59,19 +59,19 @@ def natural(seconds: int, rate: int = 30, *, gop: int = 2, first_gop: int = 2, g
 
 
 def talk(seconds: int, rate: int = 25, *, gop: int = 2, speaker: bool = False) -> Path:
-    """A talk with a new slide every `SLIDE_SECONDS`: a title and six lines, and a moving speaker if wanted."""
+    """Return a talk with a new slide every `SLIDE_SECONDS`: a title, six lines and, optionally, a moving speaker."""
     name = f"talk-{seconds}s-{rate}fps-gop{gop}{'-speaker' if speaker else ''}.mp4"
     return cached(name, lambda path: _encode(path, _slides(seconds, rate, speaker=speaker), rate, gop=gop * rate))
 
 
-def repeated(path: Path, times: int) -> Path:
-    """A video played several times in a row, copied without encoding."""
-    options = ["-nostdin", "-loglevel", "error", "-stream_loop", str(times - 1)]
+def repeated(path: Path, repetitions: int) -> Path:
+    """Return a video that repeats another, by stream copy."""
+    options = ["-nostdin", "-loglevel", "error", "-stream_loop", str(repetitions - 1)]
 
     def build(target: Path) -> None:
-        subprocess.run([executable(), *options, "-i", path, "-c", "copy", target], check=True)
+        subprocess.run([find_ffmpeg(), *options, "-i", path, "-c", "copy", target], check=True)
 
-    return cached(f"{path.stem}-x{times}.mp4", build)
+    return cached(f"{path.stem}-x{repetitions}.mp4", build)
 
 
 def _encode(path: Path, pictures: Iterator[Picture], rate: int, *, gop: int, forced_key: int | None = None) -> None:
@@ -88,7 +88,7 @@ def _encode(path: Path, pictures: Iterator[Picture], rate: int, *, gop: int, for
 
 def _landscape(seconds: int, rate: int, strength: int) -> Iterator[Picture]:
     generator = np.random.default_rng(0)
-    # Noise at all scales, the coarser the stronger, has about the statistics of photographs.
+    # Noise at all scales, stronger at coarser ones, has about the statistics of photographs.
     size = (2 * WIDTH, 2 * HEIGHT)
     octaves = [
         cv2.resize(
@@ -106,12 +106,12 @@ def _landscape(seconds: int, rate: int, strength: int) -> Iterator[Picture]:
         for shape in range(5):
             centre = (int(WIDTH * (time / (4 + shape) % 1)), int(HEIGHT * (0.2 + 0.15 * shape)))
             cv2.circle(picture, centre, 40, 40 + 40 * shape, -1)
-        colour = (112 + cv2.resize(light, (WIDTH // 2, HEIGHT // 2)) // 8).astype(np.uint8).reshape(-1, WIDTH)
-        yield np.concatenate([picture, colour, colour[::-1]])
+        color = (112 + cv2.resize(light, (WIDTH // 2, HEIGHT // 2)) // 8).astype(np.uint8).reshape(-1, WIDTH)
+        yield np.concatenate([picture, color, color[::-1]])
 
 
 def _camera(time: float) -> NDArray[np.float64]:
-    """The map from the picture into the scene: the camera pans, sways and zooms."""
+    """Return the affine map from the picture to the scene."""
     degrees, zoom = 2 * np.sin(time * 1.3), 1 + 0.15 * np.sin(time / 3)
     camera = cv2.getRotationMatrix2D((WIDTH, HEIGHT), degrees, zoom)
     camera[:, 2] -= (WIDTH / 2 * (1 + np.sin(time / 7)), HEIGHT / 2 * (1 + np.cos(time / 11)))

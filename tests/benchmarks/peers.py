@@ -1,4 +1,4 @@
-"""The same sampling by other libraries."""
+"""Frame sampling with other libraries."""
 
 import os
 from collections.abc import Callable
@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 Sampler = Callable[[Path, float], int]
-"""Reads a video's frames at steps of so many seconds, and tells how many it has read."""
+"""Samples a video at an interval in seconds and returns the number of frames."""
 
 BATCH = 8
 
 
 def find_peers() -> tuple[dict[str, Sampler], list[str]]:
-    """Find the libraries that are installed, and say for the others why they are left out."""
+    """Return the installed libraries, and a note for each of the others that says why it is missing."""
     peers: dict[str, Sampler] = {"OpenCV": _opencv}
     notes = []
     for name, module, sampler in (
@@ -26,25 +26,25 @@ def find_peers() -> tuple[dict[str, Sampler], list[str]]:
         try:
             import_module(module)
         except (ImportError, OSError, RuntimeError) as error:
-            notes.append(f"{name} is left out, as it cannot be imported: {str(error).strip().splitlines()[0]}.")
+            notes.append(f"{name} is missing because it cannot be imported: {str(error).strip().splitlines()[0]}.")
         else:
             peers[name] = sampler
     return peers, notes
 
 
 def _opencv(path: Path, every: float) -> int:
-    """Jump where the distance is long, else read over what is not wanted."""
+    """Seek over long distances, and skip frames by reading them otherwise."""
     video = cv2.VideoCapture(str(path))
     rate, length = video.get(cv2.CAP_PROP_FPS), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-    count = reached = 0
+    count = next_frame = 0
     for position in _positions(length, rate, every):
         if every > 2:
             video.set(cv2.CAP_PROP_POS_FRAMES, position)
         else:
-            for _ in range(reached, position):
+            for _ in range(next_frame, position):
                 video.grab()
         count += video.read()[0]
-        reached = position + 1
+        next_frame = position + 1
     return count
 
 

@@ -1,4 +1,4 @@
-"""Models of the profile `standard` in their real sizes, with random weights."""
+"""Models of the profile `standard` in their real size, with random weights."""
 
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,17 @@ from tests.benchmarks.media import cached
 from tests.tiny_whisper import save_whisper
 
 hf: Any = transformers
-"""Its configurations take arguments that are not in their signatures."""
+"""Typed as Any: its configurations accept arguments that are not in their signatures."""
 
 BASE = ModelDimensions(80, 1500, 512, 8, 6, 51865, 448, 512, 8, 6)
-"""Whisper's model of that name."""
+"""Dimensions of Whisper base."""
 
 SENTENCE = " and then the next slide shows what the model learns from frames"
 """Fourteen tokens; a window of 30 seconds holds six such sentences."""
 
 
 def standard_profile() -> Path:
-    """Save the models once, and a profile that names them: `standard` without a download."""
+    """Save the models once, and return a profile that uses them: `standard` without downloads."""
     return cached("standard-models-1", _save_all) / "standard.yaml"
 
 
@@ -40,7 +40,7 @@ def _save_all(folder: Path) -> None:
     _save(folder / "rt-detr", hf.RTDetrForObjectDetection(hf.RTDetrConfig()), hf.RTDetrImageProcessorPil())
     script = [item for start in range(0, 30, 5) for item in (float(start), SENTENCE, start + 5.0)]
     save_whisper(folder / "whisper-base.pt", script, dims=BASE)
-    # The file lies in a folder that is still to be renamed: the models are named as they will be found.
+    # The folder is still to be renamed: the profile contains the final paths of the models.
     final = folder.parent.parent / folder.name
     profile = [
         "subtitles",

@@ -1,4 +1,4 @@
-"""VideoChat-Embed in its real sizes and in smaller ones, with random weights."""
+"""VideoChat-Embed with random weights, at full size and smaller."""
 
 import string
 from collections.abc import Callable
@@ -29,19 +29,19 @@ SMALL: dict[str, Any] = {
     "num_hidden_layers": 12,
     "num_attention_heads": 12,
 }
-"""LLaMA in the size of GPT-2: large enough that its arithmetic counts on a processor."""
+"""LLaMA in the size of GPT-2: large enough for compute to dominate on a CPU."""
 
 TINY: dict[str, Any] = {
     "hidden_size": 64,
     "intermediate_size": 64,
     "num_hidden_layers": 1,
     "num_attention_heads": 1,
-    "max_position_embeddings": 16_384,  # an hour in segments, a token for each letter
+    "max_position_embeddings": 16_384,  # an hour in segments, with byte-level text
 }
 
 
 def save_real(folder: Path, size: str, scale: float, device: str) -> None:
-    """Save a model of a size, or one with a share of its layers, in bfloat16."""
+    """Save a model of a given size, or with a fraction `scale` of its layers, in bfloat16."""
     shape = LLAMA[size] | {"num_hidden_layers": max(1, round(LLAMA[size]["num_hidden_layers"] * scale))}
     processor = VideoChatEmbedProcessor(byte_tokenizer())
     config = VideoChatEmbedConfig(text_config=_llama(shape), video_token_id=processor.video_token_id)
@@ -50,7 +50,7 @@ def save_real(folder: Path, size: str, scale: float, device: str) -> None:
 
 
 def save_small(folder: Path, shape: dict[str, Any]) -> str:
-    """Save a model with a tiny vision side and a LLaMA of some shape, in float32; always the same for a shape."""
+    """Save a model with a tiny vision side and a LLaMA of a given shape, in float32, with deterministic weights."""
     processor = VideoChatEmbedProcessor(byte_tokenizer(), image_size=SIZE, num_visual_tokens=QUERIES)
     config = tiny_videochat(video_token_id=processor.video_token_id).config
     config.text_config = _llama(shape)
@@ -60,7 +60,7 @@ def save_small(folder: Path, shape: dict[str, Any]) -> str:
 
 
 def with_random_weights(make: Callable[[], ModelT], device: str, dtype: torch.dtype = torch.float32) -> ModelT:
-    """Make a model without the minutes that its own initialisation takes; what it computes for itself is left out."""
+    """Build a model without its initialization, which takes minutes. Buffers are left uninitialized."""
     with torch.device("meta"):
         model = make()
     model.to(dtype).to_empty(device=device).eval()
@@ -75,7 +75,7 @@ def _llama(shape: dict[str, Any]) -> LlamaConfig:
 
 
 def _save(folder: Path, model: VideoChatEmbedForConditionalGeneration, processor: VideoChatEmbedProcessor) -> None:
-    """Save a model that writes only letters: each token is shown at once, and neither an end nor a stop comes."""
+    """Save a model that generates only letters: each token is streamed at once, and nothing ends the answer."""
     head = model.language_model.lm_head.weight
     letters = processor.tokenizer.convert_tokens_to_ids(list(string.ascii_letters))
     others = torch.ones(len(head), dtype=torch.bool).index_fill(0, torch.tensor(letters), False)

@@ -1,4 +1,4 @@
-"""Searching 100,000 moments, and reading a minute of a timeline."""
+"""Latency of searching 100,000 moments and of reading a minute of a timeline."""
 
 import random
 from collections.abc import Callable
@@ -16,33 +16,33 @@ from langchain_core.embeddings import Embeddings
 
 from langchain_videochat import VideoTimelineStore
 from langchain_videochat.media import VideoInfo
-from langchain_videochat.perception import Modality, Observation
+from langchain_videochat.perception import Observation
 from langchain_videochat.timeline import MOMENT_SECONDS, Timeline
 from tests.benchmarks.media import cached
 from tests.benchmarks.report import Table, progress
 from tests.benchmarks.timing import percentile_95, seconds
 
 MOMENTS = 100_000
-MOMENTS_OF_A_VIDEO = 100
+MOMENTS_PER_VIDEO = 100
 QUERIES = 200
 WARM_UP = 20
 DIMENSIONS = 384
-READ_LIMIT_MS = 20.0
+MAX_READ_MS = 20.0
 
 LENGTHS = {"ten minutes": 20, "ten hours": 1200}
-"""Moments of the two videos whose timelines are read."""
+"""Number of moments of the two videos whose timelines are read."""
 
 VOCABULARY = [f"word{number}" for number in range(50_000)]
-FREQUENCIES = list(accumulate(1 / (number + 2.7) for number in range(len(VOCABULARY))))
-"""Cumulated, after Zipf's law: a few words stand in most moments, and most words in a few."""
+CUMULATIVE_FREQUENCIES = list(accumulate(1 / (number + 2.7) for number in range(len(VOCABULARY))))
+"""Frequencies of the words after Zipf's law: a few words are in most moments, and most words in a few."""
 
-MODALITIES: list[tuple[Modality, ...]] = [("screen_text",), ("screen_text", "subtitle"), ("subtitle",), ("caption",)]
-SHARES = [60, 20, 19, 1]
-"""Which modalities a moment holds, and how many of 100 moments hold them."""
+MODALITIES: list[tuple[str, ...]] = [("screen_text",), ("screen_text", "subtitle"), ("subtitle",), ("caption",)]
+PERCENTAGES = [60, 20, 19, 1]
+"""Modalities of a moment, and the percentage of moments that have them."""
 
 
 class RandomEmbeddings(Embeddings):
-    """A random unit vector for each text, always the same for the same text."""
+    """Embeds each text as a random unit vector, seeded by the text."""
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts."""
@@ -55,18 +55,18 @@ class RandomEmbeddings(Embeddings):
 
 
 def measure(scale: float) -> Table:
-    """Search with each kind of filter, in turns with Chroma's own query for the same vector."""
-    videos = max(20, round(MOMENTS * scale) // MOMENTS_OF_A_VIDEO)
-    folder = cached(f"store-{videos * MOMENTS_OF_A_VIDEO}-moments", partial(_build_apart, videos=videos))
+    """Search with each kind of filter, alternating with plain queries of Chroma for the same vector."""
+    videos = max(20, round(MOMENTS * scale) // MOMENTS_PER_VIDEO)
+    folder = cached(f"store-{videos * MOMENTS_PER_VIDEO}-moments", partial(_build_in_subprocess, videos=videos))
     store = VideoTimelineStore(folder, embedding=RandomEmbeddings())
     table = Table("Search: 95th percentile", "ms")
     _add_searches(table, store, chromadb.PersistentClient(folder).get_collection("videos"), videos)
     _add_reads(table, store)
     table.notes = [
-        f"{videos * MOMENTS_OF_A_VIDEO + sum(LENGTHS.values()):,} moments of {MOMENT_SECONDS:g} s with random unit "
-        f"vectors of {DIMENSIONS} dimensions, mostly in videos of {MOMENTS_OF_A_VIDEO} moments; {QUERIES} queries of "
-        "eight words each. A time filter is one minute. Our search ranks by words too; Chroma's plain query does not "
-        "filter and returns four neighbours."
+        f"{videos * MOMENTS_PER_VIDEO + sum(LENGTHS.values()):,} moments of {MOMENT_SECONDS:g} s with random unit "
+        f"vectors of {DIMENSIONS} dimensions, mostly in videos of {MOMENTS_PER_VIDEO} moments; {QUERIES} queries of "
+        "eight words each. A time filter is one minute. Our search also ranks by words; Chroma's plain query does not "
+        "filter, and returns four neighbours."
     ]
     return table
 
@@ -109,11 +109,11 @@ def _add_reads(table: Table, store: VideoTimelineStore) -> None:
             start = generator.uniform(0, moments * MOMENT_SECONDS - 60)
             taken[name].append(_milliseconds(partial(store.timeline, name, start, start + 60)))
     for name, times in taken.items():
-        table.cost(f"a minute of {name}", percentile_95(times[WARM_UP:]), "the limit", READ_LIMIT_MS, at_most=1)
+        table.cost(f"a minute of {name}", percentile_95(times[WARM_UP:]), "the limit", MAX_READ_MS, at_most=1)
 
 
-def _build_apart(folder: Path, videos: int) -> None:
-    # In a process of its own, so that a new store is read from the disk like an old one.
+def _build_in_subprocess(folder: Path, videos: int) -> None:
+    # In another process, so that a new store is read from disk like an existing one.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         pool.submit(_build, folder, videos).result()
 
@@ -121,21 +121,21 @@ def _build_apart(folder: Path, videos: int) -> None:
 def _build(folder: Path, videos: int) -> None:
     store = VideoTimelineStore(folder, embedding=RandomEmbeddings())
     generator = random.Random(0)
-    lengths = {_video_id(number): MOMENTS_OF_A_VIDEO for number in range(videos)} | LENGTHS
+    lengths = {_video_id(number): MOMENTS_PER_VIDEO for number in range(videos)} | LENGTHS
     for number, (video_id, moments) in enumerate(lengths.items()):
         if number % 100 == 0:
             progress(f"  {number} of {len(lengths)} videos stored")
         store.add(_timeline(video_id, moments, generator))
-    # The first search makes the local index.
+    # The first search builds the local index.
     store.search("word1")
 
 
 def _timeline(video_id: str, moments: int, generator: random.Random) -> Timeline:
-    """Make up a video: in each moment six lines of ten words, of the modalities that it holds."""
+    """Generate a video with six lines of ten words in each moment."""
     video = VideoInfo(f"/films/{video_id}.mp4", video_id, moments * MOMENT_SECONDS, 1280, 720)
     observations = []
     for number in range(moments):
-        modalities = generator.choices(MODALITIES, SHARES)[0]
+        modalities = generator.choices(MODALITIES, PERCENTAGES)[0]
         for line in range(6):
             start = number * MOMENT_SECONDS + line * MOMENT_SECONDS / 6
             text = " ".join(_words(generator, 10))
@@ -144,11 +144,11 @@ def _timeline(video_id: str, moments: int, generator: random.Random) -> Timeline
 
 
 def _words(generator: random.Random, count: int) -> list[str]:
-    return generator.choices(VOCABULARY, cum_weights=FREQUENCIES, k=count)
+    return generator.choices(VOCABULARY, cum_weights=CUMULATIVE_FREQUENCIES, k=count)
 
 
 def _minute(generator: random.Random) -> dict[str, float]:
-    start = generator.uniform(0, MOMENTS_OF_A_VIDEO * MOMENT_SECONDS - 60)
+    start = generator.uniform(0, MOMENTS_PER_VIDEO * MOMENT_SECONDS - 60)
     return {"start": start, "end": start + 60}
 
 

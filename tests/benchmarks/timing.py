@@ -1,4 +1,4 @@
-"""Taking times."""
+"""Timing."""
 
 import time
 from collections import defaultdict
@@ -8,44 +8,44 @@ from typing import Any
 from tests.benchmarks.report import progress
 
 Seconds = defaultdict[str, float]
-"""The seconds that kinds of work have taken."""
+"""Total seconds by kind of work."""
 
 
 def seconds(work: Callable[[], object]) -> float:
     """Time one call."""
-    begin = time.perf_counter()
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - begin
+    return time.perf_counter() - start
 
 
-def rounds(works: Mapping[str, Callable[[], object]], count: int) -> dict[str, list[float]]:
-    """Time each work `count` times, in turns, so that a busy minute of the machine falls on all of them."""
-    taken: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(count):
+def time_alternately(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Time each work once per round, so that other load on the machine affects all of them."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(rounds):
         for name, work in works.items():
-            progress(f"  {name} ({number + 1} of {count})")
-            taken[name].append(seconds(work))
-    return taken
+            progress(f"  {name} ({number + 1} of {rounds})")
+            times[name].append(seconds(work))
+    return times
 
 
-def best_of(works: Mapping[str, Callable[[], object]], count: int) -> dict[str, float]:
-    """Time each work in turns and take its best: what disturbs a run only ever makes it longer."""
-    return {name: min(times) for name, times in rounds(works, count).items()}
+def best_of(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the shortest time of each work: other load on the machine only ever adds time."""
+    return {name: min(times) for name, times in time_alternately(works, rounds).items()}
 
 
 def percentile_95(times: Sequence[float]) -> float:
-    """The time that 95 of 100 stay under."""
+    """Return the 95th percentile."""
     return sorted(times)[int(len(times) * 0.95)]
 
 
-def watch(thing: Any, method: str, taken: Seconds, name: str) -> None:
-    """Add the time of all calls of a method, whose result is something to iterate over, to `taken[name]`."""
-    original = getattr(thing, method)
+def time_method(owner: Any, method: str, totals: Seconds, name: str) -> None:
+    """Patch a method that returns an iterable to add the time of its calls to `totals[name]`."""
+    original = getattr(owner, method)
 
     def timed(*arguments: Any) -> list[Any]:
-        begin = time.perf_counter()
+        start = time.perf_counter()
         result = list(original(*arguments))
-        taken[name] += time.perf_counter() - begin
+        totals[name] += time.perf_counter() - start
         return result
 
-    setattr(thing, method, timed)
+    setattr(owner, method, timed)

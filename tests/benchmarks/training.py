@@ -1,4 +1,4 @@
-"""The training loop, from video files to changed weights, beside the bare forward and backward."""
+"""The training loop, including data loading, compared with bare forward and backward passes."""
 
 import tempfile
 from functools import partial
@@ -17,10 +17,11 @@ from langchain_videochat.embed import (
     VideoChatEmbedProcessor,
 )
 from langchain_videochat.training import DataFile, TrainingConfig, train
-from langchain_videochat.training.batches import Batches
-from langchain_videochat.training.models import load_for_training
-from langchain_videochat.training.sources import mix, read_samples
+from langchain_videochat.training.batch_sampler import MediaBatchSampler
+from langchain_videochat.training.batches import BatchDataset
+from langchain_videochat.training.trainable_weights import load_for_training
 from langchain_videochat.training.trainer import LOGS
+from langchain_videochat.training.training_data import load_samples
 from tests.benchmarks.report import Table, progress
 from tests.benchmarks.timing import seconds
 from tests.numbered_video import make_numbered
@@ -35,27 +36,27 @@ QUERIES = 32
 
 
 def measure(scale: float) -> Table:
-    """Train for some steps, and run the same batches through the same model without all else."""
+    """Train for some steps, and run forward and backward passes on the same batches alone."""
     steps = max(3, round(STEPS * scale))
     with tempfile.TemporaryDirectory() as scratch:
         config = prepare(Path(scratch), steps)
-        looped, bare = [], []
+        loop_seconds, bare_seconds = [], []
         for number in range(ROUNDS):
             progress(f"  {number + 1} of {ROUNDS}")
-            this = config.model_copy(update={"output": config.output / str(number)})
-            train(this, show_progress=False)
-            looped.append(seconds_a_step(this))
-            bare.append(bare_seconds_a_step(this, steps))
-    table = Table("Training: a step", "s")
-    what = f"the loop: {BATCH} video files of 3 s read ahead, forward, backward, clipping, AdamW, logs"
-    table.speed(what, min(looped), "forward and backward of preloaded batches", min(bare), at_least=0.9)
+            run_config = config.model_copy(update={"output": config.output / str(number)})
+            train(run_config, show_progress=False)
+            loop_seconds.append(seconds_per_step(run_config))
+            bare_seconds.append(bare_seconds_per_step(run_config, steps))
+    table = Table("Training: one step", "s")
+    what = f"the loop: {BATCH} video files of 3 s prefetched, forward, backward, clipping, AdamW, logs"
+    table.speed(what, min(loop_seconds), "forward and backward of preloaded batches", min(bare_seconds), at_least=0.9)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    table.notes = [f"{LAYERS} layers of vision and of language {WIDTH} wide, 8 frames of {SIDE} x {SIDE}; on {device}."]
+    table.notes = [f"{LAYERS} vision and language layers of width {WIDTH}, 8 frames of {SIDE} x {SIDE}; on {device}."]
     return table
 
 
 def prepare(folder: Path, steps: int) -> TrainingConfig:
-    """Write videos, captions and a model whose steps take about as long as they have data to read."""
+    """Write videos, captions, and a model whose steps take about as long as loading their data."""
     entries = []
     for number in range(2 * BATCH):
         make_numbered(folder / f"{number}.mp4")
@@ -70,7 +71,7 @@ def prepare(folder: Path, steps: int) -> TrainingConfig:
         steps=steps,
         batch_size=BATCH,
         learning_rate=1e-4,
-        floor=0.01,
+        min_lr_ratio=0.01,
         num_frames=8,
         max_text_tokens=32,
         precision="bf16" if torch.cuda.is_available() else "fp32",
@@ -78,14 +79,14 @@ def prepare(folder: Path, steps: int) -> TrainingConfig:
 
 
 def save_model(folder: Path) -> None:
-    """Save a model between the tiny one and a real one in size."""
+    """Save a model of a size between the tiny and the real ones."""
     processor = VideoChatEmbedProcessor(byte_tokenizer(), image_size=SIDE, num_visual_tokens=QUERIES)
     shape: dict[str, Any] = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 6}
     config = VideoChatEmbedConfig(
         vision_config=Blip2VisionConfig(**shape, intermediate_size=4 * WIDTH, image_size=SIDE, patch_size=14),
         qformer_config=Blip2QFormerConfig(**shape | {"num_hidden_layers": 6}, intermediate_size=4 * WIDTH),
         text_config=LlamaConfig(**shape, intermediate_size=1024, vocab_size=processor.video_token_id, bos_token_id=0),
-        gmhra_layers=2,  # their convolution is slow on a processor
+        gmhra_layers=2,  # their convolution is slow on a CPU
         num_query_tokens=QUERIES // 2,
         num_extra_query_tokens=QUERIES // 2,
         video_token_id=processor.video_token_id,
@@ -94,21 +95,21 @@ def save_model(folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
-def seconds_a_step(config: TrainingConfig) -> float:
-    """Read from a run's logs the median of its steps but the first, before which workers start."""
+def seconds_per_step(config: TrainingConfig) -> float:
+    """Return the median time of the logged steps of a run, without the first, which starts the workers."""
     events = EventAccumulator(str(config.output / LOGS)).Reload().Scalars("loss")
     return float(median(after.wall_time - before.wall_time for before, after in pairwise(events)))
 
 
-def bare_seconds_a_step(config: TrainingConfig, steps: int) -> float:
-    """Time forward and backward alone."""
+def bare_seconds_per_step(config: TrainingConfig, steps: int) -> float:
+    """Return the median time of forward and backward passes alone."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model, processor = load_for_training(config, device)
-    samples = read_samples(config)
-    batches: Any = Batches(samples, processor, config.max_text_tokens)
-    mixture = mix(config, samples)
+    samples = load_samples(config)
+    dataset: Any = BatchDataset(samples, processor, config.max_text_tokens)
+    sampler = MediaBatchSampler.of(samples, config.batch_size, config.seed)
     loaded = [
-        {name: tensor.to(device) for name, tensor in batches[mixture.draw(step)].inputs.items()}
+        {name: tensor.to(device) for name, tensor in dataset[sampler.batch(step)].inputs.items()}
         for step in range(steps)
     ]
 
@@ -120,5 +121,5 @@ def bare_seconds_a_step(config: TrainingConfig, steps: int) -> float:
         if device == "cuda":
             torch.cuda.synchronize()
 
-    run(loaded[0])  # warm
+    run(loaded[0])  # warm-up
     return median(seconds(partial(run, inputs)) for inputs in loaded[1:])

@@ -1,4 +1,4 @@
-"""Tools in LangChain's own tests, in an agent, and with videos from a server."""
+"""Tools in LangChain's standard tests, in an agent, and with videos from a server."""
 
 import re
 import threading
@@ -48,7 +48,7 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def timelines(talks: Path) -> list[Timeline]:
-    """What perception notices in the talks."""
+    """The timelines of the talks by the profile "lite"."""
     store = make_store()
     store.index(talks, profile="lite", show_progress=False)
     return [store.timeline(one.video_id) for one in store.videos()]
@@ -56,7 +56,7 @@ def timelines(talks: Path) -> list[Timeline]:
 
 @pytest.fixture
 def videos(tmp_path: Path, talks: Path) -> Path:
-    """A folder of its own for each test, with all talks."""
+    """A separate folder for each test, with all talks."""
     for path in talks.iterdir():
         (tmp_path / path.name).hardlink_to(path)
     return tmp_path
@@ -68,7 +68,7 @@ def store(videos: Path, timelines: list[Timeline]) -> VideoTimelineStore:
     return make_store(*(replace(one, video=video) for one, video in zip(timelines, moved, strict=True)))
 
 
-# LangChain's own tests
+# LangChain's standard tests
 
 
 class StandardTests(ToolOfClass, ToolsIntegrationTests):
@@ -122,24 +122,24 @@ class TestCutClipTool(StandardTests):
         return {"store": self.store, "files": AgentFiles(self.folder)}
 
 
-# A question in two hops: the recipe names a part, the workshop shows what that part is.
+# A question in two hops: the recipe names a part, the workshop shows what it is.
 
 
 def search_the_part(messages: list[BaseMessage]) -> AIMessage:
-    """Read the part's code in what was found, and look for it in all videos."""
+    """Search all videos for the part that the recipe names."""
     assert "Use part AX-12" in text_of(messages[-1].content)
     return calling("search_videos", query="Part AX-12 is what?", k=1)
 
 
 def read_the_video(messages: list[BaseMessage]) -> AIMessage:
-    """Read all of the video in which the part was found."""
+    """Read the video in which the part was found."""
     found = messages[-1]
     assert isinstance(found, ToolMessage)
     return calling("video_chat_text", video_id=found.artifact[0].metadata["video_id"])
 
 
-def look_at_the_moment(messages: list[BaseMessage]) -> AIMessage:
-    """Take the times from the text, as a language model does."""
+def view_the_moment(messages: list[BaseMessage]) -> AIMessage:
+    """View frames at the times in the text."""
     return calling("view_frames", **moment_in(messages[-1]))
 
 
@@ -162,7 +162,7 @@ def make_agent(store: VideoTimelineStore, folder: Path) -> tuple[Any, ScriptedCh
             calling("search_videos", query="Which part does the recipe use?", video_id="recipe", k=3),
             search_the_part,
             read_the_video,
-            look_at_the_moment,
+            view_the_moment,
             cut_the_moment,
             AIMessage("It is a pan: pan.mp4 shows it."),
         ]
@@ -216,7 +216,7 @@ def test_an_agent_answers_a_question_in_two_hops(store: VideoTimelineStore, vide
         else:
             messages = part["messages"]
     check_answer(messages, progress, videos)
-    assert len(model.heard) == len(model.turns)
+    assert len(model.received) == len(model.turns)
 
 
 async def test_an_agent_answers_asynchronously(store: VideoTimelineStore, videos: Path) -> None:
@@ -228,13 +228,13 @@ async def test_an_agent_answers_asynchronously(store: VideoTimelineStore, videos
         else:
             messages = part["messages"]
     check_answer(messages, progress, videos)
-    assert len(model.heard) == len(model.turns)
+    assert len(model.received) == len(model.turns)
 
 
-def test_an_agent_takes_in_a_video_and_asks_the_model_that_watches(videos: Path) -> None:
-    watcher = ScriptedChat(turns=[AIMessage("Eight.")])
+def test_an_agent_indexes_a_video_and_asks_a_video_model(videos: Path) -> None:
+    video_model = ScriptedChat(turns=[AIMessage("Eight.")])
     store = make_store()
-    toolkit = VideoChatToolkit(store=store, root_dir=videos, profile="lite", model=watcher)
+    toolkit = VideoChatToolkit(store=store, root_dir=videos, profile="lite", model=video_model)
     script = [
         calling("list_videos"),
         calling("index_video", source="camping.mp4"),
@@ -250,10 +250,10 @@ def test_an_agent_takes_in_a_video_and_asks_the_model_that_watches(videos: Path)
     assert any(0 < share < 1 for share in shares)
     asked = next(part["tools"]["messages"][0] for mode, part in parts[::-1] if mode == "updates" and "tools" in part)
     assert (asked.artifact["answer"], asked.artifact["start"], asked.artifact["end"]) == ("Eight.", 0.0, 8.0)
-    assert watcher.heard[0][0].content[0]["url"] == (videos / "camping.mp4").as_uri()  # type: ignore[index]
+    assert video_model.received[0][0].content[0]["url"] == (videos / "camping.mp4").as_uri()  # type: ignore[index]
 
 
-def test_an_agent_goes_on_after_its_mistakes(store: VideoTimelineStore, videos: Path) -> None:
+def test_an_agent_recovers_from_errors(store: VideoTimelineStore, videos: Path) -> None:
     script = [
         calling("search_videos"),
         calling("search_videos", query="eggs", k="many"),
@@ -273,7 +273,7 @@ def test_an_agent_goes_on_after_its_mistakes(store: VideoTimelineStore, videos: 
     assert text_of(messages[-1].content) == "Two eggs."
 
 
-def test_tools_called_together_answer_together(store: VideoTimelineStore, videos: Path) -> None:
+def test_tools_can_be_called_in_parallel(store: VideoTimelineStore, videos: Path) -> None:
     together = [tool_call("search_videos", query=name, video_id=name) | {"id": name} for name in TALKS]
     together += [tool_call("view_frames", video_id=name, times=[1]) | {"id": f"see {name}"} for name in TALKS]
     agent: Any = create_agent(
@@ -303,7 +303,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_video_from_the_web_is_taken_in_and_looked_at(server: str, tmp_path: Path) -> None:
+def test_a_video_from_a_url_is_indexed_and_viewed(server: str, tmp_path: Path) -> None:
     store = make_store()
     files = AgentFiles(tmp_path, allow_urls=True, allowed_hosts=["127.0.0.1"])
     address = f"{server}/camping.mp4?a/b"
@@ -316,7 +316,7 @@ def test_a_video_from_the_web_is_taken_in_and_looked_at(server: str, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == [Path(cut.artifact["path"]).name] == ["camping 0-2.mp4"]
 
 
-def test_private_networks_are_refused_even_where_addresses_are_allowed(server: str, tmp_path: Path) -> None:
+def test_private_networks_are_blocked_even_if_urls_are_allowed(server: str, tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     tools = VideoChatToolkit(store=make_store(), root_dir=tmp_path / "videos", allow_urls=True).get_tools()
     index = next(tool for tool in tools if tool.name == "index_video")

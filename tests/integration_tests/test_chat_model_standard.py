@@ -1,4 +1,4 @@
-"""LangChain's standard tests of chat models, on a tiny VideoChatEmbed that knows some answers by heart."""
+"""LangChain's standard tests for chat models, with a tiny VideoChatEmbed that was trained on the answers."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ LESSONS = [
         [get_weather],
     ),
 ]
-"""What the tests ask: a model of that size learns it by heart, and does not come to understand tools."""
+"""Conversations of the tests: a model of this size can memorize them, but not learn to use tools."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -110,10 +110,10 @@ class TestIntegration(ChatModelIntegrationTests):
     def supports_video_inputs(self) -> bool:
         return True
 
-    @pytest.mark.xfail(reason="fetches a picture from the internet", raises=(httpx.HTTPError, SourceError))
+    @pytest.mark.xfail(reason="downloads an image from the internet", raises=(httpx.HTTPError, SourceError))
     def test_image_inputs(self, model: BaseChatModel) -> None:
         super().test_image_inputs(model)
 
-    @pytest.mark.xfail(reason="fetches a picture from the internet", raises=httpx.HTTPError)
+    @pytest.mark.xfail(reason="downloads an image from the internet", raises=httpx.HTTPError)
     def test_image_tool_message(self, model: BaseChatModel) -> None:
         super().test_image_tool_message(model)

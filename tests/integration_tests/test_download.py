@@ -1,4 +1,4 @@
-"""Fetching videos from a server on this machine."""
+"""Downloads from a local server."""
 
 import threading
 import time
@@ -76,7 +76,7 @@ def server() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", ["/film.mp4", "/near", "/a%20b/..%2Ffilm.mp4?token=%2F"])
-def test_file_is_there_while_the_context_lasts(server: str, path: str) -> None:
+def test_a_download_is_deleted_at_the_end(server: str, path: str) -> None:
     assert list_sources(server + path) == [server + path]
     with local_file(server + path, allowed_hosts=["127.0.0.1"]) as file:
         assert file.read_bytes() == CONTENT
@@ -84,19 +84,19 @@ def test_file_is_there_while_the_context_lasts(server: str, path: str) -> None:
     assert not file.parent.exists()
 
 
-def test_file_keeps_its_name(server: str) -> None:
+def test_a_download_keeps_its_file_name(server: str) -> None:
     with local_file(f"{server}/a%20%3Ffilm.mp4", allowed_hosts=["127.0.0.1"]) as file:
         assert file.name == "a _film.mp4"
 
 
-def test_private_server_is_refused_unless_allowed(server: str, tmp_path: Path) -> None:
+def test_a_private_server_is_refused_unless_allowed(server: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="refused"):
         download(f"{server}/film.mp4", tmp_path / "film.mp4")
     assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("path", ["/private", "/mapped", "/cloud", "/file"])
-def test_redirect_to_another_private_address_is_refused(server: str, path: str, tmp_path: Path) -> None:
+def test_redirects_to_other_private_addresses_are_refused(server: str, path: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="refused"):
         download(server + path, tmp_path / "film.mp4", allowed_hosts=["127.0.0.1"])
 
@@ -113,17 +113,17 @@ def test_redirect_to_another_private_address_is_refused(server: str, path: str, 
         ("/silent", "too slow"),
     ],
 )
-def test_failing_server(server: str, path: str, problem: str, tmp_path: Path) -> None:
+def test_server_errors(server: str, path: str, problem: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=problem):
         download(server + path, tmp_path / "film.mp4", max_bytes=2**20, max_seconds=0.5, allowed_hosts=["127.0.0.1"])
 
 
-def test_announced_size_is_checked_before_anything_is_written(server: str, tmp_path: Path) -> None:
+def test_the_content_length_is_checked_before_writing(server: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="larger than"):
         download(f"{server}/film.mp4", tmp_path / "film.mp4", max_bytes=100, allowed_hosts=["127.0.0.1"])
     assert not any(tmp_path.iterdir())
 
 
-def test_unreachable_server(server: str, tmp_path: Path) -> None:
+def test_an_unreachable_server(server: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be downloaded"):
         download("http://127.0.0.1:1/film.mp4", tmp_path / "film.mp4", allowed_hosts=["127.0.0.1"])

@@ -1,4 +1,4 @@
-"""Messages that show what lies on the web."""
+"""Videos and images on the web."""
 
 import gc
 import shutil
@@ -15,11 +15,13 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from langchain_videochat import VideoChatEmbed
-from langchain_videochat.embed.conversation import Image, Stretch, Video
+from langchain_videochat.embed.conversation import Image, Video
 from langchain_videochat.embed.media_refs import MediaRef
-from langchain_videochat.embed.messages import file_states, read_messages
+from langchain_videochat.embed.messages import file_states
 from langchain_videochat.errors import MediaError, SourceError
+from langchain_videochat.utils.interval import Interval
 from tests.numbered_video import make_numbered, read_number
+from tests.opened_media import read_conversation
 from tests.slides import render_talk
 from tests.tiny_videochat import save_videochat
 
@@ -51,7 +53,7 @@ def server(folder: Path) -> Iterator[str]:
         http.shutdown()
 
 
-def test_videos_and_images_are_fetched_and_not_kept(
+def test_videos_and_images_are_downloaded_and_deleted(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -61,7 +63,7 @@ def test_videos_and_images_are_fetched_and_not_kept(
         "What is it?",
     ]
     messages = [HumanMessage(blocks)]
-    ((video, image, _),) = [turn.content for turn in read_messages(messages, allowed_hosts=["127.0.0.1"])]
+    ((video, image, _),) = [turn.content for turn in read_conversation(messages, allowed_hosts=["127.0.0.1"])]
     assert isinstance(video, Video)
     assert [read_number(frame) for frame in video.frames] == [37]
     assert isinstance(image, Image)
@@ -70,40 +72,43 @@ def test_videos_and_images_are_fetched_and_not_kept(
     assert file_states(messages) == []
 
 
-def test_what_cannot_be_fetched_or_read(server: str) -> None:
+def test_failed_downloads(server: str) -> None:
     for name, error in (("missing.mp4", SourceError), ("noise.mp4", MediaError), ("", SourceError)):
         with pytest.raises(error):
-            read_messages([HumanMessage([{"type": "video", "url": f"{server}/{name}"}])], allowed_hosts=["127.0.0.1"])
+            read_conversation(
+                [HumanMessage([{"type": "video", "url": f"{server}/{name}"}])], allowed_hosts=["127.0.0.1"]
+            )
     with pytest.raises(SourceError, match="refused"):
-        read_messages([HumanMessage([{"type": "video", "url": f"{server}/film.mp4"}])])
+        read_conversation([HumanMessage([{"type": "video", "url": f"{server}/film.mp4"}])])
 
 
-def test_what_an_address_shows_later_is_not_taken_for_another_file(server: str, folder: Path, tmp_path: Path) -> None:
+def test_a_url_that_serves_another_file_later(server: str, folder: Path, tmp_path: Path) -> None:
     llm = VideoChatEmbed(model=str(save_videochat(tmp_path / "videochat")))
 
-    def look(url: str, start: int) -> list[float]:
-        """Look at a second of a video, and tell the mean of each of its visual tokens."""
-        visual = MediaRef("video", url, allowed_hosts=("127.0.0.1",))
+    def encode(url: str, start: int) -> list[float]:
+        """Encode a second of a video, and return the mean of each visual token."""
         llm.load()
         assert llm._loaded is not None
-        (tokens,) = llm._loaded.viewer.watch(visual, lambda _: [Stretch(start, start + 1)])
+        cache = llm._loaded.visual_cache
+        with cache.open(MediaRef("video", url, allowed_hosts=("127.0.0.1",))) as file:
+            (tokens,) = cache.encode_segments(file, [Interval(start, start + 1)])
         means: list[float] = tokens.embeddings.mean(dim=1).tolist()
         return means
 
     other = render_talk(tmp_path / "other.mp4", [["Whisk"]], seconds=4.0)
-    expected, unexpected = (look(path.as_uri(), 2) for path in (folder / "film.mp4", other))
+    expected, unexpected = (encode(path.as_uri(), 2) for path in (folder / "film.mp4", other))
     assert expected != unexpected
     copy = Path(shutil.copy(folder / "film.mp4", tmp_path / "copy.mp4"))
     llm.unload()
     gc.collect()
-    shown = Path(shutil.copy(copy, folder / "shown.mp4"))
-    look(f"{server}/shown.mp4", 0)
-    shutil.copy(other, shown)
-    look(f"{server}/shown.mp4", 2)
-    assert look(copy.as_uri(), 2) == expected
+    served = Path(shutil.copy(copy, folder / "served.mp4"))
+    encode(f"{server}/served.mp4", 0)
+    shutil.copy(other, served)
+    encode(f"{server}/served.mp4", 2)
+    assert encode(copy.as_uri(), 2) == expected
 
 
-def test_a_video_is_fetched_once_for_several_questions(server: str, tmp_path: Path) -> None:
+def test_a_video_is_downloaded_once_for_several_questions(server: str, tmp_path: Path) -> None:
     folder = str(save_videochat(tmp_path / "videochat"))
     llm = VideoChatEmbed(model=folder, allowed_hosts=["127.0.0.1"], max_tokens=5)
     video: dict[str, object] = {"type": "video", "url": f"{server}/film.mp4?several"}

@@ -1,30 +1,24 @@
-"""Indexing video files: what is skipped, renamed, damaged or refused, and what the report says of it."""
+"""Indexing video files: new, known, renamed and damaged files, and the report."""
 
+import json
 import logging
 import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import chromadb
+import numpy as np
 import pytest
 
 from langchain_videochat.errors import InputError, MediaError, SourceError
-from langchain_videochat.store import VideoTimelineStore
-from tests.media_files import run_ffmpeg
+from langchain_videochat.media import video_id
+from langchain_videochat.perception import SegmentResult, load_profile
+from langchain_videochat.store import VideoTimelineStore, segments
+from langchain_videochat.utils.interval import Interval
+from tests.subtitled_video import make_subtitled_video
 from tests.unit_tests.embeddings import BagOfWords, make_timeline
-
-
-def make_video(path: Path, *sentences: str) -> Path:
-    """Write a black video with a subtitle of two seconds for each sentence."""
-    cues = [f"{at}\n00:00:{at * 2:02},000 --> 00:00:{at * 2 + 2:02},000\n{text}\n" for at, text in enumerate(sentences)]
-    path.parent.mkdir(exist_ok=True)
-    subtitles = path.parent / "cues.txt"
-    subtitles.write_text("\n".join(cues))
-    picture = f"color=black:s=64x64:r=5:d={2 * len(sentences)}"
-    run_ffmpeg(
-        *["-f", "lavfi", "-i", picture, "-f", "srt", "-i", str(subtitles)],
-        *["-c:v", "libx264", "-g", "5", "-c:s", "mov_text", "-movflags", "faststart", str(path)],
-    )
-    subtitles.unlink()
-    return path
 
 
 @pytest.fixture
@@ -35,14 +29,12 @@ def store() -> VideoTimelineStore:
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
     folder = tmp_path / "videos"
-    make_video(folder / "eggs.mp4", "Whisk two eggs", "Fold the omelette")
-    make_video(folder / "yoga.mp4", "Stand on one leg", "Breathe in slowly")
+    make_subtitled_video(folder / "eggs.mp4", "Whisk two eggs", "Fold the omelette")
+    make_subtitled_video(folder / "yoga.mp4", "Stand on one leg", "Breathe in slowly")
     return folder
 
 
-def test_folder_is_indexed_and_then_skipped(
-    store: VideoTimelineStore, videos: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_folder_is_indexed_once(store: VideoTimelineStore, videos: Path, capfd: pytest.CaptureFixture[str]) -> None:
     first = store.index(videos, profile="lite", show_progress=False)
     assert [(Path(one.source).name, one.status) for one in first.videos] == [
         ("eggs.mp4", "indexed"),
@@ -57,22 +49,25 @@ def test_folder_is_indexed_and_then_skipped(
     assert capfd.readouterr() == ("", "")
 
 
-def test_progress_is_told_in_steps(store: VideoTimelineStore, videos: Path) -> None:
-    told: list[tuple[str, str, float]] = []
+def test_progress_is_reported_in_phases(store: VideoTimelineStore, videos: Path) -> None:
+    reports: list[Any] = []
 
-    store.index(videos / "eggs.mp4", profile="lite", show_progress=False, on_progress=lambda *what: told.append(what))
+    def on_progress(*report: Any) -> None:
+        reports.append(report)
 
-    assert {source for source, _, _ in told} == {str(videos / "eggs.mp4")}
-    steps = list(dict.fromkeys(step for _, step, _ in told))
-    assert steps == ["watching", "summing up", "embedding"]
-    for step in steps:
-        shares = [share for _, one, share in told if one == step]
-        assert shares[0] == 0
-        assert shares == sorted(shares)
-    assert told[-1][2] == 1
+    store.index(videos / "eggs.mp4", profile="lite", show_progress=False, on_progress=on_progress)
+
+    assert {source for source, _, _ in reports} == {str(videos / "eggs.mp4")}
+    phases = list(dict.fromkeys(phase for _, phase, _ in reports))
+    assert phases == ["perceiving", "summarizing", "embedding"]
+    for phase in phases:
+        progress = [progress for _, one, progress in reports if one == phase]
+        assert progress[0] == 0
+        assert progress == sorted(progress)
+    assert reports[-1][2] == 1
 
 
-def test_progress_is_shown_in_seconds_of_video(
+def test_progress_bar_counts_seconds_of_video(
     store: VideoTimelineStore, videos: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     store.index(videos / "eggs.mp4", profile="lite")
@@ -89,7 +84,7 @@ def test_copy_is_the_same_video(store: VideoTimelineStore, videos: Path) -> None
     assert [one.title for one in store.videos()] == ["copy", "yoga"]
 
 
-def test_renamed_video_gets_its_new_name_without_being_perceived_again(store: VideoTimelineStore, videos: Path) -> None:
+def test_renamed_video_is_updated_without_being_perceived_again(store: VideoTimelineStore, videos: Path) -> None:
     store.index(videos / "eggs.mp4", profile="lite", show_progress=False)
     (before,) = store.videos()
     renamed = (videos / "eggs.mp4").rename(videos / "omelette.mp4")
@@ -105,13 +100,13 @@ def test_renamed_video_gets_its_new_name_without_being_perceived_again(store: Vi
 
 def test_changed_file_is_another_video(store: VideoTimelineStore, videos: Path) -> None:
     store.index(videos / "eggs.mp4", profile="lite", show_progress=False)
-    make_video(videos / "eggs.mp4", "Boil three eggs", "Peel them")
+    make_subtitled_video(videos / "eggs.mp4", "Boil three eggs", "Peel them")
     report = store.index(videos / "eggs.mp4", profile="lite", show_progress=False)
     assert [one.status for one in report.videos] == ["indexed"]
     assert len(store.videos()) == 2
 
 
-def test_added_timeline_gives_way_to_an_indexed_one(store: VideoTimelineStore, videos: Path) -> None:
+def test_indexing_replaces_an_added_timeline(store: VideoTimelineStore, videos: Path) -> None:
     (first,) = store.index(videos / "eggs.mp4", profile="lite", show_progress=False).videos
     expected = store.timeline(str(first.video_id))
     store.add(make_timeline(str(first.video_id), duration=4.0))
@@ -120,7 +115,7 @@ def test_added_timeline_gives_way_to_an_indexed_one(store: VideoTimelineStore, v
     assert store.timeline(str(first.video_id)) == expected
 
 
-def test_unreadable_file_stops_the_run_or_is_left_out(
+def test_unreadable_file_stops_the_run_or_is_skipped(
     store: VideoTimelineStore, videos: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (videos / "letter.mp4").write_text("Dear reader")
@@ -138,19 +133,56 @@ def test_unreadable_file_stops_the_run_or_is_left_out(
     assert lines[1].startswith(f"failed {videos / 'letter.mp4'}: ")
 
 
-def test_cut_off_file_tells_how_much_is_readable(store: VideoTimelineStore, tmp_path: Path) -> None:
-    whole = make_video(tmp_path / "long.mp4", *[f"Sentence {at}" for at in range(20)])
-    os.truncate(whole, whole.stat().st_size * 3 // 4)
-    (report,) = store.index(whole, profile="lite", show_progress=False).videos
+def test_report_of_a_truncated_file_contains_the_decoded_fraction(store: VideoTimelineStore, tmp_path: Path) -> None:
+    video = make_subtitled_video(tmp_path / "long.mp4", *[f"Sentence {at}" for at in range(20)])
+    os.truncate(video, video.stat().st_size * 3 // 4)
+    (report,) = store.index(video, profile="lite", show_progress=False).videos
     assert report.status == "indexed"
     assert 0.2 < report.decoded_fraction < 0.95
     assert "% readable" in str(report)
 
 
-def test_faults_that_no_file_is_to_blame_for_stop_the_run(store: VideoTimelineStore, videos: Path) -> None:
+def test_errors_unrelated_to_a_file_stop_the_run(store: VideoTimelineStore, videos: Path) -> None:
     with pytest.raises(InputError, match="profile"):
         store.index(videos, profile="heavy", on_error="skip", show_progress=False)
     with pytest.raises(InputError, match="on_error"):
         store.index(videos, profile="lite", on_error="ignore", show_progress=False)  # type: ignore[arg-type]
     with pytest.raises(SourceError, match="missing"):
         store.index(videos / "missing.mp4", profile="lite", show_progress=False)
+
+
+def test_plan_contains_segments_without_a_result_and_those_with_failures() -> None:
+    results = {0: SegmentResult((), 0.0, ()), 1: SegmentResult((), 0.0, ("no speech",))}
+    tasks = segments.plan(Path("talk.mp4"), 1500.0, load_profile("lite"), results)
+    assert [(task.number, task.interval) for task in tasks] == [(1, Interval(598, 1200)), (2, Interval(1198, 1800))]
+    assert [task.number for task in segments.plan(Path("photo.gif"), 0.0, load_profile("lite"), {})] == [0]
+
+
+def test_segments_are_perceived_in_another_process(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SEGMENT_SECONDS", 2.5)
+    tasks = segments.plan(videos / "eggs.mp4", 4.0, load_profile("lite"), {})
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        results = list(pool.map(segments.perform, tasks))
+    assert results == [segments.perform(task) for task in tasks]
+    assert [one.text for one in results[1].observations if one.modality == "subtitle"] == [
+        "Whisk two eggs",
+        "Fold the omelette",
+    ]
+
+
+def test_segments_of_an_interrupted_run_are_not_perceived_again(videos: Path, tmp_path: Path) -> None:
+    # In the format in which all versions have written drafts.
+    identity = video_id(videos / "eggs.mp4")
+    store = VideoTimelineStore(tmp_path, embedding=BagOfWords())
+    pages = chromadb.PersistentClient(tmp_path).get_collection("videos-timelines")
+    observation = {"start": 1.0, "end": 3.0, "modality": "speech", "text": "Beat them well"}
+    pages.upsert(
+        ids=[f"{identity}:draft:lite:0"],
+        embeddings=np.zeros((1, 1), np.float32),
+        documents=[json.dumps([2.0, [], [observation]])],
+        metadatas=[{"video_id": identity}],
+    )
+    (video,) = store.index(videos / "eggs.mp4", profile="lite", show_progress=False).videos
+    assert [one.text for one in store.timeline(identity)] == ["Beat them well"]
+    assert video.decoded_fraction == 0.5
+    assert pages.get(where={"video_id": identity})["ids"] == [f"{identity}:0"]

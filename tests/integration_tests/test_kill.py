@@ -1,4 +1,4 @@
-"""Indexing that is killed, or finds no room on the disk, and is run again: it ends as if nothing had happened."""
+"""Indexing resumes after the process was killed or the disk was full, with the result of an uninterrupted run."""
 
 import json
 import signal
@@ -13,20 +13,18 @@ import pytest
 from langchain_videochat.media import video_id
 from langchain_videochat.perception import Observation
 from langchain_videochat.store import VideoTimelineStore
-from tests.media_files import run_ffmpeg
+from tests.subtitled_video import make_subtitled_video
 from tests.unit_tests.embeddings import BagOfWords, make_timeline
 
-SECONDS = 40
-
-# Each write to Chroma counts; the process kills itself before the given one.
+# Counts the writes to Chroma and kills the process before the given one.
 INDEX = """
 import os, resource, signal, sys
 from chromadb.api.models.Collection import Collection
-from langchain_videochat.store import VideoTimelineStore, indexing, saving
+from langchain_videochat.store import VideoTimelineStore, saving, segments
 from tests.unit_tests.embeddings import BagOfWords
 
-video, folder, kill_at, room = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-indexing.STRETCH, saving.EMBED_BATCH = 10.0, 1
+video, folder, kill_at, max_file_size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+segments.SEGMENT_SECONDS, saving.EMBED_BATCH = 10.0, 1
 writes = 0
 
 def counted(write):
@@ -41,8 +39,8 @@ def counted(write):
 for name in ("upsert", "delete", "modify"):
     setattr(Collection, name, counted(getattr(Collection, name)))
 store = VideoTimelineStore(folder, embedding=BagOfWords())
-if room:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+if max_file_size:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_size, max_file_size))
 print(store.index(video, profile="lite", show_progress=False))
 print(writes)
 """
@@ -50,31 +48,23 @@ print(writes)
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("video")
-    cues = [f"{at}\n00:00:{at * 2:02},000 --> 00:00:{at * 2 + 2:02},000\nSentence {at}\n" for at in range(SECONDS // 2)]
-    (folder / "cues.srt").write_text("\n".join(cues))
-    picture = f"color=black:s=64x64:r=5:d={SECONDS}"
-    run_ffmpeg(
-        *["-f", "lavfi", "-i", picture, "-i", str(folder / "cues.srt")],
-        *["-c:v", "libx264", "-c:s", "mov_text", str(folder / "talk.mp4")],
-    )
-    (folder / "cues.srt").unlink()
-    return folder / "talk.mp4"
+    sentences = [f"Sentence {at}" for at in range(20)]
+    return make_subtitled_video(tmp_path_factory.mktemp("video") / "talk.mp4", *sentences)
 
 
-def index(video: Path, folder: Path, *, kill_at: int = 0, room: int = 0) -> subprocess.CompletedProcess[str]:
-    arguments = [str(video), str(folder), str(kill_at), str(room)]
+def index(video: Path, folder: Path, *, kill_at: int = 0, max_file_size: int = 0) -> subprocess.CompletedProcess[str]:
+    arguments = [str(video), str(folder), str(kill_at), str(max_file_size)]
     return subprocess.run([sys.executable, "-c", INDEX, *arguments], capture_output=True, text=True, check=False)
 
 
 def prepare(video: Path, folder: Path) -> None:
-    """Store an older and longer timeline of the video, which indexing then takes the place of."""
+    """Store an older and longer timeline of the video, which indexing replaces."""
     old = [Observation(at * 10, at * 10 + 10, "speech", f"old words {at}") for at in range(20)]
     VideoTimelineStore(folder, embedding=BagOfWords()).add(make_timeline(video_id(video), *old))
 
 
 def state(folder: Path) -> dict[str, Any]:
-    """Everything that a store holds, without what is new with every run."""
+    """Return all data of a store, without those that differ between runs."""
     store = VideoTimelineStore(folder, embedding=BagOfWords())
     client = chromadb.PersistentClient(folder)
     pages = client.get_collection("videos-timelines").get(include=["documents"])
@@ -91,7 +81,7 @@ def state(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(video: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
-    """The state after an uninterrupted run, and how many writes it took."""
+    """Return the state after an uninterrupted run, and its number of writes."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     prepare(video, folder)
     done = index(video, folder)
@@ -100,13 +90,13 @@ def uninterrupted(video: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0])
-def test_killed_run_is_taken_up(
-    video: Path, tmp_path: Path, uninterrupted: tuple[dict[str, Any], int], share: float
+@pytest.mark.parametrize("position", [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+def test_killed_run_resumes(
+    video: Path, tmp_path: Path, uninterrupted: tuple[dict[str, Any], int], position: float
 ) -> None:
     expected, writes = uninterrupted
     prepare(video, tmp_path)
-    killed = index(video, tmp_path, kill_at=1 + round(share * (writes - 1)))
+    killed = index(video, tmp_path, kill_at=1 + round(position * (writes - 1)))
     assert killed.returncode == -signal.SIGKILL
     found = VideoTimelineStore(tmp_path, embedding=BagOfWords()).search("Sentence old words", k=50)
     texts = "\n".join(one.page_content for one in found)
@@ -117,11 +107,9 @@ def test_killed_run_is_taken_up(
 
 
 @pytest.mark.slow
-def test_full_disk_is_told_and_the_run_is_taken_up(
-    video: Path, tmp_path: Path, uninterrupted: tuple[dict[str, Any], int]
-) -> None:
+def test_run_resumes_after_a_full_disk(video: Path, tmp_path: Path, uninterrupted: tuple[dict[str, Any], int]) -> None:
     prepare(video, tmp_path)
-    full = index(video, tmp_path, room=max(path.stat().st_size for path in tmp_path.rglob("*")) // 2)
+    full = index(video, tmp_path, max_file_size=max(path.stat().st_size for path in tmp_path.rglob("*")) // 2)
     assert full.returncode == 1
     assert f"StoreError: {tmp_path}" in full.stderr
     assert "free disk space" in full.stderr

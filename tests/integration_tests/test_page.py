@@ -11,21 +11,21 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
 from langchain_videochat import VideoTimelineStore
-from langchain_videochat.app import Chat, Collection, TimelineChat, WatchingChat, write_report
+from langchain_videochat.app import Chat, Collection, EmbedChat, TimelineChat, write_report
 from langchain_videochat.perception import Observation
 from tests.browser import SCREENSHOTS, Site, chromium, find_chromium
-from tests.scripted_model import saying
+from tests.scripted_model import model_answering
 from tests.slides import render_talk
 from tests.unit_tests.embeddings import BagOfWords, make_timeline
 
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium: apt install chromium")
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed: apt install chromium")
 
 HOSTILE = "<img src=x onerror=\"document.title='taken over'\"><script>document.title='taken over'</script>"
 TENT = "a" * 16
-SOON = 20_000
-"""Milliseconds that a browser on two busy cores may take."""
+TIMEOUT = 20_000
+"""Milliseconds that a browser may take on two busy cores."""
 
-NOW = "document.getElementById('player').currentTime"
+TIME = "document.getElementById('player').currentTime"
 PAUSED = "document.getElementById('player').paused"
 
 OpenPage = Callable[..., Page]
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, folder: Path) -> VideoTimelineStore:
-    """A video with a hostile text and title, and a long one, whose file is gone, with 10,000 observations."""
+    """A video with hostile text and title, and an hour with 10,000 observations whose file is missing."""
     store = VideoTimelineStore(tmp_path / "store", embedding=BagOfWords())
     many = [Observation(n * 0.36, n * 0.36 + 0.3, "object", f"thing {n}") for n in range(10_000)]
     store.add(make_timeline("hour", *many))
@@ -68,8 +68,8 @@ def site(tmp_path: Path, folder: Path, store: VideoTimelineStore) -> Iterator[Si
     profile = tmp_path / "quick.yaml"
     profile.write_text("- subtitles\n- scenes\n")
     chats: dict[str, Chat] = {
-        "reads": TimelineChat(saying("Eight pegs [1].\nThen **ropes**."), store),
-        "watches": WatchingChat("no/such/model", Collection(store, folder)),
+        "text": TimelineChat(model_answering("Eight pegs [1].\nThen **ropes**."), store),
+        "embed": EmbedChat("no/such/model", Collection(store, folder)),
     }
     site = Site(store, folder, chats, profile=str(profile))
     site.start()
@@ -79,12 +79,12 @@ def site(tmp_path: Path, folder: Path, store: VideoTimelineStore) -> Iterator[Si
 
 @pytest.fixture
 def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
-    """Open the page in a tab, and see at the end that nothing went wrong in it."""
+    """Open the page in a tab; console errors fail the test."""
     problems: list[str] = []
     contexts = []
 
-    def note(message: ConsoleMessage) -> None:
-        # A server that is stopped, or that refuses a file, is part of what is tested.
+    def record_error(message: ConsoleMessage) -> None:
+        # Some tests stop the server or have it reject a file.
         if message.type == "error" and "Failed to load resource" not in message.text:
             problems.append(message.text)
 
@@ -92,11 +92,11 @@ def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(SOON)
-        page.on("console", note)
+        page.set_default_timeout(TIMEOUT)
+        page.on("console", record_error)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(site.address)
-        expect(page.locator(".lane-labels div").first).to_be_visible(timeout=SOON)
+        expect(page.locator(".lane-labels div").first).to_be_visible(timeout=TIMEOUT)
         return page
 
     yield open_page
@@ -106,10 +106,10 @@ def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
 
 
 def wait_for(page: Page, condition: str) -> None:
-    page.wait_for_function(f"() => {condition}", timeout=SOON)
+    page.wait_for_function(f"() => {condition}", timeout=TIMEOUT)
 
 
-def send(page: Page, *files: Path) -> None:
+def upload(page: Page, *files: Path) -> None:
     page.set_input_files("#files", files)
 
 
@@ -118,34 +118,34 @@ def ask(page: Page, question: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_from_a_file_to_an_answer_and_all_is_there_after_a_reload(open_page: OpenPage, tmp_path: Path) -> None:
+def test_upload_search_and_chat_survive_a_reload(open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page()
-    send(page, render_talk(tmp_path / "kitchen.mp4", [["Whisk"], ["Fold"]]))
-    expect(page.locator("#title")).to_have_text("kitchen", timeout=SOON)
+    upload(page, render_talk(tmp_path / "kitchen.mp4", [["Whisk"], ["Fold"]]))
+    expect(page.locator("#title")).to_have_text("kitchen", timeout=TIMEOUT)
     page.locator("[data-id]", has_text=HOSTILE).click()
 
     page.fill("#query", "tie the ropes")
     page.keyboard.press("Enter")
     page.locator(".hit").first.click()
-    wait_for(page, f"Math.abs({NOW} - 8) < 0.05")
+    wait_for(page, f"Math.abs({TIME} - 8) < 0.05")
 
     ask(page, "How many pegs?")
-    page.locator(".cites button").first.click()
+    page.locator(".citations button").first.click()
     wait_for(page, f"!{PAUSED}")
     wait_for(page, PAUSED)
     start, end = page.evaluate("[chat.turns[0].citations[0].start, chat.turns[0].citations[0].end]")
-    assert start < end <= page.evaluate(NOW) < end + 0.3
+    assert start < end <= page.evaluate(TIME) < end + 0.3
 
     page.reload()
-    expect(page.locator(".said").last).to_contain_text("Eight pegs [1].\nThen **ropes**.")
+    expect(page.locator(".message").last).to_contain_text("Eight pegs [1].\nThen **ropes**.")
     expect(page.locator(".hit").first).to_contain_text("Tie the ropes")
     expect(page.locator("#title")).to_have_text(HOSTILE)
-    wait_for(page, f"Math.abs({NOW} - {end}) < 0.3")
-    page.locator(".said button").first.click()
+    wait_for(page, f"Math.abs({TIME} - {end}) < 0.3")
+    page.locator(".message button").first.click()
     wait_for(page, f"!{PAUSED}")
 
 
-def test_lanes_show_text_under_the_pointer_and_seek_where_they_are_clicked(open_page: OpenPage) -> None:
+def test_lanes_show_a_tooltip_and_seek_on_click(open_page: OpenPage) -> None:
     page = open_page()
     box = page.locator(".lane-scroller").bounding_box()
     top = page.evaluate("lanes.lanes.find((lane) => lane.modality === 'screen_text').barTop + 5")
@@ -155,12 +155,12 @@ def test_lanes_show_text_under_the_pointer_and_seek_where_they_are_clicked(open_
     expect(page.locator(".tip")).to_have_text("00:04–00:08  You need eight pegs")  # noqa: RUF001 - as it is typeset
     page.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + top)
 
-    wait_for(page, f"Math.abs({NOW} - 8) < 0.05")
+    wait_for(page, f"Math.abs({TIME} - 8) < 0.05")
 
 
-def test_what_the_keyboard_reaches_lies_where_it_is_drawn(open_page: OpenPage) -> None:
+def test_sliders_are_positioned_over_their_lanes(open_page: OpenPage) -> None:
     page = open_page()
-    page.get_by_role("button", name="Show less time, larger").click()
+    page.get_by_role("button", name="Zoom in").click()
     page.evaluate("lanes.scroller.scrollLeft = 200")
 
     canvas = page.locator(".lanes canvas").bounding_box()
@@ -172,7 +172,7 @@ def test_what_the_keyboard_reaches_lies_where_it_is_drawn(open_page: OpenPage) -
     assert {box and (box["x"], box["width"]) for box in sliders} == {(canvas["x"], canvas["width"])}
 
 
-def test_all_can_be_reached_by_keyboard(open_page: OpenPage) -> None:
+def test_everything_is_reachable_by_keyboard(open_page: OpenPage) -> None:
     page = open_page()
     reached = set()
     page.focus("#query")
@@ -183,16 +183,16 @@ def test_all_can_be_reached_by_keyboard(open_page: OpenPage) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
 
-    assert {"open", "player", "model", "log", "question", "send", "only"} <= reached
-    wait_for(page, f"Math.abs({NOW} - 8) < 0.05")
+    assert {"upload", "player", "model", "log", "question", "send", "only"} <= reached
+    wait_for(page, f"Math.abs({TIME} - 8) < 0.05")
     slider = page.get_by_role("slider", name="On screen")
     assert slider.get_attribute("aria-valuetext") == "00:08 to 00:12: Tie the ropes"
 
 
-def test_text_and_names_are_never_run(open_page: OpenPage, tmp_path: Path) -> None:
+def test_text_and_names_are_never_executed(open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page()
-    send(page, render_talk(tmp_path / "a.mp4", [["Hello"]]).rename(tmp_path / "<img src=x onerror=alert(1)>.mp4"))
-    expect(page.locator("[data-id]")).to_have_count(3, timeout=SOON)
+    upload(page, render_talk(tmp_path / "a.mp4", [["Hello"]]).rename(tmp_path / "<img src=x onerror=alert(1)>.mp4"))
+    expect(page.locator("[data-id]")).to_have_count(3, timeout=TIMEOUT)
     page.locator("[data-id]", has_text=HOSTILE).click()
     page.fill("#query", "onerror")
     page.keyboard.press("Enter")
@@ -200,29 +200,29 @@ def test_text_and_names_are_never_run(open_page: OpenPage, tmp_path: Path) -> No
     page.click("summary")
     expect(page.locator("#transcript")).to_contain_text(HOSTILE)
     ask(page, HOSTILE)
-    expect(page.locator(".cites").first).to_be_visible()
+    expect(page.locator(".citations").first).to_be_visible()
 
     assert page.title() == f"{HOSTILE} – VideoChat"  # noqa: RUF001 - as it is typeset
     assert page.locator("main img, #chat img, #hits script").count() == 0
 
 
-def test_what_cannot_be_taken_is_told(open_page: OpenPage, tmp_path: Path) -> None:
+def test_rejected_uploads_show_an_error(open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page()
-    no_video, large = tmp_path / "letter.mp4", tmp_path / "large.mp4"
-    no_video.write_text("Dear Sir")
+    not_a_video, large = tmp_path / "letter.mp4", tmp_path / "large.mp4"
+    not_a_video.write_text("Dear Sir")
     large.write_bytes(bytes(10**7 + 1))
 
-    send(page, no_video, large)
+    upload(page, not_a_video, large)
 
-    expect(page.locator(".job .bad")).to_have_count(2, timeout=SOON)
-    told = page.locator(".job .bad").all_inner_texts()
-    assert "letter.mp4" in told[0]
-    assert told[1] == "It is larger than 10 MB, the most that is taken."
+    expect(page.locator(".job .bad")).to_have_count(2, timeout=TIMEOUT)
+    messages = page.locator(".job .bad").all_inner_texts()
+    assert "letter.mp4" in messages[0]
+    assert messages[1] == "The file is larger than the limit of 10 MB."
     page.locator(".job button").first.click()
     expect(page.locator(".job .bad")).to_have_count(1)
 
 
-def test_a_file_whose_sender_leaves_half_way_leaves_nothing(open_page: OpenPage, site: Site, folder: Path) -> None:
+def test_aborted_upload_leaves_nothing_behind(open_page: OpenPage, site: Site, folder: Path) -> None:
     page = open_page()
     host, port = site.address.removeprefix("http://").rstrip("/").split(":")
     with socket.create_connection((host, int(port))) as connection:
@@ -238,72 +238,74 @@ def test_a_file_whose_sender_leaves_half_way_leaves_nothing(open_page: OpenPage,
     expect(page.locator("[data-id]")).to_have_count(2)
 
 
-def test_a_model_that_is_not_there_is_told_and_another_can_be_asked(open_page: OpenPage) -> None:
+def test_unavailable_model_shows_an_error_and_another_can_be_used(open_page: OpenPage) -> None:
     page = open_page()
-    page.select_option("#model", "watches")
+    page.select_option("#model", "embed")
     ask(page, "What happens?")
-    expect(page.locator(".said .bad")).to_contain_text("no/such/model", timeout=SOON)
+    expect(page.locator(".message .bad")).to_contain_text("no/such/model", timeout=TIMEOUT)
 
-    page.select_option("#model", "reads")
+    page.select_option("#model", "text")
     ask(page, "How many pegs?")
 
-    expect(page.locator(".said").last).to_contain_text("Eight pegs")
+    expect(page.locator(".message").last).to_contain_text("Eight pegs")
 
 
-def test_where_nobody_can_be_asked_the_page_says_how(browser: Browser, store: VideoTimelineStore, folder: Path) -> None:
+def test_without_a_chat_model_the_page_shows_how_to_add_one(
+    browser: Browser, store: VideoTimelineStore, folder: Path
+) -> None:
     site = Site(store, folder, {}, profile="lite")
     site.start()
     page = browser.new_page()
     page.goto(site.address)
-    expect(page.locator("#advice")).to_contain_text("--model ollama:qwen3")
+    expect(page.locator("#no-model")).to_contain_text("--model ollama:qwen3")
     ask(page, "How many pegs?")
     expect(page.locator("#send")).to_be_disabled()
-    expect(page.locator(".said")).to_have_count(0)
+    expect(page.locator(".message")).to_have_count(0)
     page.close()
     site.stop()
 
 
-def test_two_tabs_know_of_each_other(open_page: OpenPage, tmp_path: Path) -> None:
+def test_tabs_see_each_others_changes(open_page: OpenPage, tmp_path: Path) -> None:
     one, two = open_page(), open_page()
-    send(one, render_talk(tmp_path / "kitchen.mp4", [["Whisk"]]))
-    expect(one.locator("#title")).to_have_text("kitchen", timeout=SOON)
+    upload(one, render_talk(tmp_path / "kitchen.mp4", [["Whisk"]]))
+    expect(one.locator("#title")).to_have_text("kitchen", timeout=TIMEOUT)
 
     two.evaluate("dispatchEvent(new Event('focus'))")
-    expect(two.locator("[data-id]")).to_have_count(3, timeout=SOON)
+    expect(two.locator("[data-id]")).to_have_count(3, timeout=TIMEOUT)
     expect(two.locator("#title")).to_have_text(HOSTILE)
     two.on("dialog", lambda dialog: dialog.accept())
     two.get_by_role("button", name="Remove kitchen").click()
     one.evaluate("dispatchEvent(new Event('focus'))")
 
-    expect(one.locator("[data-id]")).to_have_count(2, timeout=SOON)
+    expect(one.locator("[data-id]")).to_have_count(2, timeout=TIMEOUT)
     expect(one.locator("#title")).to_have_text(HOSTILE)
 
 
-def test_a_page_outlasts_its_server(open_page: OpenPage, site: Site) -> None:
+def test_page_survives_a_restart_of_the_server(open_page: OpenPage, site: Site) -> None:
     page = open_page()
     ask(page, "How many pegs?")
-    expect(page.locator(".cites")).to_be_visible()
+    expect(page.locator(".citations")).to_be_visible()
 
     site.stop()
     page.evaluate("dispatchEvent(new Event('focus'))")
-    expect(page.locator("#banner")).to_contain_text("does not answer", timeout=SOON)
+    expect(page.locator("#banner")).to_contain_text("does not respond", timeout=TIMEOUT)
     ask(page, "And how many ropes?")
-    expect(page.locator(".said .bad")).to_contain_text("does not answer", timeout=SOON)
+    expect(page.locator(".message .bad")).to_contain_text("does not respond", timeout=TIMEOUT)
     site.start()
 
-    expect(page.locator("#banner")).to_be_hidden(timeout=SOON)
+    expect(page.locator("#banner")).to_be_hidden(timeout=TIMEOUT)
     ask(page, "And how many ropes?")
-    expect(page.locator(".cites")).to_have_count(2, timeout=SOON)
+    expect(page.locator(".citations")).to_have_count(2, timeout=TIMEOUT)
 
 
-def test_an_hour_of_many_observations_can_be_zoomed_and_scrolled(open_page: OpenPage) -> None:
+def test_hour_with_many_observations_can_be_zoomed_and_scrolled(open_page: OpenPage) -> None:
     page = open_page()
     page.locator("[data-id]", has_text="hour").click()
-    expect(page.locator("#notice")).to_contain_text("there is no such file")
+    expect(page.locator("#notice")).to_contain_text("no such file")
     expect(page.locator(".lane-labels div")).to_have_text(["Objects"])
-    more = page.get_by_role("button", name="Show less time, larger")
+    zoom_in = page.get_by_role("button", name="Zoom in")
     for _ in range(8):
-        more.click()
+        zoom_in.click()
     page.evaluate("lanes.scroller.scrollLeft = lanes.scroller.scrollWidth")
     box = page.locator(".lane-scroller").bounding_box()
     assert box is not None
@@ -314,13 +316,13 @@ def test_an_hour_of_many_observations_can_be_zoomed_and_scrolled(open_page: Open
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_keeps_people_out(open_page: OpenPage, theme: str) -> None:
+def test_page_is_accessible(open_page: OpenPage, theme: str) -> None:
     page = open_page(theme)
     page.fill("#query", "ropes")
     page.keyboard.press("Enter")
     expect(page.locator(".hit").first).to_be_visible()
     ask(page, "How many pegs?")
-    expect(page.locator(".cites")).to_be_visible()
+    expect(page.locator(".citations")).to_be_visible()
     page.click("summary")
 
     found = Axe().run(page).response["violations"]
@@ -331,28 +333,28 @@ def test_nothing_keeps_people_out(open_page: OpenPage, theme: str) -> None:
 
 
 @pytest.mark.parametrize("width", [400, 900])
-def test_a_small_screen_need_not_be_scrolled_sideways(open_page: OpenPage, width: int) -> None:
+def test_page_fits_small_screens(open_page: OpenPage, width: int) -> None:
     page = open_page(width=width)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_report_works_without_a_server(browser: Browser, store: VideoTimelineStore, tmp_path: Path) -> None:
+def test_report_works_without_a_server(browser: Browser, store: VideoTimelineStore, tmp_path: Path) -> None:
     written = write_report(store.timeline(TENT), tmp_path / "report.html")
     context = browser.new_context(color_scheme="dark")
     page = context.new_page()
-    asked: list[str] = []
+    requests: list[str] = []
 
-    def refuse(route: Route) -> None:
-        asked.append(route.request.url)
+    def block(route: Route) -> None:
+        requests.append(route.request.url)
         route.abort()
 
-    page.route("http*://**", refuse)
+    page.route("http*://**", block)
     page.goto(written.as_uri())
     page.fill("#query", "ROPES tie")
     expect(page.locator("#notice")).to_have_text("1 found")
     page.locator("#transcript li:visible button").click()
-    wait_for(page, f"Math.abs({NOW} - 8) < 0.05")
+    wait_for(page, f"Math.abs({TIME} - 8) < 0.05")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / "report.png", full_page=True)
     found = Axe().run(page).response["violations"]
@@ -361,4 +363,4 @@ def test_the_report_works_without_a_server(browser: Browser, store: VideoTimelin
 
     assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
     assert title == HOSTILE
-    assert asked == []
+    assert requests == []

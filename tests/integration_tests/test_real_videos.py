@@ -1,4 +1,4 @@
-"""Two real clips, where they are at hand: indexed, listed, found."""
+"""Two real clips, if they are available: indexing, listing and search."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from langchain_videochat.media import probe, sample_frames, thumbnail
 
 VIDEOS = Path(__file__).parents[3] / "shared" / "videos"
 
-pytestmark = pytest.mark.skipif(not VIDEOS.is_dir(), reason="the real clips are not part of the repository")
+pytestmark = pytest.mark.skipif(not VIDEOS.is_dir(), reason="the real clips are not in the repository")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> VideoTimelineStore:
 
 
 @pytest.mark.parametrize(("query", "title"), [("yoga", "yoga"), ("dance", "jesse_dance")])
-def test_clips_are_found(store: VideoTimelineStore, query: str, title: str) -> None:
+def test_search_finds_the_clips(store: VideoTimelineStore, query: str, title: str) -> None:
     best = store.search(query, k=1)[0]
     assert best.metadata["title"] == title
     assert best.metadata["start"] == 0.0
@@ -38,11 +38,11 @@ def test_timelines_cover_the_clips(store: VideoTimelineStore) -> None:
         assert timeline.observations[-1].end == pytest.approx(record.duration)
 
 
-def test_the_second_run_skips_both(store: VideoTimelineStore) -> None:
+def test_a_second_run_skips_both(store: VideoTimelineStore) -> None:
     assert len(store.index(VIDEOS, profile="lite", show_progress=False).skipped) == 2
 
 
-def test_frames_are_where_they_are_asked_for() -> None:
+def test_frames_have_the_requested_times() -> None:
     yoga = VIDEOS / "yoga.mp4"
     assert (probe(yoga).width, probe(yoga).height, probe(yoga).duration) == (569, 320, 10.0)
     times = [time for batch in sample_frames(yoga, fps=1, mode="exact") for time in batch.times.tolist()]

@@ -1,9 +1,9 @@
-"""Whether search finds what is asked for, with the embedding model that everybody starts with."""
+"""Search quality with the default embedding model."""
 
 from tests.benchmarks.retrieval import measure
 
 
-def test_the_right_moment_is_found_in_a_small_collection() -> None:
-    aimed = [figure for figure in measure(scale=0.2).figures if figure.target]
-    assert len(aimed) == 3
-    assert [figure for figure in aimed if not figure.met] == []
+def test_search_finds_the_right_moment_in_a_small_collection() -> None:
+    targets = [measurement for measurement in measure(scale=0.2).measurements if measurement.target]
+    assert len(targets) == 3
+    assert [figure for figure in targets if not figure.met] == []

@@ -1,4 +1,4 @@
-"""LangChain's own tests for retrievers, and filters given with the question."""
+"""LangChain's standard tests for retrievers, and filters per query."""
 
 import asyncio
 from typing import Any
@@ -33,7 +33,7 @@ class TestVideoTimelineRetriever(RetrieversIntegrationTests):
         return "eggs in a pan"
 
 
-def test_filters_of_the_question_come_before_those_of_the_retriever() -> None:
+def test_filters_of_the_query_override_those_of_the_retriever() -> None:
     retriever = make_store().as_retriever(k=1, video_id="eggs")
     assert [one.metadata["video_id"] for one in retriever.invoke("breathe")] == ["eggs"]
     found = retriever.invoke("breathe", k=3, video_id="yoga", start=30)
@@ -45,7 +45,7 @@ def test_retriever_works_in_a_chain_and_asynchronously() -> None:
     assert asyncio.run(chain.ainvoke("omelette")) == "file:///films/eggs.mp4#t=60,90"
 
 
-def test_unknown_argument_is_refused() -> None:
+def test_unknown_arguments_are_rejected() -> None:
     with pytest.raises(TypeError, match="minutes"):
         make_store().as_retriever().invoke("eggs", minutes=3)
     with pytest.raises(InputError, match="modalities"):

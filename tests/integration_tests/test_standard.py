@@ -1,4 +1,4 @@
-"""Indexing with all perceivers at once, by tiny models, from a video file to the store."""
+"""Indexing a video with all perceivers at once, with tiny models."""
 
 from pathlib import Path
 from typing import Any
@@ -7,19 +7,19 @@ import pytest
 import yaml
 
 from langchain_videochat.errors import ModelUnavailableError
-from langchain_videochat.perception import MODALITIES, load_profile
+from langchain_videochat.perception import list_modalities, load_profile
 from langchain_videochat.store import VideoTimelineStore
 from tests.media_files import run_ffmpeg
 from tests.slides import render_talk
 from tests.tiny_models import tiny_bert, tiny_blip, tiny_florence2, tiny_t5, tiny_videomae
-from tests.tiny_vision import NAMES, WORDS, tiny_blind_detr, tiny_siglip
+from tests.tiny_vision import NAMES, WORDS, tiny_constant_detr, tiny_siglip
 from tests.tiny_whisper import save_whisper
 from tests.unit_tests.embeddings import BagOfWords
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """Save a tiny model for each perceiver of `full`, and write down its settings."""
+    """Save a tiny model for each perceiver of `full`, and return the profile."""
     folder = tmp_path_factory.mktemp("models")
     whisper = save_whisper(folder / "whisper.pt", [0.0, " Whisk two eggs.", 2.0], languages=("en",))
     return [
@@ -28,8 +28,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
         "scenes",
         {"actions": {"model": str(tiny_videomae(folder / "videomae", "cooking"))}},
         {"captions": {"model": str(tiny_blip(folder / "blip"))}},
-        {"tags": {"model": str(tiny_siglip(folder / "siglip")), "labels": list(WORDS[:3]), "least_score": 0.0}},
-        {"objects": {"model": str(tiny_blind_detr(folder / "detr", NAMES[1], (0.1, 0.2, 0.3, 0.6)))}},
+        {"tags": {"model": str(tiny_siglip(folder / "siglip")), "labels": list(WORDS[:3]), "min_score": 0.0}},
+        {"objects": {"model": str(tiny_constant_detr(folder / "detr", NAMES[1], (0.1, 0.2, 0.3, 0.6)))}},
         {"regions": {"model": str(tiny_florence2(folder / "florence2"))}},
         {"speech": {"model": str(whisper)}},
         {"summaries": {"model": str(tiny_t5(folder / "t5"))}},
@@ -55,25 +55,27 @@ def write_profile(path: Path, settings: list[Any]) -> Path:
     return path
 
 
-def test_every_sense_is_in_the_timeline_and_can_be_searched(settings: list[Any], video: Path, tmp_path: Path) -> None:
+def test_every_modality_is_in_the_timeline_and_can_be_searched(
+    settings: list[Any], video: Path, tmp_path: Path
+) -> None:
     store = VideoTimelineStore(embedding=BagOfWords())
     (report,) = store.index(video, profile=write_profile(tmp_path / "all.yaml", settings), show_progress=False).videos
     assert (report.status, report.failures, report.decoded_fraction) == ("indexed", "", 1.0)
     assert report.video_id is not None
     timeline = store.timeline(report.video_id)
-    told = {one.modality: one for one in timeline}
-    # What a tiny Florence-2 says of regions has no places.
-    assert set(told) >= set(MODALITIES) - {"region"}
-    assert (told["action"].start, told["action"].end, told["action"].text) == (0.0, 12.0, "cooking")
-    assert (told["object"].start, told["object"].end, told["object"].text) == (0.0, 12.0, "dog, left")
-    assert (told["speech"].start, told["speech"].end, told["speech"].text) == (0.0, 2.0, "Whisk two eggs.")
-    assert (told["subtitle"].start, told["subtitle"].text) == (1.0, "Whisk them well.")
+    observed = {one.modality: one for one in timeline}
+    # The output of the tiny Florence-2 has no locations.
+    assert set(observed) >= {modality.name for modality in list_modalities()} - {"region"}
+    assert (observed["action"].start, observed["action"].end, observed["action"].text) == (0.0, 12.0, "cooking")
+    assert (observed["object"].start, observed["object"].end, observed["object"].text) == (0.0, 12.0, "dog, left")
+    assert (observed["speech"].start, observed["speech"].end, observed["speech"].text) == (0.0, 2.0, "Whisk two eggs.")
+    assert (observed["subtitle"].start, observed["subtitle"].text) == (1.0, "Whisk them well.")
     assert all(0 <= one.start <= one.end <= 12.0 for one in timeline)
     (found,) = store.search("eggs", k=1, modalities="speech")
     assert found.metadata["start"] == 0.0
 
 
-def test_one_damaged_model_is_reported_and_made_up_for_by_the_next_run(
+def test_a_damaged_model_is_reported_and_its_perceiver_runs_again(
     settings: list[Any], video: Path, tmp_path: Path
 ) -> None:
     captions = tmp_path / "captions"
@@ -82,7 +84,7 @@ def test_one_damaged_model_is_reported_and_made_up_for_by_the_next_run(
     store = VideoTimelineStore(embedding=BagOfWords())
     (first,) = store.index(video, profile=profile, show_progress=False).videos
     assert first.status == "indexed"
-    assert f"no caption from Captions: {captions}: this model cannot be loaded" in str(first)
+    assert f"no caption from Captions: {captions}: cannot be loaded" in str(first)
     assert store.search("omelette", k=1)
     assert store.videos()[0].failures == first.failures
     tiny_blip(captions)
@@ -93,14 +95,14 @@ def test_one_damaged_model_is_reported_and_made_up_for_by_the_next_run(
     assert third.status == "skipped"
 
 
-def test_a_model_that_is_missing_ends_the_run_before_anything_is_stored(video: Path) -> None:
+def test_a_missing_model_ends_the_run_before_anything_is_stored(video: Path) -> None:
     store = VideoTimelineStore(embedding=BagOfWords())
     with pytest.raises(ModelUnavailableError, match="videomae"):
         store.index(video, profile="standard", on_error="skip", show_progress=False)
     assert store.videos() == []
 
 
-def test_a_missing_summarizer_is_told_before_the_video_is_watched(
+def test_a_missing_summarization_model_is_reported_before_the_video_is_perceived(
     settings: list[Any], video: Path, tmp_path: Path
 ) -> None:
     profile = write_profile(tmp_path / "late.yaml", ["scenes", "summaries"])
@@ -108,7 +110,7 @@ def test_a_missing_summarizer_is_told_before_the_video_is_watched(
         VideoTimelineStore(embedding=BagOfWords()).index(video, profile=profile, show_progress=False)
 
 
-def test_a_profile_with_other_settings_is_perceived_anew(settings: list[Any], video: Path, tmp_path: Path) -> None:
+def test_a_video_is_perceived_again_with_other_options(settings: list[Any], video: Path, tmp_path: Path) -> None:
     store = VideoTimelineStore(embedding=BagOfWords())
     names = []
     for every in (2, 4):

@@ -1,4 +1,4 @@
-"""Two machines, with a cache folder each, that share a store on a Chroma server."""
+"""Machines with separate cache folders that share a store on a Chroma server."""
 
 import socket
 import subprocess
@@ -59,7 +59,7 @@ def _wait_for(port: int) -> None:
     pytest.fail("the Chroma server does not start")
 
 
-def test_other_machine_finds_what_one_has_indexed(machine: Machine, tmp_path: Path) -> None:
+def test_two_machines_find_the_same_moments(machine: Machine, tmp_path: Path) -> None:
     first, second = machine("first"), machine("second")
     first.add(EGGS)
     first.add(YOGA)
@@ -78,7 +78,7 @@ def test_other_machine_finds_what_one_has_indexed(machine: Machine, tmp_path: Pa
     assert list((tmp_path / "second").rglob("*.sqlite3"))
 
 
-def test_other_machine_sees_changes(machine: Machine) -> None:
+def test_changes_by_another_machine_are_visible(machine: Machine) -> None:
     first, second = machine("first"), machine("second")
     first.add(EGGS)
     assert len(second.search("eggs")) == 3
@@ -96,7 +96,7 @@ def test_machine_without_a_cache_folder_works(machine: Machine, tmp_path: Path) 
     assert len(store.search("eggs")) == 3
 
 
-def test_stopped_server_is_told(machine: Machine, server: tuple[int, subprocess.Popen[bytes]]) -> None:
+def test_stopped_server_is_reported(machine: Machine, server: tuple[int, subprocess.Popen[bytes]]) -> None:
     store = machine("first")
     store.add(EGGS)
     server[1].terminate()

@@ -1,4 +1,4 @@
-"""An embedding model for tests, and the videos that they search."""
+"""An embedding model for tests, and timelines to search."""
 
 import hashlib
 import math
@@ -12,7 +12,7 @@ from langchain_videochat.timeline import Timeline
 
 
 class BagOfWords(Embeddings):
-    """Texts with the same words are near: each word counts in one of `size` numbers, chosen by its hash."""
+    """Embeds texts as word counts, in the dimension given by the hash of each word."""
 
     def __init__(self, size: int = 64) -> None:
         self.size = size
@@ -31,7 +31,7 @@ class BagOfWords(Embeddings):
 def make_timeline(
     video_id: str, *observations: Observation, duration: float = 0.0, source: str | None = None
 ) -> Timeline:
-    """Make a timeline of given observations."""
+    """Build a timeline of the given observations."""
     source = source or f"/films/{video_id}.mp4"
     duration = max([duration, *(one.end for one in observations)])
     video = VideoInfo(source=source, title=video_id, duration=duration, width=640, height=360)
@@ -39,7 +39,7 @@ def make_timeline(
 
 
 def make_slides(video_id: str, *texts: str, seconds: float = 30.0) -> Timeline:
-    """Make a timeline of texts on screen, each a scene, and so a moment, of its own."""
+    """Build a timeline with one scene, and so one moment, for each text on screen."""
     times = [(place * seconds, (place + 1) * seconds, text) for place, text in enumerate(texts)]
     shown = [Observation(start, end, "screen_text", text) for start, end, text in times]
     scenes = [Observation(start, end, "scene", f"scene {place}") for place, (start, end, _) in enumerate(times)]

@@ -1,4 +1,4 @@
-"""Actions: UniFormerV2's checkpoints, Hugging Face's classifiers, and when an action is told to begin and end."""
+"""Actions: UniFormerV2 checkpoints, classifiers of transformers, and when actions start and end."""
 
 import json
 import pickle
@@ -37,12 +37,12 @@ from transformers.models.videomae.image_processing_pil_videomae import VideoMAEI
 from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.perception import Observation, perceive
-from langchain_videochat.perception.actions import Actions, load_uniformerv2
-from langchain_videochat.perception.uniformerv2 import UniFormerV2, UniFormerV2Config
+from langchain_videochat.perception.actions import Actions
+from langchain_videochat.perception.uniformerv2 import UniFormerV2, UniFormerV2Config, load_uniformerv2
 from tests.slides import render_talk
 
 GOLDEN = Path(__file__).parents[1] / "data" / "uniformerv2"
-"""A tiny UniFormerV2 with random weights, and what the original code computed from them."""
+"""A tiny UniFormerV2 with random weights, and outputs of the original code."""
 
 BRIGHT, GREY, DARK = 255, 127, 0
 
@@ -108,7 +108,7 @@ def test_the_golden_logits_are_reproduced(golden_pixels: Tensor) -> None:
     assert not model.training
 
 
-def test_the_last_blocks_are_watched_unless_others_are_named(golden_pixels: Tensor) -> None:
+def test_global_relations_default_to_the_last_blocks(golden_pixels: Tensor) -> None:
     path = GOLDEN / "uniformerv2.safetensors"
     first = load_uniformerv2(path, num_heads=4, global_layers=[0, 1])(golden_pixels)
     last = load_uniformerv2(path, num_heads=4, global_layers=[2, 3])(golden_pixels)
@@ -116,15 +116,15 @@ def test_the_last_blocks_are_watched_unless_others_are_named(golden_pixels: Tens
     assert not torch.allclose(first, last, atol=1e-3)
 
 
-@pytest.mark.parametrize("nest", [None, "model", "model_state", "state_dict"])
+@pytest.mark.parametrize("key", [None, "model", "model_state", "state_dict"])
 @pytest.mark.parametrize("prefix", ["", "backbone."])
 def test_checkpoints_are_loaded_as_training_programs_save_them(
-    tmp_path: Path, golden_weights: dict[str, Tensor], golden_pixels: Tensor, nest: str | None, prefix: str
+    tmp_path: Path, golden_weights: dict[str, Tensor], golden_pixels: Tensor, key: str | None, prefix: str
 ) -> None:
     weights = {f"{prefix}{name.removeprefix('backbone.')}": tensor for name, tensor in golden_weights.items()}
     state = {"epoch": 55, "cfg": "MODEL: {}", "optimizer_state": {"state": {0: torch.zeros(3)}}, "scaler": None}
     path = tmp_path / "checkpoint.pyth"
-    torch.save({nest: weights, **state} if nest else weights, path)
+    torch.save({key: weights, **state} if key else weights, path)
     assert torch.equal(_load_golden(path)(golden_pixels), _load_golden()(golden_pixels))
 
 
@@ -147,7 +147,7 @@ def test_local_relations_are_found_in_the_file(tmp_path: Path, config: UniFormer
     assert torch.equal(loaded(pixels), model(pixels))
 
 
-def test_local_relations_that_say_nothing_change_nothing() -> None:
+def test_local_relations_with_zero_weights_have_no_effect() -> None:
     without, having = _random_uniformerv2(), _random_uniformerv2(replace(TINY, local=2, local_width=32))
     having.load_state_dict(without.state_dict(), strict=False)
     pixels = torch.randn(1, 4, 3, 32, 32)
@@ -167,7 +167,7 @@ def test_patches_that_span_three_frames_halve_their_number(tmp_path: Path) -> No
     assert torch.equal(loaded(pixels), model(pixels))
 
 
-def test_a_clip_alone_is_classified_as_among_others(golden_pixels: Tensor) -> None:
+def test_classification_does_not_depend_on_the_batch(golden_pixels: Tensor) -> None:
     model = _load_golden()
     alone = torch.cat([model(clip[None]) for clip in golden_pixels])
     torch.testing.assert_close(alone, model(golden_pixels), atol=1e-5, rtol=0)
@@ -192,7 +192,7 @@ def test_pixel_values_of_another_shape_are_refused(shape: tuple[int, ...]) -> No
         ({"global_layers": [-2, -1]}, "global_layers"),
     ],
 )
-def test_arguments_that_do_not_suit_the_file_are_refused(arguments: dict[str, Any], problem: str) -> None:
+def test_arguments_that_do_not_match_the_file_are_refused(arguments: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         load_uniformerv2(GOLDEN / "uniformerv2.safetensors", **{"num_heads": 4, **arguments})
 
@@ -223,7 +223,7 @@ def _without(*fragments: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]
         (lambda _: {}, "conv1.weight is missing"),
     ],
 )
-def test_an_error_names_the_file_and_what_does_not_fit(
+def test_an_error_names_the_file_and_the_mismatch(
     tmp_path: Path,
     golden_weights: dict[str, Tensor],
     damage: Callable[[dict[str, Tensor]], dict[str, Tensor]],
@@ -237,9 +237,9 @@ def test_an_error_names_the_file_and_what_does_not_fit(
 
 
 @pytest.mark.parametrize("content", ["weights", [1, 2], 3.0, {"model": None}, {"model": {"state_dict": "none"}}])
-def test_files_that_hold_no_weights_are_refused(tmp_path: Path, content: object) -> None:
+def test_files_without_weights_are_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "strange.pth")
-    with pytest.raises(ModelError, match=r"strange.pth.*no UniFormerV2"):
+    with pytest.raises(ModelError, match=r"strange.pth.*not a UniFormerV2"):
         _load_golden(tmp_path / "strange.pth")
 
 
@@ -252,12 +252,12 @@ class _Bomb:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-@pytest.mark.parametrize("make", [_Bomb, lambda _: Namespace(width=32)])
-def test_pickled_objects_are_refused_and_not_run(
-    tmp_path: Path, golden_weights: dict[str, Tensor], zipped: bool, make: Callable[[Path], object]
+@pytest.mark.parametrize("save", [_Bomb, lambda _: Namespace(width=32)])
+def test_pickled_objects_are_refused_and_not_executed(
+    tmp_path: Path, golden_weights: dict[str, Tensor], zipped: bool, save: Callable[[Path], object]
 ) -> None:
     trace, path = tmp_path / "trace", tmp_path / "bomb.pyth"
-    checkpoint = {"model": golden_weights, "args": make(trace)}
+    checkpoint = {"model": golden_weights, "args": save(trace)}
     torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(ModelError, match=r"bomb.pyth.*pickled objects"):
         _load_golden(path)
@@ -271,7 +271,7 @@ def test_pickled_objects_are_refused_and_not_run(
 @pytest.mark.parametrize("name", ["file.pyth", "file.safetensors"])
 @given(content=st.binary(max_size=200), cut=st.integers(0, 2000))
 @settings(max_examples=20)
-def test_files_that_are_no_checkpoints_are_refused(
+def test_files_that_are_not_checkpoints_are_refused(
     tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes, cut: int
 ) -> None:
     path = tmp_path_factory.mktemp("files") / name
@@ -282,19 +282,19 @@ def test_files_that_are_no_checkpoints_are_refused(
             _load_golden(path)
 
 
-def test_a_folder_and_a_missing_file_are_told_apart(tmp_path: Path) -> None:
+def test_folders_and_missing_files_have_different_errors(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="folder"):
         _load_golden(tmp_path)
-    with pytest.raises(ModelUnavailableError, match=r"none.pyth: there is no such file"):
+    with pytest.raises(ModelUnavailableError, match=r"none.pyth: no such file"):
         _load_golden(tmp_path / "none.pyth")
 
 
-# The perceiver: classifiers of all kinds
+# The perceiver: all types of classifiers
 
 
 @pytest.fixture(scope="module")
-def light_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A VideoMAE that tells bright clips from dark ones, is not sure of grey ones, and sees the mean of its frames."""
+def brightness_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VideoMAE that classifies the mean brightness of a clip, and is uncertain about grey clips."""
     folder = tmp_path_factory.mktemp("light")
     labels = {0: "lighting a lamp", 1: "sleeping"}
     config = VideoMAEConfig(
@@ -304,7 +304,7 @@ def light_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     patches = model.videomae.embeddings.patch_embeddings.projection
     with torch.no_grad():
         patches.weight.zero_()[0] = 1.0
-        patches.bias.zero_()[1] = 400.0  # against which the LayerNorm weighs the light
+        patches.bias.zero_()[1] = 400.0  # which the LayerNorm relates the brightness to
         model.classifier.weight.zero_()
         model.classifier.weight[:, 0] = torch.tensor([2.0, -2.0])
         model.classifier.bias.zero_()
@@ -315,7 +315,7 @@ def light_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def yoga_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A UniFormerV2 that always sees class 370 of Kinetics-400."""
+    """A UniFormerV2 that always returns class 370 of Kinetics-400."""
     weights = _random_uniformerv2().state_dict()
     weights["transformer.proj.2.weight"].mul_(0.1)
     weights["transformer.proj.2.bias"].zero_()[370] = 20.0
@@ -324,7 +324,7 @@ def yoga_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-Make = Callable[[Path], None]
+Save = Callable[[Path], None]
 
 
 def _videomae(folder: Path) -> None:
@@ -365,17 +365,17 @@ def _uniformerv2(folder: Path) -> None:
 KINDS = [_videomae, _timesformer, _vivit, _vjepa2, _uniformerv2]
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda make: make.__name__.strip("_"))
+@pytest.fixture(scope="module", params=KINDS, ids=lambda save: save.__name__.strip("_"))
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of each kind, with random weights."""
+    """A model of each type, with random weights."""
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
     request.param(folder)
     return folder / "model.pth" if request.param is _uniformerv2 else folder
 
 
-def _frames(lights: list[int], times: list[float], size: tuple[int, int] = (36, 48)) -> FrameBatch:
-    frames = np.stack([np.full((*size, 3), light, dtype=np.uint8) for light in lights])
+def _make_frames(brightness: list[int], times: list[float], size: tuple[int, int] = (36, 48)) -> FrameBatch:
+    frames = np.stack([np.full((*size, 3), level, dtype=np.uint8) for level in brightness])
     return FrameBatch(frames, np.asarray(times, dtype=np.float64))
 
 
@@ -385,75 +385,75 @@ def _noise(seconds: float, size: tuple[int, int] = (36, 48)) -> FrameBatch:
     return FrameBatch(frames, times)
 
 
-def _watch(actions: Actions, batch: FrameBatch, end: float) -> list[Observation]:
+def _process(actions: Actions, batch: FrameBatch, end: float) -> list[Observation]:
     return [*actions.perceive(batch), *actions.finish(end)]
 
 
-def _told(observations: list[Observation]) -> list[tuple[float, float, str]]:
+def _spans(observations: list[Observation]) -> list[tuple[float, float, str]]:
     return [(one.start, one.end, one.text) for one in observations]
 
 
-def test_any_kind_of_model_gives_the_same_whatever_the_batch(model: Path) -> None:
-    whole = _watch(Actions(model, least_score=0.0), _noise(8.0), 8.0)
-    alone = _watch(Actions(model, least_score=0.0, batch_size=1), _noise(8.0), 8.0)
-    assert _told(alone) == _told(whole)
+def test_results_of_all_models_do_not_depend_on_the_batch_size(model: Path) -> None:
+    whole = _process(Actions(model, min_score=0.0), _noise(8.0), 8.0)
+    alone = _process(Actions(model, min_score=0.0, batch_size=1), _noise(8.0), 8.0)
+    assert _spans(alone) == _spans(whole)
     assert [one.score for one in alone] == pytest.approx([one.score for one in whole], abs=2e-4)
-    assert whole == _watch(Actions(model, least_score=0.0), _noise(8.0), 8.0)
+    assert whole == _process(Actions(model, min_score=0.0), _noise(8.0), 8.0)
     assert {one.source for one in whole} == {str(model)}
     assert (whole[0].start, whole[-1].end) == (0.0, 8.0)
 
 
 @pytest.mark.parametrize("size", [(1, 64), (64, 1), (1, 1), (3, 3), (2, 500)])
-def test_any_kind_of_model_bears_frames_of_odd_sizes(model: Path, size: tuple[int, int]) -> None:
-    (action, *_) = _watch(Actions(model, least_score=0.0), _noise(3.0, size), 3.0)
+def test_all_models_accept_frames_of_odd_sizes(model: Path, size: tuple[int, int]) -> None:
+    (action, *_) = _process(Actions(model, min_score=0.0), _noise(3.0, size), 3.0)
     assert (action.start, action.end) == (0.0, 3.0)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_any_kind_of_model_runs_in_half_precision(model: Path, dtype: str) -> None:
-    exact = _watch(Actions(model, least_score=0.0), _noise(4.0), 4.0)
-    rough = _watch(Actions(model, least_score=0.0, dtype=dtype), _noise(4.0), 4.0)
+def test_all_models_run_in_half_precision(model: Path, dtype: str) -> None:
+    exact = _process(Actions(model, min_score=0.0), _noise(4.0), 4.0)
+    rough = _process(Actions(model, min_score=0.0, dtype=dtype), _noise(4.0), 4.0)
     assert rough[0].score == pytest.approx(exact[0].score, rel=0.1)
 
 
-def test_only_the_central_square_is_looked_at(model: Path) -> None:
+def test_only_the_central_square_is_classified(model: Path) -> None:
     plain = _noise(4.0, (36, 80))
     framed = FrameBatch(plain.frames.copy(), plain.times)
     framed.frames[:, :, :20] = framed.frames[:, :, -20:] = 0
-    assert _watch(Actions(model, least_score=0.0), plain, 4.0) == _watch(Actions(model, least_score=0.0), framed, 4.0)
+    assert _process(Actions(model, min_score=0.0), plain, 4.0) == _process(Actions(model, min_score=0.0), framed, 4.0)
 
 
-def test_uniformerv2_speaks_the_labels_of_kinetics(yoga_file: Path) -> None:
-    (action,) = _watch(Actions(yoga_file), _noise(8.0), 8.0)
+def test_uniformerv2_has_the_labels_of_kinetics(yoga_file: Path) -> None:
+    (action,) = _process(Actions(yoga_file), _noise(8.0), 8.0)
     assert (action.start, action.end, action.modality, action.text) == (0.0, 8.0, "action", "yoga")
     assert action.score == pytest.approx(1.0, abs=0.01)
     assert action.source == str(yoga_file)
 
 
-def test_a_model_is_loaded_when_it_is_asked_for(light_model: Path) -> None:
-    actions = Actions(light_model)
+def test_a_model_can_be_loaded_closed_and_loaded_again(brightness_model: Path) -> None:
+    actions = Actions(brightness_model)
     actions.load()
     assert actions.labels == ["lighting a lamp", "sleeping"]
     actions.close()
-    assert _told(_watch(actions, _frames([DARK], [0.0]), 1.0)) == [(0.0, 1.0, "sleeping")]
+    assert _spans(_process(actions, _make_frames([DARK], [0.0]), 1.0)) == [(0.0, 1.0, "sleeping")]
 
 
 # The perceiver: labels and errors
 
 
-def test_labels_are_replaced_by_those_of_a_file(light_model: Path, tmp_path: Path) -> None:
+def test_labels_of_a_file_replace_those_of_the_model(brightness_model: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("\ufeffLampe anzünden\n schlafen \n\n", encoding="utf-8")
-    actions = Actions(light_model, labels=tmp_path / "labels.txt")
-    assert _told(_watch(actions, _frames([DARK], [0.0]), 1.0)) == [(0.0, 1.0, "schlafen")]
+    actions = Actions(brightness_model, labels=tmp_path / "labels.txt")
+    assert _spans(_process(actions, _make_frames([DARK], [0.0]), 1.0)) == [(0.0, 1.0, "schlafen")]
 
 
-def test_too_few_or_too_many_labels_are_refused(light_model: Path, tmp_path: Path) -> None:
+def test_too_few_or_too_many_labels_are_refused(brightness_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("one\ntwo\nthree\n")
     with pytest.raises(InputError, match=r"labels.txt has 3 labels, .* has 2 classes"):
-        Actions(light_model, labels=path).load()
+        Actions(brightness_model, labels=path).load()
     with pytest.raises(InputError, match=r"labels.txt has 3 labels"):
-        _watch(Actions(light_model, labels=path), _noise(1.0), 1.0)
+        _process(Actions(brightness_model, labels=path), _noise(1.0), 1.0)
 
 
 def test_a_uniformerv2_with_other_classes_needs_their_labels(tmp_path: Path) -> None:
@@ -475,9 +475,9 @@ def test_labels_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
-def test_a_score_that_is_no_probability_is_refused(score: float) -> None:
-    with pytest.raises(InputError, match="least_score"):
-        Actions(least_score=score)
+def test_a_minimum_score_out_of_range_is_refused(score: float) -> None:
+    with pytest.raises(InputError, match="min_score"):
+        Actions(min_score=score)
 
 
 def _bert(folder: Path) -> None:
@@ -501,7 +501,7 @@ def _truncated(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "problem"),
+    ("save", "problem"),
     [
         (lambda folder: None, "cannot be loaded"),
         (_bert, "BertConfig"),
@@ -511,8 +511,8 @@ def _truncated(folder: Path) -> None:
     ],
     ids=["empty", "bert", "headless", "unprepared", "truncated"],
 )
-def test_folders_of_another_kind_are_refused(tmp_path: Path, make: Make, problem: str) -> None:
-    make(tmp_path)
+def test_folders_of_other_models_are_refused(tmp_path: Path, save: Save, problem: str) -> None:
+    save(tmp_path)
     with pytest.raises(ModelError, match=problem) as caught:
         Actions(tmp_path).load()
     assert str(tmp_path) in str(caught.value)
@@ -525,32 +525,32 @@ def test_a_damaged_checkpoint_is_refused(yoga_file: Path, tmp_path: Path) -> Non
         Actions(path).load()
 
 
-def test_a_model_whose_numbers_are_none_is_an_error(yoga_file: Path, tmp_path: Path) -> None:
+def test_a_model_that_returns_nan_is_an_error(yoga_file: Path, tmp_path: Path) -> None:
     weights = torch.load(yoga_file, weights_only=True)["model_state"]
     weights["backbone.ln_pre.bias"][0] = float("nan")
     torch.save(weights, tmp_path / "nan.pth")
-    with pytest.raises(ModelError, match=r"nan.pth.*numbers"):
-        _watch(Actions(tmp_path / "nan.pth"), _noise(1.0), 1.0)
+    with pytest.raises(ModelError, match=r"nan.pth.*NaN"):
+        _process(Actions(tmp_path / "nan.pth"), _noise(1.0), 1.0)
 
 
-def test_a_model_that_cannot_be_had_is_named() -> None:
+def test_an_unavailable_model_is_named() -> None:
     with pytest.raises(ModelUnavailableError, match="MCG-NJU/videomae-base-finetuned-kinetics"):
         Actions().load()
     with pytest.raises(ModelUnavailableError, match=r"none.pyth"):
         Actions("none.pyth").load()
 
 
-# The perceiver: when actions begin and end
+# The perceiver: when actions start and end
 
 
-def _lights(*stretches: tuple[int, float]) -> FrameBatch:
-    """Show each light for some seconds, two frames a second."""
-    lights = [light for light, seconds in stretches for _ in range(round(2 * seconds))]
-    return _frames(lights, [number / 2 for number in range(len(lights))])
+def _brightness_frames(*segments: tuple[int, float]) -> FrameBatch:
+    """Return frames of each brightness for some seconds, two per second."""
+    brightness = [level for level, seconds in segments for _ in range(round(2 * seconds))]
+    return _make_frames(brightness, [number / 2 for number in range(len(brightness))])
 
 
 @pytest.mark.parametrize(
-    ("stretches", "expected"),
+    ("segments", "expected"),
     [
         ([(BRIGHT, 8)], [(0, 8, "lighting a lamp")]),
         ([(BRIGHT, 9)], [(0, 9, "lighting a lamp")]),
@@ -565,68 +565,68 @@ def _lights(*stretches: tuple[int, float]) -> FrameBatch:
     ],
 )
 @pytest.mark.parametrize("batch_size", [1, 8])
-def test_an_action_lasts_as_long_as_clips_show_it(
-    light_model: Path, stretches: list[tuple[int, float]], expected: list[tuple[float, float, str]], batch_size: int
+def test_successive_clips_with_the_same_action_are_joined(
+    brightness_model: Path, segments: list[tuple[int, float]], expected: list[tuple[float, float, str]], batch_size: int
 ) -> None:
-    actions = Actions(light_model, least_score=0.999, batch_size=batch_size)
-    assert _told(_watch(actions, _lights(*stretches), sum(seconds for _, seconds in stretches))) == expected
+    actions = Actions(brightness_model, min_score=0.999, batch_size=batch_size)
+    assert _spans(_process(actions, _brightness_frames(*segments), sum(seconds for _, seconds in segments))) == expected
 
 
-@pytest.mark.parametrize("stretches", [[(140, 4), (BRIGHT, 4)], [(BRIGHT, 4), (140, 4)]])
-def test_the_highest_score_is_told(light_model: Path, stretches: list[tuple[int, float]]) -> None:
-    (dim,) = _watch(Actions(light_model), _lights((140, 4)), 4.0)
-    (bright,) = _watch(Actions(light_model), _lights((BRIGHT, 4)), 4.0)
-    (both,) = _watch(Actions(light_model), _lights(*stretches), 8.0)
+@pytest.mark.parametrize("segments", [[(140, 4), (BRIGHT, 4)], [(BRIGHT, 4), (140, 4)]])
+def test_an_action_has_its_highest_score(brightness_model: Path, segments: list[tuple[int, float]]) -> None:
+    (dim,) = _process(Actions(brightness_model), _brightness_frames((140, 4)), 4.0)
+    (bright,) = _process(Actions(brightness_model), _brightness_frames((BRIGHT, 4)), 4.0)
+    (both,) = _process(Actions(brightness_model), _brightness_frames(*segments), 8.0)
     assert (both.start, both.end) == (0.0, 8.0)
     assert dim.score is not None
     assert bright.score is not None
     assert dim.score < bright.score == both.score
 
 
-def test_what_lasts_is_told_in_pieces(light_model: Path) -> None:
-    actions = Actions(light_model, batch_size=2)
-    batch = _lights((BRIGHT, 70))
+def test_long_actions_are_emitted_in_parts(brightness_model: Path) -> None:
+    actions = Actions(brightness_model, batch_size=2)
+    batch = _brightness_frames((BRIGHT, 70))
     early = list(actions.perceive(FrameBatch(batch.frames[:80], batch.times[:80])))
-    assert _told(early) == [(0.0, 30.0, "lighting a lamp")]
+    assert _spans(early) == [(0.0, 30.0, "lighting a lamp")]
     late = [*actions.perceive(FrameBatch(batch.frames[80:], batch.times[80:])), *actions.finish(70.0)]
-    told = early + late
-    assert told[-1].end == 70.0
-    assert all(before.end == after.start for before, after in pairwise(told))
+    observations = early + late
+    assert observations[-1].end == 70.0
+    assert all(before.end == after.start for before, after in pairwise(observations))
 
 
-def test_frames_are_taken_by_their_times_and_not_by_their_number(light_model: Path) -> None:
-    # Dark for 0.5 of 4 seconds, though half of the frames are.
-    batch = _frames([BRIGHT, DARK, DARK, BRIGHT], [0.0, 3.0, 3.25, 3.5])
-    assert _told(_watch(Actions(light_model), batch, 4.0)) == [(0.0, 4.0, "lighting a lamp")]
+def test_frames_are_weighted_by_their_duration(brightness_model: Path) -> None:
+    # Half of the frames are dark, but only for 0.5 of 4 seconds.
+    batch = _make_frames([BRIGHT, DARK, DARK, BRIGHT], [0.0, 3.0, 3.25, 3.5])
+    assert _spans(_process(Actions(brightness_model), batch, 4.0)) == [(0.0, 4.0, "lighting a lamp")]
 
 
-def test_a_picture_that_stands_still_comes_once_and_lasts(light_model: Path) -> None:
-    batch = _frames([BRIGHT, *[DARK] * 10], [0.0, *np.arange(25.0, 30.0, 0.5)])
-    assert _told(_watch(Actions(light_model), batch, 30.0)) == [
+def test_a_still_image_is_classified_once(brightness_model: Path) -> None:
+    batch = _make_frames([BRIGHT, *[DARK] * 10], [0.0, *np.arange(25.0, 30.0, 0.5)])
+    assert _spans(_process(Actions(brightness_model), batch, 30.0)) == [
         (0.0, 24.0, "lighting a lamp"),
         (24.0, 30.0, "sleeping"),
     ]
-    assert _told(_watch(Actions(light_model), _frames([DARK], [0.0]), 600.0)) == [(0.0, 600.0, "sleeping")]
+    assert _spans(_process(Actions(brightness_model), _make_frames([DARK], [0.0]), 600.0)) == [(0.0, 600.0, "sleeping")]
 
 
-def test_clips_begin_with_the_first_frame(light_model: Path) -> None:
-    batch = _lights((DARK, 6), (BRIGHT, 4))
+def test_clips_start_at_the_first_frame(brightness_model: Path) -> None:
+    batch = _brightness_frames((DARK, 6), (BRIGHT, 4))
     later = FrameBatch(batch.frames, batch.times + 601.25)
-    assert _told(_watch(Actions(light_model), later, 611.25)) == [
+    assert _spans(_process(Actions(brightness_model), later, 611.25)) == [
         (601.25, 607.25, "sleeping"),
         (607.25, 611.25, "lighting a lamp"),
     ]
 
 
-def test_nothing_is_told_of_no_frames(light_model: Path) -> None:
-    assert list(Actions(light_model).finish(10.0)) == []
+def test_no_frames_give_no_actions(brightness_model: Path) -> None:
+    assert list(Actions(brightness_model).finish(10.0)) == []
 
 
-def test_frames_are_given_back(light_model: Path) -> None:
-    actions = Actions(light_model, batch_size=2)
+def test_frames_are_released(brightness_model: Path) -> None:
+    actions = Actions(brightness_model, batch_size=2)
     alive: list[weakref.ref[Any]] = []
     for number in range(40):
-        batch = _frames([number] * 4, [number * 2 + step / 2 for step in range(4)])
+        batch = _make_frames([number] * 4, [number * 2 + step / 2 for step in range(4)])
         list(actions.perceive(batch))
         alive = [one for one in alive if one() is not None] + [weakref.ref(batch.frames)]
         del batch
@@ -636,9 +636,9 @@ def test_frames_are_given_back(light_model: Path) -> None:
 @st.composite
 def _videos(draw: st.DrawFn) -> tuple[FrameBatch, float]:
     gaps = draw(st.lists(st.floats(0.05, 6.0), min_size=1, max_size=40))
-    lights = draw(st.lists(st.sampled_from([BRIGHT, GREY, DARK]), min_size=len(gaps), max_size=len(gaps)))
+    brightness = draw(st.lists(st.sampled_from([BRIGHT, GREY, DARK]), min_size=len(gaps), max_size=len(gaps)))
     times = np.cumsum([0.0, *gaps]).round(3)
-    return _frames(lights, times[:-1].tolist()), float(times[-1])
+    return _make_frames(brightness, times[:-1].tolist()), float(times[-1])
 
 
 def _parts(batch: FrameBatch, size: int) -> Iterator[FrameBatch]:
@@ -648,31 +648,31 @@ def _parts(batch: FrameBatch, size: int) -> Iterator[FrameBatch]:
 
 @given(video=_videos(), size=st.integers(1, 8), batch_size=st.integers(1, 4))
 @settings(max_examples=10)
-def test_actions_are_in_order_whatever_the_video(
-    light_model: Path, video: tuple[FrameBatch, float], size: int, batch_size: int
+def test_actions_are_in_order_for_any_video(
+    brightness_model: Path, video: tuple[FrameBatch, float], size: int, batch_size: int
 ) -> None:
     batch, end = video
-    actions = Actions(light_model, batch_size=batch_size)
-    told: list[Observation] = []
+    actions = Actions(brightness_model, batch_size=batch_size)
+    observations: list[Observation] = []
     for part in _parts(batch, size):
-        since = actions.pending_since or 0.0
-        fresh = list(actions.perceive(part))
-        assert all(one.start >= since for one in fresh)
-        told += fresh
-    told += actions.finish(end)
+        pending = actions.pending_since or 0.0
+        new = list(actions.perceive(part))
+        assert all(one.start >= pending for one in new)
+        observations += new
+    observations += actions.finish(end)
     assert actions.pending_since is None
-    assert all(before.end <= after.start for before, after in pairwise(told))
-    assert all(0.0 <= one.start < one.end <= end for one in told)
-    assert told == _watch(Actions(light_model), batch, end)
+    assert all(before.end <= after.start for before, after in pairwise(observations))
+    assert all(0.0 <= one.start < one.end <= end for one in observations)
+    assert observations == _process(Actions(brightness_model), batch, end)
 
 
-def test_actions_of_a_video_file(light_model: Path, tmp_path: Path) -> None:
+def test_actions_of_a_video_file(brightness_model: Path, tmp_path: Path) -> None:
     def paint(picture: Image.Image, time: float) -> None:
         picture.paste((255, 255, 255) if time < 6.0 else (0, 0, 0), (0, 0, *picture.size))
 
     video = render_talk(tmp_path / "lamp.mp4", [[""], [""], [""]], decorate=paint, size=(64, 48))
-    assert _told(list(perceive(video, [Actions(light_model, least_score=0.999)]))) == [
+    assert _spans(list(perceive(video, [Actions(brightness_model, min_score=0.999)]))) == [
         (0.0, 6.0, "lighting a lamp"),
         (6.0, 12.0, "sleeping"),
     ]
-    assert _told(list(perceive(video, [Actions(light_model)], start=8.0, end=10.5))) == [(8.0, 10.5, "sleeping")]
+    assert _spans(list(perceive(video, [Actions(brightness_model)], start=8.0, end=10.5))) == [(8.0, 10.5, "sleeping")]

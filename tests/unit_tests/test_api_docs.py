@@ -1,4 +1,4 @@
-"""The API documentation, as a reader finds it: every public name with its sections, and nothing that is private."""
+"""The rendered API reference: every public name with all its sections, and nothing private."""
 
 import html
 import inspect
@@ -15,8 +15,8 @@ from tests import api_docs
 ROOT = Path(__file__).parents[2]
 HEADINGS = {"Args": "Arguments", "Returns": "Returns", "Yields": "Yields", "Raises": "Raises", "Example": "Example"}
 
-MISTAKEN = '''
-def grown():
+BAD_DOCSTRINGS = '''
+def undocumented():
     pass
 
 
@@ -43,22 +43,22 @@ def count(sheep: int) -> int:
 '''
 
 
-pytestmark = pytest.mark.slow  # writing the pages takes about ten seconds
+pytestmark = pytest.mark.slow  # rendering takes about ten seconds
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the pages in a process of its own: pdoc runs what stands under TYPE_CHECKING in the modules themselves."""
+    """Render the pages in a subprocess, as pdoc executes the TYPE_CHECKING blocks of the modules."""
     folder = tmp_path_factory.mktemp("docs")
     command = [sys.executable, "-m", "tests.api_docs", str(folder)]
     written = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert written.returncode == 0, written.stderr  # which tells all warnings
+    assert written.returncode == 0, written.stderr  # includes all warnings
     return folder
 
 
 @pytest.fixture(scope="module")
 def pages(folder: Path) -> dict[str, str]:
-    """What each page tells, as HTML, by the module."""
+    """The HTML of each page by module."""
     found = {}
     for path in sorted(folder.rglob("*.html")):
         if path.name != "index.html":
@@ -70,7 +70,7 @@ def pages(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def entries(pages: dict[str, str]) -> dict[str, str]:
-    """What is told of each name, as text, by page and name."""
+    """The text about each public name, by module and name."""
     found: dict[str, str] = {}
     for page, content in pages.items():
         parts = re.split(r'<(?:section|div) id="([^"]+)"[^>]*>', content)
@@ -82,15 +82,26 @@ def text_of(content: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]*>", "", content)).split())
 
 
-def test_rooms_have_pages_and_what_is_internal_has_none(pages: dict[str, str]) -> None:
-    rooms = {"app", "embed", "evaluation", "instruct", "media", "perception", "store", "text", "timeline", "training"}
+def test_public_packages_have_pages_and_internal_modules_have_none(pages: dict[str, str]) -> None:
+    packages = {
+        "app",
+        "embed",
+        "evaluation",
+        "instruct",
+        "media",
+        "perception",
+        "store",
+        "text",
+        "timeline",
+        "training",
+    }
 
-    assert {name.split(".")[1] for name in pages if "." in name} == rooms | {"errors"}
-    assert "langchain_videochat.media.probe" not in pages  # a function has the name of its module
+    assert {name.split(".")[1] for name in pages if "." in name} == packages | {"errors"}
+    assert "langchain_videochat.media.probe" not in pages  # the name is a function there
 
 
 @pytest.mark.parametrize("name", langchain_videochat.__all__)
-def test_a_public_name_is_listed_first_and_described_once(
+def test_public_name_is_listed_on_the_first_page_and_described_once(
     name: str, pages: dict[str, str], entries: dict[str, str]
 ) -> None:
     docstring = inspect.getdoc(getattr(langchain_videochat, name)) or ""
@@ -108,26 +119,26 @@ def test_a_public_name_is_listed_first_and_described_once(
     [
         (
             "store.VideoTimelineStore.search",
-            ["k: int = 4", "Arguments: query: What to look for.", "Returns: One Document", "Raises: InputError: The"],
+            ["k: int = 4", "Arguments: query: Search text.", "Returns: One Document", "Raises: InputError: The"],
         ),
         ("media.local_file", ["Yields: An absolute path"]),
         ("embed.VideoChatEmbedProcessor.__call__", ["Returns: input_ids and attention_mask, [B, L], padded"]),
         ("embed.VideoChatEmbed", ["class VideoChatEmbed(langchain_core.language_models.chat_models.BaseChatModel)"]),
-        ("embed.VideoChatEmbed.num_frames", ["num_frames: int = 8", "Frames that are looked at of each video"]),
-        ("embed.VideoChatEmbed.allowed_hosts", ["allowed_hosts: list[str] Hosts of a private network"]),
-        ("instruct.Pair.q", ["q: str What is asked."]),
+        ("embed.VideoChatEmbed.num_frames", ["num_frames: int = 8", "Frames to sample per video"]),
+        ("embed.VideoChatEmbed.allowed_hosts", ["allowed_hosts: list[str] Hosts in private networks"]),
+        ("instruct.QAPair.q", ["q: str The question."]),
         ("timeline.Timeline.video_id", ["video_id: str Hash of the file's content"]),
-        ("text.question_answering.VideoQuestion.start", ["Only what holds at or after this time, in seconds"]),
-        ("timeline.MOMENT_SECONDS", ["MOMENT_SECONDS = 30.0 The longest moment, in seconds"]),
+        ("text.question_answering.VideoQuestion.start", ["Restricts the answer to moments that end after this time"]),
+        ("timeline.MOMENT_SECONDS", ["MOMENT_SECONDS = 30.0 Maximum length of a moment in seconds"]),
     ],
 )
-def test_members_tell_what_their_docstrings_say(name: str, parts: list[str], entries: dict[str, str]) -> None:
-    told = entries[f"langchain_videochat.{name}"]
+def test_members_show_their_docstrings(name: str, parts: list[str], entries: dict[str, str]) -> None:
+    entry = entries[f"langchain_videochat.{name}"]
 
-    assert [part for part in parts if part not in told] == []
+    assert [part for part in parts if part not in entry] == []
 
 
-def test_code_is_shown_as_code(pages: dict[str, str]) -> None:
+def test_code_is_rendered_as_code(pages: dict[str, str]) -> None:
     assert '<pre><code>store = VideoTimelineStore("index")\n' in pages["langchain_videochat.store"]
     assert '<span class="gp">&gt;&gt;&gt; </span>' in pages["langchain_videochat.errors"]
     for page in pages.values():
@@ -135,34 +146,34 @@ def test_code_is_shown_as_code(pages: dict[str, str]) -> None:
         assert re.findall(r"::|&gt;&gt;&gt;|```|doctest", outside) == []
 
 
-def test_nothing_private_is_shown(pages: dict[str, str], folder: Path) -> None:
-    of_this_machine = [str(ROOT), sys.prefix, str(Path.home()) + "/", str(folder)]
+def test_nothing_private_is_published(pages: dict[str, str], folder: Path) -> None:
+    local_paths = [str(ROOT), sys.prefix, str(Path.home()) + "/", str(folder)]
     for page in pages.values():
-        told = text_of(page)
-        assert re.findall(r"0x[0-9a-fA-F]{4,}", told) == []
-        assert re.findall(r"(?<!\w)_[a-zA-Z]\w*", told) == []
-        assert [place for place in of_this_machine if place in told] == []
+        text = text_of(page)
+        assert re.findall(r"0x[0-9a-fA-F]{4,}", text) == []
+        assert re.findall(r"(?<!\w)_[a-zA-Z]\w*", text) == []
+        assert [path for path in local_paths if path in text] == []
 
 
-def test_links_lead_somewhere(folder: Path) -> None:
+def test_links_resolve(folder: Path) -> None:
     files = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.html")}
-    places = {path: {"", *re.findall(r'\bid="([^"]+)"', content)} for path, content in files.items()}
+    anchors = {path: {"", *re.findall(r'\bid="([^"]+)"', content)} for path, content in files.items()}
 
     for path, content in files.items():
         for link in re.findall(r'href="(?!https?:|\$)([^"]+)"', content):
-            page, _, place = link.partition("#")
-            assert place in places[(path.parent / page).resolve() if page else path], link
+            page, _, anchor = link.partition("#")
+            assert anchor in anchors[(path.parent / page).resolve() if page else path], link
 
 
-def test_mistakes_in_docstrings_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mistaken_docs.py").write_text(MISTAKEN, encoding="utf-8")
+def test_mistakes_in_docstrings_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad_docstrings.py").write_text(BAD_DOCSTRINGS, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    page = api_docs.read(api_docs.load("mistaken_docs"))
+    page = api_docs.read(api_docs.load("bad_docstrings"))
 
     assert sorted(api_docs.find_problems(page, errors={"InputError"})) == [
-        "mistaken_docs.count: '    Count them::' cannot be understood",
-        "mistaken_docs.count: 'NoSheepError' cannot be understood",
-        "mistaken_docs.count: 'Note' cannot be understood",
-        "mistaken_docs.count: 'goats' cannot be understood",
-        "mistaken_docs.grown has no docstring",
+        "bad_docstrings.count: '    Count them::' is not valid",
+        "bad_docstrings.count: 'NoSheepError' is not valid",
+        "bad_docstrings.count: 'Note' is not valid",
+        "bad_docstrings.count: 'goats' is not valid",
+        "bad_docstrings.undocumented has no docstring",
     ]

@@ -1,4 +1,4 @@
-"""Sound stands at its time, whatever the container does to it."""
+"""Audio is aligned with its timestamps in every container."""
 
 import shutil
 from collections.abc import Generator
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import InputError, MediaError, SourceError
 from langchain_videochat.media.audio import AudioChunk, read_audio
 from langchain_videochat.media.container import VIDEO_FORMATS
-from langchain_videochat.media.ffmpeg import executable, input_file, running
+from langchain_videochat.media.ffmpeg import ffmpeg_process, find_ffmpeg, input_file
 from tests.media_files import STRANGE_NAMES, make_beeps, make_traps, run_ffmpeg
 
 RATE = 16_000
@@ -32,7 +32,7 @@ def samples_of(path: str | Path, *arguments: Any) -> NDArray[np.float32]:
 
 
 def onsets(samples: NDArray[np.float32], rate: int = RATE) -> NDArray[np.float64]:
-    """Seconds at which sound begins after 0.3 s of silence."""
+    """Return the times, in seconds, at which sound starts after 0.3 s of silence."""
     loud = np.flatnonzero(np.abs(samples) > 0.1)
     return loud[np.diff(loud, prepend=-rate) > 0.3 * rate] / rate
 
@@ -41,24 +41,22 @@ def onsets(samples: NDArray[np.float32], rate: int = RATE) -> NDArray[np.float64
     ("name", "options", "expected"),
     [
         ("plain.mp4", {}, [0, 1, 2, 3, 4, 5]),
-        ("plain.avi", {"audio": "pcm_s16le"}, [0, 1, 2, 3, 4, 5]),
+        ("plain.avi", {"audio_codec": "pcm_s16le"}, [0, 1, 2, 3, 4, 5]),
         ("plain.flv", {}, [0, 1, 2, 3, 4, 5]),
         ("starts at 1.4.ts", {}, [0, 1, 2, 3, 4, 5]),
         ("starts at 5.mkv", {"start": 5}, [0, 1, 2, 3, 4, 5]),
-        ("late sound.mp4", {"sound_delay": 2}, [2, 3, 4, 5]),
-        ("late sound.ts", {"sound_delay": 2, "audio": "mp2"}, [2, 3, 4, 5]),
-        ("late sound.webm", {"sound_delay": 2, "audio": "libopus"}, [2, 3, 4, 5]),
-        ("late picture.mkv", {"picture_delay": 1.5, "audio": "flac"}, [0.5, 1.5, 2.5, 3.5]),
-        ("gap.mkv", {"sound_filter": "aselect='not(between(t,1.5,3.5))'"}, [0, 1, 4, 5]),
-        ("gap.mp4", {"sound_filter": "aselect='not(between(t,1.5,3.5))'"}, [0, 1, 4, 5]),
-        ("early end.mkv", {"sound_filter": "atrim=end=2.5"}, [0, 1, 2]),
+        ("late audio.mp4", {"audio_delay": 2}, [2, 3, 4, 5]),
+        ("late audio.ts", {"audio_delay": 2, "audio_codec": "mp2"}, [2, 3, 4, 5]),
+        ("late audio.webm", {"audio_delay": 2, "audio_codec": "libopus"}, [2, 3, 4, 5]),
+        ("late video.mkv", {"video_delay": 1.5, "audio_codec": "flac"}, [0.5, 1.5, 2.5, 3.5]),
+        ("gap.mkv", {"audio_filter": "aselect='not(between(t,1.5,3.5))'"}, [0, 1, 4, 5]),
+        ("gap.mp4", {"audio_filter": "aselect='not(between(t,1.5,3.5))'"}, [0, 1, 4, 5]),
+        ("early end.mkv", {"audio_filter": "atrim=end=2.5"}, [0, 1, 2]),
     ],
 )
-def test_beeps_are_heard_when_they_are_shown(
-    name: str, options: dict[str, Any], expected: list[float], tmp_path: Path
-) -> None:
-    shift = ["-output_ts_offset", str(options.pop("start"))] if "start" in options else []
-    path = make_beeps(tmp_path / name, *shift, **options)
+def test_beeps_are_at_their_times(name: str, options: dict[str, Any], expected: list[float], tmp_path: Path) -> None:
+    offset = ["-output_ts_offset", str(options.pop("start"))] if "start" in options else []
+    path = make_beeps(tmp_path / name, *offset, **options)
     samples = samples_of(path)
     assert len(samples) == 6 * RATE
     assert onsets(samples) == pytest.approx(expected, abs=TOLERANCE)
@@ -68,7 +66,7 @@ def test_beeps_are_heard_when_they_are_shown(
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0, 5.9), st.floats(0.1, 7), st.floats(0.05, 4), st.sampled_from([8_000, 16_000, 44_100]))
-def test_any_stretch(beeps: Path, start: float, length: float, chunk_seconds: float, rate: int) -> None:
+def test_any_interval(beeps: Path, start: float, length: float, chunk_seconds: float, rate: int) -> None:
     end = start + length
     chunks = list(read_audio(beeps, start, end, sample_rate=rate, chunk_seconds=chunk_seconds))
     assert [chunk.start for chunk in chunks] == [start + k * chunk_seconds for k in range(len(chunks))]
@@ -76,14 +74,14 @@ def test_any_stretch(beeps: Path, start: float, length: float, chunk_seconds: fl
     assert len(samples) == round((min(end, 6) - start) * rate)
     assert all(len(chunk.samples) == pytest.approx(chunk_seconds * rate, abs=1) for chunk in chunks[:-1])
     assert samples.dtype == np.float32
-    heard = onsets(samples, rate) + start
+    found = onsets(samples, rate) + start
     expected = [time for time in range(6) if start + 0.02 < time < end - 0.02]
-    assert all(np.abs(heard - time).min() < TOLERANCE for time in expected)
-    # What else is heard begins in the middle of a beep, or is the head of one at the very end.
-    assert len(heard) - len(expected) <= (start % 1 < 0.13 or start % 1 > 0.97) + (end % 1 < 0.03 or end % 1 > 0.97)
+    assert all(np.abs(found - time).min() < TOLERANCE for time in expected)
+    # Any other onset is in the middle of a beep at the start, or is the beginning of one at the very end.
+    assert len(found) - len(expected) <= (start % 1 < 0.13 or start % 1 > 0.97) + (end % 1 < 0.03 or end % 1 > 0.97)
 
 
-def test_a_long_video_is_read_in_several_runs_without_a_seam(tmp_path: Path) -> None:
+def test_a_long_video_is_read_seamlessly_in_several_runs(tmp_path: Path) -> None:
     path = tmp_path / "long.mkv"
     run_ffmpeg("-f", "lavfi", "-i", "color=s=16x16:r=1:d=1300", "-f", "lavfi", "-i", "sine=f=100:r=16000:d=1300",
                "-preset", "ultrafast", "-g", "7", "-c:a", "flac", str(path))  # fmt: skip
@@ -94,7 +92,7 @@ def test_a_long_video_is_read_in_several_runs_without_a_seam(tmp_path: Path) -> 
     assert np.abs(samples - expected).max() < 0.125 * 2 * np.pi * 100 * 0.001
 
 
-def test_sound_without_pictures_counts_from_its_own_start(tmp_path: Path) -> None:
+def test_times_of_an_audio_file_count_from_its_start(tmp_path: Path) -> None:
     path = tmp_path / "voice.mka"
     run_ffmpeg("-f", "lavfi", "-i", "sine=d=2", "-c:a", "pcm_s16le", "-output_ts_offset", "5", str(path))
     samples = samples_of(path)
@@ -112,25 +110,25 @@ def test_strange_names(name: str, beeps: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_traps_open_no_other_file(tmp_path: Path) -> None:
     script, playlist = make_traps(tmp_path)
-    # Unguarded, ffmpeg walks into it.
+    # Without a whitelist, ffmpeg opens the other file.
     run_ffmpeg("-i", str(script), "-f", "null", "-")
     for trap in (script, playlist):
         with pytest.raises(MediaError):
             read_audio(trap)
-        # Nor does ffmpeg itself, if PyAV were deceived.
+        # ffmpeg is protected, too, and does not depend on the check by PyAV.
         command = input_file(trap, VIDEO_FORMATS).output("pipe:", format="f32le")
-        with pytest.raises(MediaError), running(command, trap) as sound:
-            assert sound.read() == b""
+        with pytest.raises(MediaError), ffmpeg_process(command, trap) as audio:
+            assert audio.read() == b""
 
 
-def test_video_without_sound(tmp_path: Path) -> None:
+def test_video_without_audio(tmp_path: Path) -> None:
     path = tmp_path / "silent.mp4"
     run_ffmpeg("-f", "lavfi", "-i", "color=s=16x16:d=1", str(path))
-    with pytest.raises(MediaError, match="no sound"):
+    with pytest.raises(MediaError, match="no audio"):
         read_audio(path)
 
 
-def test_damaged_sound_is_silence_and_what_follows_keeps_its_time(tmp_path: Path) -> None:
+def test_damaged_audio_is_silence_and_later_audio_keeps_its_time(tmp_path: Path) -> None:
     path = make_beeps(tmp_path / "damaged.ts")
     data = bytearray(path.read_bytes())
     middle = len(data) // 2 // 188 * 188
@@ -141,7 +139,7 @@ def test_damaged_sound_is_silence_and_what_follows_keeps_its_time(tmp_path: Path
     assert onsets(samples)[[0, 1, -1]] == pytest.approx([0, 1, 5], abs=TOLERANCE)
 
 
-def test_a_stretch_after_the_end_is_empty(beeps: Path) -> None:
+def test_an_interval_after_the_end_is_empty(beeps: Path) -> None:
     assert list(read_audio(beeps, 6)) == []
 
 
@@ -149,17 +147,17 @@ def test_a_stretch_after_the_end_is_empty(beeps: Path) -> None:
     "arguments",
     [(-1, 2), (3, 3), (3, 2), (float("nan"), 2), (0, 1, 0), (0, 1, 16_000, 0), (0, 1, 16_000, float("inf"))],
 )
-def test_senseless_arguments(arguments: tuple[Any, ...], beeps: Path) -> None:
+def test_invalid_arguments(arguments: tuple[Any, ...], beeps: Path) -> None:
     with pytest.raises(InputError):
         read_audio(beeps, *arguments)
 
 
-def test_web_addresses_are_not_visited() -> None:
+def test_web_addresses_are_refused() -> None:
     with pytest.raises(SourceError, match="local_file"):
         read_audio("http://example.org/a.mp4")
 
 
-def test_leaving_early_ends_ffmpeg(tmp_path: Path) -> None:
+def test_closing_the_iterator_ends_ffmpeg(tmp_path: Path) -> None:
     path = make_beeps(tmp_path / "long.mkv", seconds=60, rate=5)
     before = psutil.Process().children()
     chunks = cast("Generator[AudioChunk]", read_audio(path, sample_rate=48_000, chunk_seconds=1))
@@ -169,17 +167,20 @@ def test_leaving_early_ends_ffmpeg(tmp_path: Path) -> None:
     assert psutil.Process().children() == before
 
 
-def test_an_error_of_ffmpeg_is_one_short_reason(tmp_path: Path) -> None:
+def test_ffmpeg_errors_are_reported_in_one_short_line(tmp_path: Path) -> None:
     path = tmp_path / "garbage.mp4"
     path.write_bytes(b"\0\0\0\x20ftypisom" + bytes(range(256)) * 40)
     command = input_file(path, VIDEO_FORMATS).output("pipe:", format="f32le")
-    with pytest.raises(MediaError, match=r"garbage\.mp4: ffmpeg cannot read") as failure, running(command, path.name):
+    with (
+        pytest.raises(MediaError, match=r"garbage\.mp4: ffmpeg cannot read") as failure,
+        ffmpeg_process(command, path.name),
+    ):
         pass
     assert "\n" not in str(failure.value)
     assert "0x" not in str(failure.value)
     assert str(tmp_path) not in str(failure.value)
 
 
-def test_ffmpeg_need_not_be_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ffmpeg_is_found_without_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert Path(executable()).is_file()
+    assert Path(find_ffmpeg()).is_file()

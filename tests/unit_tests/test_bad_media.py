@@ -1,4 +1,4 @@
-"""Odd files are read right; damaged and malicious ones give what can be had, or an error that says what to do."""
+"""Unusual files are read correctly; damaged and malicious ones are read in part or raise a helpful error."""
 
 import multiprocessing
 import subprocess
@@ -18,7 +18,7 @@ from PIL import Image
 from langchain_videochat.errors import MediaError, SourceError, VideoChatError
 from langchain_videochat.media import probe, read_subtitles, sample_frames
 from langchain_videochat.media.audio import read_audio
-from langchain_videochat.media.ffmpeg import executable
+from langchain_videochat.media.ffmpeg import find_ffmpeg
 from langchain_videochat.perception import PerceptionCallbacks, perceive
 from tests import hostile_files
 from tests.hostile_files import CORNERS, make_corners, make_talk, read_corners
@@ -49,7 +49,7 @@ def numbers_of(path: Path, **arguments: Any) -> tuple[list[int], list[float]]:
 
 
 def make_nothing(path: Path) -> None:
-    """Leave it away."""
+    """Create no file."""
 
 
 def make_folder(path: Path) -> None:
@@ -68,15 +68,15 @@ def make_png(path: Path) -> None:
     Image.new("RGB", (64, 48)).save(path, "PNG")
 
 
-def make_headless(path: Path) -> None:
+def make_truncated(path: Path) -> None:
     hostile_files.cut(make_numbered(path.with_name("whole.mp4")), path)
 
 
-def make_sound(path: Path) -> None:
+def make_audio(path: Path) -> None:
     run_ffmpeg("-f", "lavfi", "-i", "sine=d=1", f"file:{path}")
 
 
-def make_covered_sound(path: Path) -> None:
+def make_audio_with_cover(path: Path) -> None:
     cover = path.with_name("cover.png")
     make_png(cover)
     inputs = ["-f", "lavfi", "-i", "sine=d=1", "-i", f"file:{cover}", "-map", "0", "-map", "1"]
@@ -91,15 +91,20 @@ def make_still_webp(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "name", "error", "message"),
     [
-        (make_nothing, "gone.mp4", SourceError, r"gone\.mp4: there is no such file\. Check the path\."),
-        (make_folder, "folder.mp4", SourceError, r"folder\.mp4: is not a regular file\. Name a video file\."),
+        (make_nothing, "gone.mp4", SourceError, r"gone\.mp4: no such file\. Check the path\."),
+        (make_folder, "folder.mp4", SourceError, r"folder\.mp4: is not a regular file\. Give a video file\."),
         (make_empty, "empty.mp4", MediaError, r"empty\.mp4: is empty\. Copy or download"),
-        (make_text, "diary.mp4", MediaError, r"diary\.mp4: .*cannot be read.*\. It may be .*of another kind"),
-        (make_png, "picture.mp4", MediaError, r"picture\.mp4: .*cannot be read.*\. It may be .*of another kind"),
-        (make_headless, "headless.mp4", MediaError, r"headless\.mp4: .*cannot be read.*\. It may be incomplete"),
+        (make_text, "diary.mp4", MediaError, r"diary\.mp4: .*cannot be read.*\. It may be incomplete or not a video"),
+        (
+            make_png,
+            "picture.mp4",
+            MediaError,
+            r"picture\.mp4: .*cannot be read.*\. It may be incomplete or not a video",
+        ),
+        (make_truncated, "truncated.mp4", MediaError, r"truncated\.mp4: .*cannot be read.*\. It may be incomplete"),
     ],
 )
-def test_what_is_no_media_is_refused(
+def test_non_media_files_are_refused(
     make: Callable[[Path], None], name: str, error: type[VideoChatError], message: str, reader: str, tmp_path: Path
 ) -> None:
     make(tmp_path / name)
@@ -111,14 +116,14 @@ def test_what_is_no_media_is_refused(
 @pytest.mark.parametrize(
     ("make", "name", "message"),
     [
-        (make_sound, "sound.mp3", r"sound\.mp3: .*cannot be read as a video\. It may be .*of another kind"),
-        (make_sound, "sound.m4a", r"sound\.m4a: this file has no video stream\. Give a file with moving pictures\."),
-        (make_sound, "sound.mkv", r"sound\.mkv: this file has no video stream\. Give a file with moving pictures\."),
-        (make_covered_sound, "cover.mp4", r"cover\.mp4: this file has no video stream\. Give a file with moving"),
+        (make_audio, "audio.mp3", r"audio\.mp3: .*cannot be read as a video\. It may be incomplete or not a video"),
+        (make_audio, "audio.m4a", r"audio\.m4a: this file has no video stream\. Give a file with moving pictures\."),
+        (make_audio, "audio.mkv", r"audio\.mkv: this file has no video stream\. Give a file with moving pictures\."),
+        (make_audio_with_cover, "cover.mp4", r"cover\.mp4: this file has no video stream\. Give a file with moving"),
         (make_still_webp, "still.webp", r"still\.webp: this is a still picture\. Give a video or an animated"),
     ],
 )
-def test_what_has_no_moving_pictures_is_refused(
+def test_files_without_video_are_refused(
     make: Callable[[Path], None], name: str, message: str, reader: str, tmp_path: Path
 ) -> None:
     make(tmp_path / name)
@@ -126,23 +131,23 @@ def test_what_has_no_moving_pictures_is_refused(
         VIDEO_READERS[reader](tmp_path / name)
 
 
-@pytest.mark.parametrize(("make", "name"), [(make_sound, "sound.mp3"), (make_covered_sound, "cover.mp4")])
-def test_sound_alone_can_be_heard(make: Callable[[Path], None], name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("make", "name"), [(make_audio, "audio.mp3"), (make_audio_with_cover, "cover.mp4")])
+def test_audio_files_can_be_read(make: Callable[[Path], None], name: str, tmp_path: Path) -> None:
     make(tmp_path / name)
     samples = np.concatenate([chunk.samples for chunk in read_audio(tmp_path / name)])
     assert len(samples) == pytest.approx(16_000, rel=0.1)
     assert np.abs(samples).max() > 0.05
 
 
-def test_silent_film_has_no_sound(tmp_path: Path) -> None:
+def test_a_silent_video_has_no_audio(tmp_path: Path) -> None:
     path = make_numbered(tmp_path / "silent.mp4")
-    with pytest.raises(MediaError, match=r"silent\.mp4: this file has no sound\. Give a file with an audio track\."):
+    with pytest.raises(MediaError, match=r"silent\.mp4: this file has no audio\. Give a file with an audio stream\."):
         list(read_audio(path))
     assert read_subtitles(path) == []
 
 
 @pytest.mark.parametrize("name", ["one.mp4", "one.mkv", "one.webm", "one.ts", "one.avi", "one.gif"])
-def test_one_frame_is_a_video(name: str, tmp_path: Path) -> None:
+def test_a_single_frame_is_a_video(name: str, tmp_path: Path) -> None:
     codec = {".webm": "libvpx-vp9", ".avi": "mpeg4", ".gif": "gif"}.get(Path(name).suffix, "libx264")
     path = make_numbered(tmp_path / name, codec, [0], pix_fmt="gray" if codec == "gif" else "yuv420p")
     for mode in ("exact", "keyframes", "auto"):
@@ -152,20 +157,20 @@ def test_one_frame_is_a_video(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 3, 30])
-@pytest.mark.parametrize("turns", [1, 2, 3])
-@pytest.mark.parametrize("name", ["turned.mp4", "turned.mkv"])
-def test_pictures_stand_upright(name: str, turns: int, frames: int, tmp_path: Path) -> None:
-    path = make_corners(tmp_path / name, turns=turns, frames=frames)
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
+@pytest.mark.parametrize("name", ["rotated.mp4", "rotated.mkv"])
+def test_frames_are_upright(name: str, quarter_turns: int, frames: int, tmp_path: Path) -> None:
+    path = make_corners(tmp_path / name, quarter_turns=quarter_turns, frames=frames)
     info = probe(path)
-    assert info.rotation == 90 * turns
-    assert (info.width, info.height) == ((160, 120) if turns == 2 else (120, 160))
+    assert info.rotation == 90 * quarter_turns
+    assert (info.width, info.height) == ((160, 120) if quarter_turns == 2 else (120, 160))
     for picture in frames_of(path)[0]:
         assert picture.shape[:2] == (info.height, info.width)
         assert read_corners(picture) == list(CORNERS)
 
 
 @pytest.mark.parametrize(
-    ("name", "turns", "shape"),
+    ("name", "quarter_turns", "shape"),
     [
         ("wide.mp4", 0, (120, 320)),
         ("wide.mkv", 0, (120, 320)),
@@ -174,8 +179,8 @@ def test_pictures_stand_upright(name: str, turns: int, frames: int, tmp_path: Pa
         ("wide.mkv", 1, (320, 120)),
     ],
 )
-def test_pixels_become_square(name: str, turns: int, shape: tuple[int, int], tmp_path: Path) -> None:
-    path = make_corners(tmp_path / name, turns=turns, pixel_aspect=(2, 1))
+def test_pixels_become_square(name: str, quarter_turns: int, shape: tuple[int, int], tmp_path: Path) -> None:
+    path = make_corners(tmp_path / name, quarter_turns=quarter_turns, pixel_aspect=(2, 1))
     info = probe(path)
     picture = frames_of(path)[0][0]
     assert (info.height, info.width) == picture.shape[:2] == shape
@@ -183,7 +188,7 @@ def test_pixels_become_square(name: str, turns: int, shape: tuple[int, int], tmp
 
 
 @pytest.mark.parametrize(("codec", "name"), [("libx264", "odd.mp4"), ("libvpx-vp9", "odd.webm"), ("ffv1", "odd.mkv")])
-def test_odd_sizes_stay(codec: str, name: str, tmp_path: Path) -> None:
+def test_odd_sizes_are_kept(codec: str, name: str, tmp_path: Path) -> None:
     path = make_corners(tmp_path / name, codec, size=(321, 241))
     assert frames_of(path)[0][0].shape == (241, 321, 3)
     assert (probe(path).width, probe(path).height) == (321, 241)
@@ -199,13 +204,13 @@ def test_odd_sizes_stay(codec: str, name: str, tmp_path: Path) -> None:
         ("ffv1", "sixteen bits.mkv", "rgb48le"),
     ],
 )
-def test_more_than_eight_bits_become_eight(codec: str, name: str, pix_fmt: str, tmp_path: Path) -> None:
+def test_high_bit_depths_become_eight_bits(codec: str, name: str, pix_fmt: str, tmp_path: Path) -> None:
     quiet = {"x265-params": "log-level=error"} if codec == "libx265" else {}
     path = make_corners(tmp_path / name, codec, pix_fmt=pix_fmt, options=quiet)
     assert read_corners(frames_of(path)[0][0]) == list(CORNERS)
 
 
-def test_ten_bits_of_vp9_become_eight(tmp_path: Path) -> None:
+def test_ten_bit_vp9_becomes_eight_bits(tmp_path: Path) -> None:
     run_ffmpeg(
         *("-f", "lavfi", "-i", "color=red:s=64x64:d=1:r=5,format=gbrp", "-pix_fmt", "yuv420p10le"),
         *("-c:v", "libvpx-vp9", "-deadline", "realtime", str(tmp_path / "ten.webm")),
@@ -224,7 +229,7 @@ def test_times_start_at_zero(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["uneven.mp4", "uneven.mkv", "uneven.webm"])
-def test_uneven_times_are_the_frames_own(name: str, tmp_path: Path) -> None:
+def test_variable_frame_rates_keep_their_times(name: str, tmp_path: Path) -> None:
     given_times = [0, 40, 90, 1000, 1010, 3500, 3540]
     codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
     path = make_numbered(tmp_path / name, codec, given_times)
@@ -237,9 +242,9 @@ def test_uneven_times_are_the_frames_own(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("muxer", "codec"), [("matroska", "libx264"), ("webm", "libvpx-vp9")])
-def test_length_is_found_where_the_head_lacks_it(muxer: str, codec: str, tmp_path: Path) -> None:
+def test_duration_is_found_without_one_in_the_header(muxer: str, codec: str, tmp_path: Path) -> None:
     source = make_numbered(tmp_path / "source.mkv", codec)
-    command: list[str] = [executable(), "-nostdin", "-loglevel", "error", "-i", str(source), "-c", "copy"]
+    command: list[str] = [find_ffmpeg(), "-nostdin", "-loglevel", "error", "-i", str(source), "-c", "copy"]
     command += ["-live", "1", "-f", muxer, "pipe:"]
     path = tmp_path / "live.mkv"
     path.write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
@@ -250,7 +255,7 @@ def test_length_is_found_where_the_head_lacks_it(muxer: str, codec: str, tmp_pat
 
 
 @pytest.mark.parametrize("seconds", ["0.6", "1.2"])
-def test_frames_that_an_edit_list_hides_stay_hidden(seconds: str, tmp_path: Path) -> None:
+def test_frames_hidden_by_an_edit_list_stay_hidden(seconds: str, tmp_path: Path) -> None:
     whole = make_numbered(tmp_path / "whole.mp4", gop=40, **B_FRAMES)
     path = tmp_path / "edited.mp4"
     run_ffmpeg("-ss", seconds, "-i", str(whole), "-c", "copy", str(path))
@@ -260,17 +265,17 @@ def test_frames_that_an_edit_list_hides_stay_hidden(seconds: str, tmp_path: Path
         numbers, times = numbers_of(path, mode=mode)
         assert numbers == plain.numbers.tolist()
         assert times == pytest.approx(plain.times, abs=1e-6)
-    assert numbers_of(path, fps=None, times=[0.1], mode="exact")[0] == [plain.numbers[plain.on_display(0.1)]]
+    assert numbers_of(path, fps=None, times=[0.1], mode="exact")[0] == [plain.numbers[plain.displayed_at(0.1)]]
     assert probe(path).duration == pytest.approx(3 - float(seconds), abs=0.05)
 
 
 def make_animation(path: Path) -> None:
-    pictures = [Image.new("RGB", (80, 60), colour) for colour in CORNERS.values()]
+    pictures = [Image.new("RGB", (80, 60), color) for color in CORNERS.values()]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100, 300, 200, 400], lossless=True)
 
 
 @pytest.mark.parametrize("name", ["animated.gif", "animated.webp"])
-def test_animated_pictures_are_videos(name: str, tmp_path: Path) -> None:
+def test_animations_are_videos(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     make_animation(path)
     info = probe(path)
@@ -282,7 +287,7 @@ def test_animated_pictures_are_videos(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", STRANGE_NAMES)
-def test_strange_names_are_only_names(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strange_names_are_read_as_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make_talk(tmp_path / "talk.mp4").rename(tmp_path / name)
     for source in (name, tmp_path / name, (tmp_path / name).as_uri()):
@@ -292,7 +297,7 @@ def test_strange_names_are_only_names(name: str, tmp_path: Path, monkeypatch: py
         assert [cue.text for cue in read_subtitles(source)] == ["Two eggs"]
 
 
-def test_download_that_broke_off_tells_what_is_missing(tmp_path: Path) -> None:
+def test_an_interrupted_download_reports_missing_seconds(tmp_path: Path) -> None:
     whole = make_numbered(tmp_path / "whole.mp4", container_options={"movflags": "faststart"}, **B_FRAMES)
     path = hostile_files.cut(whole, tmp_path / "half.mp4")
     info = probe(path)
@@ -303,12 +308,12 @@ def test_download_that_broke_off_tells_what_is_missing(tmp_path: Path) -> None:
     assert len(numbers) == pytest.approx(info.duration * 25, abs=3)
     assert sorted(numbers)[:10] == list(range(10))
     damage: list[float] = []
-    assert list(perceive(path, "lite", listener=PerceptionCallbacks(damage=damage.append)))
+    assert list(perceive(path, "lite", callbacks=PerceptionCallbacks(damage=damage.append)))
     assert sum(damage) >= info.missing
 
 
 @pytest.mark.parametrize("name", ["half.mkv", "half.ts", "half.avi", "half.flv", "half.mpg", "half.gif", "half.webm"])
-def test_half_a_file_gives_half_the_frames(name: str, tmp_path: Path) -> None:
+def test_half_of_a_file_yields_half_of_the_frames(name: str, tmp_path: Path) -> None:
     path = hostile_files.cut(make_talk(tmp_path / f"whole{Path(name).suffix}"), tmp_path / name)
     assert 0.2 < probe(path).duration < 1.8
     frames, times = frames_of(path, fps=None, times=[0, 0.2])
@@ -318,45 +323,45 @@ def test_half_a_file_gives_half_the_frames(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def fresh_process() -> Iterator[ProcessPoolExecutor]:
-    """A process for each call, so that its memory tells of that call alone."""
+    """Run each call in a new process, whose peak memory is due to that call only."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
         yield pool
 
 
-def make_wide_film(path: Path) -> None:
+def make_wide_video(path: Path) -> None:
     source = "color=red:s=20000x16:d=0.2:r=10"
     run_ffmpeg("-f", "lavfi", "-i", source, "-c:v", "mjpeg", "-pix_fmt", "yuvj420p", f"file:{path}")
 
 
-def make_stretched_film(path: Path) -> None:
-    """Every pixel is 100 times as wide as it is high."""
+def make_stretched_video(path: Path) -> None:
+    """Write a video whose pixels are 100 times as wide as high."""
     make_corners(path, size=(320, 120), pixel_aspect=(100, 1))
 
 
 def make_big_webp(path: Path, width: int, height: int) -> None:
-    """Small pictures whose head tells of a canvas of this size."""
+    """Write an animation of small pictures whose header declares a canvas of this size."""
     make_animation(path)
     data = bytearray(path.read_bytes())
     data[24:30] = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     path.write_bytes(data)
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the peak of the memory there")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to measure peak memory")
 @pytest.mark.parametrize(
     ("make", "name", "message"),
     [
         (lambda path: hostile_files.make_huge_gif(path, 20_000, 100), "wide.gif", "20000 x 100 .* over the limit"),
         (lambda path: hostile_files.make_huge_gif(path, 20_000, 20_000), "huge.gif", "over the limit of 67,108,864"),
-        (lambda path: hostile_files.make_bomb(path, 20_000, 20_000), "bomb.avi", "none of the frames"),
-        (lambda path: hostile_files.make_bomb(path, 20_000, 20_000), "bomb.mov", "none of the frames"),
-        (make_wide_film, "wide.avi", "20000 x 16 .* over the limit"),
-        (make_stretched_film, "stretched.mp4", "32000 x 120 .* over the limit"),
+        (lambda path: hostile_files.make_bomb(path, 20_000, 20_000), "bomb.avi", "none of the requested frames"),
+        (lambda path: hostile_files.make_bomb(path, 20_000, 20_000), "bomb.mov", "none of the requested frames"),
+        (make_wide_video, "wide.avi", "20000 x 16 .* over the limit"),
+        (make_stretched_video, "stretched.mp4", "32000 x 120 .* over the limit"),
         (lambda path: make_big_webp(path, 16_000, 5_000), "wide.webp", "16000 x 5000 .* over the limit"),
         (lambda path: make_big_webp(path, 60_000, 60_000), "huge.webp", "over the limit of 67,108,864"),
     ],
 )
-def test_huge_pictures_do_not_exhaust_the_memory(
+def test_huge_pictures_do_not_exhaust_memory(
     make: Callable[[Path], None], name: str, message: str, tmp_path: Path, fresh_process: ProcessPoolExecutor
 ) -> None:
     path = tmp_path / name
@@ -410,7 +415,7 @@ def make_more_traps(folder: Path) -> list[Path]:
         "http://127.0.0.1:9/secret.mp4",
     ],
 )
-def test_names_that_make_ffmpeg_open_something_else_are_refused(
+def test_names_that_make_ffmpeg_open_other_files_are_refused(
     name: str, reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_numbered(tmp_path / "secret.mp4")
@@ -420,11 +425,11 @@ def test_names_that_make_ffmpeg_open_something_else_are_refused(
         ALL_READERS[reader](name)
 
 
-def test_quicktime_takes_no_frames_out_of_another_file(tmp_path: Path) -> None:
+def test_quicktime_references_to_other_files_are_refused(tmp_path: Path) -> None:
     secret = make_numbered(tmp_path / "secret.mov")
     trap = hostile_files.point_elsewhere(make_numbered(tmp_path / "trap.mov"), secret)
     with av.open(trap, options={"enable_drefs": "1", "use_absolute_path": "1"}) as container:
-        assert next(container.decode(video=0)).width == 160  # what a trusting reader sees: the other file
+        assert next(container.decode(video=0)).width == 160  # other readers follow the reference
     for reader in VIDEO_READERS.values():
         with pytest.raises(MediaError, match=r"trap\.mov"):
             reader(trap)
@@ -434,8 +439,8 @@ ENDINGS = [".mp4", ".mkv", ".ts", ".avi", ".flv", ".webm", ".gif"]
 
 
 @pytest.fixture(scope="module")
-def sound_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("sound files")
+def intact_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("intact files")
     return {ending: make_talk(folder / f"talk{ending}") for ending in ENDINGS}
 
 
@@ -445,7 +450,7 @@ def reading_process() -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-# Heads lie in the first bytes, and damage there does most.
+# Damage to the header, at the start of the file, has the largest effect.
 positions = st.integers(0, 1500) | st.integers(0, 100_000)
 
 
@@ -453,22 +458,22 @@ positions = st.integers(0, 1500) | st.integers(0, 100_000)
 @given(
     ending=st.sampled_from(ENDINGS), flips=st.lists(st.tuples(positions, st.integers(0, 7)), min_size=1, max_size=30)
 )
-def test_flipped_bits_give_a_result_or_our_error(
+def test_flipped_bits_yield_a_result_or_a_media_error(
     ending: str,
     flips: list[tuple[int, int]],
-    sound_files: dict[str, Path],
+    intact_files: dict[str, Path],
     reading_process: ProcessPoolExecutor,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"damaged{ending}"
-    hostile_files.flip_bits(sound_files[ending], path, flips)
+    hostile_files.flip_bits(intact_files[ending], path, flips)
     outcome = reading_process.submit(hostile_files.read_everything, path).result(timeout=60)
     assert set(outcome.values()) <= {"result", "MediaError"}
 
 
 @pytest.mark.parametrize("name", ["clock.flv", "clock.mkv"])
-def test_a_single_wrong_time_does_not_stretch_a_video(name: str, tmp_path: Path) -> None:
-    """One flipped bit in a clock of milliseconds makes a moment lie weeks away."""
+def test_a_single_wrong_timestamp_does_not_extend_a_video(name: str, tmp_path: Path) -> None:
+    """One flipped bit in a timestamp of milliseconds can move a frame by weeks."""
     path = make_numbered(tmp_path / name, times=[*regular(25), 2_000_000_000])
     numbers, times = numbers_of(path)
     assert numbers == list(range(25))

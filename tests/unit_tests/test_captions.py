@@ -1,4 +1,4 @@
-"""Captions and regions: what image-to-text models write, when it holds, and which models are refused."""
+"""Captions and regions: their texts, times and boxes, and which models are refused."""
 
 import gc
 import shutil
@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoProcessor, BlipModel, Florence2ForCondi
 
 from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.media import FrameBatch
-from langchain_videochat.perception import Observation, Perceiver, perceive
+from langchain_videochat.perception import FrameInputs, Observation, Perceiver, perceive
 from langchain_videochat.perception.captions import Captions
 from langchain_videochat.perception.regions import Regions, parse_regions
 from tests.slides import render_talk
@@ -35,39 +35,47 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 
 
 def draw(count: int, height: int = 40, width: int = 60) -> NDArray[np.uint8]:
-    """Draw pictures of four colours each, [count, height, width, 3]."""
-    colours = np.random.default_rng(0).integers(0, 256, (count, 2, 2, 3), dtype=np.uint8)
-    large = colours.repeat(-(-height // 2), axis=1).repeat(-(-width // 2), axis=2)
+    """Return images of four colors each, [count, height, width, 3]."""
+    colors = np.random.default_rng(0).integers(0, 256, (count, 2, 2, 3), dtype=np.uint8)
+    large = colors.repeat(-(-height // 2), axis=1).repeat(-(-width // 2), axis=2)
     return large[:, :height, :width]
 
 
-def watch(perceiver: Perceiver[FrameBatch], frames: NDArray[np.uint8], every: float = 1.0) -> list[Observation]:
-    """Hand over the frames in two batches."""
+def process(
+    perceiver: Perceiver[FrameInputs, FrameBatch], frames: NDArray[np.uint8], every: float = 1.0
+) -> list[Observation]:
+    """Process the frames in two batches."""
     times = np.arange(len(frames), dtype=np.float64) * np.float64(every)
     half = len(frames) // 2
-    told = [*perceiver.perceive(FrameBatch(frames[:half], times[:half]))] if half else []
-    told += perceiver.perceive(FrameBatch(frames[half:], times[half:]))
-    return [*told, *perceiver.finish(len(frames) * every)]
+    observations = [*perceiver.perceive(FrameBatch(frames[:half], times[:half]))] if half else []
+    observations += perceiver.perceive(FrameBatch(frames[half:], times[half:]))
+    return [*observations, *perceiver.finish(len(frames) * every)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_frame_has_a_caption_until_the_next(models: Folders, kind: str) -> None:
-    told = watch(Captions(models[kind], every=2.0), draw(5), every=2.0)
-    assert [(one.start, one.end) for one in told] == [(0.0, 2.0), (2.0, 4.0), (4.0, 6.0), (6.0, 8.0), (8.0, 10.0)]
-    assert {(one.modality, one.source) for one in told} == {("caption", str(models[kind]))}
-    assert len({one.text for one in told}) > 1, "what is written depends on the picture"
+    observations = process(Captions(models[kind], every=2.0), draw(5), every=2.0)
+    assert [(one.start, one.end) for one in observations] == [
+        (0.0, 2.0),
+        (2.0, 4.0),
+        (4.0, 6.0),
+        (6.0, 8.0),
+        (8.0, 10.0),
+    ]
+    assert {(one.modality, one.source) for one in observations} == {("caption", str(models[kind]))}
+    assert len({one.text for one in observations}) > 1, "captions depend on the image"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_captions_are_the_same_in_batches_of_any_size(models: Folders, kind: str) -> None:
+def test_captions_do_not_depend_on_the_batch_size(models: Folders, kind: str) -> None:
     frames = draw(5)
-    alone = watch(Captions(models[kind], batch_size=1), frames)
-    assert alone == watch(Captions(models[kind], batch_size=3), frames) == watch(Captions(models[kind]), frames)
+    alone = process(Captions(models[kind], batch_size=1), frames)
+    assert alone == process(Captions(models[kind], batch_size=3), frames) == process(Captions(models[kind]), frames)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_captions_are_plain_words(models: Folders, kind: str) -> None:
-    for one in watch(Captions(models[kind]), draw(4)):
+def test_captions_contain_no_special_tokens(models: Folders, kind: str) -> None:
+    for one in process(Captions(models[kind]), draw(4)):
         assert not any(token in one.text for token in ["<s>", "</s>", "<pad>", "<loc_", "<image>", "[PAD]", "[SEP]"])
         assert one.text == " ".join(one.text.split())
 
@@ -75,34 +83,34 @@ def test_captions_are_plain_words(models: Folders, kind: str) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_models_run_in_half_precision(models: Folders, kind: str, dtype: str) -> None:
-    assert len(watch(Captions(models[kind], dtype=dtype), draw(2))) == 2
+    assert len(process(Captions(models[kind], dtype=dtype), draw(2))) == 2
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 60), (40, 1), (3, 40), (40, 3)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_narrow_picture_has_a_caption(models: Folders, kind: str, size: tuple[int, int]) -> None:
-    assert len(watch(Captions(models[kind]), draw(2, *size))) == 2
+def test_a_narrow_image_has_a_caption(models: Folders, kind: str, size: tuple[int, int]) -> None:
+    assert len(process(Captions(models[kind]), draw(2, *size))) == 2
 
 
 def test_captions_have_the_times_of_the_video(models: Folders, tmp_path: Path) -> None:
     video = render_talk(tmp_path / "talk.mp4", [["One"], ["Two"]], seconds=2.5)
-    told = list(perceive(video, [Captions(models["blip"], every=2.0)]))
-    assert [(one.start, one.end) for one in told] == [(0.0, 2.0), (2.0, 4.0), (4.0, 5.0)]
+    observations = list(perceive(video, [Captions(models["blip"], every=2.0)]))
+    assert [(one.start, one.end) for one in observations] == [(0.0, 2.0), (2.0, 4.0), (4.0, 5.0)]
 
 
-def test_a_random_florence_tells_regions(models: Folders) -> None:
-    told = watch(Regions(models["florence2"]), draw(6), every=5.0)
-    assert told
-    for one in told:
+def test_florence_returns_regions(models: Folders) -> None:
+    observations = process(Regions(models["florence2"]), draw(6), every=5.0)
+    assert observations
+    for one in observations:
         assert (one.modality, one.source) == ("region", str(models["florence2"]))
         assert one.start in (0.0, 5.0, 10.0, 15.0, 20.0, 25.0)
         assert one.end == one.start + 5.0
         assert one.box is not None
 
 
-def test_regions_are_the_same_in_batches_of_any_size(models: Folders) -> None:
+def test_regions_do_not_depend_on_the_batch_size(models: Folders) -> None:
     frames = draw(4, 40, 1)
-    assert watch(Regions(models["florence2"], batch_size=1), frames) == watch(Regions(models["florence2"]), frames)
+    assert process(Regions(models["florence2"], batch_size=1), frames) == process(Regions(models["florence2"]), frames)
 
 
 @pytest.fixture(scope="module")
@@ -110,35 +118,35 @@ def processor(models: Folders) -> Any:
     return AutoProcessor.from_pretrained(models["florence2"], backend="pil")  # type: ignore[no-untyped-call]
 
 
-def place(*corners: int) -> str:
+def locations(*corners: int) -> str:
     return "".join(f"<loc_{corner}>" for corner in corners)
 
 
 @pytest.mark.parametrize(
     ("text", "captions"),
     [
-        (f"</s><s>a dog{place(100, 200, 500, 999)}</s><pad><pad>", ["a dog"]),
-        (f"a dog{place(1, 2, 3, 4)}a  cat{place(5, 6, 7, 8)}", ["a dog", "a cat"]),
-        (f"two dogs{place(1, 2, 3, 4)}{place(5, 6, 7, 8)}", ["two dogs", "two dogs"]),
-        (f"a dog{place(1, 2, 3, 4)}a dog{place(1, 2, 3, 4)}", ["a dog"]),
-        (f"{place(1, 2, 3, 4)}", []),
-        (f"{place(9, 1, 2, 3, 4)}a dog{place(1, 2, 3, 4)}", ["a dog"]),
-        (f"{place(9)}a dog{place(1, 2, 3, 4)}", ["a dog"]),
-        (f" \n {place(1, 2, 3, 4)}", []),
-        (f"a line{place(5, 2, 5, 4)}", []),
-        (f"turned round{place(7, 8, 5, 6)}", []),
+        (f"</s><s>a dog{locations(100, 200, 500, 999)}</s><pad><pad>", ["a dog"]),
+        (f"a dog{locations(1, 2, 3, 4)}a  cat{locations(5, 6, 7, 8)}", ["a dog", "a cat"]),
+        (f"two dogs{locations(1, 2, 3, 4)}{locations(5, 6, 7, 8)}", ["two dogs", "two dogs"]),
+        (f"a dog{locations(1, 2, 3, 4)}a dog{locations(1, 2, 3, 4)}", ["a dog"]),
+        (f"{locations(1, 2, 3, 4)}", []),
+        (f"{locations(9, 1, 2, 3, 4)}a dog{locations(1, 2, 3, 4)}", ["a dog"]),
+        (f"{locations(9)}a dog{locations(1, 2, 3, 4)}", ["a dog"]),
+        (f" \n {locations(1, 2, 3, 4)}", []),
+        (f"a line{locations(5, 2, 5, 4)}", []),
+        (f"turned round{locations(7, 8, 5, 6)}", []),
         ("a dog", []),
-        (f"a dog{place(1, 2, 3)}", []),
+        (f"a dog{locations(1, 2, 3)}", []),
         ("", []),
     ],
 )
-def test_regions_have_a_caption_and_an_area_once_each(processor: Any, text: str, captions: list[str]) -> None:
+def test_regions_have_a_caption_and_an_area_and_are_unique(processor: Any, text: str, captions: list[str]) -> None:
     assert [caption for caption, _ in parse_regions(text, processor)] == captions
 
 
-def test_boxes_are_parts_of_the_picture(processor: Any) -> None:
+def test_boxes_are_inside_the_image(processor: Any) -> None:
     (_, box), (_, beyond) = parse_regions(
-        f"a dog{place(100, 250, 500, 999)}a cat{place(0, 500, 2000, 9999)}", processor
+        f"a dog{locations(100, 250, 500, 999)}a cat{locations(0, 500, 2000, 9999)}", processor
     )
     assert box == pytest.approx((0.1, 0.25, 0.5, 1.0), abs=0.001)
     assert beyond == pytest.approx((0.0, 0.5, 1.0, 1.0), abs=0.001)
@@ -146,9 +154,11 @@ def test_boxes_are_parts_of_the_picture(processor: Any) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.sampled_from(["dog", "<", ">", "loc_", "</s>", "<s>", " ", "é", place(4), place(3, 900, 999)])))
-def test_whatever_florence_writes_makes_regions(processor: Any, pieces: list[str]) -> None:
-    regions = parse_regions("".join(pieces), processor)
+@given(
+    st.lists(st.sampled_from(["dog", "<", ">", "loc_", "</s>", "<s>", " ", "é", locations(4), locations(3, 900, 999)]))
+)
+def test_any_output_of_florence_can_be_parsed(processor: Any, parts: list[str]) -> None:
+    regions = parse_regions("".join(parts), processor)
     assert len(set(regions)) == len(regions)
     for caption, box in regions:
         Observation(0.0, 5.0, "region", caption, box=box)
@@ -174,19 +184,19 @@ def test_captions_and_regions_share_one_model(models: Folders) -> None:
     assert count_models() == before + 1
     perceivers[0].close()
     perceivers[2].close()
-    assert watch(perceivers[1], draw(1)) == watch(Regions(models["florence2"]), draw(1))
+    assert process(perceivers[1], draw(1)) == process(Regions(models["florence2"]), draw(1))
     perceivers[1].close()
     assert count_models() == before
 
 
-def test_captions_and_regions_work_at_the_same_time(models: Folders) -> None:
+def test_captions_and_regions_run_concurrently(models: Folders) -> None:
     frames = draw(3)
 
     def captions() -> list[Observation]:
-        return watch(Captions(models["florence2"], batch_size=1), frames)
+        return process(Captions(models["florence2"], batch_size=1), frames)
 
     def regions() -> list[Observation]:
-        return watch(Regions(models["florence2"], batch_size=1), frames)
+        return process(Regions(models["florence2"], batch_size=1), frames)
 
     expected = [captions(), regions()] * 2
     with ThreadPoolExecutor(4) as threads:
@@ -195,16 +205,16 @@ def test_captions_and_regions_work_at_the_same_time(models: Folders) -> None:
 
 @pytest.mark.parametrize("perceiver", [Captions, Regions])
 @pytest.mark.parametrize("kind", ["bert", "t5"])
-def test_another_kind_of_model_is_refused(models: Folders, perceiver: Callable[..., Any], kind: str) -> None:
+def test_other_models_are_refused(models: Folders, perceiver: Callable[..., Any], kind: str) -> None:
     with pytest.raises(ModelError, match=str(models[kind])):
         perceiver(models[kind]).load()
 
 
-def test_regions_need_a_florence(models: Folders) -> None:
-    with pytest.raises(ModelError, match="kind blip"):
+def test_regions_require_florence(models: Folders) -> None:
+    with pytest.raises(ModelError, match="type blip"):
         Regions(models["blip"]).load()
     with pytest.raises(ModelError, match="Florence-2"):
-        watch(Regions(models["blip"]), draw(1))
+        process(Regions(models["blip"]), draw(1))
 
 
 def damage_weights(folder: Path) -> None:
@@ -234,6 +244,6 @@ def test_a_damaged_model_is_refused(models: Folders, tmp_path: Path, damage: Cal
 
 
 @pytest.mark.parametrize("batch_size", [0, -1])
-def test_a_batch_has_at_least_one_frame(batch_size: int) -> None:
+def test_the_batch_size_must_be_positive(batch_size: int) -> None:
     with pytest.raises(InputError, match="batch_size"):
         Captions(batch_size=batch_size)

@@ -1,4 +1,4 @@
-"""VideoChatEmbed as LangChain users meet it: videos in messages, streams, structured output, and what goes wrong."""
+"""VideoChatEmbed: videos in messages, streaming, structured output, tools, and errors."""
 
 import gc
 import shutil
@@ -13,13 +13,14 @@ from typing import Any, Literal
 import pytest
 import torch
 from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ContextOverflowError, ModelInvalidRequestError, ModelNotFoundError
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from pydantic import BaseModel, Field, ValidationError
 
-from langchain_videochat import VideoChatEmbed
+from langchain_videochat import VideoChatEmbed, __version__
 from langchain_videochat.errors import InputError, MediaError, ModelUnavailableError, SourceError
 from tests.slides import render_talk
 from tests.tiny_videochat import QUERIES, save_videochat
@@ -42,7 +43,7 @@ def llm(folder: Path) -> VideoChatEmbed:
 
 
 def about(film: Path, question: str = "What is it?", **extras: Any) -> list[BaseMessage]:
-    """Ask about a video."""
+    """Return messages with a video and a question."""
     video: dict[str, Any] = {"type": "video", "url": film.as_uri(), "mime_type": "video/mp4", "extras": extras}
     return [HumanMessage([video, {"type": "text", "text": question}])]
 
@@ -57,7 +58,7 @@ def joined(chunks: Iterator[AIMessageChunk]) -> AIMessageChunk:
 # Answers
 
 
-def test_a_video_is_watched(llm: VideoChatEmbed, film: Path) -> None:
+def test_a_question_about_a_video(llm: VideoChatEmbed, film: Path) -> None:
     answer = llm.invoke(about(film))
     assert isinstance(answer, AIMessage)
     assert answer.text
@@ -66,13 +67,13 @@ def test_a_video_is_watched(llm: VideoChatEmbed, film: Path) -> None:
     assert answer.response_metadata["model_provider"] == "langchain-videochat"
 
 
-def test_a_stretch_is_watched(llm: VideoChatEmbed, film: Path) -> None:
+def test_a_question_about_a_segment(llm: VideoChatEmbed, film: Path) -> None:
     answer = llm.invoke(about(film, start=2, end=4, num_frames=2))
     assert answer.response_metadata["sampled_times"] == [pytest.approx([2.5, 3.5], abs=0.2)]
     assert answer.text != llm.invoke(about(film, start=0, end=2, num_frames=2)).text
 
 
-def test_tokens_are_counted(llm: VideoChatEmbed, film: Path) -> None:
+def test_usage_metadata(llm: VideoChatEmbed, film: Path) -> None:
     answer = llm.invoke([*about(film), HumanMessage(about(film)[0].content)], max_tokens=5)
     assert answer.usage_metadata is not None
     assert answer.usage_metadata["output_tokens"] == 5
@@ -81,14 +82,14 @@ def test_tokens_are_counted(llm: VideoChatEmbed, film: Path) -> None:
     assert llm.get_num_tokens("egg") == 3
 
 
-def test_it_stands_in_a_chain(llm: VideoChatEmbed, film: Path) -> None:
+def test_a_chain(llm: VideoChatEmbed, film: Path) -> None:
     block = {"type": "video", "url": "{film}", "mime_type": "video/mp4"}
     prompt = ChatPromptTemplate([("human", [block, {"type": "text", "text": "{question}"}])])
     chain = prompt | llm | StrOutputParser()
     assert chain.invoke({"film": film.as_uri(), "question": "What is it?"}) == llm.invoke(about(film)).text
 
 
-async def test_a_stream_says_the_same(llm: VideoChatEmbed, film: Path) -> None:
+async def test_streams_give_the_same_answer(llm: VideoChatEmbed, film: Path) -> None:
     whole = llm.invoke(about(film))
     chunks = list(llm.stream(about(film)))
     assert len(chunks) > 3
@@ -101,7 +102,7 @@ async def test_a_stream_says_the_same(llm: VideoChatEmbed, film: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])
-def test_an_answer_ends_before_a_stop(llm: VideoChatEmbed, film: Path, length: int) -> None:
+def test_an_answer_ends_before_a_stop_string(llm: VideoChatEmbed, film: Path, length: int) -> None:
     whole = llm.invoke(about(film)).text
     stop = whole[4 : 4 + length]
     expected = whole[: whole.index(stop)]
@@ -110,21 +111,23 @@ def test_an_answer_ends_before_a_stop(llm: VideoChatEmbed, film: Path, length: i
     assert "".join(chunk.text for chunk in llm.stream(about(film), stop=[stop])) == expected
 
 
-def test_a_seed_repeats_what_was_sampled(folder: Path) -> None:
+def test_a_seed_gives_the_same_sample(folder: Path) -> None:
     llm = VideoChatEmbed(model=str(folder), temperature=1.5, top_p=0.9, repetition_penalty=1.1, max_tokens=20)
     one, again, other = (llm.invoke("Say something", seed=seed).text for seed in (1, 1, 2))
     assert one == again != other
     assert llm.invoke("Say something", seed=1, temperature=2, top_p=1, repetition_penalty=2).text
 
 
-def test_the_system_prompt_is_told(folder: Path) -> None:
-    plain, told = (VideoChatEmbed(model=str(folder), system_prompt=one, max_tokens=5) for one in (None, "Be brief."))
-    usages = [one.invoke("Hello").usage_metadata for one in (plain, told)]
+def test_the_system_prompt_is_part_of_the_prompt(folder: Path) -> None:
+    plain, prompted = (
+        VideoChatEmbed(model=str(folder), system_prompt=one, max_tokens=5) for one in (None, "Be brief.")
+    )
+    usages = [one.invoke("Hello").usage_metadata for one in (plain, prompted)]
     assert all(usages)
     assert usages[1]["input_tokens"] > usages[0]["input_tokens"]  # type: ignore[index]
 
 
-# Forms and tools
+# Structured output and tools
 
 
 class Step(BaseModel):
@@ -141,14 +144,14 @@ class Recipe(BaseModel):
     steps: list[Step] = Field(max_length=3)
 
 
-def test_a_form_is_filled_in_whatever_the_weights(folder: Path, film: Path) -> None:
+def test_structured_output_is_valid_whatever_the_weights(folder: Path, film: Path) -> None:
     llm = VideoChatEmbed(model=str(folder), temperature=2.0, max_tokens=400)
     for seed in range(5):
         recipe = llm.with_structured_output(Recipe).invoke(about(film), seed=seed)
         assert isinstance(recipe, Recipe)
 
 
-def test_a_form_may_come_with_the_message(folder: Path, film: Path) -> None:
+def test_structured_output_with_the_raw_message(folder: Path, film: Path) -> None:
     llm = VideoChatEmbed(model=str(folder), max_tokens=400)
     result = llm.with_structured_output(Step.model_json_schema(), include_raw=True).invoke(about(film))
     assert isinstance(result, dict)
@@ -157,7 +160,7 @@ def test_a_form_may_come_with_the_message(folder: Path, film: Path) -> None:
     assert result["raw"].response_metadata["finish_reason"] == "tool_calls"
 
 
-def test_a_stop_does_not_cut_a_form_off(folder: Path) -> None:
+def test_stop_strings_do_not_cut_off_structured_output(folder: Path) -> None:
     class Heading(BaseModel):
         """A heading."""
 
@@ -167,7 +170,7 @@ def test_a_stop_does_not_cut_a_form_off(folder: Path) -> None:
     assert llm.with_structured_output(Heading).invoke("Go") == Heading(text="### Step ###")
 
 
-def test_a_tool_is_called_when_it_must_be(llm: VideoChatEmbed) -> None:
+def test_tool_choice(llm: VideoChatEmbed) -> None:
     def add(a: int, b: int) -> int:
         """Add numbers."""
         return a + b
@@ -181,17 +184,17 @@ def test_a_tool_is_called_when_it_must_be(llm: VideoChatEmbed) -> None:
         assert len(answer.tool_calls) == 1
         assert answer.tool_calls[0]["name"] in names
         assert answer.text == ""
-    with pytest.raises(InputError, match="'multiply' is none of the tools"):
+    with pytest.raises(InputError, match=r"unknown tool 'multiply'\. Use one of add"):
         llm.bind_tools([add], tool_choice="multiply")
     assert llm.bind_tools([add]).invoke("Go", max_tokens=5).tool_calls == []
-    untold = llm.bind_tools([add], tool_choice="none")
-    assert untold.invoke("Go", max_tokens=5).usage_metadata == llm.invoke("Go", max_tokens=5).usage_metadata
+    hidden = llm.bind_tools([add], tool_choice="none")
+    assert hidden.invoke("Go", max_tokens=5).usage_metadata == llm.invoke("Go", max_tokens=5).usage_metadata
 
 
-# A model on this machine
+# Local models
 
 
-def test_importing_and_making_it_loads_nothing_heavy() -> None:
+def test_import_and_instantiation_are_cheap() -> None:
     program = """
 import sys
 from langchain_videochat import VideoChatEmbed
@@ -201,7 +204,7 @@ assert not {"torch", "transformers", "llguidance"} & set(sys.modules)
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_the_blank_after_the_role_is_not_part_of_the_answer(tmp_path: Path) -> None:
+def test_whitespace_after_the_role_is_not_part_of_the_answer(tmp_path: Path) -> None:
     folder = save_videochat(tmp_path / "videochat")
     teach(folder, [Lesson([HumanMessage("Hello")], "  Hi there!")])
     llm = VideoChatEmbed(model=str(folder), max_tokens=20)
@@ -210,22 +213,22 @@ def test_the_blank_after_the_role_is_not_part_of_the_answer(tmp_path: Path) -> N
     assert "".join(chunk.text for chunk in llm.stream("Hello")) == "Hi there!"
 
 
-def test_where_no_model_is_named_the_bundled_one_answers_and_tells_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bundled_model_is_the_default_and_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VIDEOCHAT_EMBED_MODEL", raising=False)
-    with pytest.warns(UserWarning, match="understands Shapes in Motion alone") as warned:
+    with pytest.warns(UserWarning, match="only understands Shapes in Motion") as warned:
         llm = VideoChatEmbed(max_tokens=3)
     assert len(warned) == 1
     assert llm.model == "videochat-embed-tiny"
     assert llm.invoke("Hello").response_metadata["model_name"] == "videochat-embed-tiny"
 
 
-def test_a_model_that_cannot_be_had_is_named() -> None:
+def test_an_unavailable_model() -> None:
     with pytest.raises(ModelUnavailableError, match="nobody/has-this") as refusal:
         VideoChatEmbed(model="nobody/has-this", revision="v2").invoke("Hello")
     assert isinstance(refusal.value, ModelNotFoundError)
 
 
-def test_weights_are_shared_and_given_back(folder: Path) -> None:
+def test_weights_are_shared_and_released(folder: Path) -> None:
     one, other = (VideoChatEmbed(model=str(folder), seed=seed, dtype="bfloat16") for seed in (1, 2))
     one.load()
     other.load()
@@ -240,7 +243,7 @@ def test_weights_are_shared_and_given_back(folder: Path) -> None:
     assert alive() is None
 
 
-def test_threads_may_ask_at_once(llm: VideoChatEmbed, film: Path) -> None:
+def test_concurrent_threads(llm: VideoChatEmbed, film: Path) -> None:
     messages = [about(film, f"What is {number}?") for number in range(4)]
     alone = [llm.invoke(one, max_tokens=10).text for one in messages]
     with ThreadPoolExecutor(20) as pool:
@@ -248,7 +251,7 @@ def test_threads_may_ask_at_once(llm: VideoChatEmbed, film: Path) -> None:
     assert together == alone * 5
 
 
-def test_a_stream_that_is_left_keeps_nothing(llm: VideoChatEmbed, film: Path) -> None:
+def test_closed_streams_do_not_affect_later_answers(llm: VideoChatEmbed, film: Path) -> None:
     expected = llm.invoke(about(film)).text
     for _ in range(20):
         stream = llm.stream(about(film))
@@ -258,7 +261,7 @@ def test_a_stream_that_is_left_keeps_nothing(llm: VideoChatEmbed, film: Path) ->
     assert not torch.is_inference_mode_enabled()
 
 
-def test_what_is_unloaded_in_mid_stream_stays_unloaded(folder: Path) -> None:
+def test_unloading_during_a_stream(folder: Path) -> None:
     llm = VideoChatEmbed(model=str(folder), max_tokens=10)
     stream = llm.stream("Hello")
     first = next(stream)
@@ -268,7 +271,7 @@ def test_what_is_unloaded_in_mid_stream_stays_unloaded(folder: Path) -> None:
     assert llm._loaded is None
 
 
-def test_whoever_reads_a_stream_may_do_other_things(llm: VideoChatEmbed, film: Path) -> None:
+def test_other_calls_during_a_stream(llm: VideoChatEmbed, film: Path) -> None:
     expected = llm.invoke(about(film)).text
     read = ""
     for chunk in llm.stream(about(film)):
@@ -278,7 +281,7 @@ def test_whoever_reads_a_stream_may_do_other_things(llm: VideoChatEmbed, film: P
     assert read == expected
 
 
-def test_the_cache_forgets_when_a_file_changes(folder: Path, film: Path, tmp_path: Path) -> None:
+def test_changed_files_invalidate_the_cache(folder: Path, film: Path, tmp_path: Path) -> None:
     llm = VideoChatEmbed(model=str(folder), max_tokens=10, cache=InMemoryCache())
     copy = Path(shutil.copy(film, tmp_path / "film.mp4"))
     first = llm.invoke(about(copy))
@@ -287,23 +290,23 @@ def test_the_cache_forgets_when_a_file_changes(folder: Path, film: Path, tmp_pat
     assert llm.invoke(about(copy)).response_metadata["sampled_times"] != first.response_metadata["sampled_times"]
 
 
-# Bad input
+# Invalid input
 
 
-def test_what_does_not_fit_the_context_is_told(llm: VideoChatEmbed) -> None:
-    with pytest.raises(ContextOverflowError, match="language model reads 1024") as refusal:
+def test_a_conversation_that_exceeds_the_context_length(llm: VideoChatEmbed) -> None:
+    with pytest.raises(ContextOverflowError, match="context length is 1024") as refusal:
         llm.invoke("egg " * 500)
     assert isinstance(refusal.value, InputError)
 
 
-def test_the_answer_is_no_longer_than_the_context(llm: VideoChatEmbed) -> None:
+def test_an_answer_ends_at_the_context_length(llm: VideoChatEmbed) -> None:
     usage = llm.invoke("egg " * 240, max_tokens=10_000, temperature=1.0, seed=3).usage_metadata
     assert usage is not None
     assert usage["total_tokens"] <= 1024
 
 
 @pytest.mark.parametrize("field", [{"max_tokens": -1}, {"num_frames": 0}, {"temperature": -0.5}, {"top_p": 0.0}])
-def test_settings_out_of_range(llm: VideoChatEmbed, folder: Path, field: dict[str, Any]) -> None:
+def test_arguments_out_of_range(llm: VideoChatEmbed, folder: Path, field: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         VideoChatEmbed(model=str(folder), **field)
     if "num_frames" not in field:
@@ -312,19 +315,49 @@ def test_settings_out_of_range(llm: VideoChatEmbed, folder: Path, field: dict[st
         assert isinstance(refusal.value, ModelInvalidRequestError)
 
 
-def test_the_environment_names_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_sets_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEOCHAT_EMBED_MODEL", str(folder))
     assert VideoChatEmbed(model=None, max_tokens=1).invoke("Hello").response_metadata["model_name"] == str(folder)
 
 
-def test_an_option_that_is_not_there(llm: VideoChatEmbed) -> None:
-    with pytest.raises(InputError, match="max_length: there is no such option"):
-        llm.invoke("Hello", max_length=3)
-    with pytest.warns(UserWarning, match="no max_length"):
-        VideoChatEmbed(max_length=3)  # type: ignore[call-arg]
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("temprature", "closest known name is temperature"),
+        ("max_token", "closest known name is max_tokens"),
+        ("x", "Use one of"),
+    ],
+)
+def test_unknown_names(llm: VideoChatEmbed, name: str, advice: str) -> None:
+    unknown: dict[str, Any] = {name: 3}
+    with pytest.raises(InputError, match=f"^{name}: unknown option. .*{advice}"):
+        llm.invoke("Hello", **unknown)
+    with pytest.raises(ValidationError, match=f"{name}: unknown field. .*{advice}"):
+        VideoChatEmbed(model="nobody/has-this", **unknown)
 
 
-def test_files_that_cannot_be_watched(llm: VideoChatEmbed, tmp_path: Path) -> None:
+def test_parameters_of_hosted_models_are_ignored(folder: Path) -> None:
+    ignored: dict[str, Any] = {"api_key": "secret", "timeout": 9, "max_retries": 2, "streaming": True}
+    llm = VideoChatEmbed(model=str(folder), max_tokens=3, **ignored)
+    assert llm.invoke("Hello").text == VideoChatEmbed(model=str(folder), max_tokens=3).invoke("Hello").text
+    with pytest.raises(ValidationError, match="base_url"):
+        VideoChatEmbed(model=str(folder), base_url="http://localhost")  # type: ignore[call-arg]
+
+
+def test_traces_contain_the_version_of_the_package(llm: VideoChatEmbed) -> None:
+    class Recorder(BaseCallbackHandler):
+        versions: dict[str, str]
+
+        def on_chat_model_start(self, *args: Any, metadata: dict[str, Any] | None = None, **kwargs: Any) -> None:
+            self.versions = (metadata or {})["lc_versions"]
+
+    recorder = Recorder()
+    llm.invoke("Hello", {"callbacks": [recorder]}, max_tokens=1)
+    assert recorder.versions["langchain-videochat"] == __version__
+    assert "langchain-core" in recorder.versions
+
+
+def test_missing_and_damaged_files(llm: VideoChatEmbed, tmp_path: Path) -> None:
     with pytest.raises(SourceError):
         llm.invoke(about(tmp_path / "missing.mp4"))
     (tmp_path / "broken.mp4").write_bytes(b"no video")
@@ -332,7 +365,7 @@ def test_files_that_cannot_be_watched(llm: VideoChatEmbed, tmp_path: Path) -> No
         llm.invoke(about(tmp_path / "broken.mp4"))
 
 
-def test_a_file_that_is_deleted_between_turns(llm: VideoChatEmbed, film: Path, tmp_path: Path) -> None:
+def test_a_file_deleted_between_turns(llm: VideoChatEmbed, film: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copy(film, tmp_path / "film.mp4"))
     history = [*about(copy), llm.invoke(about(copy)), HumanMessage("And then?")]
     assert llm.invoke(history).text

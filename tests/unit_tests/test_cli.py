@@ -1,4 +1,4 @@
-"""The command line, as a person and as a program use it."""
+"""The commands on videos and stores, the page, the report and the installation."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from langchain_videochat.cli.main import app
+from langchain_videochat import __version__
+from langchain_videochat.cli import app
 from langchain_videochat.media import probe
 from tests.slides import render_talk
 
@@ -26,7 +27,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, video: Path) -> Run:
-    """Run commands on a store that holds the video."""
+    """Run commands on a store that contains the video."""
     store = tmp_path_factory.mktemp("store")
 
     def invoke(*arguments: object) -> Result:
@@ -38,23 +39,23 @@ def run(tmp_path_factory: pytest.TempPathFactory, video: Path) -> Run:
     return invoke
 
 
-def test_index_reports_what_it_did(run: Run, video: Path) -> None:
+def test_index_reports_each_video(run: Run, video: Path) -> None:
     result = run("index", video, "--profile", "lite", "--json")
     assert result.exit_code == 0
     (report,) = json.loads(result.stdout)
     assert (report["status"], report["source"], report["decoded_fraction"]) == ("skipped", str(video), 1.0)
 
 
-def test_index_goes_on_after_a_bad_file_and_says_so(run: Run, video: Path, tmp_path: Path) -> None:
+def test_index_continues_after_a_bad_file(run: Run, video: Path, tmp_path: Path) -> None:
     bad = tmp_path / "notes.mp4"
-    bad.write_text("this is no video")
+    bad.write_text("this is not a video")
     result = run("index", bad, video, "--profile", "lite")
     assert result.exit_code == 1
     assert "notes.mp4" in result.stdout
     assert "skipped" in result.stdout
 
 
-def test_search_prints_the_moment(run: Run, video: Path) -> None:
+def test_search_prints_moments(run: Run, video: Path) -> None:
     result = run("search", "TX-19", "-k", "1")
     assert result.exit_code == 0
     assert "tent [1]" in result.stdout
@@ -68,7 +69,7 @@ def test_search_prints_json(run: Run) -> None:
     assert "Count 8 pegs" in found["text"]
 
 
-def test_timeline_in_all_forms(run: Run, video: Path) -> None:
+def test_timeline_in_all_formats(run: Run, video: Path) -> None:
     assert "00:04-00:08 Code TX-19 done" in run("timeline", "tent [1]").stdout
     assert run("timeline", video, "--webvtt").stdout.startswith("WEBVTT")
     assert json.loads(run("timeline", video, "--json", "--from", "5").stdout)["observations"][0]["text"]
@@ -81,20 +82,20 @@ def test_timeline_is_drawn(run: Run, video: Path, tmp_path: Path) -> None:
     assert Image.open(tmp_path / "lanes.png").width > 1000
 
 
-def test_report_takes_what_is_in_the_store_and_what_is_not(run: Run, video: Path, tmp_path: Path) -> None:
+def test_report_indexes_only_new_videos(run: Run, video: Path, tmp_path: Path) -> None:
     new = render_talk(tmp_path / "new.mp4", [["Folding it up"]])
     profile = tmp_path / "quick.yaml"
     profile.write_text("- scenes\n")
     options = ["-o", tmp_path / "report.html", "--profile", profile]
 
     assert run("report", video, *options).exit_code == 0
-    # Had it been indexed anew, its text on screen would be gone.
+    # With this profile, indexing again would drop the screen text.
     assert "Code TX-19 done" in (tmp_path / "report.html").read_text()
     assert run("report", new, *options, "--store", tmp_path / "store").exit_code == 0
     assert "Scene from 00:00" in (tmp_path / "report.html").read_text()
 
 
-def test_videos_lists_what_is_there(run: Run, video: Path) -> None:
+def test_videos_lists_the_store(run: Run, video: Path) -> None:
     (record,) = json.loads(run("videos", "--json").stdout)
     assert record["video"]["source"] == str(video)
     assert record["video_id"] in run("videos").stdout
@@ -106,26 +107,26 @@ def test_clip_cuts_a_file(run: Run, video: Path, tmp_path: Path) -> None:
     assert probe(output).duration == pytest.approx(2.5, abs=0.25)
 
 
-def test_doctor_names_each_part(run: Run) -> None:
+def test_doctor_checks_the_installation(run: Run) -> None:
     checks = {check["name"]: check for check in json.loads(run("doctor", "--json").stdout)}
     assert checks["ffmpeg"]["ok"]
-    assert checks["text on screen"]["ok"]
-    assert checks["word index"]["ok"]
+    assert checks["OCR"]["ok"]
+    assert checks["full-text index"]["ok"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["timeline", "nowhere"], "no video of the store has this path, id or title"),
-        (["search", "x", "--from", "soon"], "'soon' is no time"),
+        (["timeline", "nowhere"], "no video in the store has this path, title or id"),
+        (["search", "x", "--from", "soon"], "'soon' is not a valid time"),
         (["search", "x", "--modality", "smell"], "smell"),
-        (["clip", "tent [1]", "5", "2", "-o", "x.mp4"], "5.0 to 2.0"),
+        (["clip", "tent [1]", "5", "2", "-o", "x.mp4"], "end (2 s) must be after start (5 s)"),
         (["videos", "--store", "/nowhere"], "there is no store"),
-        (["app", "--host", "0.0.0.0"], "Give a --password too"),
-        (["app", "--folder", "/nowhere", "--port", "0"], "/nowhere is no folder"),
+        (["app", "--host", "0.0.0.0"], "Set a --password too"),
+        (["app", "--folder", "/nowhere", "--port", "0"], "/nowhere is not a folder"),
         (["app", "--model", "nobody:knows", "--port", "0"], "PROVIDER:MODEL"),
-        (["report", "nowhere"], "no video of the store has this path, id or title"),
-        (["timeline", "tent [1]", "--plot", "lanes.jpg"], "a picture of this kind is not drawn"),
+        (["report", "nowhere"], "no video in the store has this path, title or id"),
+        (["timeline", "tent [1]", "--plot", "lanes.jpg"], "unsupported picture format"),
     ],
 )
 def test_errors_are_one_message_and_an_exit_code(run: Run, arguments: list[str], message: str) -> None:
@@ -135,7 +136,7 @@ def test_errors_are_one_message_and_an_exit_code(run: Run, arguments: list[str],
     assert "Traceback" not in result.output
 
 
-def test_a_removed_video_is_gone(video: Path, tmp_path: Path) -> None:
+def test_remove_keeps_the_file(video: Path, tmp_path: Path) -> None:
     def invoke(*arguments: str) -> Result:
         return CliRunner().invoke(app, [*arguments, "--store", str(tmp_path)])
 
@@ -145,10 +146,14 @@ def test_a_removed_video_is_gone(video: Path, tmp_path: Path) -> None:
     assert video.exists()
 
 
-def test_an_unknown_profile_is_no_fault_of_the_file(run: Run, video: Path) -> None:
+def test_unknown_profile_is_an_error(run: Run, video: Path) -> None:
     result = run("index", video, "--profile", "heavy")
     assert result.exit_code == 1
-    assert "'heavy' is none of lite, standard, full" in result.stderr
+    assert "unknown profile 'heavy'. Use one of lite, standard, full" in result.stderr
+
+
+def test_version_is_printed(run: Run) -> None:
+    assert run("--version").stdout == f"videochat {__version__}\n"
 
 
 @pytest.mark.parametrize(

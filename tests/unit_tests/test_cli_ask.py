@@ -1,4 +1,4 @@
-"""The commands that ask a language model: what a person sees, what a program reads, and what goes wrong."""
+"""The commands that ask a language model."""
 
 import io
 import json
@@ -12,8 +12,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from langchain_videochat import VideoTimelineStore
-from langchain_videochat.cli.conversation import Conversation, show_answer
-from langchain_videochat.cli.main import app
+from langchain_videochat.cli import app
+from langchain_videochat.cli.ask import Conversation, show_answer
 from langchain_videochat.perception import Observation
 from tests.slides import render_talk
 from tests.unit_tests.embeddings import make_timeline
@@ -28,7 +28,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, video: Path) -> Path:
-    """A store with a video on tents, whose file is there, and one on eggs, whose file is not."""
+    """A store with a video about tents, and one about eggs whose file is missing."""
     folder = tmp_path_factory.mktemp("store")
     store = VideoTimelineStore(folder)
     store.add(make_timeline("tent [1]", Observation(0, 8, "screen_text", "You need 8 pegs"), source=str(video)))
@@ -38,10 +38,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, video: Path) -> Path:
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Let every model name stand for a model that says given things; tell by which names it was asked for."""
+    """Make every model name load a scripted model; return the list of requested names."""
     names: list[str] = []
 
-    def say(*messages: str, model: BaseChatModel | None = None) -> list[str]:
+    def load_script(*messages: str, model: BaseChatModel | None = None) -> list[str]:
         scripted = model or GenericFakeChatModel(messages=iter(messages))
 
         def init_chat_model(name: str) -> BaseChatModel:
@@ -51,12 +51,12 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         monkeypatch.setattr("langchain.chat_models.init_chat_model", init_chat_model)
         return names
 
-    return say
+    return load_script
 
 
 @pytest.fixture
 def run(folder: Path) -> Run:
-    """Run a command on the store, with what is typed while it runs."""
+    """Run a command on the store, with typed input."""
 
     def invoke(*arguments: str, typed: str = "", model: str | None = "script:1") -> Result:
         environment = {"VIDEOCHAT_STORE": str(folder), "VIDEOCHAT_MODEL": model, "COLUMNS": "200", "NO_COLOR": "1"}
@@ -65,9 +65,7 @@ def run(folder: Path) -> Run:
     return invoke
 
 
-def test_ask_prints_the_answer_and_the_moments_it_cites(
-    run: Run, script: Callable[..., list[str]], video: Path
-) -> None:
+def test_ask_prints_the_answer_and_its_citations(run: Run, script: Callable[..., list[str]], video: Path) -> None:
     script("You need [bold]eight[/bold] pegs [1].")
     result = run("ask", "How many pegs?", "--video", "tent [1]")
     assert result.exit_code == 0, result.output
@@ -82,7 +80,7 @@ def test_ask_prints_json(run: Run, script: Callable[..., list[str]]) -> None:
     assert [(one["video_id"], one["start"], one["end"]) for one in answer["citations"]] == [("eggs", 0, 10)]
 
 
-def test_the_model_is_named_by_an_option_or_else_by_the_environment(run: Run, script: Callable[..., list[str]]) -> None:
+def test_model_option_overrides_the_environment(run: Run, script: Callable[..., list[str]]) -> None:
     names = script("Two.", "Two.")
     run("ask", "How many eggs?", "--model", "ollama:qwen3", model="openai:gpt-5-mini")
     run("ask", "How many eggs?", model="openai:gpt-5-mini")
@@ -90,7 +88,7 @@ def test_the_model_is_named_by_an_option_or_else_by_the_environment(run: Run, sc
 
 
 @pytest.mark.parametrize("command", [["ask", "How many eggs?"], ["chat"]])
-def test_a_model_must_be_named(run: Run, command: list[str]) -> None:
+def test_model_is_required(run: Run, command: list[str]) -> None:
     result = run(*command, model=None)
     assert result.exit_code == 2
     assert "--model" in result.stderr
@@ -100,8 +98,8 @@ def test_a_model_must_be_named(run: Run, command: list[str]) -> None:
     ("arguments", "message"),
     [
         (["--model", "upstage:solar-mini"], "pip install langchain-upstage"),
-        (["--model", "nobody:nothing"], "Name it as PROVIDER:MODEL"),
-        (["--video", "nowhere"], "no video of the store has this path, id or title"),
+        (["--model", "nobody:nothing"], "Use PROVIDER:MODEL"),
+        (["--video", "nowhere"], "no video in the store has this path, title or id"),
         (["--store", "/nowhere"], "there is no store in /nowhere"),
     ],
 )
@@ -115,7 +113,7 @@ def test_errors_are_one_message_and_an_exit_code(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_model_that_fails_is_one_message_too(run: Run, script: Callable[..., list[str]]) -> None:
+def test_model_failure_is_one_message(run: Run, script: Callable[..., list[str]]) -> None:
     script(model=FakeListChatModel(responses=["Two eggs"], error_on_chunk_number=3))
     result = run("ask", "How many eggs?")
     assert result.exit_code == 1
@@ -123,7 +121,7 @@ def test_a_model_that_fails_is_one_message_too(run: Run, script: Callable[..., l
     assert "Traceback" not in result.output
 
 
-def test_chat_asks_with_what_was_said_before_in_mind(run: Run, script: Callable[..., list[str]]) -> None:
+def test_chat_keeps_the_conversation(run: Run, script: Callable[..., list[str]]) -> None:
     script("Eight pegs [1].", "How many eggs are whisked?", "Two eggs.")
     result = run("chat", typed="How many pegs?\n\nAnd eggs?\n")
     assert result.exit_code == 0, result.output
@@ -132,7 +130,7 @@ def test_chat_asks_with_what_was_said_before_in_mind(run: Run, script: Callable[
     assert result.stdout.endswith("Goodbye.\n")
 
 
-def test_chat_goes_on_after_a_failure(run: Run, script: Callable[..., list[str]]) -> None:
+def test_chat_continues_after_a_failure(run: Run, script: Callable[..., list[str]]) -> None:
     script("Eight pegs.", "How many eggs are whisked?")
     result = run("chat", typed="How many pegs?\nAnd eggs?\n")
     assert result.exit_code == 0
@@ -140,9 +138,7 @@ def test_chat_goes_on_after_a_failure(run: Run, script: Callable[..., list[str]]
     assert result.stdout.endswith("Goodbye.\n")
 
 
-def test_ctrl_c_ends_a_chat_politely(
-    run: Run, script: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_quits_a_chat(run: Run, script: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> str:
         raise KeyboardInterrupt
 
@@ -153,19 +149,19 @@ def test_ctrl_c_ends_a_chat_politely(
     assert result.stdout.endswith("Goodbye.\n")
 
 
-def test_a_terminal_gets_links_and_pictures(folder: Path, script: Callable[..., list[str]], video: Path) -> None:
+def test_terminal_shows_links_and_thumbnails(folder: Path, script: Callable[..., list[str]], video: Path) -> None:
     script("Eight pegs [1].", "Two eggs [1].")
     store = VideoTimelineStore(folder)
-    shown = {}
+    output = {}
     for video_id in ("tent [1]", "eggs"):
         screen = io.StringIO()
         terminal = Console(file=screen, force_terminal=True, color_system="truecolor", width=100)
         show_answer(terminal, Conversation("script:1", store, video_id).ask("How many?"))
-        shown[video_id] = screen.getvalue()
-    assert f";{video.as_uri()}#t=0,8\x1b\\" in shown["tent [1]"]
-    assert shown["tent [1]"].count("▀") == 32 * 9
-    assert "#t=0,10\x1b\\" in shown["eggs"]
-    assert "▀" not in shown["eggs"]
+        output[video_id] = screen.getvalue()
+    assert f";{video.as_uri()}#t=0,8\x1b\\" in output["tent [1]"]
+    assert output["tent [1]"].count("▀") == 32 * 9
+    assert "#t=0,10\x1b\\" in output["eggs"]
+    assert "▀" not in output["eggs"]
 
 
 @pytest.mark.parametrize("command", ["ask", "chat"])

@@ -1,4 +1,4 @@
-"""The demo video is what its docstring says."""
+"""The demo video matches its description."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -18,7 +18,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_length_size_and_codec(video: Path) -> None:
+def test_duration_size_and_codec(video: Path) -> None:
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height, stream.average_rate) == (1280, 720, Fraction(24))
@@ -28,7 +28,7 @@ def test_length_size_and_codec(video: Path) -> None:
         assert container.metadata["title"] == "Two quick recipes"
 
 
-def test_key_frames_lie_at_the_cuts_and_every_two_seconds(video: Path) -> None:
+def test_keyframes_are_at_the_cuts_and_every_two_seconds(video: Path) -> None:
     with av.open(str(video)) as container:
         packets = container.demux(container.streams.video[0])
         times = [
@@ -39,7 +39,7 @@ def test_key_frames_lie_at_the_cuts_and_every_two_seconds(video: Path) -> None:
     assert {scene.end for scene in make_scenes()[:-1]} <= set(times)
 
 
-def test_nothing_changes_the_picture_as_much_as_a_cut(video: Path) -> None:
+def test_cuts_are_the_largest_changes(video: Path) -> None:
     cuts = {scene.end for scene in make_scenes()[:-1]}
     with av.open(str(video)) as container:
         frames = [
@@ -52,11 +52,11 @@ def test_nothing_changes_the_picture_as_much_as_a_cut(video: Path) -> None:
     assert min(changes[cut] for cut in cuts) > max(change for time, change in changes.items() if time not in cuts)
 
 
-def test_subtitles_say_what_the_cues_say(video: Path) -> None:
+def test_subtitles_match_the_cues(video: Path) -> None:
     with av.open(str(video)) as container:
         stream = container.streams.subtitles[0]
         assert stream.metadata["language"] == "eng"
-        said = [
+        subtitles = [
             (
                 float(packet.pts * packet.time_base),
                 float(packet.duration * packet.time_base),
@@ -68,6 +68,6 @@ def test_subtitles_say_what_the_cues_say(video: Path) -> None:
             if isinstance(subtitle, AssSubtitle)
         ]
 
-    assert [text for _, _, text in said] == [text for _, _, text in CUES]
-    assert [start for start, _, _ in said] == [start for start, _, _ in CUES]
-    assert [length for _, length, _ in said] == pytest.approx([end - start for start, end, _ in CUES], abs=0.002)
+    assert [text for _, _, text in subtitles] == [text for _, _, text in CUES]
+    assert [start for start, _, _ in subtitles] == [start for start, _, _ in CUES]
+    assert [length for _, length, _ in subtitles] == pytest.approx([end - start for start, end, _ in CUES], abs=0.002)

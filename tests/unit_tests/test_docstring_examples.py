@@ -1,4 +1,4 @@
-"""The examples in docstrings run as they stand there, also those that doctest does not run."""
+"""The examples in docstrings run unchanged, including those that doctest does not run."""
 
 import ast
 import doctest
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import uvicorn
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel
 from safetensors.torch import load_file
@@ -22,7 +22,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import langchain_videochat
 from langchain_videochat.embed import Turn, load_model
-from langchain_videochat.instruct import Plan, make_instructions
+from langchain_videochat.instruct import InstructionPlan, generate_instructions
 from langchain_videochat.media import probe
 from langchain_videochat.perception import Observation
 from langchain_videochat.perception.actions import Actions
@@ -44,23 +44,23 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGE = Path(langchain_videochat.__file__).parent
 
 EMBED = Path(__file__).parents[1] / "data" / "embed"
-"""A tiny instance of the original's files."""
+"""Tiny versions of the original checkpoints."""
 
-REPLACED = {
+REPLACEMENTS = {
     "file:///films/": "{folder}/",
-    # Chroma has one client a process for what is called the same, wherever it is.
+    # Chroma caches one client per path and process, so relative paths would clash between tests.
     'VideoTimelineStore("index")': 'VideoTimelineStore(Path("index").absolute())',
-    # Fewer are enough to see that it runs.
+    # Fewer are enough for a test.
     '("shapes", "train", 1000)': '("shapes", "train", 3)',
     'write_benchmark("shapes-bench")': 'write_benchmark("shapes-bench", per_task=1)',
-    # No shape tells how many heads so small a model has, and the folder is there already, for the others.
+    # Tiny models do not have the default number of heads, and other examples need a model in the original folder.
     'output="videochat-7b",': 'output="converted", vision_heads=4, qformer_heads=4,',
 }
-"""What in an example stands for something else where it is tested."""
+"""Text of examples to replace in the tests."""
 
 
 class Example(NamedTuple):
-    """Code that doctest does not run."""
+    """An example that doctest does not run."""
 
     module: str
     name: str
@@ -68,7 +68,7 @@ class Example(NamedTuple):
 
 
 def find_examples() -> list[Example]:
-    """Find what there is in the package, each docstring's code as one."""
+    """Find the examples in the package, one per docstring."""
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
@@ -90,7 +90,7 @@ def _code(docstring: str) -> str:
         is_skipped = any(doctest.SKIP in example.options for example in doctests)
         return "".join(example.source for example in doctests) if is_skipped else ""
     section = re.search(r"^Examples?:\n((?:[ ].*\n?|\n)+)", docstring, re.MULTILINE)
-    # What says what a block is about is indented less than the block.
+    # Prose between code blocks is indented less than the code.
     blocks = re.sub(r"^\S.*", "", textwrap.dedent(section[1]), flags=re.MULTILINE) if section else ""
     return textwrap.dedent(blocks).strip("\n")
 
@@ -104,7 +104,7 @@ def _answer(system: str, prompt: str) -> str:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that examples name: models that are tiny, and videos that are short."""
+    """A folder with the files that the examples use: tiny models and short videos."""
     folder = tmp_path_factory.mktemp("prepared")
     talk = make_beeps(folder / "talk.mp4", seconds=90, rate=1)
     copies = ["yoga.mp4", "videos/talk.mp4", "talks/talk.mp4"]
@@ -117,9 +117,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(folder / "MVBench/json/action_sequence.json", [row | {"start": 1.0, "end": 2.5}])
     write_json(folder / "MVBench/json/moving_direction.json", [row])
     save_videochat(folder / "videochat-7b", max_positions=4096)
-    # The recipe, which takes hours, finds that it has been followed.
+    # The recipe takes hours, unless its output already exists.
     shutil.copytree(folder / "videochat-7b", folder / "runs/tiny/videochat-embed-tiny")
-    make_instructions(Writer(), [describe(talk)], folder / "made", Plan(("causal",)), show_progress=False)
+    generate_instructions(
+        Writer(), [describe(talk)], folder / "made", InstructionPlan(("causal",)), show_progress=False
+    )
     _prepare_training(folder)
     _prepare_originals(folder)
     tiny_videomae(folder / "videomae", "yoga")
@@ -151,7 +153,7 @@ def _prepare_originals(folder: Path) -> None:
 
 
 def describe(talk: Path) -> Timeline:
-    """Tell of a talk what the scripted model can write about."""
+    """Return a timeline with observations that the scripted model understands."""
     caption = Observation(0, 4, "caption", "a red apple stands on shelf 1")
     action = Observation(4, 80, "action", "somebody takes the red apple from shelf 1")
     return Timeline.of(probe(talk), "c0ffee", [caption, action])
@@ -159,21 +161,27 @@ def describe(talk: Path) -> Timeline:
 
 @pytest.fixture(scope="module")
 def public() -> dict[str, Any]:
-    """All that the package offers, and what examples take from elsewhere."""
-    names: dict[str, Any] = {"BaseModel": BaseModel, "HumanMessage": HumanMessage, "Path": Path, "uvicorn": uvicorn}
+    """All public names, and names from libraries that the examples use."""
+    names: dict[str, Any] = {
+        "AIMessage": AIMessage,
+        "BaseModel": BaseModel,
+        "HumanMessage": HumanMessage,
+        "Path": Path,
+        "uvicorn": uvicorn,
+    }
     for page in list_pages():
-        names |= _offered(import_module(page))
+        names |= _public_names(import_module(page))
     return names
 
 
-def _offered(module: ModuleType) -> dict[str, Any]:
+def _public_names(module: ModuleType) -> dict[str, Any]:
     own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
     return {name: getattr(module, name) for name in getattr(module, "__all__", own)}
 
 
 @pytest.fixture(scope="module")
 def loaded(prepared: Path) -> dict[str, Any]:
-    """A model as transformers has it, and what it is given."""
+    """A loaded model, its processor and inputs."""
     model, processor = load_model(prepared / "videochat-7b", device="cpu", show_progress=False)
     inputs = processor([Turn("human", ("How good is it?",))])
     return {"model": model, "processor": processor, "tokenizer": processor.tokenizer, "inputs": inputs}
@@ -187,10 +195,10 @@ def run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Example], None]:
-    """Run code of a module in a folder of its own, with nothing that needs the network."""
+    """Run an example in a folder of its own, without network access."""
     folder = shutil.copytree(prepared, tmp_path / "work")
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("uvicorn.run", lambda app: None)  # serves until it is stopped
+    monkeypatch.setattr("uvicorn.run", lambda app: None)  # would serve until stopped
     monkeypatch.setattr("langchain_videochat.store.store.DefaultEmbeddings", BagOfWords)
     monkeypatch.setattr(Actions, "default_model", "videomae")
     monkeypatch.setenv("VIDEOCHAT_EMBED_MODEL", "videochat-7b")
@@ -199,7 +207,7 @@ def run(
 
     def run(example: Example) -> None:
         code = example.code
-        for text, other in REPLACED.items():
+        for text, other in REPLACEMENTS.items():
             code = code.replace(text, other.format(folder=folder.as_uri()))
         given = {
             "folder": "videochat-7b",
@@ -207,23 +215,23 @@ def run(
             "pixel_values": torch.zeros(1, 8, 3, 32, 32),
             "store": make_store(describe(folder / "videos/talk.mp4")),
         }
-        names = {**public, **_offered(import_module(example.module)), **loaded, **given}
+        names = {**public, **_public_names(import_module(example.module)), **loaded, **given}
         exec(compile(code, example.name, "exec"), {"__name__": example.name, **names})
 
     return run
 
 
 def _invoke(tool: VideoTool, *arguments: Any) -> Any:
-    """Raise what is wrong, which a language model would be told."""
+    """Raise errors that a tool would return to the language model as text."""
     tool.handle_tool_error = tool.handle_validation_error = False
     return BaseTool.invoke(tool, *arguments)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name.removeprefix("langchain_videochat."))
-def test_an_example_runs(example: Example, run: Callable[[Example], None]) -> None:
+def test_example_runs(example: Example, run: Callable[[Example], None]) -> None:
     run(example)
 
 
-def test_what_is_replaced_is_still_there() -> None:
+def test_replaced_text_exists() -> None:
     code = "\n".join(example.code for example in EXAMPLES)
-    assert [text for text in REPLACED if text not in code] == []
+    assert [text for text in REPLACEMENTS if text not in code] == []

@@ -1,4 +1,4 @@
-"""The continuous batch, and the keys and values that it keeps: each answer is the one that the model gives alone."""
+"""Continuous batching and the prefix cache: each answer equals the one that the model generates alone."""
 
 import asyncio
 import gc
@@ -35,18 +35,18 @@ from transformers import (
 
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed import batching
-from langchain_videochat.embed.batching import Batch, Prompt
+from langchain_videochat.embed.batching import ContinuousBatch, Prompt
 from langchain_videochat.embed.errors import NotEnoughMemoryError
-from langchain_videochat.embed.key_values import KEPT_TOKENS, PrefixCache
+from langchain_videochat.embed.kv_cache import MAX_CACHED_TOKENS, PrefixCache
 from langchain_videochat.errors import InputError
 from tests.slides import render_talk
 from tests.tiny_videochat import SPREAD, save_videochat
 
 ENDS = (2, 7, 11)
-"""Of a vocabulary of 40: many answers end before their longest."""
+"""End tokens in a vocabulary of 40: many answers end before they reach their maximum length."""
 
 LENGTH = 10
-"""Tokens that an answer has at most."""
+"""Maximum number of tokens per answer."""
 
 SIZE: dict[str, Any] = {"vocab_size": 40, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2}
 KINDS: dict[str, Callable[[], PreTrainedConfig]] = {
@@ -71,17 +71,19 @@ def prompt(*tokens: int, kind: str = "llama") -> Prompt:
     return Prompt(language_model(kind).get_input_embeddings()(torch.tensor(tokens)), tokens)
 
 
-def likeliest(_written: list[int], logits: Tensor) -> int:
+def select_likeliest(_generated: list[int], logits: Tensor) -> int:
     return int(logits.numpy().argmax())
 
 
-def write(batch: Batch, asked: Prompt, *, batch_size: int = 8, max_tokens: int = LENGTH) -> Generator[int]:
-    return batch.write(asked, likeliest, max_tokens=max_tokens, batch_size=batch_size)
+def generate(
+    batch: ContinuousBatch, request: Prompt, *, batch_size: int = 8, max_tokens: int = LENGTH
+) -> Generator[int]:
+    return batch.generate(request, select_likeliest, max_tokens=max_tokens, batch_size=batch_size)
 
 
 @cache
 def alone(*tokens: int, kind: str = "llama") -> list[int]:
-    """Answer as transformers does."""
+    """Generate an answer with transformers."""
     embeddings = prompt(*tokens, kind=kind).embeddings.unsqueeze(0)
     ids = language_model(kind).generate(
         inputs_embeds=embeddings,
@@ -97,7 +99,7 @@ def alone(*tokens: int, kind: str = "llama") -> list[int]:
 
 @contextmanager
 def before_each_forward(model: Any, do: Callable[[int, int], object]) -> Iterator[None]:
-    """Call with the number of rows and of places that the language model is about to read."""
+    """Call a function with the number of rows and of tokens before each forward pass of the language model."""
 
     def hook(_model: Any, _args: Any, inputs: dict[str, Any]) -> None:
         do(*(inputs["input_ids"] if "input_ids" in inputs else inputs["inputs_embeds"]).shape[:2])
@@ -107,20 +109,20 @@ def before_each_forward(model: Any, do: Callable[[int, int], object]) -> Iterato
 
 
 @contextmanager
-def noting(model: Any, seconds: float = 0.0) -> Iterator[list[tuple[int, int]]]:
-    """List how many rows and places are read at a time; the first takes so long that others can join."""
-    noted: list[tuple[int, int]] = []
+def record_forwards(model: Any, seconds: float = 0.0) -> Iterator[list[tuple[int, int]]]:
+    """Record rows and tokens of each forward pass. The first one takes some seconds, for other answers to join."""
+    passes: list[tuple[int, int]] = []
 
-    def note(rows: int, places: int) -> None:
-        noted.append((rows, places))
-        time.sleep(seconds if len(noted) == 1 else 0)
+    def record(rows: int, tokens: int) -> None:
+        passes.append((rows, tokens))
+        time.sleep(seconds if len(passes) == 1 else 0)
 
-    with before_each_forward(model, note):
-        yield noted
+    with before_each_forward(model, record):
+        yield passes
 
 
-def nothing(*_: int) -> None:
-    """Let the model go on."""
+def do_nothing(*_: int) -> None:
+    """Do not disturb the model."""
 
 
 def interrupt(*_: int) -> None:
@@ -128,7 +130,7 @@ def interrupt(*_: int) -> None:
 
 
 class AtOperation(TorchDispatchMode):
-    """Does something before one of torch's operations, counted from 0."""
+    """Calls a function before the n-th torch operation, counted from 0."""
 
     def __init__(self, number: int, do: Callable[[], object]) -> None:
         super().__init__()
@@ -143,12 +145,12 @@ class AtOperation(TorchDispatchMode):
 
 
 SOME = ((3, 4, 5), (6,), (3, 4, 8, 9, 10, 12), (20, 21))
-"""Prompts whose answers are long."""
+"""Prompts with long answers."""
 
 
-def begun(batch: Batch) -> list[tuple[Generator[int], list[int]]]:
-    """Give answers of which a token is read, and it."""
-    streams = [write(batch, prompt(*tokens)) for tokens in SOME]
+def start_all(batch: ContinuousBatch) -> list[tuple[Generator[int], list[int]]]:
+    """Start an answer to each prompt, and return the streams with their first tokens."""
+    streams = [generate(batch, prompt(*tokens)) for tokens in SOME]
     return [(stream, [next(stream)]) for stream in streams]
 
 
@@ -156,7 +158,7 @@ def all_alone() -> list[list[int]]:
     return [alone(*tokens) for tokens in SOME]
 
 
-def ended(answers: Sequence[tuple[Generator[int], list[int]]]) -> list[list[int]]:
+def finish_all(answers: Sequence[tuple[Generator[int], list[int]]]) -> list[list[int]]:
     return [[*read, *stream] for stream, read in answers]
 
 
@@ -166,15 +168,15 @@ def ended(answers: Sequence[tuple[Generator[int], list[int]]]) -> list[list[int]
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    # Few tokens, so that many prompts begin alike.
+    # Few different tokens, so many prompts share a prefix.
     st.lists(st.tuples(st.lists(st.integers(3, 5), min_size=1, max_size=9), st.sampled_from([1, 3, 8])), min_size=2),
     st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["read"] * 6 + ["leave", "interrupt"]))),
 )
-def test_in_whatever_order_answers_are_read_each_is_right(
+def test_answers_are_right_in_whatever_order_they_are_read(
     kind: str, prompts: list[tuple[list[int], int]], schedule: list[tuple[int, str]]
 ) -> None:
-    batch = Batch(language_model(kind), ENDS)
-    streams = [write(batch, prompt(*tokens, kind=kind), batch_size=size) for tokens, size in prompts]
+    batch = ContinuousBatch(language_model(kind), ENDS)
+    streams = [generate(batch, prompt(*tokens, kind=kind), batch_size=size) for tokens, size in prompts]
     read: list[list[int]] = [[] for _ in prompts]
     left = set()
     for number, action in schedule:
@@ -182,7 +184,7 @@ def test_in_whatever_order_answers_are_read_each_is_right(
         if action == "leave":
             left.add(place)
             streams[place].close()
-        with before_each_forward(language_model(kind), interrupt if action == "interrupt" else nothing):
+        with before_each_forward(language_model(kind), interrupt if action == "interrupt" else do_nothing):
             try:
                 read[place].extend(islice(streams[place], 1))
             except KeyboardInterrupt:
@@ -195,62 +197,62 @@ def test_in_whatever_order_answers_are_read_each_is_right(
 
 def test_fifty_threads_share_eight_rows() -> None:
     prompts = [tuple(range(3, 4 + number % 13)) for number in range(50)]
-    batch = Batch(language_model(), ENDS)
-    with noting(language_model(), seconds=0.2) as noted, ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda tokens: list(write(batch, prompt(*tokens))), prompts))
+    batch = ContinuousBatch(language_model(), ENDS)
+    with record_forwards(language_model(), seconds=0.2) as passes, ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda tokens: list(generate(batch, prompt(*tokens))), prompts))
     assert answers == [alone(*tokens) for tokens in prompts]
-    assert max(rows for rows, _ in noted) == 8
+    assert max(rows for rows, _ in passes) == 8
 
 
-def test_threads_may_be_switched_at_any_line() -> None:
-    def give_way(frame: FrameType, _event: str, _argument: Any) -> Any:
+def test_threads_may_switch_at_any_line() -> None:
+    def yield_thread(frame: FrameType, _event: str, _argument: Any) -> Any:
         if frame.f_code.co_filename != batching.__file__:
             return None
         time.sleep(0)
-        return give_way
+        return yield_thread
 
     prompts = SOME * 15
-    batch = Batch(language_model(), ENDS)
-    threading.settrace(give_way)
+    batch = ContinuousBatch(language_model(), ENDS)
+    threading.settrace(yield_thread)
     try:
         with ThreadPoolExecutor(len(prompts) // 2) as pool:
-            streams = [write(batch, prompt(*tokens), batch_size=1, max_tokens=2) for tokens in prompts]
+            streams = [generate(batch, prompt(*tokens), batch_size=1, max_tokens=2) for tokens in prompts]
             assert list(pool.map(list, streams)) == [alone(*tokens)[:2] for tokens in prompts]
     finally:
         threading.settrace(None)
 
 
-def test_what_fails_in_one_answer_is_told_to_its_reader_alone() -> None:
-    def refuse(written: list[int], logits: Tensor) -> int:
-        if len(written) == 3:
+def test_an_error_in_one_answer_does_not_affect_the_others() -> None:
+    def fail_late(generated: list[int], logits: Tensor) -> int:
+        if len(generated) == 3:
             raise ZeroDivisionError("no more")
-        return likeliest(written, logits)
+        return select_likeliest(generated, logits)
 
-    batch = Batch(language_model(), ENDS)
-    others = begun(batch)
-    refused = batch.write(prompt(15, 16), refuse, max_tokens=LENGTH, batch_size=8)
+    batch = ContinuousBatch(language_model(), ENDS)
+    others = start_all(batch)
+    failing = batch.generate(prompt(15, 16), fail_late, max_tokens=LENGTH, batch_size=8)
     read: list[int] = []
     with pytest.raises(ZeroDivisionError, match="no more"):
-        read.extend(refused)
+        read.extend(failing)
     assert read == alone(15, 16)[:3]
-    assert ended(others) == all_alone()
+    assert finish_all(others) == all_alone()
 
 
-def test_what_fails_in_the_model_is_told_to_those_alone_who_are_not_done() -> None:
-    batch = Batch(language_model(), ENDS)
-    short = write(batch, prompt(*SOME[0]), max_tokens=3)
+def test_an_error_in_the_model_does_not_affect_finished_answers() -> None:
+    batch = ContinuousBatch(language_model(), ENDS)
+    short = generate(batch, prompt(*SOME[0]), max_tokens=3)
     read = [next(short)]
     with before_each_forward(language_model(), interrupt), pytest.raises(KeyboardInterrupt):
-        next(write(batch, prompt(*SOME[1])))
+        next(generate(batch, prompt(*SOME[1])))
 
     failing = prompt(*SOME[2])
     with (
-        before_each_forward(language_model(), lambda _, places: 1 / (places - len(failing.keys))),
+        before_each_forward(language_model(), lambda _, tokens: 1 / (tokens - len(failing.token_ids))),
         pytest.raises(ZeroDivisionError),
     ):
-        next(write(batch, failing))
+        next(generate(batch, failing))
     assert [*read, *short] == alone(*SOME[0])[:3]
-    assert list(write(batch, failing)) == alone(*SOME[2])
+    assert list(generate(batch, failing)) == alone(*SOME[2])
 
 
 # Memory
@@ -266,130 +268,130 @@ def exhaust_memory() -> None:
 
 @pytest.mark.parametrize("exhaust", [exhaust_cuda, exhaust_memory])
 @pytest.mark.parametrize("room", [1, 2, 3])
-def test_where_memory_is_short_fewer_answers_are_written_at_once(
+def test_out_of_memory_reduces_the_batch_size(
     exhaust: Callable[[], None], room: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    batch = Batch(language_model(), ENDS)
+    batch = ContinuousBatch(language_model(), ENDS)
     with before_each_forward(language_model(), lambda rows, _: exhaust() if rows > room else None):
         with caplog.at_level(logging.WARNING):
-            assert ended(begun(batch)) == all_alone()
-        assert "memory is used up" in caplog.text
-    with noting(language_model()) as noted:
-        assert ended(begun(batch)) == all_alone()
-    assert max(rows for rows, _ in noted) == len(SOME)
+            assert finish_all(start_all(batch)) == all_alone()
+        assert "Out of memory" in caplog.text
+    with record_forwards(language_model()) as passes:
+        assert finish_all(start_all(batch)) == all_alone()
+    assert max(rows for rows, _ in passes) == len(SOME)
 
 
-def test_where_memory_is_short_what_is_kept_is_given_up_for_an_answer() -> None:
-    batch = Batch(language_model(), ENDS)
-    list(write(batch, prompt(3, 4, 5, 6)))
+def test_out_of_memory_clears_the_prefix_cache() -> None:
+    batch = ContinuousBatch(language_model(), ENDS)
+    list(generate(batch, prompt(3, 4, 5, 6)))
     events = iter([exhaust_cuda])
-    once = before_each_forward(language_model(), lambda *_: next(events, nothing)())
-    with noting(language_model()) as noted, once:
-        assert list(write(batch, prompt(3, 4, 5, 6, 8))) == alone(3, 4, 5, 6, 8)
-    assert [places for _, places in noted][:2] == [1, 5]
+    once = before_each_forward(language_model(), lambda *_: next(events, do_nothing)())
+    with record_forwards(language_model()) as passes, once:
+        assert list(generate(batch, prompt(3, 4, 5, 6, 8))) == alone(3, 4, 5, 6, 8)
+    assert [tokens for _, tokens in passes][:2] == [1, 5]
 
 
 @settings(max_examples=60)
 @given(st.integers(0, 130), st.booleans())
-def test_memory_may_run_out_at_any_operation(operation: int, someone_leaves: bool) -> None:
-    batch = Batch(language_model(), ENDS)
-    (leaving, _), *staying = begun(batch)
+def test_out_of_memory_at_any_operation(operation: int, one_leaves: bool) -> None:
+    batch = ContinuousBatch(language_model(), ENDS)
+    (leaving, _), *staying = start_all(batch)
     with AtOperation(operation, exhaust_cuda):
-        if someone_leaves:
+        if one_leaves:
             leaving.close()
         else:
             staying[0][1].extend([next(staying[0][0]), next(staying[0][0])])
-    assert ended(staying) == all_alone()[1:]
+    assert finish_all(staying) == all_alone()[1:]
 
 
-# Streams that are left
+# Streams that are closed early
 
 
-def test_a_stream_that_is_left_half_way_keeps_nothing() -> None:
-    batch = Batch(language_model(), ENDS)
-    asked = [prompt(*tokens) for tokens in SOME]
-    alive = [weakref.ref(one) for one in asked]
-    streams = [write(batch, one) for one in asked]
+def test_a_closed_stream_frees_its_memory() -> None:
+    batch = ContinuousBatch(language_model(), ENDS)
+    prompts = [prompt(*tokens) for tokens in SOME]
+    alive = [weakref.ref(one) for one in prompts]
+    streams = [generate(batch, one) for one in prompts]
     read = [next(stream) for stream in streams[:3]]
-    del asked, streams[1:]
+    del prompts, streams[1:]
     assert [one() is not None for one in alive] == [True, False, False, False]
-    with noting(language_model()) as noted:
+    with record_forwards(language_model()) as passes:
         assert [read[0], *streams[0]] == alone(*SOME[0])
-    assert {rows for rows, _ in noted} == {1}
+    assert {rows for rows, _ in passes} == {1}
     del streams
     assert alive[0]() is None
 
 
 @pytest.mark.parametrize("operation", [0, 4])
-def test_a_stream_may_be_left_to_the_garbage_collector_at_any_moment(operation: int) -> None:
-    batch = Batch(language_model(), ENDS)
-    (left, _), (closed, _), *staying = begun(batch)
-    cycle: list[Any] = [left]
+def test_the_garbage_collector_may_close_a_stream_at_any_time(operation: int) -> None:
+    batch = ContinuousBatch(language_model(), ENDS)
+    (lost, _), (closed, _), *staying = start_all(batch)
+    cycle: list[Any] = [lost]
     cycle.append(cycle)
-    del left, cycle
+    del lost, cycle
     with AtOperation(operation, gc.collect):
         closed.close()
-    assert ended(staying) == all_alone()[2:]
+    assert finish_all(staying) == all_alone()[2:]
 
 
-def test_an_interrupted_step_leaves_the_answers_of_other_threads_right() -> None:
-    batch = Batch(language_model(), ENDS)
-    answers = begun(batch)
+def test_an_interrupted_step_does_not_affect_other_threads() -> None:
+    batch = ContinuousBatch(language_model(), ENDS)
+    answers = start_all(batch)
     with before_each_forward(language_model(), interrupt), pytest.raises(KeyboardInterrupt):
-        next(write(batch, prompt(15, 16)))
+        next(generate(batch, prompt(15, 16)))
     with ThreadPoolExecutor(len(answers)) as pool:
-        assert list(pool.map(lambda one: ended([one])[0], answers)) == all_alone()
-    assert list(write(batch, prompt(15, 16))) == alone(15, 16)
+        assert list(pool.map(lambda one: finish_all([one])[0], answers)) == all_alone()
+    assert list(generate(batch, prompt(15, 16))) == alone(15, 16)
 
 
-# What is kept
+# Prefix cache
 
 
-def test_what_goes_on_from_an_answer_is_read_from_there() -> None:
-    batch = Batch(language_model(), ENDS)
-    asked = tuple(range(3, 33))
-    answer = list(write(batch, prompt(*asked)))
-    for tokens, unread in [
-        ((*asked, *answer, 5, 6), 3),  # the answer's last token was not read when it was written
-        ((*asked, *answer, 5, 6, 8, 9), 2),
-        ((*asked[:20], 39, *asked[21:]), 10),
-        ((*asked[:20], 39, *asked[21:]), 1),
-        ((39, *asked), 31),
+def test_only_tokens_after_the_shared_prefix_are_processed() -> None:
+    batch = ContinuousBatch(language_model(), ENDS)
+    first = tuple(range(3, 33))
+    answer = list(generate(batch, prompt(*first)))
+    for tokens, new in [
+        ((*first, *answer, 5, 6), 3),  # the last token of the answer has no keys and values yet
+        ((*first, *answer, 5, 6, 8, 9), 2),
+        ((*first[:20], 39, *first[21:]), 10),
+        ((*first[:20], 39, *first[21:]), 1),
+        ((39, *first), 31),
     ]:
-        with noting(language_model()) as noted:
-            assert list(write(batch, prompt(*tokens))) == alone(*tokens)
-        assert noted[0] == (1, unread)
+        with record_forwards(language_model()) as passes:
+            assert list(generate(batch, prompt(*tokens))) == alone(*tokens)
+        assert passes[0] == (1, new)
 
 
-def test_the_keys_tell_what_is_read_and_not_the_token_ids() -> None:
-    batch = Batch(language_model(), ENDS)
-    for tokens, unread in [((3, 4, 5, 6), 4), ((3, 8, 9, 6), 3)]:
-        keys = (3, ("a video", tokens, 0), ("a video", tokens, 1), 6)
-        with noting(language_model()) as noted:
-            assert list(write(batch, Prompt(prompt(*tokens).embeddings, keys))) == alone(*tokens)
-        assert noted[0] == (1, unread)
+def test_visual_tokens_are_compared_by_content() -> None:
+    batch = ContinuousBatch(language_model(), ENDS)
+    for tokens, new in [((3, 4, 5, 6), 4), ((3, 8, 9, 6), 3)]:
+        token_ids = (3, ("a video", tokens, 0), ("a video", tokens, 1), 6)
+        with record_forwards(language_model()) as passes:
+            assert list(generate(batch, Prompt(prompt(*tokens).embeddings, token_ids))) == alone(*tokens)
+        assert passes[0] == (1, new)
 
 
-def test_so_many_tokens_are_kept_but_always_the_last_text() -> None:
+def test_the_prefix_cache_is_limited_but_keeps_the_last_text() -> None:
     prefixes = PrefixCache()
 
-    def keep(text: tuple[int, ...]) -> None:
-        prefixes.keep(text, DynamicCache([(torch.rand(1, 2, len(text), 4), torch.rand(1, 2, len(text), 4))]))
+    def put(text: tuple[int, ...]) -> None:
+        prefixes.put(text, DynamicCache([(torch.rand(1, 2, len(text), 4), torch.rand(1, 2, len(text), 4))]))
 
-    def kept() -> list[int]:
-        return [prefixes.begin((*text, -1)).get_seq_length() for text in (*texts, long)]
+    def cached() -> list[int]:
+        return [prefixes.get((*text, -1)).get_seq_length() for text in (*texts, long)]
 
-    quarter = KEPT_TOKENS // 4 - 1
+    quarter = MAX_CACHED_TOKENS // 4 - 1
     texts = [(number,) * quarter for number in range(5)]
-    long = (6,) * (KEPT_TOKENS + 1)
+    long = (6,) * (MAX_CACHED_TOKENS + 1)
     for text in texts:
-        keep(text)
-    keep((*texts[4], 9))  # in place of what it goes on from
-    assert kept() == [0, quarter, quarter, quarter, quarter, 0]
-    keep(long)
-    assert kept() == [0, 0, 0, 0, 0, len(long)]
-    keep((7,))
-    assert kept() == [0, 0, 0, 0, 0, 0]
+        put(text)
+    put((*texts[4], 9))  # replaces its prefix
+    assert cached() == [0, quarter, quarter, quarter, quarter, 0]
+    put(long)
+    assert cached() == [0, 0, 0, 0, 0, len(long)]
+    put((7,))
+    assert cached() == [0, 0, 0, 0, 0, 0]
 
 
 # The chat model
@@ -402,8 +404,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def llm(folder: Path) -> Iterator[VideoChatEmbed]:
-    """A model that has read nothing yet."""
-    gc.collect()  # whoever still holds what another test has loaded shares it
+    """A model with empty caches."""
+    gc.collect()  # or the model of another test, if something still refers to it, would be shared
     llm = VideoChatEmbed(model=str(folder), device="cpu", max_tokens=40)
     llm.load()
     yield llm
@@ -411,7 +413,7 @@ def llm(folder: Path) -> Iterator[VideoChatEmbed]:
 
 
 def inner(llm: VideoChatEmbed) -> Any:
-    """Give the language model in it."""
+    """Return the language model."""
     assert llm._loaded is not None
     return llm._loaded.model.language_model
 
@@ -424,72 +426,72 @@ def about(film: Path, question: str) -> list[BaseMessage]:
 QUESTIONS: list[Any] = [f"{'What is it? ' * (number % 4)}{number}" for number in range(12)]
 
 
-def told(answer: AIMessage) -> tuple[str, str]:
+def outcome(answer: AIMessage) -> tuple[str, str]:
     return answer.text, str(answer.usage_metadata)
 
 
-async def test_a_batch_answers_like_one_by_one(llm: VideoChatEmbed) -> None:
-    alone = [told(one) for one in (llm.invoke(question) for question in QUESTIONS)]
+async def test_batch_gives_the_same_answers_as_invoke(llm: VideoChatEmbed) -> None:
+    alone = [outcome(one) for one in (llm.invoke(question) for question in QUESTIONS)]
     assert len(set(alone)) > 6
-    with noting(inner(llm), seconds=0.2) as noted:
-        assert [told(one) for one in llm.batch(QUESTIONS)] == alone
-    assert 1 < max(rows for rows, _ in noted) <= 8
-    with noting(inner(llm), seconds=0.2) as noted:
-        assert [told(one) for one in await llm.abatch(QUESTIONS)] == alone
-    assert 1 < max(rows for rows, _ in noted) <= 8
+    with record_forwards(inner(llm), seconds=0.2) as passes:
+        assert [outcome(one) for one in llm.batch(QUESTIONS)] == alone
+    assert 1 < max(rows for rows, _ in passes) <= 8
+    with record_forwards(inner(llm), seconds=0.2) as passes:
+        assert [outcome(one) for one in await llm.abatch(QUESTIONS)] == alone
+    assert 1 < max(rows for rows, _ in passes) <= 8
 
 
-def test_a_seed_chooses_the_same_alone_and_among_others(llm: VideoChatEmbed) -> None:
+def test_a_seed_gives_the_same_answer_alone_and_in_a_batch(llm: VideoChatEmbed) -> None:
     options: dict[str, Any] = {"seed": 4, "temperature": 1.5, "top_p": 0.9, "repetition_penalty": 1.1}
     alone = [llm.invoke(question, **options).text for question in QUESTIONS]
-    with noting(inner(llm), seconds=0.2) as noted:
+    with record_forwards(inner(llm), seconds=0.2) as passes:
         assert [one.text for one in llm.batch(QUESTIONS, **options)] == alone
-    assert max(rows for rows, _ in noted) > 1
+    assert max(rows for rows, _ in passes) > 1
     assert alone != [llm.invoke(question).text for question in QUESTIONS]
 
 
-async def test_no_more_are_answered_at_once_than_is_asked_for(llm: VideoChatEmbed) -> None:
+async def test_the_batch_size_is_limited(llm: VideoChatEmbed) -> None:
     few = QUESTIONS[:3]
-    with noting(inner(llm), seconds=0.1) as noted:
+    with record_forwards(inner(llm), seconds=0.1) as passes:
         answers = llm.batch(few, {"max_concurrency": 1}) + await llm.abatch(few, {"max_concurrency": 1})
         narrow = llm.model_copy(update={"batch_size": 1})
         answers += narrow.batch(few, {"max_concurrency": 3}) + await narrow.abatch(few)
-    assert {rows for rows, _ in noted} == {1}
+    assert {rows for rows, _ in passes} == {1}
     assert len({one.text for one in answers}) == len(few)
 
 
-async def test_a_bad_conversation_leaves_the_others_alone(llm: VideoChatEmbed) -> None:
-    asked: list[Any] = [QUESTIONS[0], "egg " * 500, QUESTIONS[1]]
-    expected = [llm.invoke(one).text for one in (asked[0], asked[2])]
-    batched: list[Any] = llm.batch(asked, return_exceptions=True)
-    gathered: list[Any] = await llm.abatch(asked, return_exceptions=True)
+async def test_an_invalid_conversation_does_not_affect_the_others(llm: VideoChatEmbed) -> None:
+    questions: list[Any] = [QUESTIONS[0], "egg " * 500, QUESTIONS[1]]
+    expected = [llm.invoke(one).text for one in (questions[0], questions[2])]
+    batched: list[Any] = llm.batch(questions, return_exceptions=True)
+    gathered: list[Any] = await llm.abatch(questions, return_exceptions=True)
     for first, error, last in (batched, gathered):
         assert isinstance(error, InputError)
         assert [first.text, last.text] == expected
     with pytest.raises(InputError):
-        llm.batch(asked)
+        llm.batch(questions)
 
 
 @pytest.mark.parametrize("choice", [None, "any"])
-async def test_a_task_that_is_cancelled_stops_the_work(llm: VideoChatEmbed, choice: str | None) -> None:
-    def note(text: str) -> None:
-        """Write something down."""
+async def test_a_cancelled_task_stops_the_work(llm: VideoChatEmbed, choice: str | None) -> None:
+    def add_note(text: str) -> None:
+        """Add a note."""
 
-    has_begun = asyncio.Event()
+    has_started = asyncio.Event()
     loop = asyncio.get_running_loop()
-    begin = before_each_forward(inner(llm), lambda *_: loop.call_soon_threadsafe(has_begun.set))
-    with begin, noting(inner(llm)) as noted:
-        asked = llm.bind_tools([note], tool_choice=choice)
-        task = asyncio.create_task(asked.ainvoke("Go", max_tokens=600))
-        await has_begun.wait()
+    begin = before_each_forward(inner(llm), lambda *_: loop.call_soon_threadsafe(has_started.set))
+    with begin, record_forwards(inner(llm)) as passes:
+        bound = llm.bind_tools([add_note], tool_choice=choice)
+        task = asyncio.create_task(bound.ainvoke("Go", max_tokens=600))
+        await has_started.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await loop.shutdown_default_executor()  # waits for what still runs
-    assert len(noted) < 100
+        await loop.shutdown_default_executor()  # waits for running steps
+    assert len(passes) < 100
 
 
-def test_without_memory_for_one_answer_it_says_what_to_lower(llm: VideoChatEmbed) -> None:
+def test_out_of_memory_for_one_answer_is_an_error(llm: VideoChatEmbed) -> None:
     expected = llm.invoke("Hello").text
     with before_each_forward(inner(llm), lambda *_: exhaust_memory()):
         with pytest.raises(NotEnoughMemoryError, match=r"max_tokens, num_frames or max_video_tokens.*quantization"):
@@ -501,7 +503,7 @@ def test_without_memory_for_one_answer_it_says_what_to_lower(llm: VideoChatEmbed
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two films with the same times."""
+    """Two videos with the same timestamps."""
     folder = tmp_path_factory.mktemp("films")
     return [render_talk(folder / f"{word}.mp4", [[word]], seconds=2.0) for word in ("Whisk", "Fold")]
 
@@ -511,18 +513,20 @@ def input_tokens(answer: AIMessage) -> int:
     return answer.usage_metadata["input_tokens"]
 
 
-def test_of_a_second_question_only_what_is_new_is_read(llm: VideoChatEmbed, folder: Path, films: list[Path]) -> None:
+def test_only_new_tokens_of_a_follow_up_question_are_processed(
+    llm: VideoChatEmbed, folder: Path, films: list[Path]
+) -> None:
     afresh = VideoChatEmbed(model=str(folder), device="cpu", dtype="float32", max_tokens=40)
     lengths = set()
     for film in films:
         conversation = [*about(film, "What is it?"), AIMessage("A slide."), HumanMessage("And then?")]
-        with noting(inner(llm)) as noted:
+        with record_forwards(inner(llm)) as passes:
             first = llm.invoke(conversation[:1])
-        video_and_question = noted[0][1]
-        with noting(inner(llm)) as noted:
+        video_and_question = passes[0][1]
+        with record_forwards(inner(llm)) as passes:
             second = llm.invoke(conversation)
         new = input_tokens(second) - input_tokens(first)
-        assert noted[0][1] <= new < input_tokens(first) / 2 < video_and_question
+        assert passes[0][1] <= new < input_tokens(first) / 2 < video_and_question
         afresh.load()
         assert inner(afresh) is not inner(llm)
         assert second.text == afresh.invoke(conversation).text
@@ -531,7 +535,7 @@ def test_of_a_second_question_only_what_is_new_is_read(llm: VideoChatEmbed, fold
     assert len(lengths) == 1
 
 
-def test_what_is_unloaded_is_gone_with_all_that_it_kept(llm: VideoChatEmbed) -> None:
+def test_an_unloaded_model_is_freed_with_its_caches(llm: VideoChatEmbed) -> None:
     llm.invoke("Hello")
     stream = llm.stream("You")
     next(stream)

@@ -1,3 +1,5 @@
+"""Constrained decoding: valid and complete JSON, whatever the weights."""
+
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
@@ -21,11 +23,11 @@ from langchain_videochat.errors import InputError
 from tests.tiny_videochat import SPREAD, byte_tokenizer
 
 ROOM = 2048
-"""Tokens: more than the smallest answer of any schema here takes."""
+"""More tokens than the smallest valid answer of any schema here."""
 
 
 def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
-    """Make a tokenizer as LLaMA's: words begin with a sign for the space, and bytes stand for letters it lacks."""
+    """Return a tokenizer like that of LLaMA, with a marker for spaces and byte fallback."""
     pieces = [
         "<unk>",
         "<s>",
@@ -48,15 +50,15 @@ def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
-def merging_tokenizer(size: int) -> PreTrainedTokenizerFast:
-    """Make a byte-level tokenizer whose tokens are also pieces of JSON and of words, and bytes of halved letters."""
+def merged_tokenizer(size: int) -> PreTrainedTokenizerFast:
+    """Return a byte-level tokenizer with tokens for fragments of JSON, words and characters."""
     tokenizer = byte_tokenizer()
     pieces = ['{"', '":', '":"', '","', '[{"', "},{", '"]', "]}", "[[[[", "ä", "true", "null", "Ġthe"]
     pieces += [f"{number:x}" for number in range(10, size)]
     vocabulary = tokenizer.get_vocab()
-    bytes_ = dict.fromkeys(piece for piece in pieces if piece not in vocabulary)
+    new_pieces = dict.fromkeys(piece for piece in pieces if piece not in vocabulary)
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    backend["model"]["vocab"] |= {piece: len(vocabulary) + number for number, piece in enumerate(bytes_)}
+    backend["model"]["vocab"] |= {piece: len(vocabulary) + number for number, piece in enumerate(new_pieces)}
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(json.dumps(backend)), bos_token="<s>", eos_token="</s>"
     )
@@ -65,7 +67,7 @@ def merging_tokenizer(size: int) -> PreTrainedTokenizerFast:
 TOKENIZERS = {
     "bytes": byte_tokenizer(),
     "sentencepiece": sentencepiece_tokenizer(),
-    "merging": merging_tokenizer(1000),
+    "merged": merged_tokenizer(1000),
 }
 
 
@@ -81,7 +83,7 @@ def language_model(vocabulary: int, seed: int) -> Any:
     return model
 
 
-def write(
+def generate(
     schema: dict[str, Any],
     *,
     tokenizer: PreTrainedTokenizerFast = TOKENIZERS["bytes"],
@@ -92,7 +94,7 @@ def write(
     end_tokens: list[int] | None = None,
     temperature: float = 1.5,
 ) -> list[str]:
-    """Let random weights write answers, each of which has to end by an end token."""
+    """Generate answers with random weights, each of which must end with an end token."""
     constraint = JsonConstraint(tokenizer, schema, max_tokens, end_tokens)
     ends = end_tokens or [tokenizer.eos_token_id]
     model = language_model(vocabulary or len(tokenizer), seed)
@@ -174,12 +176,12 @@ def pydantic_models(depth: int = 2) -> st.SearchStrategy[type[BaseModel]]:
     st.integers(0, 150),
     st.integers(0, 1000),
 )
-def test_random_weights_write_what_any_model_accepts(
+def test_random_weights_generate_valid_instances(
     answer: type[BaseModel], name: str, temperature: float, room: int, seed: int
 ) -> None:
     schema = answer.model_json_schema()
     needed = tokens_needed(schema, TOKENIZERS[name])
-    (text,) = write(schema, tokenizer=TOKENIZERS[name], max_tokens=needed + room, seed=seed, temperature=temperature)
+    (text,) = generate(schema, tokenizer=TOKENIZERS[name], max_tokens=needed + room, seed=seed, temperature=temperature)
     answer.model_validate_json(text)
 
 
@@ -196,7 +198,7 @@ def record(**properties: Any) -> dict[str, Any]:
 
 
 class Mood(BaseModel):
-    """How one feels."""
+    """A mood."""
 
     name: Literal["glad", "sad"]
     strength: float = Field(ge=0, le=1)
@@ -209,7 +211,7 @@ TREE = {
 
 
 def tokens_needed(schema: dict[str, Any], tokenizer: PreTrainedTokenizerFast = TOKENIZERS["bytes"]) -> int:
-    with pytest.raises(InputError, match=r"0 is less than the \d+ tokens") as caught:
+    with pytest.raises(InputError, match=r"takes \d+ tokens, got 0") as caught:
         JsonConstraint(tokenizer, schema, 0)
     return int(caught.value.problem.split()[5])
 
@@ -219,40 +221,42 @@ def depth(tree: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_recursion_ends(name: str) -> None:
+def test_recursion_is_limited(name: str) -> None:
     for seed in range(2):
-        (answer,) = write(TREE, tokenizer=TOKENIZERS[name], seed=seed, temperature=0, max_tokens=500)
+        (answer,) = generate(TREE, tokenizer=TOKENIZERS[name], seed=seed, temperature=0, max_tokens=500)
         assert depth(json.loads(answer)) < 100
 
 
-def test_rows_of_a_batch_differ_and_end_each_for_itself() -> None:
-    answers = write(record(name=text(maxLength=40), size=integer(minimum=0)), rows=6, max_tokens=150)
+def test_rows_of_a_batch_are_independent() -> None:
+    answers = generate(record(name=text(maxLength=40), size=integer(minimum=0)), rows=6, max_tokens=150)
     assert all(json.loads(answer).keys() == {"name", "size"} for answer in answers)
     assert len({len(answer) for answer in answers}) > 1
 
 
 @pytest.mark.parametrize("more", [0, 100])
-def test_ids_that_the_tokenizer_does_not_know_are_not_written(more: int) -> None:
-    tokenizer = TOKENIZERS["merging"]
-    answers = write(record(name=text()), tokenizer=tokenizer, vocabulary=len(tokenizer) + more, rows=4, max_tokens=150)
+def test_ids_unknown_to_the_tokenizer_are_masked(more: int) -> None:
+    tokenizer = TOKENIZERS["merged"]
+    answers = generate(
+        record(name=text()), tokenizer=tokenizer, vocabulary=len(tokenizer) + more, rows=4, max_tokens=150
+    )
     assert all(json.loads(answer).keys() == {"name"} for answer in answers)
 
 
-def test_ids_that_the_language_model_lacks_are_not_written() -> None:
+def test_ids_unknown_to_the_language_model_are_ignored() -> None:
     tokenizer = byte_tokenizer(extra_special_tokens=["<|im_start|>", "<|im_end|>", "<video>"])
-    (answer,) = write(record(name=text()), tokenizer=tokenizer, vocabulary=len(tokenizer) - 1, max_tokens=100)
+    (answer,) = generate(record(name=text()), tokenizer=tokenizer, vocabulary=len(tokenizer) - 1, max_tokens=100)
     assert json.loads(answer).keys() == {"name"}
 
 
-def test_a_large_vocabulary_is_written() -> None:
-    tokenizer = merging_tokenizer(32_000)
-    for answer in write(
+def test_a_large_vocabulary() -> None:
+    tokenizer = merged_tokenizer(32_000)
+    for answer in generate(
         record(name=text(), sizes={"type": "array", "items": integer()}), tokenizer=tokenizer, rows=2, max_tokens=120
     ):
         assert isinstance(json.loads(answer)["name"], str)
 
 
-def test_each_of_several_end_tokens_ends() -> None:
+def test_several_end_tokens() -> None:
     tokenizer = TOKENIZERS["bytes"]
     ends = cast("list[int]", tokenizer.convert_tokens_to_ids(["</s>", "<|im_end|>"]))
     constraint = JsonConstraint(tokenizer, {"const": 1}, 5, ends)
@@ -262,11 +266,11 @@ def test_each_of_several_end_tokens_ends() -> None:
     assert first[0].isfinite().nonzero().flatten().tolist() == [one]
     last = constraint(torch.tensor([[one]]), scores)
     assert last[0].isfinite().nonzero().flatten().tolist() == sorted(ends)
-    assert write({"const": 1}, end_tokens=ends) == ["1"]
+    assert generate({"const": 1}, end_tokens=ends) == ["1"]
 
 
 @pytest.mark.parametrize("score", [-torch.inf, torch.inf, torch.nan])
-def test_scores_that_are_no_numbers_lead_nowhere_else(score: float) -> None:
+def test_non_finite_scores(score: float) -> None:
     constraint = JsonConstraint(TOKENIZERS["bytes"], {"const": 1}, 5)
     (one,) = TOKENIZERS["bytes"]("1", add_special_tokens=False).input_ids
     scores = constraint(torch.zeros(1, 0, dtype=torch.int64), torch.full((1, 300), score))
@@ -282,20 +286,20 @@ ORDER = record(
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 @pytest.mark.parametrize("more", [0, 1, 30])
-def test_a_tight_budget_is_kept(name: str, more: int) -> None:
+def test_a_tight_token_budget(name: str, more: int) -> None:
     needed = tokens_needed(ORDER, TOKENIZERS[name])
     for temperature in (0, 1.5):
-        (answer,) = write(ORDER, tokenizer=TOKENIZERS[name], max_tokens=needed + more, temperature=temperature)
+        (answer,) = generate(ORDER, tokenizer=TOKENIZERS[name], max_tokens=needed + more, temperature=temperature)
         assert json.loads(answer).keys() == {"customer", "state", "parts"}
 
 
-def test_the_smallest_answer_is_known() -> None:
+def test_the_size_of_the_smallest_answer() -> None:
     schema = record(state={"enum": ["a very long state", "open"]}, kind={"anyOf": [text(minLength=9), integer()]})
     assert tokens_needed(schema) == len('{"state":"open","kind":0}') + 1
 
 
-def test_a_budget_that_is_too_tight_says_what_is_needed() -> None:
-    with pytest.raises(InputError, match="8 is less than the 9 tokens of the smallest valid answer"):
+def test_a_too_small_budget_is_an_error() -> None:
+    with pytest.raises(InputError, match="the smallest valid answer takes 9 tokens, got 8"):
         JsonConstraint(TOKENIZERS["bytes"], record(ab=integer()), 8)
 
 
@@ -313,12 +317,12 @@ def test_a_budget_that_is_too_tight_says_what_is_needed() -> None:
         (text(pattern="^(?!x)"), "look-ahead"),
         ({"$ref": "https://example.com/schema"}, "example.com"),
         (integer(minimum=5, maximum=4), "unsatisfiable"),
-        ({"type": "number", "minimum": "a"}, "no JSON schema"),
-        ({"anyOf": 5}, "no JSON schema"),
+        ({"type": "number", "minimum": "a"}, "not a valid JSON schema"),
+        ({"anyOf": 5}, "not a valid JSON schema"),
         ({"type": "word"}, "word"),
     ],
 )
-def test_what_cannot_be_enforced_is_named(schema: dict[str, Any], feature: str) -> None:
+def test_unsupported_keywords_are_errors(schema: dict[str, Any], feature: str) -> None:
     with pytest.raises(InputError, match=feature):
         JsonConstraint(TOKENIZERS["bytes"], record(answer=schema), ROOM)
 
@@ -338,15 +342,15 @@ def test_what_cannot_be_enforced_is_named(schema: dict[str, Any], feature: str) 
     ],
 )
 @pytest.mark.parametrize("temperature", [0, 1.5])
-def test_other_parts_of_a_schema_are_kept_too(part: dict[str, Any], temperature: float) -> None:
+def test_other_keywords(part: dict[str, Any], temperature: float) -> None:
     schema = record(before=text(), part=part, after=text())
-    for answer in write(schema, rows=2, temperature=temperature, max_tokens=120):
+    for answer in generate(schema, rows=2, temperature=temperature, max_tokens=120):
         validate(json.loads(answer), schema)
 
 
-def test_a_pattern_that_cannot_end_in_time_is_no_silent_failure() -> None:
-    with pytest.raises(InputError, match=r"a pattern takes [0-9]+ tokens more"):
-        write(text(pattern="^(a|(b{40}){40})$"), rows=8, max_tokens=300)
+def test_a_pattern_that_exceeds_the_budget_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"a pattern needs [0-9]+ more tokens"):
+        generate(text(pattern="^(a|(b{40}){40})$"), rows=8, max_tokens=300)
 
 
 TOOLS = [
@@ -357,10 +361,10 @@ TOOLS = [
 ]
 
 
-def test_any_tool_is_called_with_its_own_arguments() -> None:
+def test_any_tool_is_called_with_valid_arguments() -> None:
     parameters = {tool["function"]["name"]: tool["function"].get("parameters", {"maxProperties": 0}) for tool in TOOLS}
     called = set()
-    for answer in write(tool_schema(TOOLS), rows=16, max_tokens=150, temperature=5.0):
+    for answer in generate(tool_schema(TOOLS), rows=16, max_tokens=150, temperature=5.0):
         call = json.loads(answer)
         assert call.keys() == {"name", "arguments"}
         validate(call["arguments"], parameters[call["name"]])
@@ -369,21 +373,21 @@ def test_any_tool_is_called_with_its_own_arguments() -> None:
 
 
 @pytest.mark.parametrize("name", ["Walk", "stop"])
-def test_a_chosen_tool_is_called(name: str) -> None:
-    for answer in write(tool_schema(TOOLS, name), rows=3, max_tokens=150):
+def test_the_chosen_tool_is_called(name: str) -> None:
+    for answer in generate(tool_schema(TOOLS, name), rows=3, max_tokens=150):
         assert json.loads(answer)["name"] == name
 
 
 @pytest.mark.parametrize(("tools", "choice"), [(TOOLS, "fly"), ([], None)])
-def test_a_tool_that_is_not_there_is_refused(tools: list[dict[str, Any]], choice: str | None) -> None:
-    with pytest.raises(InputError, match="there is no tool"):
+def test_unknown_tools_are_errors(tools: list[dict[str, Any]], choice: str | None) -> None:
+    with pytest.raises(InputError, match="unknown tool"):
         tool_schema(tools, choice)
 
 
-def test_threads_share_what_is_compiled() -> None:
+def test_threads_share_compiled_schemas() -> None:
     schemas = [record(**{f"field{number % 5}": text(), "size": integer()}) for number in range(10)]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda schema: write(schema, max_tokens=80, rows=2), schemas))
+        answers = list(pool.map(lambda schema: generate(schema, max_tokens=80, rows=2), schemas))
     for schema, (first, second) in zip(schemas, answers, strict=True):
         validate(json.loads(first), schema)
         validate(json.loads(second), schema)

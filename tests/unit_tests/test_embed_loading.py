@@ -1,4 +1,4 @@
-"""Loading a VideoChat-Embed folder: ready to be asked, or an error that says what is wrong with it."""
+"""Loading a VideoChat-Embed folder, and errors for incomplete or damaged ones."""
 
 import json
 import shutil
@@ -25,11 +25,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(saved: Path, tmp_path: Path) -> Path:
-    """A copy, to be spoilt."""
+    """A copy that a test may damage."""
     return shutil.copytree(saved, tmp_path / "model")
 
 
-def test_a_loaded_model_answers(saved: Path) -> None:
+def test_loaded_model_generates(saved: Path) -> None:
     model, processor = load_model(saved)
     tokens = model.generate(**processor([QUESTION]), max_new_tokens=5)
     assert tokens.shape[0] == 1
@@ -37,73 +37,73 @@ def test_a_loaded_model_answers(saved: Path) -> None:
     assert not model.training
 
 
-def test_conversations_of_a_batch_are_answered_as_alone(saved: Path) -> None:
+def test_batch_equals_single_conversations(saved: Path) -> None:
     model, processor = load_model(saved)
     other = Turn("human", ("And", Image(np.full((30, 50, 3), 200, np.uint8)), "this?"))
     both = model.generate(**processor([[QUESTION], [other]]), max_new_tokens=8, min_new_tokens=8)
-    for place, turn in enumerate([QUESTION, other]):
+    for index, turn in enumerate([QUESTION, other]):
         alone = model.generate(**processor([turn]), max_new_tokens=8, min_new_tokens=8)
-        assert torch.equal(alone[0], both[place])
+        assert torch.equal(alone[0], both[index])
 
 
-def test_the_type_is_as_asked(saved: Path) -> None:
+def test_dtype_and_attention_are_as_requested(saved: Path) -> None:
     model, processor = load_model(saved, dtype="bfloat16", attn_implementation="eager")
     assert {one.dtype for one in model.parameters()} == {torch.bfloat16}
     assert model.vision_tower.config._attn_implementation == "eager"
     model.generate(**processor([QUESTION]), max_new_tokens=2)
 
 
-def test_the_language_model_alone_is_quantized(saved: Path) -> None:
+def test_only_the_language_model_is_quantized(saved: Path) -> None:
     model, processor = load_model(saved, bits=8)
     assert type(model.language_model.model.layers[0].mlp.up_proj).__name__ == "Linear8bitLt"
     assert type(model.language_projection) is torch.nn.Linear
     model.generate(**processor([QUESTION]), max_new_tokens=2)
 
 
-def test_a_device_that_is_not_there(saved: Path) -> None:
+def test_missing_device_is_rejected(saved: Path) -> None:
     with pytest.raises(InputError, match="device"):
         load_model(saved, device="cuda:7")
 
 
-def test_a_model_that_is_not_there() -> None:
+def test_missing_model_is_rejected() -> None:
     with pytest.raises(ModelUnavailableError, match="nobody/has-this"):
         load_model("nobody/has-this")
 
 
-def test_a_folder_with_another_model(tmp_path: Path) -> None:
+def test_other_kind_of_model_is_rejected(tmp_path: Path) -> None:
     text = LlamaConfig(vocab_size=300, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
     LlamaForCausalLM(text).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match=r"another kind \(llama\).*videochat convert"):
+    with pytest.raises(ModelError, match=r"not a VideoChat-Embed but a model of type llama.*videochat convert"):
         load_model(tmp_path)
 
 
-def test_an_empty_folder(tmp_path: Path) -> None:
+def test_empty_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_model(tmp_path)
 
 
-def test_half_a_model(folder: Path) -> None:
+def test_incomplete_model_is_rejected(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     kept = {name: tensor for name, tensor in weights.items() if "gmhra" not in name}
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"lack 33 of the model's parts, such as vision_tower\.gmhra"):
+    with pytest.raises(ModelError, match=r"33 weights are missing, for example vision_tower\.gmhra"):
         load_model(folder)
 
 
-def test_a_file_that_was_cut_off(folder: Path) -> None:
+def test_truncated_file_is_rejected(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_model(folder)
 
 
-def test_a_folder_without_weights(folder: Path) -> None:
+def test_folder_without_weights_is_rejected(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_model(folder)
 
 
-def test_a_part_of_another_shape(folder: Path) -> None:
+def test_weights_of_another_shape_are_rejected(folder: Path) -> None:
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
     config["vision_config"]["intermediate_size"] = 48
     (folder / "config.json").write_text(json.dumps(config))
@@ -111,7 +111,7 @@ def test_a_part_of_another_shape(folder: Path) -> None:
         load_model(folder)
 
 
-def test_the_processor_of_another_model(folder: Path) -> None:
+def test_processor_of_another_model_is_rejected(folder: Path) -> None:
     VideoChatEmbedProcessor(byte_tokenizer(), num_visual_tokens=5).save_pretrained(folder)
-    with pytest.raises(ModelError, match="its processor writes prompts for another model"):
+    with pytest.raises(ModelError, match="the processor belongs to another model"):
         load_model(folder)

@@ -1,12 +1,13 @@
-"""Long videos: segments, and what is shown of them where they are too many."""
+"""Long videos: segments, and fitting them into the token budget."""
 
 import logging
 import operator
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,14 +24,15 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from langchain_videochat import VideoChatEmbed
-from langchain_videochat.embed import NotEnoughMemoryError, Turn, VideoChatEmbedProcessor, read_video
-from langchain_videochat.embed.answering import NOTE_TOKENS
-from langchain_videochat.embed.conversation import Stretch, VisualTokens, read_stretches
-from langchain_videochat.embed.long_videos import Budget, VideoPromptBuilder
+from langchain_videochat.embed import NotEnoughMemoryError, VideoChatEmbedProcessor, read_video
+from langchain_videochat.embed.conversation import VisualTokens, read_segments
+from langchain_videochat.embed.inference import PART_TOKENS
+from langchain_videochat.embed.long_videos import VideoBudget, merge_segments, select_segments
 from langchain_videochat.embed.media_refs import MediaRef
-from langchain_videochat.embed.token_merging import BLOCK, merge_tokens
+from langchain_videochat.embed.token_merging import BLOCK_SIZE, merge_tokens
 from langchain_videochat.embed.visual_cache import VisualCache
 from langchain_videochat.errors import InputError
+from langchain_videochat.utils.interval import Interval
 from tests.agents import make_store
 from tests.numbered_video import make_numbered, read_number, regular
 from tests.slides import render_talk
@@ -38,10 +40,10 @@ from tests.tiny_videochat import QUERIES, SIZE, byte_tokenizer, save_videochat, 
 from tests.unit_tests.embeddings import make_slides
 
 RATE = 10
-"""Frames a second of the films."""
+"""Frames per second of the films."""
 
 TIMES = [[0.5, 1.5], [2.5, 3.5], [4.5, 5.5], [6.5, 7.5], [8.5, 9.5], [10.5, 11.5]]
-"""Of two frames of each of the six segments of 12 seconds."""
+"""Times of two frames of each of six segments of 12 seconds."""
 
 MakeLLM = Callable[..., VideoChatEmbed]
 
@@ -57,22 +59,22 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_film(path: Path, seconds: int) -> Path:
-    """Write a video whose frame k shows the number k; the last one comes late, since it lasts a 25th of a second."""
+    """Write a video whose frame k shows the number k. The last frame is late: it lasts a 25th of a second."""
     return make_numbered(path, times=[*regular(seconds * RATE, RATE), seconds * 1000 - 40])
 
 
 @pytest.fixture(scope="module")
-def viewer() -> VisualCache:
+def cache() -> VisualCache:
     processor = VideoChatEmbedProcessor(byte_tokenizer(), image_size=SIZE, num_visual_tokens=QUERIES)
     return VisualCache(tiny_videochat(), processor)
 
 
 @pytest.fixture
 def make_llm(tmp_path: Path, folder: Path) -> MakeLLM:
-    """Makes chat models that may show two segments of 2 seconds; what they see, they share within a test alone."""
+    """Create chat models with a budget of two segments of 2 seconds. Those of one test share a model and its caches."""
     (tmp_path / "model").symlink_to(folder)
-    usual = {"long_video": "segments", "segment_seconds": 2, "num_frames": 2, "max_video_tokens": 2 * QUERIES}
-    return lambda **options: VideoChatEmbed(model=str(tmp_path / "model"), **{**usual, "max_tokens": 5, **options})
+    defaults = {"long_video": "segments", "segment_seconds": 2, "num_frames": 2, "max_video_tokens": 2 * QUERIES}
+    return lambda **options: VideoChatEmbed(model=str(tmp_path / "model"), **{**defaults, "max_tokens": 5, **options})
 
 
 def ask(film: Path, question: str = "Where are the eggs?", **extras: Any) -> list[BaseMessage]:
@@ -89,17 +91,17 @@ def usage(answer: AIMessage) -> dict[str, int]:
     return {name: counts[name] for name in ("video", "input_tokens", "output_tokens")}
 
 
-def parts_of(llm: VideoChatEmbed) -> Any:
+def loaded_model(llm: VideoChatEmbed) -> Any:
     llm.load()
     assert llm._loaded is not None
     return llm._loaded.model
 
 
-def watched(llm: VideoChatEmbed) -> list[int]:
-    """Note how many frames are looked at each time from now on."""
-    looks: list[int] = []
-    parts_of(llm).vision_tower.register_forward_pre_hook(lambda _, given: looks.append(given[0].shape[1]))
-    return looks
+def record_encoded(llm: VideoChatEmbed) -> list[int]:
+    """Record the number of frames of each pass of the vision tower from now on."""
+    encoded: list[int] = []
+    loaded_model(llm).vision_tower.register_forward_pre_hook(lambda _, given: encoded.append(given[0].shape[1]))
+    return encoded
 
 
 # Segments
@@ -107,36 +109,36 @@ def watched(llm: VideoChatEmbed) -> list[int]:
 
 @settings(max_examples=20)
 @given(st.lists(st.integers(0, 119), min_size=2, max_size=8, unique=True), st.integers(1, 4))
-@example([0, 1, 2], 2)  # more frames are asked for than there are
-def test_several_stretches_are_read_as_one_by_one(film: Path, borders: list[int], num_frames: int) -> None:
-    stretches = [Stretch(start / 10, end / 10) for start, end in pairwise(sorted(borders))]
-    for shown, stretch in zip(read_stretches(film, stretches, num_frames), stretches, strict=True):
-        alone = read_video(film, num_frames, stretch.start, stretch.end)
-        assert shown.times == alone.times
-        assert (shown.frames == alone.frames).all()
-        assert [read_number(frame) for frame in shown.frames] == [round(time * RATE) for time in shown.times]
+@example([0, 1, 2], 2)  # more frames than the segments have
+def test_segments_are_read_as_one_by_one(film: Path, bounds: list[int], num_frames: int) -> None:
+    segments = [Interval(start / 10, end / 10) for start, end in pairwise(sorted(bounds))]
+    for video, segment in zip(read_segments(film, segments, num_frames), segments, strict=True):
+        alone = read_video(film, num_frames, segment.start, segment.end)
+        assert video.times == alone.times
+        assert (video.frames == alone.frames).all()
+        assert [read_number(frame) for frame in video.frames] == [round(time * RATE) for time in video.times]
 
 
-def present(viewer: VisualCache, visual: MediaRef, segment_seconds: float, segments: int) -> list[VisualTokens]:
-    presenter = VideoPromptBuilder(
-        viewer, Budget(segment_seconds, segments, "merge", None), "What is it?", lambda _: []
-    )
-    return cast("list[VisualTokens]", list(presenter.show(visual)))
+def encode(cache: VisualCache, media: MediaRef, segment_seconds: float) -> list[VisualTokens]:
+    """Encode all segments of a video."""
+    with cache.open(media) as file:
+        budget = VideoBudget(segment_seconds, 999, "merge", None)
+        return cache.encode_segments(file, select_segments(cache.probe(file), media.interval, "What is it?", budget))
 
 
 @settings(max_examples=20)
 @given(st.floats(0.5, 15), st.integers(0, 60), st.integers(1, 59))
-def test_segments_are_equally_long(viewer: VisualCache, film: Path, seconds: float, start: int, length: int) -> None:
-    visual = MediaRef("video", str(film), start / 10, (start + length) / 10, num_frames=2)
-    shown = present(viewer, visual, seconds, 999)
-    assert len(shown) == int(np.ceil(length / 10 / seconds))
-    for number, segment in enumerate(shown):
-        middles = start / 10 + (number + np.array([0.25, 0.75])) / len(shown) * length / 10
-        # The frames that are on display then.
-        assert segment.times == pytest.approx(sorted({*(np.floor((middles + 0.0005) * RATE) / RATE)}))
+def test_segments_are_equally_long(cache: VisualCache, film: Path, seconds: float, start: int, length: int) -> None:
+    media = MediaRef("video", str(film), Interval(start / 10, (start + length) / 10), num_frames=2)
+    segments = encode(cache, media, seconds)
+    assert len(segments) == int(np.ceil(length / 10 / seconds))
+    for number, segment in enumerate(segments):
+        midpoints = start / 10 + (number + np.array([0.25, 0.75])) / len(segments) * length / 10
+        # Times of the frames on display at the midpoints.
+        assert segment.times == pytest.approx(sorted({*(np.floor((midpoints + 0.0005) * RATE) / RATE)}))
 
 
-def test_segments_have_their_own_times(make_llm: MakeLLM, film: Path) -> None:
+def test_segments_have_their_own_timestamps(make_llm: MakeLLM, film: Path) -> None:
     llm = make_llm(segment_seconds=5, max_video_tokens=999)
     answer = llm.invoke(ask(film))
     assert times(answer) == [[1.0, 3.0], [5.0, 7.0], [9.0, 11.0]]
@@ -144,7 +146,7 @@ def test_segments_have_their_own_times(make_llm: MakeLLM, film: Path) -> None:
     assert times(llm.invoke(ask(film, start=2, end=11, num_frames=1))) == [[4.2], [8.7]]
 
 
-def test_a_short_video_is_shown_as_ever(make_llm: MakeLLM, film: Path) -> None:
+def test_a_short_video_is_sampled_as_a_whole(make_llm: MakeLLM, film: Path) -> None:
     plain = make_llm(long_video="sample").invoke(ask(film))
     assert (times(plain), usage(plain)["video"]) == ([[3.0, 9.0]], QUERIES)
     for llm in (make_llm(segment_seconds=12), make_llm(segment_seconds=12, max_video_tokens=1)):
@@ -153,7 +155,7 @@ def test_a_short_video_is_shown_as_ever(make_llm: MakeLLM, film: Path) -> None:
 
 
 class Findings(BaseRetriever):
-    """Another retriever, which finds the same whatever is asked."""
+    """A retriever of another package, with fixed results."""
 
     documents: list[Document]
     queries: list[str] = []  # noqa: RUF012 - pydantic copies it
@@ -164,7 +166,7 @@ class Findings(BaseRetriever):
 
 
 @pytest.mark.parametrize("overflow", ["merge", "retrieve", "map_reduce"])
-def test_what_is_within_the_budget_is_shown_whole(make_llm: MakeLLM, film: Path, overflow: str) -> None:
+def test_a_video_within_the_budget_is_not_reduced(make_llm: MakeLLM, film: Path, overflow: str) -> None:
     retriever = Findings(documents=[])
     answer = make_llm(overflow=overflow, retriever=retriever, max_video_tokens=6 * QUERIES).invoke(ask(film))
     assert (times(answer), usage(answer)["video"]) == (TIMES, 6 * QUERIES)
@@ -172,7 +174,7 @@ def test_what_is_within_the_budget_is_shown_whole(make_llm: MakeLLM, film: Path,
     assert retriever.queries == []
 
 
-def test_each_of_several_long_videos_has_its_budget(make_llm: MakeLLM, film: Path, tmp_path: Path) -> None:
+def test_each_video_has_its_own_budget(make_llm: MakeLLM, film: Path, tmp_path: Path) -> None:
     other = make_film(tmp_path / "other.mp4", 6)
     answer = make_llm().invoke([*ask(film), AIMessage("In the pan."), *ask(other, "And here?")])
     assert usage(answer)["video"] == 4 * QUERIES
@@ -184,28 +186,28 @@ def test_each_of_several_long_videos_has_its_budget(make_llm: MakeLLM, film: Pat
 
 @settings(max_examples=20)
 @given(st.floats(0.5, 13), st.integers(1, 9))
-def test_merged_segments_stay_within_the_budget(viewer: VisualCache, film: Path, seconds: float, most: int) -> None:
-    visual = MediaRef("video", str(film), num_frames=2)
-    unmerged, shown = present(viewer, visual, seconds, 999), present(viewer, visual, seconds, most)
-    assert len({one.key for one in shown}) == len(shown) == min(most, len(unmerged))
-    assert all(1 <= len(one.times) <= 2 for one in shown)
-    for one, places in zip(shown, np.array_split(np.arange(len(unmerged)), len(shown)), strict=True):
-        members = [unmerged[place] for place in places]
+def test_merged_segments_stay_within_the_budget(cache: VisualCache, film: Path, seconds: float, limit: int) -> None:
+    segments = encode(cache, MediaRef("video", str(film), num_frames=2), seconds)
+    merged = list(merge_segments(segments, min(limit, len(segments))))
+    assert len({one.key for one in merged}) == len(merged) == min(limit, len(segments))
+    assert all(1 <= len(one.times) <= 2 for one in merged)
+    for one, places in zip(merged, np.array_split(np.arange(len(segments)), len(merged)), strict=True):
+        members = [segments[place] for place in places]
         assert torch.equal(one.embeddings, merge_tokens(torch.cat([each.embeddings for each in members]), QUERIES))
         assert list(one.times) == sorted({*one.times} & {time for each in members for time in each.times})
 
 
-def test_further_questions_about_a_merged_video_look_at_nothing(make_llm: MakeLLM, film: Path) -> None:
+def test_further_questions_about_a_merged_video_encode_nothing(make_llm: MakeLLM, film: Path) -> None:
     llm = make_llm()
-    looks = watched(llm)
+    encoded = record_encoded(llm)
     questions = [ask(film, f"What is {number}?") for number in range(4)]
     answers = llm.batch(list(questions))
-    assert looks == [2] * 6
+    assert encoded == [2] * 6
     assert [(times(one), usage(one)["video"]) for one in answers] == [(TIMES, 2 * QUERIES)] * 4
     assert [one.text for one in answers] == [llm.invoke(one).text for one in questions]
     assert usage(llm.invoke([*questions[0], answers[0], HumanMessage("And then?")]))["video"] == 2 * QUERIES
     assert usage(make_llm(max_video_tokens=4 * QUERIES).invoke(ask(film)))["video"] == 4 * QUERIES
-    assert looks == [2] * 6
+    assert encoded == [2] * 6
 
 
 @given(
@@ -216,7 +218,7 @@ def test_further_questions_about_a_merged_video_look_at_nothing(make_llm: MakeLL
     ),
     st.integers(1, 45),
 )
-def test_merged_tokens_are_means_of_others(vectors: NDArray[Any], count: int) -> None:
+def test_merged_tokens_are_means(vectors: NDArray[Any], count: int) -> None:
     tokens = torch.tensor(vectors)
     merged = merge_tokens(tokens, count)
     assert merged.shape == (min(count, len(tokens)), tokens.shape[1])
@@ -225,16 +227,16 @@ def test_merged_tokens_are_means_of_others(vectors: NDArray[Any], count: int) ->
     assert (merged <= tokens.amax(dim=0) + 1e-3).all()
     if count >= len(tokens):
         assert torch.equal(merged, tokens)
-    if count == 1:  # each counts as much as any other, however often it was merged
+    if count == 1:  # all tokens have the same weight, however often they were merged
         torch.testing.assert_close(merged[0].float(), tokens.float().mean(dim=0), atol=0.1, rtol=1e-3)
 
 
-def test_very_many_tokens_are_merged_with_their_neighbours() -> None:
-    places = torch.arange(3 * BLOCK + 5.0)
+def test_very_many_tokens_are_merged_within_blocks() -> None:
+    places = torch.arange(3 * BLOCK_SIZE + 5.0)
     merged = merge_tokens(torch.stack([places.cos(), places.sin(), places], dim=1), 40)
     assert merged.shape == (40, 3)
-    assert merged[:, 2].min() < BLOCK / 2
-    assert merged[:, 2].max() > 2.5 * BLOCK
+    assert merged[:, 2].min() < BLOCK_SIZE / 2
+    assert merged[:, 2].max() > 2.5 * BLOCK_SIZE
     with pytest.raises(InputError, match="count"):
         merge_tokens(merged, 0)
 
@@ -249,24 +251,24 @@ def test_equal_tokens_are_merged_first(numbers: list[int], doubled: int, dtype: 
 # Retrieval
 
 
-def test_only_what_is_found_is_looked_at(make_llm: MakeLLM, tmp_path: Path) -> None:
+def test_only_retrieved_segments_are_encoded(make_llm: MakeLLM, tmp_path: Path) -> None:
     slides = [["Whisk two eggs"], ["Heat the pan"], ["Fold the omelette"], ["Serve warm"]]
     talk = render_talk(tmp_path / "talk.mp4", slides, 30.0, size=(480, 270))
     store = make_store(make_slides("another talk", "Fold the omelette", "Serve the eggs warm"))
     store.index(talk, profile="lite", show_progress=False)
     options: dict[str, Any] = {"overflow": "retrieve", "segment_seconds": 25, "max_video_tokens": 4 * QUERIES}
     llm = make_llm(retriever=store.as_retriever(k=1), **options)
-    looks = watched(llm)
+    encoded = record_encoded(llm)
     answer = llm.invoke(ask(talk, "When is the omelette folded?"))
-    # It is shown from 60 to 90: the third and fourth of five segments.
+    # The slide is on display from 60 to 90: the third and fourth of five segments.
     assert (times(answer), usage(answer)["video"]) == ([[54.0, 66.0], [78.0, 90.0]], 2 * QUERIES)
-    assert looks == [2, 2]
+    assert encoded == [2, 2]
     answer = make_llm(retriever=store.as_retriever(k=2), **options).invoke(ask(talk, "Serve it warm, the eggs"))
     assert times(answer) == [[6.0, 18.0], [30.0, 42.0], [78.0, 90.0], [102.0, 114.0]]
-    assert looks == [2] * 5
+    assert encoded == [2] * 5
 
 
-def test_another_retriever_is_asked_as_it_is(make_llm: MakeLLM, film: Path) -> None:
+def test_other_retrievers_get_no_filters(make_llm: MakeLLM, film: Path) -> None:
     found: list[dict[str, Any]] = [
         {"start": 8.5, "end": 9.5},
         {"source": "without a time"},
@@ -277,12 +279,12 @@ def test_another_retriever_is_asked_as_it_is(make_llm: MakeLLM, film: Path) -> N
     retriever = Findings(documents=[Document("something", metadata=one) for one in found])
     llm = make_llm(overflow="retrieve", retriever=retriever)
     answer = llm.invoke([*ask(film, "Where?"), AIMessage("Here."), HumanMessage("And where now?")])
-    # The best two, in the order of time.
+    # The best two, in time order.
     assert (times(answer), usage(answer)["video"]) == ([TIMES[0], TIMES[4]], 2 * QUERIES)
     assert retriever.queries == ["And where now?"]
 
 
-def test_the_search_keeps_to_the_stretch_that_is_asked_for(make_llm: MakeLLM, tmp_path: Path) -> None:
+def test_the_search_is_limited_to_the_interval(make_llm: MakeLLM, tmp_path: Path) -> None:
     slides = [["Fold the omelette"], ["Heat the pan"], ["Fold the omelette"], ["Serve warm"]]
     talk = render_talk(tmp_path / "talk.mp4", slides, 30.0, size=(480, 270))
     store = make_store()
@@ -291,12 +293,12 @@ def test_the_search_keeps_to_the_stretch_that_is_asked_for(make_llm: MakeLLM, tm
         overflow="retrieve", segment_seconds=15, max_video_tokens=2 * QUERIES, retriever=store.as_retriever(k=1)
     )
     question = "When is the omelette folded?"
-    # A moment that ends at 30 is not on display from 30 to 45.
+    # The moment that ends at 30 does not overlap the segment from 30 to 45.
     assert times(llm.invoke(ask(talk, question, end=60))) == [[3.6, 11.2], [18.6, 26.2]]
     assert times(llm.invoke(ask(talk, question, start=30))) == [[63.6, 71.2], [78.6, 86.2]]
 
 
-def test_what_a_tool_answers_is_no_question(make_llm: MakeLLM, film: Path) -> None:
+def test_a_tool_result_is_not_the_question(make_llm: MakeLLM, film: Path) -> None:
     retriever = Findings(documents=[Document("something", metadata={"start": 4.5})])
     llm = make_llm(overflow="retrieve", retriever=retriever)
     call = {"name": "look", "args": {}, "id": "1"}
@@ -305,21 +307,21 @@ def test_what_a_tool_answers_is_no_question(make_llm: MakeLLM, film: Path) -> No
 
 
 @pytest.mark.parametrize("overflow", ["retrieve", "map_reduce"])
-def test_a_video_may_be_shown_without_a_question(make_llm: MakeLLM, film: Path, overflow: str) -> None:
+def test_a_video_without_a_question(make_llm: MakeLLM, film: Path, overflow: str) -> None:
     retriever = Findings(documents=[Document("something", metadata={"start": 4.5})])
     video = ask(film)[0].content[0]
     assert make_llm(overflow=overflow, retriever=retriever).invoke([HumanMessage([video])]).text
     assert retriever.queries == []
 
 
-def test_what_depends_on_a_store_is_not_cached(make_llm: MakeLLM, film: Path) -> None:
+def test_answers_that_depend_on_a_retriever_are_not_cached(make_llm: MakeLLM, film: Path) -> None:
     retrievers = [Findings(documents=[Document("something", metadata={"start": start})]) for start in (0.5, 8.5)]
     cache = InMemoryCache()
     llms = [make_llm(overflow="retrieve", retriever=retriever, cache=cache) for retriever in retrievers]
     assert [times(llm.invoke(ask(film))) for llm in llms] == [[TIMES[0]], [TIMES[4]]]
 
 
-def test_where_nothing_is_found_parts_of_all_are_shown(
+def test_without_search_results_segments_are_spread_over_the_video(
     make_llm: MakeLLM, film: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for retriever in (make_store(make_slides("another", "Eggs")).as_retriever(), Findings(documents=[])):
@@ -335,100 +337,94 @@ def test_retrieval_needs_a_retriever(make_llm: MakeLLM) -> None:
         make_llm(overflow="retrieve")
 
 
-# Asking about each part
+# Map-reduce
 
 
-def test_notes_tell_when_what_they_say_is_shown(viewer: VisualCache, film: Path) -> None:
-    asked: list[Turn] = []
-
-    def answer(turns: Sequence[Turn]) -> list[str]:
-        asked.extend(turns)
-        return [f" There are {len(turn.content) - 1} segments.\n" for turn in turns]
-
-    presenter = VideoPromptBuilder(viewer, Budget(2, 4, "map_reduce", None), "What is it?", answer)
-    (notes,) = presenter.show(MediaRef("video", str(film), num_frames=2))
-    assert str(notes).splitlines()[1:] == [
-        "00:00 to 00:07: There are 4 segments.",
-        "00:08 to 00:11: There are 2 segments.",
-    ]
-    assert {turn.content[-1] for turn in asked} == {"What is it?"}
-    assert [one for turn in asked for one in turn.content[:-1]] == presenter.seen
+def test_map_reduce_notes_have_timestamps(make_llm: MakeLLM, film: Path) -> None:
+    llm = make_llm(overflow="map_reduce", max_video_tokens=4 * QUERIES)
+    prompts = record_prompts(llm)
+    llm.invoke(ask(film, "What is it?"))
+    *parts, final = prompts
+    notes = final.partition("Answers for each part of the video:")[2]
+    assert re.findall(r"\n(\d\d:\d\d to \d\d:\d\d): ", notes) == ["00:00 to 00:07", "00:08 to 00:11"]
+    assert all("What is it?" in part for part in parts)
+    assert sorted(part.count("</Video>") for part in parts) == [2, 4]
 
 
-def test_each_part_is_asked(make_llm: MakeLLM, film: Path) -> None:
+def test_map_reduce_answers_for_each_part(make_llm: MakeLLM, film: Path) -> None:
     llm = make_llm(overflow="map_reduce")
-    looks, texts = watched(llm), read_by(llm)
+    encoded, texts = record_encoded(llm), record_prompts(llm)
     answer = llm.invoke(ask(film))
-    parts = [llm.invoke(ask(film, start=start, end=start + 4), max_tokens=NOTE_TOKENS) for start in (0, 4, 8)]
+    parts = [llm.invoke(ask(film, start=start, end=start + 4), max_tokens=PART_TOKENS) for start in (0, 4, 8)]
     (prompt,) = [text for text in texts if "each part of the video" in text]
     for clock, part in zip(["00:00 to 00:03", "00:04 to 00:07", "00:08 to 00:11"], parts, strict=True):
         assert f"\n{clock}: {part.text.strip()}\n" in prompt
     assert (times(answer), usage(answer)["video"]) == (TIMES, 6 * QUERIES)
     assert usage(answer)["output_tokens"] == 5 + sum(usage(part)["output_tokens"] for part in parts)
-    # A token of this model is a byte.
+    # This model has byte tokens.
     assert usage(answer)["input_tokens"] >= len(prompt) + sum(usage(part)["input_tokens"] for part in parts)
     streamed = reduce(operator.add, llm.stream(ask(film)))
     assert (streamed.text, usage(streamed)) == (answer.text, usage(answer))
-    assert looks == [2] * 6
+    assert encoded == [2] * 6
 
 
-def read_by(llm: VideoChatEmbed) -> list[str]:
-    """Write down what the language model reads from now on."""
+def record_prompts(llm: VideoChatEmbed) -> list[str]:
+    """Record the prompts that the language model processes from now on."""
     texts: list[str] = []
-    model, tokenizer = parts_of(llm).language_model, byte_tokenizer()
+    model, tokenizer = loaded_model(llm).language_model, byte_tokenizer()
 
-    def note(_: object, __: object, inputs: dict[str, Any]) -> None:
+    def record(_: object, __: object, inputs: dict[str, Any]) -> None:
         if "inputs_embeds" in inputs:
             distances = torch.cdist(inputs["inputs_embeds"][0], model.get_input_embeddings().weight)
             texts.append(str(tokenizer.decode(distances.argmin(dim=1).tolist())))
 
-    model.register_forward_pre_hook(note, with_kwargs=True)
+    model.register_forward_pre_hook(record, with_kwargs=True)
     return texts
 
 
 # Memory
 
 
-def limited(llm: VideoChatEmbed, places: int) -> Any:
-    """Let the device's memory suffice for so many places of a prompt."""
+def limit_memory(llm: VideoChatEmbed, tokens: int) -> Any:
+    """Raise an out-of-memory error for prompts of more tokens."""
 
     def check(_: object, __: object, inputs: dict[str, Any]) -> None:
-        if "inputs_embeds" in inputs and inputs["inputs_embeds"].shape[1] > places:
+        if "inputs_embeds" in inputs and inputs["inputs_embeds"].shape[1] > tokens:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    return parts_of(llm).language_model.register_forward_pre_hook(check, with_kwargs=True)
+    return loaded_model(llm).language_model.register_forward_pre_hook(check, with_kwargs=True)
 
 
 @pytest.mark.parametrize("overflow", ["merge", "retrieve"])
-def test_without_the_memory_less_is_shown(
+def test_out_of_memory_halves_the_segments(
     make_llm: MakeLLM, film: Path, caplog: pytest.LogCaptureFixture, overflow: str
 ) -> None:
     options: dict[str, Any] = {"overflow": overflow, "retriever": Findings(documents=[])}
     expected = make_llm(**options).invoke(ask(film))
     llm = make_llm(**options, max_video_tokens=4 * QUERIES)
-    with limited(llm, 250):
+    with limit_memory(llm, 250):
         answer = llm.invoke(ask(film))
         streamed = reduce(operator.add, llm.stream(ask(film)))
     assert (answer.text, usage(answer)) == (streamed.text, usage(streamed)) == (expected.text, usage(expected))
-    assert "memory is used up" in caplog.text
+    assert "Out of memory" in caplog.text
     assert usage(llm.invoke(ask(film)))["video"] == 4 * QUERIES
 
 
-def test_what_cannot_be_shortened_is_not_tried_again(
+def test_a_conversation_that_cannot_be_reduced_is_not_retried(
     make_llm: MakeLLM, film: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     llm = make_llm(max_video_tokens=32 * QUERIES)
     for messages in ([HumanMessage("Where are the eggs? " * 5)], ask(film, end=2)):
-        reads = read_by(llm)
-        with limited(llm, 20), pytest.raises(NotEnoughMemoryError, match="max_video_tokens"):
+        prompts = record_prompts(llm)
+        with limit_memory(llm, 20), pytest.raises(NotEnoughMemoryError, match="max_video_tokens"):
             llm.invoke(messages)
-        assert len(reads) == 1
+        assert len(prompts) == 1
     assert "segments" not in caplog.text
 
 
 @pytest.mark.parametrize("overflow", ["merge", "map_reduce"])
-def test_where_one_segment_is_too_much_that_is_said(make_llm: MakeLLM, film: Path, overflow: str) -> None:
+def test_out_of_memory_for_one_segment_is_an_error(make_llm: MakeLLM, film: Path, overflow: str) -> None:
     llm = make_llm(overflow=overflow)
-    with limited(llm, 20), pytest.raises(NotEnoughMemoryError, match="max_video_tokens"):
+    with limit_memory(llm, 20), pytest.raises(NotEnoughMemoryError, match="max_video_tokens"):
         llm.invoke(ask(film))
     assert llm.invoke(ask(film)).text

@@ -1,4 +1,4 @@
-"""LangChain's messages become a conversation: every form of text, image and video, and nothing is left out silently."""
+"""Parsing LangChain messages: all formats of texts, images and videos; nothing is dropped silently."""
 
 import base64
 import json
@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import PIL.Image
 import pytest
 from hypothesis import given
@@ -27,27 +26,28 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.messages.tool import tool_call
-from numpy.typing import NDArray
 
 from langchain_videochat.embed.content_blocks import read_block
 from langchain_videochat.embed.conversation import Image, Part, Video
 from langchain_videochat.embed.media_refs import MAX_DATA_BYTES, MediaRef
 from langchain_videochat.embed.messages import file_states, read_messages, write_tool_call
 from langchain_videochat.errors import InputError, MediaError, SourceError
+from langchain_videochat.utils.interval import Interval
 from tests.numbered_video import make_numbered, read_number
+from tests.opened_media import open_media, read_conversation
 
 TIMES = [0, *range(50, 4000, 100)]
-"""Milliseconds at which each frame of the film is shown: a multiple of a tenth lies in the middle of its frame."""
+"""Timestamps of the film's frames in milliseconds: every multiple of 100 is in the middle of a frame."""
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a video whose frames show their numbers, a red picture, and a red and blue animation."""
-    folder = tmp_path_factory.mktemp("shown")
+    """A folder with a video whose frames show their numbers, a red image, and a red and blue animation."""
+    folder = tmp_path_factory.mktemp("media")
     make_numbered(folder / "film.mp4", times=TIMES)
-    red, blue = (PIL.Image.new("RGB", (8, 6), colour) for colour in (RED, BLUE))
+    red, blue = (PIL.Image.new("RGB", (8, 6), color) for color in (RED, BLUE))
     red.save(folder / "red.png")
     red.save(folder / "both.gif", save_all=True, append_images=[blue], duration=500)
     return folder
@@ -66,13 +66,12 @@ def ask(*content: Any) -> list[BaseMessage]:
     return [HumanMessage([*content, {"type": "text", "text": "What is it?"}])]
 
 
-def shown(*content: Any, **options: Any) -> Video | Image:
-    """Show something alone, with a question about it."""
-    (turn,) = read_messages(ask(*content), **options)
-    visual, question = turn.content
+def opened(*content: Any, **options: Any) -> Video | Image:
+    """Parse a message with one video or image and a question, and open it."""
+    ((_, (media, question)),) = read_messages(ask(*content), **options)
     assert question == "What is it?"
-    assert isinstance(visual, Video | Image)
-    return visual
+    assert isinstance(media, MediaRef)
+    return open_media(media)
 
 
 def numbers(video: Video | Image) -> list[int]:
@@ -83,20 +82,20 @@ def numbers(video: Video | Image) -> list[int]:
     return found
 
 
-def colour(image: Video | Image) -> list[int]:
+def color(image: Video | Image) -> list[int]:
     assert isinstance(image, Image)
     return [int(value) for value in image.pixels[0, 0]]
 
 
-def said(messages: Sequence[BaseMessage], **options: Any) -> list[tuple[Any, ...]]:
+def parse(messages: Sequence[BaseMessage], **options: Any) -> list[tuple[Any, ...]]:
     return [(turn.role, *turn.content) for turn in read_messages(messages, **options)]
 
 
-# Forms
+# Formats
 
 
 @pytest.mark.parametrize(
-    "form",
+    "block",
     [
         lambda url, data: {"type": "video", "url": url},
         lambda url, data: {"type": "video", "url": url, "id": "1", "mime_type": "video/mp4", "extras": None},
@@ -116,12 +115,12 @@ def said(messages: Sequence[BaseMessage], **options: Any) -> list[tuple[Any, ...
         lambda url, data: {"type": "file", "source_type": "base64", "data": data, "mime_type": "video/mp4"},
     ],
 )
-def test_every_form_of_a_video_is_the_same_video(form: Any, folder: Path, film: str) -> None:
-    assert numbers(shown(form(film, encoded(folder / "film.mp4")), num_frames=4)) == [5, 15, 25, 35]
+def test_all_video_formats(block: Any, folder: Path, film: str) -> None:
+    assert numbers(opened(block(film, encoded(folder / "film.mp4")), num_frames=4)) == [5, 15, 25, 35]
 
 
 @pytest.mark.parametrize(
-    "form",
+    "block",
     [
         lambda url, data: {"type": "image", "url": url},
         lambda url, data: {"type": "image", "base64": data, "mime_type": "image/png"},
@@ -135,28 +134,28 @@ def test_every_form_of_a_video_is_the_same_video(form: Any, folder: Path, film: 
         lambda url, data: {"type": "file", "base64": data, "mime_type": "image/png"},
     ],
 )
-def test_every_form_of_an_image_is_the_same_image(form: Any, folder: Path) -> None:
-    assert colour(shown(form((folder / "red.png").as_uri(), encoded(folder / "red.png")))) == [*RED]
+def test_all_image_formats(block: Any, folder: Path) -> None:
+    assert color(opened(block((folder / "red.png").as_uri(), encoded(folder / "red.png")))) == [*RED]
 
 
-def test_an_animation_is_what_its_block_says(folder: Path) -> None:
+def test_an_animation_is_a_video_or_an_image_as_its_block_says(folder: Path) -> None:
     source = (folder / "both.gif").as_uri()
-    assert colour(shown({"type": "image", "url": source})) == [*RED]
-    video = shown({"type": "video", "url": source}, num_frames=2)
+    assert color(opened({"type": "image", "url": source})) == [*RED]
+    video = opened({"type": "video", "url": source}, num_frames=2)
     assert isinstance(video, Video)
     assert video.frames[:, 0, 0].tolist() == [[*RED], [*BLUE]]
 
 
-def test_texts_have_their_forms_too() -> None:
+def test_all_text_formats() -> None:
     document = {"type": "text-plain", "text": "Seven laps.", "title": "Rules", "context": "Of 1999"}
     file = {"type": "file", "source_type": "text", "mime_type": "text/plain", "text": "Nine laps."}
     blocks: list[Any] = ["First", {"type": "text", "text": "Second", "annotations": []}, document, file, " ", ""]
-    assert said([HumanMessage(blocks)]) == [
+    assert parse([HumanMessage(blocks)]) == [
         ("human", "First", "Second", "Rules\nOf 1999\nSeven laps.", "Nine laps."),
     ]
 
 
-# Stretches
+# Extras
 
 
 @pytest.mark.parametrize(
@@ -174,59 +173,59 @@ def test_texts_have_their_forms_too() -> None:
         ({"start": None, "fps": None, "num_frames": None}, [10, 30]),
     ],
 )
-@pytest.mark.parametrize("form", ["url", "video", "video_url"])
-def test_extras_choose_what_is_watched(form: str, extras: dict[str, Any], expected: list[int], film: str) -> None:
-    kind = "video_url" if form == "video_url" else "video"
-    assert numbers(shown({"type": kind, form: film, "extras": extras}, num_frames=2)) == expected
+@pytest.mark.parametrize("key", ["url", "video", "video_url"])
+def test_extras_select_frames(key: str, extras: dict[str, Any], expected: list[int], film: str) -> None:
+    kind = "video_url" if key == "video_url" else "video"
+    assert numbers(opened({"type": kind, key: film, "extras": extras}, num_frames=2)) == expected
 
 
-def test_qwen_says_it_beside_the_video(film: str) -> None:
-    assert numbers(shown({"type": "video", "video": film, "video_start": 1, "video_end": 3.0, "fps": 1.0})) == [15, 25]
-    assert numbers(shown({"type": "video", "video": film, "nframes": 2})) == [10, 30]
+def test_extras_in_qwen_format(film: str) -> None:
+    assert numbers(opened({"type": "video", "video": film, "video_start": 1, "video_end": 3.0, "fps": 1.0})) == [15, 25]
+    assert numbers(opened({"type": "video", "video": film, "nframes": 2})) == [10, 30]
 
 
 @pytest.mark.parametrize(
     ("extras", "problem"),
     [
-        ({"begin": 3}, "begin is unknown. Known are start, end, num_frames, fps"),
-        ({"num_frames": 4, "fps": 1}, "both given"),
+        ({"begin": 3}, "unknown key begin. Use start, end, num_frames, fps"),
+        ({"num_frames": 4, "fps": 1}, "mutually exclusive"),
         ({"num_frames": 0}, "number of frames"),
         ({"num_frames": 10**6}, "Give 1 to 512"),
         ({"num_frames": 2.0}, "number of frames"),
         ({"num_frames": True}, "number of frames"),
-        ({"fps": 0}, "a second"),
-        ({"fps": float("nan")}, "a second"),
-        ({"fps": 10**400}, "a second"),
-        ({"fps": 1e308}, "Ask for 512 at most"),
-        ({"fps": "2"}, "a second"),
-        ({"start": "soon"}, "no time"),
-        ({"start": -1}, "no time"),
-        ({"end": float("inf")}, "no time"),
-        ({"end": [1]}, "no time"),
-        ({"start": 3, "end": 2}, "is no part"),
-        ({"start": 4.5}, "is no part"),
-        ({"start": 4.5, "fps": 2}, "is no part"),
-        ([3, 4], "no dictionary"),
+        ({"fps": 0}, "fps: must be positive"),
+        ({"fps": float("nan")}, "fps: must be positive"),
+        ({"fps": 10**400}, "fps: must be positive"),
+        ({"fps": 1e308}, "more than the limit of 512"),
+        ({"fps": "2"}, "fps: must be positive"),
+        ({"start": "soon"}, "not a valid time"),
+        ({"start": -1}, "not a valid time"),
+        ({"end": float("inf")}, "not a valid time"),
+        ({"end": [1]}, "not a valid time"),
+        ({"start": 3, "end": 2}, "must be after start"),
+        ({"start": 4.5}, "before the end of the video"),
+        ({"start": 4.5, "fps": 2}, "before the end of the video"),
+        ([3, 4], "must be a dictionary"),
     ],
 )
-def test_extras_that_make_no_sense(extras: Any, problem: str, film: str) -> None:
+def test_invalid_extras(extras: Any, problem: str, film: str) -> None:
     with pytest.raises(InputError, match=problem):
-        shown({"type": "video", "url": film, "extras": extras})
+        opened({"type": "video", "url": film, "extras": extras})
 
 
-def test_images_take_no_extras(folder: Path) -> None:
-    address = (folder / "red.png").as_uri()
-    for form in ({"type": "image", "url": address}, {"type": "image_url", "image_url": address}):
-        with pytest.raises(InputError, match="an image has no start"):
-            shown(form | {"extras": {"start": 3}})
+def test_images_have_no_extras(folder: Path) -> None:
+    url = (folder / "red.png").as_uri()
+    for block in ({"type": "image", "url": url}, {"type": "image_url", "image_url": url}):
+        with pytest.raises(InputError, match="images do not support start"):
+            opened(block | {"extras": {"start": 3}})
 
 
-def test_the_number_of_frames_is_checked(film: str) -> None:
-    with pytest.raises(InputError, match="num_frames: 0"):
-        shown({"type": "video", "url": film}, num_frames=0)
+def test_zero_frames(film: str) -> None:
+    with pytest.raises(InputError, match="num_frames: must be 1 or more, got 0"):
+        opened({"type": "video", "url": film}, num_frames=0)
 
 
-# What is not understood
+# Unsupported content
 
 
 @pytest.mark.parametrize(
@@ -234,100 +233,103 @@ def test_the_number_of_frames_is_checked(film: str) -> None:
     [
         (
             {"type": "audio", "url": "file:///a.wav"},
-            "'audio' is not understood. Understood are text, text-plain, video",
+            "unsupported block type 'audio'. Use one of text, text-plain, video",
         ),
         ({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}, "'input_audio'"),
         ({"type": "non_standard", "value": {"type": "video", "url": "file:///a.mp4"}}, "'non_standard'"),
         ({"type": "reasoning", "reasoning": "Hm."}, "'reasoning'"),
         ({"type": "tool_call", "name": "add", "args": {}, "id": "1"}, "'tool_call'"),
         ({"type": "server_tool_result"}, "'server_tool_result'"),
-        ({"type": ["video"]}, "not understood"),
+        ({"type": ["video"]}, "unsupported block type"),
         ({"text": "Hello"}, "'None'"),
         ({}, "'None'"),
-        ({"type": "text"}, "its text is missing"),
-        ({"type": "text", "text": 3}, "no text"),
-        ({"type": "text-plain", "base64": "SGk=", "mime_type": "text/plain"}, "its text is missing"),
-        ({"type": "video"}, "no data and no address"),
-        ({"type": "video", "file_id": "f1"}, "no data and no address"),
-        ({"type": "image", "source_type": "id", "id": "f1"}, "no data and no address"),
-        ({"type": "video", "url": "file:///a.mp4", "base64": "AA=="}, "base64 and url"),
+        ({"type": "text"}, "text must be a string, got None"),
+        ({"type": "text", "text": 3}, "text must be a string, got 3"),
+        ({"type": "text-plain", "base64": "SGk=", "mime_type": "text/plain"}, "text must be a string"),
+        ({"type": "video"}, "neither a URL nor data"),
+        ({"type": "video", "file_id": "f1"}, "neither a URL nor data"),
+        ({"type": "image", "source_type": "id", "id": "f1"}, "neither a URL nor data"),
+        ({"type": "video", "url": "file:///a.mp4", "base64": "AA=="}, "both base64 and url"),
         ({"type": "video", "url": "a.mp4"}, "as_uri"),
-        ({"type": "video", "url": "s3://bucket/a.mp4"}, "'s3://bucket/a.mp4' is no http:"),
+        ({"type": "video", "url": "s3://bucket/a.mp4"}, "must be an http:.*got 's3://bucket/a.mp4'"),
         ({"type": "video", "url": "data:video/mp4,abc"}, "base64 data"),
-        ({"type": "video", "url": 3}, "'3' is no http:"),
-        ({"type": "video", "url": "file:///a.mp4", "start": 5}, "unknown start.*extras"),
-        ({"type": "video", "video": ["1.png", "2.png"]}, "list is no path"),
-        ({"type": "video", "video": "a.mp4", "max_pixels": 9}, "unknown max_pixels"),
-        ({"type": "video", "video": "a.mp4", "fps": 1, "nframes": 3}, "both given"),
-        ({"type": "video_url", "video_url": {"url": "file:///a.mp4", "fps": 1}}, "unknown fps"),
-        ({"type": "video_url"}, "'None' is no http:"),
+        ({"type": "video", "url": 3}, "got '3'"),
+        ({"type": "video", "url": "file:///a.mp4", "start": 5}, "unknown key start.*extras"),
+        ({"type": "video", "video": ["1.png", "2.png"]}, "must be a path or a URL, got a list"),
+        ({"type": "video", "video": "a.mp4", "max_pixels": 9}, "unknown key max_pixels"),
+        ({"type": "video", "video": "a.mp4", "fps": 1, "nframes": 3}, "mutually exclusive"),
+        ({"type": "video_url", "video_url": {"url": "file:///a.mp4", "fps": 1}}, "unknown key fps"),
+        ({"type": "video_url"}, "must be an http:.*got 'None'"),
         ({"type": "video", "base64": "AA=="}, "no mime_type"),
         ({"type": "video", "base64": "AA==", "mime_type": 3}, "mime_type"),
-        ({"type": "video", "base64": b"AA==", "mime_type": "video/mp4"}, "base64 is missing, or no text"),
+        ({"type": "video", "base64": b"AA==", "mime_type": "video/mp4"}, "base64 must be a string"),
         ({"type": "video", "base64": "A", "mime_type": "video/mp4"}, "cannot be decoded"),
         ({"type": "video", "base64": "AA==\n", "mime_type": "video/mp4"}, "line breaks"),
         ({"type": "video", "base64": "AA==é", "mime_type": "video/mp4"}, "cannot be decoded"),
-        ({"type": "image_url", "image_url": "data:image/png;base64,"}, "nothing in it"),
-        ({"type": "file", "url": "file:///a.pdf", "mime_type": "application/pdf"}, "application/pdf is not known"),
+        ({"type": "image_url", "image_url": "data:image/png;base64,"}, "the data is empty"),
+        (
+            {"type": "file", "url": "file:///a.pdf", "mime_type": "application/pdf"},
+            "unsupported mime_type application/pdf",
+        ),
         ({"type": "file", "url": "file:///a.mp4"}, "with its mime_type"),
     ],
 )
-def test_a_block_that_is_not_understood_raises(block: dict[str, Any], problem: str) -> None:
+def test_invalid_blocks(block: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
-        read_messages(ask(block))
+        read_conversation(ask(block))
 
 
 @given(st.text(max_size=12), st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3))
-def test_other_types_always_raise(kind: str, rest: dict[str, str]) -> None:
+def test_unknown_block_types(kind: str, rest: dict[str, str]) -> None:
     for message in (HumanMessage, AIMessage, SystemMessage):
         with pytest.raises(InputError):
             read_messages([message([{**rest, "type": f"x-{kind}"}]), *ask()])
 
 
-def test_too_much_data_is_not_decoded() -> None:
+def test_too_large_data_is_not_decoded() -> None:
     data = "A" * (MAX_DATA_BYTES // 3 * 4 + 8)
     with pytest.raises(InputError, match="limit of 256 MiB"):
-        shown({"type": "video", "base64": data, "mime_type": "video/mp4"})
+        opened({"type": "video", "base64": data, "mime_type": "video/mp4"})
 
 
-def test_all_is_understood_before_anything_is_opened() -> None:
+def test_messages_are_validated_before_files_are_opened() -> None:
     with pytest.raises(InputError, match="'audio'"):
-        read_messages(ask({"type": "video", "url": "file:///missing.mp4"}, {"type": "audio"}))
+        read_conversation(ask({"type": "video", "url": "file:///missing.mp4"}, {"type": "audio"}))
 
 
-def test_files_are_refused_as_media_refuses_them(folder: Path, tmp_path: Path) -> None:
+def test_missing_and_damaged_files(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "noise.mp4").write_bytes(os.urandom(999))
     noise = {"base64": encoded(tmp_path / "noise.mp4"), "mime_type": "video/mp4"}
     for kind in ("video", "image"):
         with pytest.raises(SourceError, match="no such file"):
-            shown({"type": kind, "url": "file:///missing.mp4"})
+            opened({"type": kind, "url": "file:///missing.mp4"})
         with pytest.raises(MediaError):
-            shown({"type": kind, "url": (tmp_path / "noise.mp4").as_uri()})
+            opened({"type": kind, "url": (tmp_path / "noise.mp4").as_uri()})
         with pytest.raises(MediaError):
-            shown({"type": kind, **noise})
+            opened({"type": kind, **noise})
     with pytest.raises(MediaError):
-        shown({"type": "image", "url": (folder / "film.mp4").as_uri()})
+        opened({"type": "image", "url": (folder / "film.mp4").as_uri()})
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9/a.mp4", "http://localhost/a.mp4", "http://169.254.169.254/"])
-def test_private_addresses_are_refused(address: str) -> None:
-    for block in ({"type": "video", "url": address}, {"type": "image_url", "image_url": address}):
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/a.mp4", "http://localhost/a.mp4", "http://169.254.169.254/"])
+def test_private_hosts_are_refused(url: str) -> None:
+    for block in ({"type": "video", "url": url}, {"type": "image_url", "image_url": url}):
         with pytest.raises(SourceError, match="refused"):
-            shown(block)
+            opened(block)
 
 
-def test_nothing_is_left_on_the_disk(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_files_are_deleted(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    shown({"type": "video", "base64": encoded(folder / "film.mp4"), "mime_type": "video/mp4"})
+    opened({"type": "video", "base64": encoded(folder / "film.mp4"), "mime_type": "video/mp4"})
     with pytest.raises(MediaError):
-        shown({"type": "image", "base64": encoded(folder / "film.mp4"), "mime_type": "image/png"})
+        opened({"type": "image", "base64": encoded(folder / "film.mp4"), "mime_type": "image/png"})
     assert not list(tmp_path.iterdir())
 
 
 # Turns
 
 
-def test_the_system_speaks_first_and_neighbours_are_joined() -> None:
+def test_system_messages_come_first_and_neighbours_are_joined() -> None:
     messages = [
         HumanMessage("One."),
         SystemMessage("Be brief."),
@@ -337,7 +339,7 @@ def test_the_system_speaks_first_and_neighbours_are_joined() -> None:
         ChatMessage(content="Be kind.", role="developer"),
         ChatMessage(content="Five.", role="User"),
     ]
-    assert said(messages, system_prompt="You watch videos.") == [
+    assert parse(messages, system_prompt="You watch videos.") == [
         ("system", "You watch videos.", "Be brief.", "Be kind."),
         ("human", "One.", "Two."),
         ("assistant", "Three.", "Four."),
@@ -345,10 +347,10 @@ def test_the_system_speaks_first_and_neighbours_are_joined() -> None:
     ]
 
 
-def test_several_videos_keep_their_places(folder: Path, film: str) -> None:
+def test_several_videos_keep_their_order(folder: Path, film: str) -> None:
     red = {"type": "image", "url": (folder / "red.png").as_uri()}
-    early, late = ({"type": "video", "url": film, "extras": stretch} for stretch in ({"end": 1}, {"start": 3}))
-    conversation = read_messages(
+    early, late = ({"type": "video", "url": film, "extras": extras} for extras in ({"end": 1}, {"start": 3}))
+    conversation = read_conversation(
         [HumanMessage(["Before", early, "between", red, late]), AIMessage("Yes."), HumanMessage([early, "Sure?"])],
         num_frames=1,
     )
@@ -363,10 +365,10 @@ def _outline(part: Part) -> str | list[int]:
     if isinstance(part, str):
         return part
     assert isinstance(part, Video | Image)
-    return numbers(part) if isinstance(part, Video) else colour(part)
+    return numbers(part) if isinstance(part, Video) else color(part)
 
 
-def test_calls_of_tools_are_written_as_a_model_writes_them() -> None:
+def test_tool_calls_are_serialized_as_a_model_generates_them() -> None:
     calls = [tool_call(name="cut", args={"to": 9, "from": "ü"}, id="1"), tool_call(name="stop", args={}, id="2")]
     content: list[Any] = [
         {"type": "reasoning", "reasoning": "Which tool?"},
@@ -381,7 +383,7 @@ def test_calls_of_tools_are_written_as_a_model_writes_them() -> None:
         ToolMessage("13", tool_call_id="?"),
         FunctionMessage(content="14", name="old"),
     ]
-    assert said([HumanMessage("Cut it."), AIMessage(content, tool_calls=calls), *answers]) == [
+    assert parse([HumanMessage("Cut it."), AIMessage(content, tool_calls=calls), *answers]) == [
         ("human", "Cut it."),
         (
             "assistant",
@@ -401,27 +403,27 @@ def test_calls_of_tools_are_written_as_a_model_writes_them() -> None:
     ]
 
 
-def test_a_tool_may_show_something(folder: Path) -> None:
+def test_a_tool_result_may_contain_an_image(folder: Path) -> None:
     call = AIMessage("", tool_calls=[tool_call(name="look", args={}, id="1")])
     image = {"type": "image", "base64": encoded(folder / "red.png"), "mime_type": "image/png"}
-    *_, turn = read_messages([*ask(), call, ToolMessage([image, "at 3 s"], tool_call_id="1")])
+    *_, turn = read_conversation([*ask(), call, ToolMessage([image, "at 3 s"], tool_call_id="1")])
     assert [_outline(part) for part in turn.content] == ["The tool look answered:", [*RED], "at 3 s"]
 
 
-def test_a_call_that_is_in_the_content_alone_is_not_lost() -> None:
+def test_a_tool_call_that_is_only_in_the_content_is_an_error() -> None:
     call = {"type": "tool_use", "name": "cut", "input": {}, "id": "1"}
-    with pytest.raises(InputError, match="'tool_use' is not understood"):
+    with pytest.raises(InputError, match="unsupported block type 'tool_use'"):
         read_messages([*ask(), AIMessage([call]), *ask()])
 
 
-def test_a_damaged_call_is_kept_as_it_was() -> None:
+def test_an_invalid_tool_call_is_kept() -> None:
     damaged = {"type": "invalid_tool_call", "name": "cut", "args": '{"to":', "id": "1", "error": None}
-    turns = said([*ask(), AIMessage("", invalid_tool_calls=[damaged]), *ask()])
+    turns = parse([*ask(), AIMessage("", invalid_tool_calls=[damaged]), *ask()])
     assert turns[1] == ("assistant", '{"name":"cut","arguments":"{\\"to\\":"}')
 
 
 @given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.lists(st.booleans(), max_size=2)))
-def test_a_written_call_is_one_line_of_json(arguments: dict[str, Any]) -> None:
+def test_a_serialized_call_is_one_line_of_json(arguments: dict[str, Any]) -> None:
     line = write_tool_call("cut", arguments)
     assert "\n" not in line
     assert json.loads(line) == {"name": "cut", "arguments": arguments}
@@ -438,27 +440,17 @@ def test_a_written_call_is_one_line_of_json(arguments: dict[str, Any]) -> None:
         ([HumanMessage("Hello"), AIMessage("Hi"), HumanMessage([""])], "a human message is empty"),
         ([HumanMessage("Hello"), AIMessage("Hi")], "end with an answer"),
         ([HumanMessage("Hello"), AIMessage(""), SystemMessage("Go on.")], "end with an answer"),
-        ([ChatMessage(content="Hello", role="narrator")], "nobody speaks as 'narrator'"),
-        ([RemoveMessage(id="1")], "nobody speaks as 'remove'"),
+        ([ChatMessage(content="Hello", role="narrator")], "unknown role 'narrator'"),
+        ([RemoveMessage(id="1")], "unknown role 'remove'"),
     ],
 )
-def test_there_must_be_something_to_answer(messages: list[BaseMessage], problem: str) -> None:
+def test_messages_without_a_question(messages: list[BaseMessage], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         read_messages(messages, system_prompt="You watch videos.")
 
 
-def test_an_answer_that_was_left_empty_is_passed_over() -> None:
-    assert said([HumanMessage("One."), AIMessage(""), HumanMessage("Two.")]) == [("human", "One.", "Two.")]
-
-
-def _pixels(source: str) -> NDArray[np.uint8]:
-    return np.frombuffer(source.encode()[-3:], np.uint8).reshape(1, 1, 3)
-
-
-def _drawn(visual: MediaRef) -> list[Part]:
-    """Make a pixel of the last letters of an address."""
-    pixels = _pixels(visual.source)
-    return [Video(pixels[None]) if visual.kind == "video" else Image(pixels)]
+def test_an_empty_answer_is_skipped() -> None:
+    assert parse([HumanMessage("One."), AIMessage(""), HumanMessage("Two.")]) == [("human", "One.", "Two.")]
 
 
 NAMES = st.integers(100, 999).map(str)
@@ -482,7 +474,7 @@ def test_everything_appears_once_and_in_order(speeches: list[tuple[str, list[tup
     speeches = [*speeches, ("human", [("bare", "Go on.")])]
     kinds = {"system": SystemMessage, "human": HumanMessage, "ai": AIMessage}
     messages = [kinds[role]([_block(*part) for part in parts]) for role, parts in speeches]
-    turns = read_messages(messages, show=_drawn)
+    turns = read_messages(messages)
     in_order = sorted(speeches, key=lambda speech: speech[0] != "system")
     expected = [(role.replace("ai", "assistant"), part) for role, parts in in_order for part in parts]
     found = [(turn.role, part) for turn in turns for part in turn.content]
@@ -491,40 +483,31 @@ def test_everything_appears_once_and_in_order(speeches: list[tuple[str, list[tup
         if isinstance(part, str):
             assert (kind in {"bare", "text"}, part) == (True, value)
         else:
-            assert isinstance(part, Video | Image)
-            assert kind.startswith(type(part).__name__.lower())
-            pixels = part.frames[0] if isinstance(part, Video) else part.pixels
-            assert (pixels == _pixels(value)).all()
+            assert (kind.removesuffix("_url"), f"file:///{value}") == (part.kind, part.source)
     assert all(one.role != other.role for one, other in pairwise(turns))
 
 
-# Opening
+# References
 
 
-def test_who_reads_may_be_chosen(film: str) -> None:
-    asked: list[MediaRef] = []
-
-    def show(visual: MediaRef) -> list[Image]:
-        asked.append(visual)
-        return [Image(np.zeros((1, 1, 3), np.uint8))]
-
+def test_defaults_of_references(film: str) -> None:
     plain, fast, image = {"type": "video", "url": film}, {"fps": 2}, {"type": "image", "url": film}
-    read_messages(ask(plain, plain | {"extras": fast}, plain, image), num_frames=3, show=show)
-    assert asked == [
-        MediaRef("video", film, num_frames=3),
-        MediaRef("video", film, fps=2.0),
-        MediaRef("video", film, num_frames=3),
-        MediaRef("image", film),
+    (turn,) = read_messages(ask(plain, plain | {"extras": fast}, plain, image), num_frames=3, allowed_hosts=["nas"])
+    hosts = ("nas",)
+    assert turn.content[:-1] == [
+        MediaRef("video", film, num_frames=3, allowed_hosts=hosts),
+        MediaRef("video", film, fps=2.0, allowed_hosts=hosts),
+        MediaRef("video", film, num_frames=3, allowed_hosts=hosts),
+        MediaRef("image", film, allowed_hosts=hosts),
     ]
-    assert len(set(asked)) == 3
 
 
-def test_a_block_is_read_without_being_opened() -> None:
+def test_a_block_is_parsed_without_opening_it() -> None:
     block = {"type": "video", "url": "https://example.org/a.mp4", "extras": {"start": "01:00", "num_frames": 4}}
-    assert read_block(block) == MediaRef("video", "https://example.org/a.mp4", start=60.0, num_frames=4)
+    assert read_block(block) == MediaRef("video", "https://example.org/a.mp4", Interval(60.0), num_frames=4)
 
 
-def test_states_of_files_change_with_them(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_states_change_with_the_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "red.png"
     path.write_bytes((folder / "red.png").read_bytes())

@@ -1,4 +1,4 @@
-"""VideoChat-Embed as a model: what it does with videos, that it is a citizen of transformers, and what it refuses."""
+"""The VideoChat-Embed model: its network, prompts with videos, transformers integration, and invalid input."""
 
 import weakref
 from pathlib import Path
@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForImageTextToText, GPT2Config, LlamaConfig, Qwen2Config
 
-from langchain_videochat.embed import VideoChatEmbedConfig, VideoChatEmbedForConditionalGeneration, add_lora, quantized
-from langchain_videochat.embed.modeling_videochat import TRAINED
+from langchain_videochat.embed import (
+    VideoChatEmbedConfig,
+    VideoChatEmbedForConditionalGeneration,
+    add_lora,
+    quantization_config,
+)
+from langchain_videochat.embed.modeling_videochat import TRAINED_PARTS
 from langchain_videochat.embed.vision_tower import SingleQueryAttention
 from langchain_videochat.errors import InputError, VideoChatError
 from tests.tiny_videochat import QUERIES, SIZE, VIDEO_TOKEN, VOCABULARY, tiny_videochat
@@ -27,25 +32,25 @@ def model() -> Model:
     return tiny_videochat()
 
 
-def film(frames: int, seed: int = 0) -> Tensor:
+def noise(frames: int, seed: int = 0) -> Tensor:
     """Frames of noise, [frames, 3, H, W]."""
     return torch.randn(frames, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
 
 
-def prompt(*pieces: int | str) -> list[int]:
-    """Token ids, with room for a video where it says "video"."""
-    return [token for piece in pieces for token in ([VIDEO_TOKEN] * QUERIES if piece == "video" else [int(piece)])]
+def prompt(*parts: int | str) -> list[int]:
+    """Token ids, with placeholder tokens for each "video"."""
+    return [token for part in parts for token in ([VIDEO_TOKEN] * QUERIES if part == "video" else [int(part)])]
 
 
-def inputs(rows: list[list[int]], *films: Tensor) -> dict[str, Tensor]:
-    """Prompts, padded on the left, and what they show."""
+def inputs(rows: list[list[int]], *videos: Tensor) -> dict[str, Tensor]:
+    """Model inputs: prompts, padded on the left, and their videos."""
     length = max(map(len, rows))
     padding = [[0] * (length - len(row)) for row in rows]
     return {
         "input_ids": torch.tensor([pad + row for pad, row in zip(padding, rows, strict=True)]),
         "attention_mask": torch.tensor([pad + [1] * len(row) for pad, row in zip(padding, rows, strict=True)]),
-        "pixel_values": torch.cat(films),
-        "num_frames": torch.tensor([len(one) for one in films]),
+        "pixel_values": torch.cat(videos),
+        "num_frames": torch.tensor([len(video) for video in videos]),
     }
 
 
@@ -57,7 +62,7 @@ def logits(model: Model, **given: Tensor) -> Tensor:
 # The network
 
 
-def test_the_full_model_trains_what_the_paper_trains() -> None:
+def test_full_model_trains_the_parameters_of_the_paper() -> None:
     with torch.device("meta"):
         model = Model(VideoChatEmbedConfig(text_config={"model_type": "llama", "vocab_size": 32_001}))
     model.freeze_pretrained()
@@ -65,52 +70,52 @@ def test_the_full_model_trains_what_the_paper_trains() -> None:
     assert (len(trained), sum(trained)) == (134, 205_542_528)
 
 
-def test_an_image_is_a_video_of_one_frame(model: Model) -> None:
-    images = torch.stack([film(1)[0], film(1, seed=1)[0]])
+def test_image_is_a_video_of_one_frame(model: Model) -> None:
+    images = torch.stack([noise(1)[0], noise(1, seed=1)[0]])
     assert torch.equal(model.get_image_features(images), model.get_video_features(images.unsqueeze(1)))
 
 
-def test_features_have_the_shapes_that_are_promised(model: Model) -> None:
-    encoded = model.encode_videos(film(6).unflatten(0, (2, 3)))
+def test_features_have_documented_shapes(model: Model) -> None:
+    encoded = model.encode_videos(noise(6).unflatten(0, (2, 3)))
     assert encoded.vision_tokens.shape == (2, 3 * (1 + 16) + 1, 16)
     assert encoded.qformer_output.shape == encoded.language_inputs.shape == (2, QUERIES, 16)
 
 
-def test_frames_are_seen_in_their_order(model: Model) -> None:
-    frames = film(4)
-    there, back = model.vision_tower(torch.stack([frames, frames.flip(0)]))[:, -1]
-    assert (there - back).abs().max() > 0.01
+def test_order_of_frames_matters(model: Model) -> None:
+    frames = noise(4)
+    forward, backward = model.vision_tower(torch.stack([frames, frames.flip(0)]))[:, -1]
+    assert (forward - backward).abs().max() > 0.01
 
 
-def test_a_new_model_begins_with_the_vision_tower_unchanged() -> None:
+def test_new_aggregators_leave_the_vision_tower_unchanged() -> None:
     config = tiny_videochat(local_mhra=2).config
     config.vision_config.initializer_range = 0.5
     fresh = Model(config).eval()
     plain = Model(config.__class__(**config.to_dict() | {"gmhra_layers": 0, "local_mhra": 0})).eval()
     plain.load_state_dict(fresh.state_dict(), strict=False)
-    frames = film(3).unsqueeze(0)
+    frames = noise(3).unsqueeze(0)
     tokens = fresh.vision_tower(frames)
     assert torch.equal(tokens[:, -1], torch.zeros(1, 16))
     assert torch.allclose(tokens[:, :-1], plain.vision_tower(frames), atol=1e-6)
 
 
-def test_whatever_is_new_can_be_learnt() -> None:
+def test_all_new_parts_get_gradients() -> None:
     fresh = Model(tiny_videochat(local_mhra=2).config)
-    shown = inputs([prompt(1, "video", 5)], film(3))
+    given = inputs([prompt(1, "video", 5)], noise(3))
     optimizer = torch.optim.SGD(fresh.parameters(), lr=0.1)
-    for _ in range(4):  # what ends in zeros learns nothing before these have changed
+    for _ in range(4):  # weights before a ZeroLinear get no gradient until it has changed
         optimizer.zero_grad()
-        fresh(**shown).logits.square().mean().backward()
+        fresh(**given).logits.square().mean().backward()
         optimizer.step()
     idle = {name for name, one in fresh.named_parameters() if one.grad is None or not one.grad.any()}
-    assert {name for name in idle if any(part in name for part in TRAINED)} == set()
+    assert {name for name in idle if any(part in name for part in TRAINED_PARTS)} == set()
 
 
 @pytest.mark.parametrize("local_mhra", [1, 2])
-def test_local_aggregators_let_a_frame_see_only_those_beside_it(local_mhra: int) -> None:
+def test_local_aggregators_relate_adjacent_frames_only(local_mhra: int) -> None:
     model = tiny_videochat(local_mhra=local_mhra, gmhra_layers=0)
     del model.vision_tower.layers[1:]
-    frames = film(5).unsqueeze(0)
+    frames = noise(5).unsqueeze(0)
     changed = frames.clone()
     changed[:, 4] = 0
     before, after = (model.vision_tower(one).unflatten(1, (5, -1)) for one in (frames, changed))
@@ -119,7 +124,7 @@ def test_local_aggregators_let_a_frame_see_only_those_beside_it(local_mhra: int)
     assert (before[:, reach] != after[:, reach]).any()
 
 
-def test_one_query_attends_as_multi_head_attention_does() -> None:
+def test_single_query_attention_equals_multi_head_attention() -> None:
     torch.manual_seed(0)
     reference = nn.MultiheadAttention(32, 4, batch_first=True)
     nn.init.normal_(reference.in_proj_bias)
@@ -129,17 +134,17 @@ def test_one_query_attends_as_multi_head_attention_does() -> None:
     assert torch.allclose(ours(query, tokens), reference(query, tokens, tokens)[0], atol=1e-6)
 
 
-def test_no_more_than_one_layers_output_is_held(model: Model) -> None:
-    held: list[weakref.ref[Tensor]] = []
+def test_only_one_layer_output_is_in_memory(model: Model) -> None:
+    outputs: list[weakref.ref[Tensor]] = []
     alive: list[int] = []
 
-    def remember(_: nn.Module, __: Any, output: Tensor) -> None:
-        alive.append(sum(one() is not None for one in held))
-        held.append(weakref.ref(output))
+    def record(_: nn.Module, __: Any, output: Tensor) -> None:
+        alive.append(sum(one() is not None for one in outputs))
+        outputs.append(weakref.ref(output))
 
-    hooks = [layer.register_forward_hook(remember) for layer in model.vision_tower.layers]
+    hooks = [layer.register_forward_hook(record) for layer in model.vision_tower.layers]
     with torch.no_grad():
-        model.vision_tower(film(2).unsqueeze(0))
+        model.vision_tower(noise(2).unsqueeze(0))
     for hook in hooks:
         hook.remove()
     assert len(alive) == 3
@@ -149,44 +154,44 @@ def test_no_more_than_one_layers_output_is_held(model: Model) -> None:
 # Prompts with videos
 
 
-def test_a_video_changes_what_is_said(model: Model) -> None:
-    one, other = (logits(model, **inputs([prompt(1, "video", 5)], film(3, seed))) for seed in (0, 1))
+def test_video_changes_the_logits(model: Model) -> None:
+    one, other = (logits(model, **inputs([prompt(1, "video", 5)], noise(3, seed))) for seed in (0, 1))
     assert (one - other).abs().max() > 0.01
 
 
 @settings(max_examples=15, deadline=None)
 @given(rows=st.lists(st.lists(st.integers(0, 3), max_size=3), min_size=1, max_size=4), data=st.data())
-def test_a_batch_says_what_its_prompts_say_alone(model: Model, rows: list[list[int]], data: st.DataObject) -> None:
-    films = [[film(frames, seed=frames) for frames in row if frames] for row in rows]
+def test_batch_equals_single_prompts(model: Model, rows: list[list[int]], data: st.DataObject) -> None:
+    videos = [[noise(frames, seed=frames) for frames in row if frames] for row in rows]
     words = data.draw(st.lists(st.integers(3, 50), min_size=len(rows), max_size=len(rows)))
     prompts = [prompt(1, *["video"] * len(own), *range(3, 3 + len(row)), word)
-               for row, own, word in zip(rows, films, words, strict=True)]  # fmt: skip
-    together = inputs(prompts, *[one for own in films for one in own], film(0))
+               for row, own, word in zip(rows, videos, words, strict=True)]  # fmt: skip
+    together = inputs(prompts, *[one for own in videos for one in own], noise(0))
     together["num_frames"] = together["num_frames"][:-1]
     batch = logits(model, **together)[:, -1]
-    for place, (row, own) in enumerate(zip(prompts, films, strict=True)):
-        alone = inputs([row], *own, film(0))
+    for index, (row, own) in enumerate(zip(prompts, videos, strict=True)):
+        alone = inputs([row], *own, noise(0))
         alone["num_frames"] = alone["num_frames"][:-1]
-        assert torch.allclose(logits(model, **alone)[0, -1], batch[place], atol=1e-4)
+        assert torch.allclose(logits(model, **alone)[0, -1], batch[index], atol=1e-4)
 
 
-def test_the_order_of_videos_in_a_prompt_matters(model: Model) -> None:
+def test_order_of_videos_in_a_prompt_matters(model: Model) -> None:
     row = prompt(1, "video", 5, "video", 6)
-    there = logits(model, **inputs([row], film(2), film(3, seed=1)))
-    back = logits(model, **inputs([row], film(3, seed=1), film(2)))
-    assert (there - back).abs().max() > 0.01
+    forward = logits(model, **inputs([row], noise(2), noise(3, seed=1)))
+    backward = logits(model, **inputs([row], noise(3, seed=1), noise(2)))
+    assert (forward - backward).abs().max() > 0.01
 
 
 def test_generated_tokens_are_the_same_alone_and_in_a_batch(model: Model) -> None:
     rows = [prompt(1, "video", 5, 6, 7), prompt(1, "video", 8)]
-    films = [film(3), film(2, seed=1)]
-    batch = model.generate(**inputs(rows, *films), max_new_tokens=10, min_new_tokens=10)
-    for place, (row, one) in enumerate(zip(rows, films, strict=True)):
-        alone = model.generate(**inputs([row], one), max_new_tokens=10, min_new_tokens=10)
-        assert torch.equal(alone[0], batch[place])
+    videos = [noise(3), noise(2, seed=1)]
+    batch = model.generate(**inputs(rows, *videos), max_new_tokens=10, min_new_tokens=10)
+    for index, (row, video) in enumerate(zip(rows, videos, strict=True)):
+        alone = model.generate(**inputs([row], video), max_new_tokens=10, min_new_tokens=10)
+        assert torch.equal(alone[0], batch[index])
 
 
-def test_text_alone_is_continued_as_by_the_language_model(model: Model) -> None:
+def test_text_only_prompt_equals_the_language_model(model: Model) -> None:
     ids = torch.tensor([prompt(1, 5, 6)])
     new = model.generate(ids, max_new_tokens=5, min_new_tokens=5)
     assert torch.equal(
@@ -194,21 +199,21 @@ def test_text_alone_is_continued_as_by_the_language_model(model: Model) -> None:
     )
 
 
-def test_all_ways_of_generating_work(model: Model) -> None:
-    given = inputs([prompt(1, "video", 5)], film(2))
+def test_generate_supports_beams_sampling_and_penalties(model: Model) -> None:
+    given = inputs([prompt(1, "video", 5)], noise(2))
     options: dict[str, Any] = {"num_beams": 2, "num_return_sequences": 2, "repetition_penalty": 1.2, "do_sample": True}
     assert len(model.generate(**given, max_new_tokens=5, **options)) == 2
 
 
-def test_labels_give_a_loss_on_them_alone(model: Model) -> None:
-    given = inputs([prompt(1, "video", 5, 6)], film(2))
+def test_loss_is_computed_on_labels_only(model: Model) -> None:
+    given = inputs([prompt(1, "video", 5, 6)], noise(2))
     labels = given["input_ids"].clone()
     labels[:, :-1] = -100
     expected = nn.functional.cross_entropy(logits(model, **given)[0, -2:-1], labels[0, -1:])
     assert torch.allclose(model(**given, labels=labels).loss, expected)
 
 
-# A citizen of transformers
+# Integration with transformers
 
 
 @pytest.mark.parametrize(
@@ -219,12 +224,12 @@ def test_labels_give_a_loss_on_them_alone(model: Model) -> None:
         pytest.param(GPT2Config(vocab_size=VOCABULARY, n_embd=16, n_layer=1, n_head=2), id="gpt2"),
     ],
 )
-def test_a_saved_model_says_the_same(tmp_path: Path, text_config: Any) -> None:
+def test_saved_model_generates_the_same(tmp_path: Path, text_config: Any) -> None:
     model = tiny_videochat(text_config)
     model.save_pretrained(tmp_path)
     loaded: Any = AutoModelForImageTextToText.from_pretrained(tmp_path)
     assert isinstance(AutoConfig.from_pretrained(tmp_path), VideoChatEmbedConfig)
-    given = inputs([prompt(1, "video", 5)], film(3))
+    given = inputs([prompt(1, "video", 5)], noise(3))
     tokens = [one.generate(**given, max_new_tokens=10) for one in (model, loaded)]
     assert torch.equal(tokens[0], tokens[1])
     assert not [path for path in tmp_path.iterdir() if path.suffix not in (".json", ".safetensors")]
@@ -232,14 +237,14 @@ def test_a_saved_model_says_the_same(tmp_path: Path, text_config: Any) -> None:
 
 def test_attention_kernels_agree(model: Model, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
-    given = inputs([prompt(1, "video", 5)], film(3))
+    given = inputs([prompt(1, "video", 5)], noise(3))
     eager, sdpa = (
         logits(Model.from_pretrained(tmp_path, attn_implementation=name), **given) for name in ("eager", "sdpa")
     )
     assert torch.allclose(eager, sdpa, atol=1e-5)
 
 
-def test_flash_attention_is_left_to_those_parts_that_have_it() -> None:
+def test_flash_attention_is_not_used_in_the_qformer() -> None:
     config = tiny_videochat().config
     config._attn_implementation = {"qformer_config": "flash_attention_2", "vision_config": "eager"}
     model = Model(config)
@@ -247,10 +252,10 @@ def test_flash_attention_is_left_to_those_parts_that_have_it() -> None:
     assert model.vision_tower.config._attn_implementation == "eager"
 
 
-def test_accelerate_places_the_model(model: Model, tmp_path: Path) -> None:
+def test_device_map_places_the_model(model: Model, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     placed = Model.from_pretrained(tmp_path, device_map={"": "cpu"})
-    given = inputs([prompt(1, "video", 5)], film(3))
+    given = inputs([prompt(1, "video", 5)], noise(3))
     assert torch.equal(logits(placed, **given), logits(model, **given))
 
 
@@ -259,17 +264,17 @@ def test_only_the_language_model_is_quantized(tmp_path: Path, bits: Any) -> None
     text = LlamaConfig(vocab_size=64, hidden_size=64, intermediate_size=64, num_attention_heads=2, num_hidden_layers=1)
     model = tiny_videochat(text)
     model.save_pretrained(tmp_path)
-    small = Model.from_pretrained(tmp_path, quantization_config=quantized(bits))
+    small = Model.from_pretrained(tmp_path, quantization_config=quantization_config(bits))
     changed = {name for name, one in small.named_modules() if type(one).__module__.startswith("bitsandbytes")}
     linear = {name for name, one in model.language_model.named_modules() if isinstance(one, nn.Linear)}
     assert changed == {f"language_model.{name}" for name in linear - {"lm_head"}}
-    given = inputs([prompt(1, "video", 5)], film(3))
+    given = inputs([prompt(1, "video", 5)], noise(3))
     assert torch.nn.functional.cosine_similarity(logits(small, **given), logits(model, **given), dim=-1).min() > 0.9
 
 
 def test_adapters_are_trained_with_the_interface(tmp_path: Path) -> None:
     model = tiny_videochat()
-    given = inputs([prompt(1, "video", 5)], film(3))
+    given = inputs([prompt(1, "video", 5)], noise(3))
     before = logits(model, **given)
     add_lora(model, rank=2)
     model.freeze_pretrained()
@@ -284,8 +289,8 @@ def test_adapters_are_trained_with_the_interface(tmp_path: Path) -> None:
     assert all(name.startswith("language_model.") and "lm_head" not in name for name in adapters)
 
 
-def test_checkpointing_gives_the_same_gradients() -> None:
-    given = inputs([prompt(1, "video", 5, 6)], film(3))
+def test_gradient_checkpointing_gives_the_same_gradients() -> None:
+    given = inputs([prompt(1, "video", 5, 6)], noise(3))
     labels = given["input_ids"].masked_fill(given["input_ids"] == VIDEO_TOKEN, -100)
     gradients = []
     for checkpointing in (False, True):
@@ -301,32 +306,32 @@ def test_checkpointing_gives_the_same_gradients() -> None:
             assert torch.allclose(gradient, gradients[1][name], atol=1e-6), name
 
 
-# Bad input
+# Invalid input
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"input_ids": torch.tensor([prompt(1, "video", "video")])}, "room for 2 videos and images, and 1 are given"),
-        ({"input_ids": torch.tensor([prompt(1, 5)])}, "room for 0 videos and images, and 1 are given"),
-        ({"pixel_values": None}, "room for 1 videos and images, and 0 are given"),
-        ({"input_ids": torch.tensor([prompt(1, "video")[:-1]])}, "room for 0.75 videos"),
+        ({"input_ids": torch.tensor([prompt(1, "video", "video")])}, "placeholders for 2 videos and images, got 1"),
+        ({"input_ids": torch.tensor([prompt(1, 5)])}, "placeholders for 0 videos and images, got 1"),
+        ({"pixel_values": None}, "placeholders for 1 videos and images, got 0"),
+        ({"input_ids": torch.tensor([prompt(1, "video")[:-1]])}, "placeholders for 0.75 videos"),
         (
             {"input_ids": torch.tensor([prompt(1, "video", *[5] * 64)])},
-            "has 69 tokens, and the language model reads 64",
+            "has 69 tokens, but the context length is 64",
         ),
-        ({"pixel_values": film(3)[:, :, 1:]}, "their shape is"),
-        ({"pixel_values": film(3)[:, :1]}, "their shape is"),
-        ({"pixel_values": film(3) / 0}, "not all are numbers"),
+        ({"pixel_values": noise(3)[:, :, 1:]}, "the shape must be"),
+        ({"pixel_values": noise(3)[:, :1]}, "the shape must be"),
+        ({"pixel_values": noise(3) / 0}, "some values are not finite"),
         ({"num_frames": torch.tensor([0, 3])}, "there are no frames"),
     ],
 )
-def test_what_does_not_fit_is_refused(model: Model, change: dict[str, Tensor], message: str) -> None:
-    given: dict[str, Any] = inputs([prompt(1, "video", 5)], film(3)) | {"attention_mask": None} | change
+def test_invalid_input_is_rejected(model: Model, change: dict[str, Tensor], message: str) -> None:
+    given: dict[str, Any] = inputs([prompt(1, "video", 5)], noise(3)) | {"attention_mask": None} | change
     with pytest.raises(InputError, match=message):
         model.generate(**given, max_new_tokens=2)
 
 
-def test_bits_that_cannot_be_had() -> None:
-    with pytest.raises(VideoChatError, match="Take 4 or 8"):
-        quantized(3)  # type: ignore[arg-type]
+def test_unsupported_bits_are_rejected() -> None:
+    with pytest.raises(VideoChatError, match="must be 4 or 8, got 3"):
+        quantization_config(3)  # type: ignore[arg-type]

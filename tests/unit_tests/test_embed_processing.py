@@ -1,4 +1,4 @@
-"""Conversations become prompts in the paper's words, with a place for each video, and frames become pixels."""
+"""The processor: prompts with placeholder tokens, and pixel values; reading videos and images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,15 +27,15 @@ CHATML = (
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
-MARK = "<|video|>"
-PLACES = 96 * MARK
+PLACEHOLDER = "<|video|>"
+PLACEHOLDERS = 96 * PLACEHOLDER
 
 few_examples = settings(max_examples=30)
 
 
-def make_words() -> PreTrainedTokenizerFast:
-    """Make a tokenizer of whole words that has no token for the beginning."""
-    words = ["<unk>", "</s>", "###", "Human", "Assistant", ":", "What", "is", "this", "?", MARK]
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    """Build a tokenizer of whole words that has no BOS token."""
+    words = ["<unk>", "</s>", "###", "Human", "Assistant", ":", "What", "is", "this", "?", PLACEHOLDER]
     tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="</s>")
@@ -65,20 +65,20 @@ def image(light: int = 0) -> Image:
 
 
 def prompts(processor: VideoChatEmbedProcessor, inputs: Any) -> list[str]:
-    """Read what was encoded, without its padding."""
+    """Decode the encoded prompts, without padding."""
     rows = zip(inputs["input_ids"], inputs["attention_mask"], strict=True)
     return [processor.decode(ids[mask.bool()]) for ids, mask in rows]
 
 
-def places(processor: VideoChatEmbedProcessor, inputs: Any) -> int:
+def count_placeholders(processor: VideoChatEmbedProcessor, inputs: Any) -> int:
     return int((inputs["input_ids"] == processor.video_token_id).sum())
 
 
-def test_a_question_about_a_video_is_the_papers_prompt(paper: VideoChatEmbedProcessor) -> None:
+def test_question_about_a_video_is_the_prompt_of_the_paper(paper: VideoChatEmbedProcessor) -> None:
     inputs = paper([Turn("human", (video(), "What is she doing?"))])
 
     assert prompts(paper, inputs) == [
-        f"<s>###Human: <Video>{PLACES}</Video> The video contains 2 frames sampled at 0.6, 1.8 seconds.\n"
+        f"<s>###Human: <Video>{PLACEHOLDERS}</Video> The video contains 2 frames sampled at 0.6, 1.8 seconds.\n"
         "###Human: What is she doing?\n"
         "###Assistant:"
     ]
@@ -94,24 +94,24 @@ CONVERSATION = [
 ]
 
 
-def test_turns_are_written_one_after_another_in_the_papers_style(paper: VideoChatEmbedProcessor) -> None:
+def test_turns_are_written_in_the_style_of_the_paper(paper: VideoChatEmbedProcessor) -> None:
     assert prompts(paper, paper(CONVERSATION)) == [
         "<s>Be brief.\n"
         "###Human: Compare this\n"
-        f"###Human: <Image>{PLACES}</Image>\n"
+        f"###Human: <Image>{PLACEHOLDERS}</Image>\n"
         "###Human: with this\n"
-        f"###Human: <Video>{PLACES}</Video>\n"
+        f"###Human: <Video>{PLACEHOLDERS}</Video>\n"
         "###Human: What differs?\n"
         "###Assistant: The hat.###Human: Which one?\n"
         "###Assistant:"
     ]
 
 
-def test_turns_are_written_by_the_chat_template_of_the_tokenizer(chat: VideoChatEmbedProcessor) -> None:
+def test_turns_are_written_with_the_chat_template(chat: VideoChatEmbedProcessor) -> None:
     assert prompts(chat, chat(CONVERSATION)) == [
         "<|im_start|>system\nBe brief.<|im_end|>\n"
-        f"<|im_start|>user\nCompare this\n<Image>{PLACES}</Image>\nwith this\n<Video>{PLACES}</Video>\nWhat differs?"
-        "<|im_end|>\n"
+        f"<|im_start|>user\nCompare this\n<Image>{PLACEHOLDERS}</Image>\nwith this\n"
+        f"<Video>{PLACEHOLDERS}</Video>\nWhat differs?<|im_end|>\n"
         "<|im_start|>assistant\nThe hat.<|im_end|>\n"
         "<|im_start|>user\nWhich one?<|im_end|>\n"
         "<|im_start|>assistant\n"
@@ -121,7 +121,9 @@ def test_turns_are_written_by_the_chat_template_of_the_tokenizer(chat: VideoChat
 @pytest.mark.parametrize(
     ("style", "ending"), [("paper", "###Assistant: The hat.###"), ("chat", "assistant\nThe hat.<|im_end|>\n")]
 )
-def test_for_training_the_last_answer_is_closed(style: str, ending: str, request: pytest.FixtureRequest) -> None:
+def test_without_generation_prompt_the_last_answer_is_ended(
+    style: str, ending: str, request: pytest.FixtureRequest
+) -> None:
     processor = request.getfixturevalue(style)
 
     inputs = processor(CONVERSATION[:3], add_generation_prompt=False)
@@ -129,32 +131,32 @@ def test_for_training_the_last_answer_is_closed(style: str, ending: str, request
     assert prompts(processor, inputs)[0].endswith(ending)
 
 
-def test_answers_end_where_the_style_says(paper: VideoChatEmbedProcessor, chat: VideoChatEmbedProcessor) -> None:
+def test_stop_strings_depend_on_the_style(paper: VideoChatEmbedProcessor, chat: VideoChatEmbedProcessor) -> None:
     assert (paper.stop_strings, chat.stop_strings) == (["###"], [])
 
 
-@pytest.mark.parametrize("writes", ["$A", "<s> $A", "<s> $A </s>"])
-def test_the_prompt_begins_once_and_does_not_end(writes: str) -> None:
-    processor = VideoChatEmbedProcessor(byte_tokenizer(writes=writes))
+@pytest.mark.parametrize("template", ["$A", "<s> $A", "<s> $A </s>"])
+def test_prompt_has_one_bos_token_and_no_end_token(template: str) -> None:
+    processor = VideoChatEmbedProcessor(byte_tokenizer(template=template))
     prompt = "<s>###Human: Hi\n###Assistant:"
 
     assert prompts(processor, processor([Turn("human", ("Hi",))])) == [prompt]
     assert prompts(processor, processor(text=["###Human: Hi\n###Assistant:", prompt])) == [prompt, prompt]
 
 
-def test_a_tokenizer_without_a_token_for_the_beginning_writes_none() -> None:
-    processor = VideoChatEmbedProcessor(make_words(), num_visual_tokens=2)
+def test_tokenizer_without_bos_token() -> None:
+    processor = VideoChatEmbedProcessor(word_tokenizer(), num_visual_tokens=2)
 
-    inputs = processor(text=f"###Human: {MARK} What is this?", videos=[image()])
+    inputs = processor(text=f"###Human: {PLACEHOLDER} What is this?", videos=[image()])
 
-    assert processor.decode(inputs["input_ids"][0]) == f"### Human : {MARK} {MARK} What is this ?"
+    assert processor.decode(inputs["input_ids"][0]) == f"### Human : {PLACEHOLDER} {PLACEHOLDER} What is this ?"
 
 
-def test_where_nothing_is_shown_there_are_no_pixels(either: VideoChatEmbedProcessor) -> None:
+def test_text_only_conversation_has_no_pixels(either: VideoChatEmbedProcessor) -> None:
     assert sorted(either([Turn("human", ("Hello",))])) == ["attention_mask", "input_ids"]
 
 
-def test_each_of_a_batch_is_as_alone_with_its_padding_on_the_left() -> None:
+def test_batch_equals_single_conversations_padded_on_the_left() -> None:
     processor = VideoChatEmbedProcessor(byte_tokenizer(padding_side="right"), image_size=8)
     conversations = [
         [Turn("human", (video(light=1), "And?"))],
@@ -183,29 +185,29 @@ batches = st.lists(st.lists(turns, min_size=1, max_size=3), min_size=1, max_size
 
 @few_examples
 @given(batch=batches)
-def test_all_that_is_shown_has_its_places_and_its_pixels_in_order(
+def test_visuals_have_placeholders_and_pixels_in_order(
     either: VideoChatEmbedProcessor, batch: list[list[Turn]]
 ) -> None:
-    shown = [part for turns in batch for turn in turns for part in turn.content if isinstance(part, Video | Image)]
-    lights = [part.pixels[0, 0, 0] if isinstance(part, Image) else part.frames[0, 0, 0, 0] for part in shown]
+    visuals = [part for turns in batch for turn in turns for part in turn.content if isinstance(part, Video | Image)]
+    lights = [part.pixels[0, 0, 0] if isinstance(part, Image) else part.frames[0, 0, 0, 0] for part in visuals]
 
     inputs = either(batch)
 
-    assert places(either, inputs) == 96 * len(shown)
+    assert count_placeholders(either, inputs) == 96 * len(visuals)
     for row, one in zip(inputs["input_ids"], batch, strict=True):
         count = sum(not isinstance(part, str) for turn in one for part in turn.content)
         assert (row == either.video_token_id).sum() == 96 * count
-    if shown:
+    if visuals:
         assert inputs["num_frames"].sum() == len(inputs["pixel_values"])
         firsts = inputs["num_frames"].cumsum(0) - inputs["num_frames"]
         red = inputs["pixel_values"][firsts, 0, 0, 0] * CLIP_STD[0] + CLIP_MEAN[0]
         assert (red * 255).round().int().tolist() == lights
 
 
-def test_a_prompt_as_text_gives_what_its_conversation_gives(either: VideoChatEmbedProcessor) -> None:
+def test_prompt_as_text_equals_its_conversation(either: VideoChatEmbedProcessor) -> None:
     first, second = image(7), video(light=9)
     expected = either([Turn("human", (first, "or", second, "?"))])
-    text = prompts(either, expected)[0].replace(PLACES, MARK)
+    text = prompts(either, expected)[0].replace(PLACEHOLDERS, PLACEHOLDER)
 
     inputs = either(text=text, videos=[first, second])
 
@@ -214,22 +216,22 @@ def test_a_prompt_as_text_gives_what_its_conversation_gives(either: VideoChatEmb
     }
 
 
-def test_a_text_may_show_plain_frames(paper: VideoChatEmbedProcessor) -> None:
+def test_text_accepts_plain_frames(paper: VideoChatEmbedProcessor) -> None:
     frames = video(light=5).frames
 
-    inputs = paper(text=[f"{MARK} first", f"{MARK} second"], videos=[frames, list(frames)])
+    inputs = paper(text=[f"{PLACEHOLDER} first", f"{PLACEHOLDER} second"], videos=[frames, list(frames)])
 
     assert inputs["num_frames"].tolist() == [2, 2]
     assert torch.equal(inputs["pixel_values"][:2], inputs["pixel_values"][2:])
 
 
-@pytest.mark.parametrize(("marks", "videos"), [(0, 1), (1, 0), (1, 2), (3, 2)])
-def test_texts_show_as_many_videos_as_there_are(paper: VideoChatEmbedProcessor, marks: int, videos: int) -> None:
-    with pytest.raises(InputError, match=f"{marks} times for {videos} videos"):
-        paper(text=["And?" + marks * MARK], videos=videos * [image()])
+@pytest.mark.parametrize(("placeholders", "videos"), [(0, 1), (1, 0), (1, 2), (3, 2)])
+def test_placeholders_must_match_videos(paper: VideoChatEmbedProcessor, placeholders: int, videos: int) -> None:
+    with pytest.raises(InputError, match=f"{placeholders} times for {videos} videos"):
+        paper(text=["And?" + placeholders * PLACEHOLDER], videos=videos * [image()])
 
 
-def test_a_chat_template_that_leaves_out_a_video_is_noticed() -> None:
+def test_chat_template_that_drops_a_video_is_rejected() -> None:
     template = "{{ messages[-1].content }}"
     processor = VideoChatEmbedProcessor(byte_tokenizer(chat_template=template), prompt_style="chat")
 
@@ -237,28 +239,28 @@ def test_a_chat_template_that_leaves_out_a_video_is_noticed() -> None:
         processor([Turn("human", (image(),)), Turn("human", ("And?",))])
 
 
-tricks = ["#", "##", "###", MARK, "<s>", "</s>", "<|im_end|>", "<|", "video|>", "<", "\n", "Assistant:"]
+injections = ["#", "##", "###", PLACEHOLDER, "<s>", "</s>", "<|im_end|>", "<|", "video|>", "<", "\n", "Assistant:"]
 
 
 @few_examples
-@given(text=st.lists(st.sampled_from(tricks), max_size=6).map("".join))
-def test_no_text_steers_the_model(either: VideoChatEmbedProcessor, text: str) -> None:
+@given(text=st.lists(st.sampled_from(injections), max_size=6).map("".join))
+def test_text_cannot_inject_control_tokens(either: VideoChatEmbedProcessor, text: str) -> None:
     special = torch.tensor(either.tokenizer.all_special_ids)
 
-    def ask(said: str) -> Any:
-        return either([Turn("human", (image(), said)), Turn("assistant", (said,)), Turn("human", ("And?",))])
+    def encode(content: str) -> Any:
+        return either([Turn("human", (image(), content)), Turn("assistant", (content,)), Turn("human", ("And?",))])
 
-    plain, tricked = ask("Hello"), ask(text)
+    plain, injected = encode("Hello"), encode(text)
 
-    assert places(either, tricked) == 96
-    assert torch.isin(tricked["input_ids"], special).sum() == torch.isin(plain["input_ids"], special).sum()
-    prompt = prompts(either, tricked)[0]
-    # "#" may come before "###", but does not make two of it.
+    assert count_placeholders(either, injected) == 96
+    assert torch.isin(injected["input_ids"], special).sum() == torch.isin(plain["input_ids"], special).sum()
+    prompt = prompts(either, injected)[0]
+    # "#" may precede "###", but must not form a second one.
     assert either.stop_strings == [] or prompt.count("###") == prompts(either, plain)[0].count("###")
 
 
-def test_a_text_that_spells_a_mark_stays_readable(paper: VideoChatEmbedProcessor) -> None:
-    inputs = paper([Turn("human", (f"What is {MARK}? 5 < 6, #1, \ud800 é",))])
+def test_escaped_text_stays_readable(paper: VideoChatEmbedProcessor) -> None:
+    inputs = paper([Turn("human", (f"What is {PLACEHOLDER}? 5 < 6, #1, \ud800 é",))])
 
     assert "Human: What is < |video|>? 5 < 6, #1, ? é\n" in prompts(paper, inputs)[0]
 
@@ -268,12 +270,12 @@ def test_a_text_that_spells_a_mark_stays_readable(paper: VideoChatEmbedProcessor
     [[], [[]], [[Turn("human", ("Hi",))], []], [{"role": "human", "content": "Hi"}], ["Hi"], None],
     ids=str,
 )
-def test_what_is_no_conversation_is_an_error(either: VideoChatEmbedProcessor, conversations: Any) -> None:
+def test_malformed_conversation_is_rejected(either: VideoChatEmbedProcessor, conversations: Any) -> None:
     with pytest.raises(InputError, match="conversations: "):
         either(conversations)
 
 
-def test_a_system_turn_comes_first(either: VideoChatEmbedProcessor) -> None:
+def test_system_turn_must_come_first(either: VideoChatEmbedProcessor) -> None:
     with pytest.raises(InputError, match=r"system (turn|message)"):
         either([Turn("human", ("Hi",)), Turn("system", ("Be brief.",))])
 
@@ -287,15 +289,15 @@ def test_a_system_turn_comes_first(either: VideoChatEmbedProcessor) -> None:
     ],
     ids=["style", "no template", "no padding"],
 )
-def test_what_cannot_write_prompts_is_an_error_at_once(settings: dict[str, Any], subject: str) -> None:
+def test_invalid_processor_arguments_are_rejected(settings: dict[str, Any], subject: str) -> None:
     with pytest.raises(InputError, match=subject):
         VideoChatEmbedProcessor(**{"tokenizer": byte_tokenizer(), **settings})
 
 
 @pytest.mark.parametrize("loader", [VideoChatEmbedProcessor, AutoProcessor])
-def test_a_processor_is_saved_and_loaded(tmp_path: Path, loader: Any) -> None:
+def test_processor_is_saved_and_loaded(tmp_path: Path, loader: Any) -> None:
     processor = VideoChatEmbedProcessor(
-        byte_tokenizer(chat_template=CHATML), 16, (0.5, 0.5, 0.4), (0.2, 0.3, 0.2), 4, "<|seen|>", "chat"
+        byte_tokenizer(chat_template=CHATML), 16, (0.5, 0.5, 0.4), (0.2, 0.3, 0.2), 4, "<|result|>", "chat"
     )
     processor.save_pretrained(tmp_path)
 
@@ -304,13 +306,13 @@ def test_a_processor_is_saved_and_loaded(tmp_path: Path, loader: Any) -> None:
     assert type(loaded) is VideoChatEmbedProcessor
     assert loaded.to_dict() == processor.to_dict()
     expected, inputs = processor(CONVERSATION), loaded(CONVERSATION)
-    assert places(loaded, inputs) == 2 * 4
+    assert count_placeholders(loaded, inputs) == 2 * 4
     assert {name: value.tolist() for name, value in inputs.items()} == {
         name: value.tolist() for name, value in expected.items()
     }
 
 
-def test_saving_again_adds_no_second_token(tmp_path: Path) -> None:
+def test_loading_adds_no_second_placeholder_token(tmp_path: Path) -> None:
     processor = VideoChatEmbedProcessor(byte_tokenizer())
     processor.save_pretrained(tmp_path)
     loaded = VideoChatEmbedProcessor.from_pretrained(tmp_path)
@@ -320,16 +322,16 @@ def test_saving_again_adds_no_second_token(tmp_path: Path) -> None:
 
 
 def noise(*shape: int) -> NDArray[np.uint8]:
-    """Draw noise of a contrast that no resizing brings beyond black and white, where Pillow cuts it off midway."""
+    """Noise of low contrast: resizing must not exceed 0 to 255, where Pillow clips intermediate values."""
     return np.random.default_rng(0).integers(64, 192, shape, dtype=np.uint8)
 
 
-def by_pillow(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float64]:
+def resize_with_pillow(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float64]:
     return np.asarray(PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.BICUBIC), dtype=np.float64)
 
 
-def light(pixels: torch.Tensor) -> NDArray[np.float64]:
-    """Undo the normalisation of one picture: [H, W, 3], from 0 to 255."""
+def denormalize(pixels: torch.Tensor) -> NDArray[np.float64]:
+    """Undo the normalization of a frame: [H, W, 3], from 0 to 255."""
     return ((pixels.permute(1, 2, 0).double() * torch.tensor(CLIP_STD) + torch.tensor(CLIP_MEAN)) * 255).numpy()
 
 
@@ -343,18 +345,18 @@ def light(pixels: torch.Tensor) -> NDArray[np.float64]:
         (32, 32, (32, 32), (0, 0)),
     ],
 )
-def test_frames_are_resized_as_pillow_does_and_cropped_at_the_centre(
+def test_frames_are_resized_like_pillow_and_centre_cropped(
     height: int, width: int, resized: tuple[int, int], corner: tuple[int, int]
 ) -> None:
     frames = noise(2, height, width, 3)
     processor = VideoChatEmbedProcessor(byte_tokenizer(), image_size=32)
 
-    pixels = processor(text=MARK, videos=[frames])["pixel_values"]
+    pixels = processor(text=PLACEHOLDER, videos=[frames])["pixel_values"]
 
     top, left = corner
-    for frame, seen in zip(frames, pixels, strict=True):
-        expected = by_pillow(frame, resized)[top : top + 32, left : left + 32]
-        assert np.abs(light(seen) - expected).max() < 1.01
+    for frame, result in zip(frames, pixels, strict=True):
+        expected = resize_with_pillow(frame, resized)[top : top + 32, left : left + 32]
+        assert np.abs(denormalize(result) - expected).max() < 1.01
 
 
 @pytest.mark.parametrize("shape", [(90, 160), (160, 90), (20, 30), (1, 500)])
@@ -362,22 +364,22 @@ def test_images_are_squashed(shape: tuple[int, int]) -> None:
     pixels = noise(*shape, 3)
     processor = VideoChatEmbedProcessor(byte_tokenizer(), image_size=32)
 
-    seen = processor(text=MARK, videos=[Image(pixels)])["pixel_values"]
+    result = processor(text=PLACEHOLDER, videos=[Image(pixels)])["pixel_values"]
 
-    assert np.abs(light(seen[0]) - by_pillow(pixels, (32, 32))).max() < 1.01
+    assert np.abs(denormalize(result[0]) - resize_with_pillow(pixels, (32, 32))).max() < 1.01
 
 
-def test_an_edge_gets_no_brighter_than_white() -> None:
+def test_bicubic_overshoot_is_clipped() -> None:
     edge = np.zeros((12, 12, 3), np.uint8)
     edge[:, 6:] = 255
     processor = VideoChatEmbedProcessor(byte_tokenizer(), image_size=32)
 
-    seen = processor(text=MARK, videos=[Image(edge)])["pixel_values"]
+    result = processor(text=PLACEHOLDER, videos=[Image(edge)])["pixel_values"]
 
-    assert np.abs(light(seen[0]) - by_pillow(edge, (32, 32))).max() < 1.01
+    assert np.abs(denormalize(result[0]) - resize_with_pillow(edge, (32, 32))).max() < 1.01
 
 
-def test_pixels_come_in_the_type_and_on_the_device_asked_for(paper: VideoChatEmbedProcessor) -> None:
+def test_pixels_have_the_requested_dtype(paper: VideoChatEmbedProcessor) -> None:
     turn = Turn("human", (video(light=100),))
 
     exact, rough = paper([turn]), paper([turn], device="cpu", dtype=torch.bfloat16)
@@ -387,17 +389,17 @@ def test_pixels_come_in_the_type_and_on_the_device_asked_for(paper: VideoChatEmb
     assert rough["input_ids"].dtype == rough["num_frames"].dtype == torch.int64
 
 
-def test_a_frame_like_a_thread_does_not_fill_the_memory(paper: VideoChatEmbedProcessor) -> None:
+def test_extreme_aspect_ratio_is_rejected(paper: VideoChatEmbedProcessor) -> None:
     with pytest.raises(InputError, match="16384 x 1"):
-        paper(text=MARK, videos=[np.zeros((1, 1, 16384, 3), np.uint8)])
+        paper(text=PLACEHOLDER, videos=[np.zeros((1, 1, 16384, 3), np.uint8)])
 
 
 @pytest.mark.parametrize(
     ("frames", "problem"),
     [
-        ([], "none"),
-        (np.zeros((0, 8, 8, 3), np.uint8), "none"),
-        ([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 9, 3), np.uint8)], "not of one size"),
+        ([], "must not be empty"),
+        (np.zeros((0, 8, 8, 3), np.uint8), "must not be empty"),
+        ([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 9, 3), np.uint8)], "must all have the same size"),
         (np.full((2, 8, 8, 3), np.nan), "float64"),
         (np.zeros((2, 8, 8, 3), np.float32), "float32"),
         (np.zeros((8, 8, 3), np.uint8), r"\[8, 8, 3\]"),
@@ -406,26 +408,26 @@ def test_a_frame_like_a_thread_does_not_fill_the_memory(paper: VideoChatEmbedPro
     ],
     ids=["empty list", "no frames", "unequal", "nan", "floats", "one frame", "channels first", "nothing"],
 )
-def test_frames_are_bytes_of_one_size(paper: VideoChatEmbedProcessor, frames: Any, problem: str) -> None:
+def test_frames_must_be_uint8_of_one_size(paper: VideoChatEmbedProcessor, frames: Any, problem: str) -> None:
     with pytest.raises(InputError, match=f"^frames: .*{problem}"):
         Video(frames)
     with pytest.raises(InputError, match=problem):
-        paper(text=MARK, videos=[frames])
+        paper(text=PLACEHOLDER, videos=[frames])
 
 
 @pytest.mark.parametrize("times", [(1.0,), (1.0, 2.0, 3.0), (2.0, 1.0), (0.0, np.nan), (0.0, np.inf), (-1.0, 0.0)])
-def test_times_are_those_of_the_frames(times: tuple[float, ...]) -> None:
+def test_times_must_match_the_frames(times: tuple[float, ...]) -> None:
     with pytest.raises(InputError, match=r"^times: "):
         Video(np.zeros((2, 8, 8, 3), np.uint8), times)
 
 
-def test_an_image_is_bytes() -> None:
+def test_image_must_be_uint8() -> None:
     with pytest.raises(InputError, match=r"^pixels: .*float64"):
         Image(np.full((8, 8, 3), np.nan))
 
 
 @pytest.mark.parametrize(("role", "content"), [("user", ("Hi",)), ("human", "Hi"), ("human", ()), ("human", (1,))])
-def test_a_turn_has_a_role_and_parts(role: Any, content: Any) -> None:
+def test_turn_needs_a_role_and_parts(role: Any, content: Any) -> None:
     with pytest.raises(InputError, match=r"^(role|content): "):
         Turn(role, content)
 
@@ -446,12 +448,12 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"num_frames": 8, "start": 1.0, "end": 1.1}, [1.0, 1.04, 1.08]),
     ],
 )
-def test_frames_are_the_middles_of_equal_parts(film: Path, wanted: dict[str, Any], times: list[float]) -> None:
-    seen = read_video(film, **wanted)
+def test_frames_are_midpoints_of_equal_segments(film: Path, wanted: dict[str, Any], times: list[float]) -> None:
+    result = read_video(film, **wanted)
 
-    assert seen.times == pytest.approx(times)
+    assert result.times == pytest.approx(times)
     lights = (20 + np.array(times) * 25 - 16) * 255 / 219
-    assert seen.frames.mean((1, 2, 3)) == pytest.approx(lights, abs=3)
+    assert result.frames.mean((1, 2, 3)) == pytest.approx(lights, abs=3)
 
 
 @pytest.mark.parametrize(
@@ -459,12 +461,12 @@ def test_frames_are_the_middles_of_equal_parts(film: Path, wanted: dict[str, Any
     [{"num_frames": 0}, {"start": 4.0, "end": 2.0}, {"start": 7.0}, {"start": -1.0}, {"start": np.nan}],
     ids=str,
 )
-def test_no_frames_of_no_part_of_a_video(film: Path, wanted: dict[str, Any]) -> None:
+def test_empty_segment_is_rejected(film: Path, wanted: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         read_video(film, **wanted)
 
 
-def test_a_missing_video_and_one_that_is_none_are_errors(tmp_path: Path) -> None:
+def test_missing_file_and_other_kind_of_file_are_rejected(tmp_path: Path) -> None:
     notes = tmp_path / "notes.mp4"
     notes.write_text("Buy milk")
 
@@ -474,7 +476,7 @@ def test_a_missing_video_and_one_that_is_none_are_errors(tmp_path: Path) -> None
         read_video(notes)
 
 
-def test_a_picture_is_upright_and_without_transparency(tmp_path: Path) -> None:
+def test_image_is_rotated_upright_on_white(tmp_path: Path) -> None:
     photo = PIL.Image.new("RGB", (4, 2), "red")
     turned = PIL.Image.Exif()
     turned[0x0112] = 6
@@ -487,7 +489,7 @@ def test_a_picture_is_upright_and_without_transparency(tmp_path: Path) -> None:
     assert read_image((tmp_path / "grey.gif").as_uri()).pixels.shape == (2, 4, 3)
 
 
-def test_a_picture_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+def test_unreadable_image_is_rejected(tmp_path: Path) -> None:
     whole = tmp_path / "whole.png"
     PIL.Image.fromarray(noise(64, 64, 3)).save(whole)
     names = ("half.png", "text.png", "huge.png", "deep.png", "script.eps")

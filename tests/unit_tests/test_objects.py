@@ -1,4 +1,4 @@
-"""Objects: what detectors find, where it is in the picture, and when."""
+"""Objects: detections with their labels, boxes and times."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from tests.slides import render_talk
 from tests.tiny_vision import (
     NAMES,
     hf,
-    tiny_blind_detr,
+    tiny_constant_detr,
     tiny_detr,
     tiny_grounding_dino,
     tiny_owlv2,
@@ -34,8 +34,8 @@ BUILDERS = TRAINED | PROMPTED
 KINDS = list(BUILDERS)
 
 PROMPT = ["cat", "red ball", "Dog"]
-EVERYTHING = 0.0
-"""A score that random weights reach."""
+ANY_SCORE = 0.0
+"""A minimum score that random weights reach."""
 
 DOG = (0.1, 0.4, 0.3, 0.8)
 
@@ -51,34 +51,34 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
 
 
 @pytest.fixture(scope="module")
-def seer_of_a_dog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_blind_detr(tmp_path_factory.mktemp("dog"), "dog", DOG)
+def dog_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_constant_detr(tmp_path_factory.mktemp("dog"), "dog", DOG)
 
 
-def objects(model: Model, kind: str, **settings: Any) -> Objects:
-    """Look for everything, in the way of the model's kind."""
-    return Objects(model(kind), least_score=EVERYTHING, prompt=PROMPT if kind in PROMPTED else None, **settings)
+def make_objects(model: Model, kind: str, **settings: Any) -> Objects:
+    """Create a perceiver that returns all detections, with a prompt if the model takes one."""
+    return Objects(model(kind), min_score=ANY_SCORE, prompt=PROMPT if kind in PROMPTED else None, **settings)
 
 
 def noise(count: int, size: tuple[int, int] = (48, 64)) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (count, *size, 3), dtype=np.uint8)
 
 
-def watch(perceiver: Objects, frames: NDArray[np.uint8], every: float = 1.0) -> list[Observation]:
-    """Show frames one by one; tell what is noticed, in the order in which it began."""
-    told: list[Observation] = []
+def process(perceiver: Objects, frames: NDArray[np.uint8], every: float = 1.0) -> list[Observation]:
+    """Process frames one by one, and return the observations in time order."""
+    observations: list[Observation] = []
     for number, frame in enumerate(frames):
-        told += perceiver.perceive(FrameBatch(frame[None], np.array([number * every])))
-    told += perceiver.finish(len(frames) * every)
-    return sorted(told, key=lambda one: (one.order, one.text))
+        observations += perceiver.perceive(FrameBatch(frame[None], np.array([number * every])))
+    observations += perceiver.finish(len(frames) * every)
+    return sorted(observations, key=lambda one: (one.order, one.text))
 
 
 def boxes(observations: Sequence[Observation]) -> NDArray[np.float64]:
     return np.array([one.box for one in observations])
 
 
-def alike(some: Sequence[Observation], others: Sequence[Observation]) -> bool:
-    """Tell whether the same things are seen, up to rounding."""
+def are_similar(some: Sequence[Observation], others: Sequence[Observation]) -> bool:
+    """Return whether two lists have the same observations, up to rounding."""
     rest = list(others)
     for one in some:
         same = next((other for other in rest if _same(one, other)), None)
@@ -94,80 +94,85 @@ def _same(one: Observation, other: Observation) -> bool:
     )
 
 
-def test_a_thing_that_stays_is_told_once(seer_of_a_dog: Path) -> None:
-    (told,) = watch(Objects(seer_of_a_dog, batch_size=4), noise(9))
+def test_an_object_that_stays_is_one_observation(dog_detector: Path) -> None:
+    (observation,) = process(Objects(dog_detector, batch_size=4), noise(9))
 
-    assert (told.start, told.end, told.modality, told.text) == (0.0, 9.0, "object", "dog, left")
-    assert told.box == pytest.approx(DOG, abs=1e-3)
-    assert told.score == pytest.approx(0.999, abs=2e-3)
-    assert told.source == str(seer_of_a_dog)
-
-
-def test_times_are_those_of_the_frames(seer_of_a_dog: Path) -> None:
-    perceiver = Objects(seer_of_a_dog, every=0.5)
-
-    told = list(perceiver.perceive(FrameBatch(noise(3), np.array([10.04, 10.48, 11.0]))))
-    told += perceiver.finish(11.4)
-
-    assert [(one.start, one.end) for one in told] == [(10.04, 11.4)]
+    assert (observation.start, observation.end, observation.modality, observation.text) == (
+        0.0,
+        9.0,
+        "object",
+        "dog, left",
+    )
+    assert observation.box == pytest.approx(DOG, abs=1e-3)
+    assert observation.score == pytest.approx(0.999, abs=2e-3)
+    assert observation.source == str(dog_detector)
 
 
-def test_what_lasts_is_told_in_pieces_and_nothing_before_what_is_open(seer_of_a_dog: Path) -> None:
-    perceiver = Objects(seer_of_a_dog, every=5.0, batch_size=2)
-    told: list[Observation] = []
+def test_times_are_those_of_the_frames(dog_detector: Path) -> None:
+    perceiver = Objects(dog_detector, every=0.5)
+
+    observations = list(perceiver.perceive(FrameBatch(noise(3), np.array([10.04, 10.48, 11.0]))))
+    observations += perceiver.finish(11.4)
+
+    assert [(one.start, one.end) for one in observations] == [(10.04, 11.4)]
+
+
+def test_long_tracks_are_emitted_in_parts_and_in_order(dog_detector: Path) -> None:
+    perceiver = Objects(dog_detector, every=5.0, batch_size=2)
+    observations: list[Observation] = []
     for number, frame in enumerate(noise(15)):
-        since = perceiver.pending_since or 0.0
+        pending = perceiver.pending_since or 0.0
         new = list(perceiver.perceive(FrameBatch(frame[None], np.array([number * 5.0]))))
-        assert all(one.start >= since for one in new)
-        told += new
-    told += perceiver.finish(75.0)
+        assert all(one.start >= pending for one in new)
+        observations += new
+    observations += perceiver.finish(75.0)
 
-    assert [(one.start, one.end) for one in told] == [(0.0, 30.0), (30.0, 60.0), (60.0, 75.0)]
+    assert [(one.start, one.end) for one in observations] == [(0.0, 30.0), (30.0, 60.0), (60.0, 75.0)]
     assert perceiver.pending_since is None
 
 
-def test_a_video_is_watched_from_end_to_end(seer_of_a_dog: Path, tmp_path: Path) -> None:
+def test_objects_of_a_video_file(dog_detector: Path, tmp_path: Path) -> None:
     video = render_talk(tmp_path / "talk.mp4", [["One"], ["Two"]], size=(160, 90))
 
-    told = list(perceive(video, [Objects(seer_of_a_dog)]))
+    observations = list(perceive(video, [Objects(dog_detector)]))
 
-    assert [(one.start, one.end, one.text) for one in told] == [(0.0, 8.0, "dog, left")]
+    assert [(one.start, one.end, one.text) for one in observations] == [(0.0, 8.0, "dog, left")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_boxes_lie_in_the_picture_and_labels_are_the_models(model: Model, kind: str) -> None:
-    told = watch(objects(model, kind), noise(3))
+def test_boxes_are_inside_the_frame_and_labels_are_those_of_the_model(model: Model, kind: str) -> None:
+    observations = process(make_objects(model, kind), noise(3))
 
-    assert told
-    edges = boxes(told)
-    assert ((edges >= 0) & (edges <= 1)).all()
-    assert (edges[:, :2] < edges[:, 2:]).all()
-    assert {one.text.split(", ")[0] for one in told} <= set(PROMPT if kind in PROMPTED else NAMES.values())
-    assert {one.start for one in told} <= {0.0, 1.0, 2.0}
+    assert observations
+    corners = boxes(observations)
+    assert ((corners >= 0) & (corners <= 1)).all()
+    assert (corners[:, :2] < corners[:, 2:]).all()
+    assert {one.text.split(", ")[0] for one in observations} <= set(PROMPT if kind in PROMPTED else NAMES.values())
+    assert {one.start for one in observations} <= {0.0, 1.0, 2.0}
 
 
 @pytest.mark.parametrize("kind", list(TRAINED))
 @pytest.mark.parametrize("size", [(48, 64), (90, 30)])
-def test_detections_are_those_of_the_library(model: Model, kind: str, size: tuple[int, int]) -> None:
+def test_detections_are_those_of_transformers(model: Model, kind: str, size: tuple[int, int]) -> None:
     frame = noise(1, size)[0]
     detector = hf.AutoModelForObjectDetection.from_pretrained(model(kind))
     processor = hf.AutoImageProcessor.from_pretrained(model(kind), backend="pil")
     with torch.inference_mode():
         outputs = detector(**processor([frame], return_tensors="pt"))
-    (found,) = processor.post_process_object_detection(outputs, threshold=EVERYTHING, target_sizes=[(1, 1)])
+    (found,) = processor.post_process_object_detection(outputs, threshold=ANY_SCORE, target_sizes=[(1, 1)])
     labels = [NAMES[number] for number in found["labels"].tolist()]
     expected = sorted(zip(labels, found["boxes"].clamp(0, 1).numpy().round(4).tolist(), strict=True))
 
-    told = watch(objects(model, kind), frame[None])
+    observations = process(make_objects(model, kind), frame[None])
 
     assert expected
-    assert sorted(one.text.split(", ")[0] for one in told) == [label for label, _ in expected]
-    assert np.allclose(sorted(boxes(told).tolist()), sorted(box for _, box in expected), atol=2e-3)
+    assert sorted(one.text.split(", ")[0] for one in observations) == [label for label, _ in expected]
+    assert np.allclose(sorted(boxes(observations).tolist()), sorted(box for _, box in expected), atol=2e-3)
 
 
 @pytest.mark.parametrize("kind", list(PROMPTED))
 @pytest.mark.parametrize("size", [(48, 64), (16, 64), (90, 30)])
-def test_prompted_detections_are_those_of_the_library(model: Model, kind: str, size: tuple[int, int]) -> None:
+def test_prompted_detections_are_those_of_transformers(model: Model, kind: str, size: tuple[int, int]) -> None:
     frame = noise(1, size)[0]
     detector = hf.AutoModelForZeroShotObjectDetection.from_pretrained(model(kind))
     processor = hf.AutoProcessor.from_pretrained(model(kind))
@@ -175,82 +180,84 @@ def test_prompted_detections_are_those_of_the_library(model: Model, kind: str, s
         outputs = detector(**processor(images=[Image.fromarray(frame)], text=[PROMPT], return_tensors="pt"))
     (found,) = processor.post_process_grounded_object_detection(outputs, threshold=0.4, target_sizes=[size])
     height, width = size
-    edges = (found["boxes"] / torch.tensor([width, height] * 2)).clamp(0, 1).numpy().round(4)
-    expected = edges[(edges[:, :2] < edges[:, 2:]).all(axis=1)]
+    corners = (found["boxes"] / torch.tensor([width, height] * 2)).clamp(0, 1).numpy().round(4)
+    expected = corners[(corners[:, :2] < corners[:, 2:]).all(axis=1)]
 
-    told = watch(Objects(model(kind), prompt=PROMPT, least_score=0.4), frame[None])
+    observations = process(Objects(model(kind), prompt=PROMPT, min_score=0.4), frame[None])
 
     assert len(expected)
-    assert np.allclose(sorted(boxes(told).tolist()), sorted(expected.tolist()), atol=2e-3)
+    assert np.allclose(sorted(boxes(observations).tolist()), sorted(expected.tolist()), atol=2e-3)
 
 
-def test_what_lies_beside_the_picture_is_left_out(model: Model) -> None:
-    """OWLv2 looks at squares, with grey below what is wide, and finds things there too."""
-    wide, square = (boxes(watch(objects(model, "owlv2"), noise(1, size))) for size in ((16, 64), (64, 64)))
+def test_detections_in_the_padding_are_removed(model: Model) -> None:
+    """OWLv2 pads wide frames to squares with grey, and detects objects there too."""
+    wide, square = (boxes(process(make_objects(model, "owlv2"), noise(1, size))) for size in ((16, 64), (64, 64)))
 
     assert len(wide) < len(square)
     assert wide[:, 1].max() < 1.0 == wide[:, 3].max()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_scores_too_little_is_not_told(model: Model, kind: str) -> None:
-    perceiver = objects(model, kind)
-    scores = sorted({one.score or 0.0 for one in watch(perceiver, noise(1))})
+def test_detections_below_the_minimum_score_are_removed(model: Model, kind: str) -> None:
+    perceiver = make_objects(model, kind)
+    scores = sorted({one.score or 0.0 for one in process(perceiver, noise(1))})
     between = (scores[0] + scores[-1]) / 2
 
-    told = watch(Objects(model(kind), least_score=between, prompt=perceiver.prompt or None), noise(1))
+    observations = process(Objects(model(kind), min_score=between, prompt=perceiver.prompt or None), noise(1))
 
-    assert told
-    assert len(told) == sum(one.score > between for one in watch(objects(model, kind), noise(1)) if one.score)
+    assert observations
+    assert len(observations) == sum(
+        one.score > between for one in process(make_objects(model, kind), noise(1)) if one.score
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_batches_of_any_size_see_the_same(model: Model, kind: str) -> None:
-    one, many = (watch(objects(model, kind, batch_size=size), noise(5)) for size in (1, 4))
+def test_detections_do_not_depend_on_the_batch_size(model: Model, kind: str) -> None:
+    one, many = (process(make_objects(model, kind, batch_size=size), noise(5)) for size in (1, 4))
 
     assert one
-    assert alike(one, many)
+    assert are_similar(one, many)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_frames_show_the_same_things(model: Model, kind: str) -> None:
-    first, again = (watch(objects(model, kind), noise(3)) for _ in range(2))
+def test_detections_are_deterministic(model: Model, kind: str) -> None:
+    first, again = (process(make_objects(model, kind), noise(3)) for _ in range(2))
 
     assert first == again
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_works(model: Model, kind: str, dtype: str) -> None:
-    told = watch(objects(model, kind, dtype=dtype), noise(2))
+def test_all_models_run_in_half_precision(model: Model, kind: str, dtype: str) -> None:
+    observations = process(make_objects(model, kind, dtype=dtype), noise(2))
 
-    assert told
-    assert all(0 < (one.score or 0.0) <= 1 for one in told)
+    assert observations
+    assert all(0 < (one.score or 0.0) <= 1 for one in observations)
 
 
-def test_half_precision_sees_the_thing_that_is_there(seer_of_a_dog: Path) -> None:
-    (told,) = watch(Objects(seer_of_a_dog, dtype="bfloat16"), noise(2))
+def test_half_precision_detects_the_same_object(dog_detector: Path) -> None:
+    (observation,) = process(Objects(dog_detector, dtype="bfloat16"), noise(2))
 
-    assert told.text == "dog, left"
-    assert told.box == pytest.approx(DOG, abs=5e-3)
+    assert observation.text == "dog, left"
+    assert observation.box == pytest.approx(DOG, abs=5e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (3, 1), (1, 3)])
-def test_frames_one_pixel_wide_do_no_harm(model: Model, kind: str, size: tuple[int, int]) -> None:
-    for one in watch(objects(model, kind), noise(2, size)):
+def test_frames_one_pixel_wide_are_accepted(model: Model, kind: str, size: tuple[int, int]) -> None:
+    for one in process(make_objects(model, kind), noise(2, size)):
         assert one.box is not None
         assert 0 <= one.box[0] < one.box[2] <= 1
 
 
 @pytest.mark.parametrize("kind", list(PROMPTED))
-def test_what_is_asked_for_is_looked_for(model: Model, kind: str) -> None:
-    told = watch(Objects(model(kind), prompt=["tree"], least_score=EVERYTHING), noise(1))
+def test_labels_are_those_of_the_prompt(model: Model, kind: str) -> None:
+    observations = process(Objects(model(kind), prompt=["tree"], min_score=ANY_SCORE), noise(1))
 
-    assert {one.text.split(", ")[0] for one in told} == {"tree"}
+    assert {one.text.split(", ")[0] for one in observations} == {"tree"}
 
 
-def test_a_prompt_may_be_a_single_name() -> None:
+def test_a_prompt_can_be_a_single_name() -> None:
     assert Objects(prompt="St. Bernard").prompt == Objects(prompt=["St  Bernard", "St. Bernard"]).prompt
 
 
@@ -261,15 +268,15 @@ def test_a_prompt_without_names_is_refused(prompt: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", list(TRAINED))
-def test_a_trained_detector_takes_no_prompt(model: Model, kind: str) -> None:
-    with pytest.raises(InputError, match="trained to find"):
+def test_a_closed_set_detector_takes_no_prompt(model: Model, kind: str) -> None:
+    with pytest.raises(InputError, match="trained on"):
         Objects(model(kind), prompt=["dog"]).load()
 
 
 @pytest.mark.parametrize("kind", list(PROMPTED))
 def test_a_zero_shot_detector_needs_a_prompt(model: Model, kind: str) -> None:
-    with pytest.raises(InputError, match="what to look for"):
-        watch(Objects(model(kind)), noise(1))
+    with pytest.raises(InputError, match="needs a prompt"):
+        process(Objects(model(kind)), noise(1))
 
 
 def test_an_rt_detr_saved_by_older_versions_loads(model: Model, tmp_path: Path) -> None:
@@ -279,17 +286,17 @@ def test_an_rt_detr_saved_by_older_versions_loads(model: Model, tmp_path: Path) 
     older = {"backbone": None, "backbone_kwargs": None, "use_pretrained_backbone": False, "use_timm_backbone": False}
     (tmp_path / "config.json").write_text(json.dumps(config | older))
 
-    told = watch(Objects(tmp_path, least_score=EVERYTHING), noise(1))
+    observations = process(Objects(tmp_path, min_score=ANY_SCORE), noise(1))
 
-    assert alike(told, watch(objects(model, "rt_detr"), noise(1)))
+    assert are_similar(observations, process(make_objects(model, "rt_detr"), noise(1)))
 
 
-def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
+def test_other_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=tmp_path.name):
         Objects(tiny_siglip(tmp_path)).load()
 
 
-def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=tmp_path.name):
         Objects(tmp_path).load()
 
@@ -298,7 +305,7 @@ def test_a_detector_without_its_heads_is_refused(model: Model, tmp_path: Path) -
     hf.AutoModel.from_pretrained(model("detr")).save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_bytes((model("detr") / "preprocessor_config.json").read_bytes())
 
-    with pytest.raises(ModelError, match="lack"):
+    with pytest.raises(ModelError, match="missing"):
         Objects(tmp_path).load()
 
 

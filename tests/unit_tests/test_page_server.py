@@ -1,4 +1,4 @@
-"""What the page's server gives a browser, and what it refuses."""
+"""Responses of the page's server, and requests that it rejects."""
 
 import json
 import time
@@ -10,9 +10,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from langchain_videochat import VideoTimelineStore
-from langchain_videochat.app import Chat, Collection, TimelineChat, WatchingChat, create_app
+from langchain_videochat.app import Chat, Collection, EmbedChat, TimelineChat, create_app
 from langchain_videochat.perception import Observation
-from tests.scripted_model import ScriptedModel, saying
+from tests.scripted_model import ScriptedModel, model_answering
 from tests.slides import render_talk
 from tests.tiny_videochat import save_videochat
 from tests.unit_tests.embeddings import BagOfWords, make_timeline
@@ -26,17 +26,17 @@ PROFILE = "- subtitles\n- scenes\n"
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "films"
     folder.mkdir()
-    # Whatever it is called, it is no page.
+    # Must not be served as HTML.
     render_talk(folder / "tent.mp4", [["Pegs"], ["Poles"]]).rename(folder / "tent.html")
     return folder
 
 
 @pytest.fixture
 def store(tmp_path: Path, folder: Path) -> VideoTimelineStore:
-    """A tent whose file lies in the folder, eggs whose file is gone, and a secret that lies elsewhere."""
+    """A store of three videos: "tent" in the folder, "eggs" whose file is missing, "secret" outside of the folder."""
     store = VideoTimelineStore(tmp_path / "store", embedding=BagOfWords())
-    seen = [Observation(0, 4, "screen_text", "You need eight pegs"), Observation(0, 8, "speech", HOSTILE)]
-    store.add(make_timeline(TENT, *seen, source=str(folder / "tent.html")))
+    observations = [Observation(0, 4, "screen_text", "You need eight pegs"), Observation(0, 8, "speech", HOSTILE)]
+    store.add(make_timeline(TENT, *observations, source=str(folder / "tent.html")))
     store.add(make_timeline("eggs", Observation(0, 10, "speech", "Whisk two eggs"), source=str(folder / "eggs.mp4")))
     secret = render_talk(tmp_path / "secret.mp4", [["Secret"]])
     (folder / "link.mp4").symlink_to(secret)
@@ -46,15 +46,15 @@ def store(tmp_path: Path, folder: Path) -> VideoTimelineStore:
 
 @pytest.fixture
 def open_page(tmp_path: Path, folder: Path, store: VideoTimelineStore) -> Callable[..., TestClient]:
-    """Start the page's server, with a model that says what is given."""
+    """Start the page's server with a scripted model."""
     profile = tmp_path / "quick.yaml"
     profile.write_text(PROFILE)
 
     def start(llm: ScriptedModel | None = None, **options: Any) -> TestClient:
         collection = Collection(store, folder)
         chats: dict[str, Chat] = {
-            "reads": TimelineChat(llm or saying("Eight pegs [1]."), store),
-            "watches": WatchingChat("no/such/model", collection),
+            "text": TimelineChat(llm or model_answering("Eight pegs [1]."), store),
+            "embed": EmbedChat("no/such/model", collection),
         }
         page = create_app(collection, chats, profile=str(profile), **options)
         return TestClient(page, base_url="http://localhost", raise_server_exceptions=False)
@@ -77,12 +77,12 @@ def finished_jobs(page: TestClient) -> list[dict[str, Any]]:
 
 
 def ask(page: TestClient, question: str, **options: Any) -> list[dict[str, Any]]:
-    answer = page.post("/api/chat", json={"question": question, "model": "reads", **options})
+    answer = page.post("/api/chat", json={"question": question, "model": "text", **options})
     assert answer.status_code == 200, answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
-def test_the_page_runs_only_what_the_server_sends(page: TestClient) -> None:
+def test_page_runs_only_scripts_from_the_server(page: TestClient) -> None:
     answer = page.get("/")
 
     assert "default-src 'none'; script-src 'self'" in answer.headers["content-security-policy"]
@@ -90,15 +90,15 @@ def test_the_page_runs_only_what_the_server_sends(page: TestClient) -> None:
     assert page.get("/page/app.js").status_code == 200
 
 
-def test_the_videos_are_listed_with_why_they_cannot_be_played(page: TestClient) -> None:
-    told = {video["title"]: video["unplayable"] for video in page.get("/api/state").json()["videos"]}
+def test_videos_are_listed_with_the_reason_if_unplayable(page: TestClient) -> None:
+    unplayable = {video["title"]: video["unplayable"] for video in page.get("/api/state").json()["videos"]}
 
-    assert told[TENT] is None
-    assert "there is no such file" in told["eggs"]
-    assert "outside of the folder" in told["secret"]
+    assert unplayable[TENT] is None
+    assert "no such file" in unplayable["eggs"]
+    assert "outside of the folder" in unplayable["secret"]
 
 
-def test_lanes_and_search_give_what_was_noticed_as_data(page: TestClient) -> None:
+def test_lanes_and_search_return_json(page: TestClient) -> None:
     lanes = page.get(f"/api/videos/{TENT}/lanes")
     hits = page.get("/api/search", params={"query": "pegs", "video_id": TENT}).json()
 
@@ -107,7 +107,7 @@ def test_lanes_and_search_give_what_was_noticed_as_data(page: TestClient) -> Non
     assert [(hit["video_id"], hit["start"]) for hit in hits] == [(TENT, 0)]
 
 
-def test_a_file_is_sent_in_parts_and_never_as_a_page(page: TestClient, folder: Path) -> None:
+def test_file_is_served_in_ranges_and_never_as_html(page: TestClient, folder: Path) -> None:
     answer = page.get(f"/api/videos/{TENT}/file", headers={"Range": "bytes=4-7"})
 
     assert answer.status_code == 206
@@ -116,44 +116,44 @@ def test_a_file_is_sent_in_parts_and_never_as_a_page(page: TestClient, folder: P
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("what", ["file", "still?time=1"])
+@pytest.mark.parametrize("resource", ["file", "thumbnail?time=1"])
 @pytest.mark.parametrize(("video", "status"), [("secret", 404), ("eggs", 404), ("nothing", 400)])
-def test_what_lies_outside_of_the_folder_is_not_opened(page: TestClient, what: str, video: str, status: int) -> None:
-    answer = page.get(f"/api/videos/{video}/{what}")
+def test_files_outside_of_the_folder_are_not_opened(page: TestClient, resource: str, video: str, status: int) -> None:
+    answer = page.get(f"/api/videos/{video}/{resource}")
 
     assert answer.status_code == status
     assert answer.json()["error"]
 
 
 @pytest.mark.parametrize("path", ["/page/../server.py", "/page/%2e%2e/server.py", "/page//etc/passwd"])
-def test_no_path_leads_out_of_the_page(page: TestClient, path: str) -> None:
+def test_path_traversal_is_not_possible(page: TestClient, path: str) -> None:
     assert page.get(path).status_code == 404
 
 
-def test_a_still_is_a_picture_also_after_the_end(page: TestClient) -> None:
+def test_thumbnail_after_the_end_is_the_last_frame(page: TestClient) -> None:
     for when in ("1", "1000", "1e999"):
-        answer = page.get(f"/api/videos/{TENT}/still", params={"time": when})
+        answer = page.get(f"/api/videos/{TENT}/thumbnail", params={"time": when})
         assert answer.content[:2] == b"\xff\xd8"
 
 
 @pytest.mark.parametrize("when", ["-1", "soon", "nan", ""])
-def test_a_time_that_makes_no_sense_is_an_error_of_the_request(page: TestClient, when: str) -> None:
-    assert page.get(f"/api/videos/{TENT}/still", params={"time": when}).status_code == 400
+def test_invalid_thumbnail_time_is_a_bad_request(page: TestClient, when: str) -> None:
+    assert page.get(f"/api/videos/{TENT}/thumbnail", params={"time": when}).status_code == 400
 
 
-def test_what_is_sent_is_indexed_and_can_be_played(page: TestClient, folder: Path, tmp_path: Path) -> None:
+def test_upload_is_indexed_and_can_be_played(page: TestClient, folder: Path, tmp_path: Path) -> None:
     talk = render_talk(tmp_path / "talk.mp4", [["Hello"]])
 
-    sent = page.put("/api/uploads/a%20talk%3Cb%3E.mp4", content=talk.read_bytes())
+    response = page.put("/api/uploads/a%20talk%3Cb%3E.mp4", content=talk.read_bytes())
     (job,) = finished_jobs(page)
 
-    assert sent.status_code == 201
+    assert response.status_code == 201
     assert job["status"] == "done"
     assert [path.name for path in (folder / "uploads").iterdir()] == ["a talk_b_.mp4"]
     assert page.get(f"/api/videos/{job['video_id']}/file").content == talk.read_bytes()
 
 
-def test_what_is_sent_twice_is_kept_once(page: TestClient, folder: Path, tmp_path: Path) -> None:
+def test_duplicate_upload_is_stored_once(page: TestClient, folder: Path, tmp_path: Path) -> None:
     talk = render_talk(tmp_path / "talk.mp4", [["Hello"]]).read_bytes()
 
     for _ in range(2):
@@ -165,7 +165,7 @@ def test_what_is_sent_twice_is_kept_once(page: TestClient, folder: Path, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["..%2F..%2Fevil.mp4", "....", "%00.mp4", "x" * 300 + ".mp4", ".hidden.mp4"])
-def test_whatever_a_file_is_called_it_stays_in_its_folder(
+def test_upload_stays_in_its_folder_whatever_its_name(
     page: TestClient, folder: Path, tmp_path: Path, name: str
 ) -> None:
     talk = render_talk(tmp_path / "talk.mp4", [["Hello"]]).read_bytes()
@@ -174,13 +174,13 @@ def test_whatever_a_file_is_called_it_stays_in_its_folder(
     answer = page.put(f"/api/uploads/{name}", content=talk)
     finished_jobs(page)
 
-    made = {path for path in tmp_path.rglob("*") if path.is_file() and path.suffix == ".mp4"} - before
+    created = {path for path in tmp_path.rglob("*") if path.is_file() and path.suffix == ".mp4"} - before
     assert answer.status_code in (201, 404)
-    assert all(path.parent == folder / "uploads" for path in made)
+    assert all(path.parent == folder / "uploads" for path in created)
 
 
-@pytest.mark.parametrize("content", [b"", b"no video", HOSTILE.encode() * 100])
-def test_what_is_no_video_leaves_nothing_behind(page: TestClient, folder: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"not a video", HOSTILE.encode() * 100])
+def test_upload_that_is_not_a_video_leaves_nothing_behind(page: TestClient, folder: Path, content: bytes) -> None:
     answer = page.put("/api/uploads/page.mp4", content=content)
 
     assert answer.status_code == 415
@@ -189,7 +189,7 @@ def test_what_is_no_video_leaves_nothing_behind(page: TestClient, folder: Path, 
     assert page.get("/api/state").json()["jobs"] == []
 
 
-def test_what_is_too_large_leaves_nothing_behind(open_page: Callable[..., TestClient], folder: Path) -> None:
+def test_too_large_upload_leaves_nothing_behind(open_page: Callable[..., TestClient], folder: Path) -> None:
     page = open_page(max_upload=1000)
 
     def chunks() -> Iterator[bytes]:
@@ -202,12 +202,10 @@ def test_what_is_too_large_leaves_nothing_behind(open_page: Callable[..., TestCl
     assert list((folder / "uploads").iterdir()) == []
 
 
-def test_what_was_not_finished_is_gone_on_with_at_the_next_start(
-    open_page: Callable[..., TestClient], folder: Path
-) -> None:
+def test_unfinished_jobs_resume_at_the_next_start(open_page: Callable[..., TestClient], folder: Path) -> None:
     (folder / "uploads").mkdir()
     render_talk(folder / "uploads" / "left.mp4", [["Hello"]])
-    (folder / "uploads" / "broken.mp4").write_bytes(b"no video")
+    (folder / "uploads" / "broken.mp4").write_bytes(b"not a video")
 
     jobs = {job["name"]: job for job in finished_jobs(open_page())}
 
@@ -216,7 +214,7 @@ def test_what_was_not_finished_is_gone_on_with_at_the_next_start(
     assert "broken.mp4" in jobs["broken.mp4"]["error"]
 
 
-def test_removing_a_video_keeps_its_file_unless_it_was_sent(page: TestClient, folder: Path, tmp_path: Path) -> None:
+def test_removing_a_video_deletes_its_file_only_if_uploaded(page: TestClient, folder: Path, tmp_path: Path) -> None:
     page.put("/api/uploads/talk.mp4", content=render_talk(tmp_path / "talk.mp4", [["Hello"]]).read_bytes())
     (job,) = finished_jobs(page)
 
@@ -228,7 +226,7 @@ def test_removing_a_video_keeps_its_file_unless_it_was_sent(page: TestClient, fo
     assert {video["title"] for video in page.get("/api/state").json()["videos"]} == {"eggs", "secret"}
 
 
-def test_an_answer_comes_in_parts_with_what_it_cites(page: TestClient) -> None:
+def test_answer_streams_in_parts_and_ends_with_citations(page: TestClient) -> None:
     parts = ask(page, "How many pegs?", video_id=TENT)
 
     assert "".join(part.get("text", "") for part in parts) == "Eight pegs [1]."
@@ -236,37 +234,37 @@ def test_an_answer_comes_in_parts_with_what_it_cites(page: TestClient) -> None:
     assert (cited["number"], cited["video_id"], cited["start"], cited["end"]) == (1, TENT, 0, 8)
 
 
-def test_line_breaks_of_an_answer_stay(open_page: Callable[..., TestClient]) -> None:
-    page = open_page(saying("Pegs:\n\n- eight\n", piece=1))
+def test_line_breaks_of_an_answer_are_kept(open_page: Callable[..., TestClient]) -> None:
+    page = open_page(model_answering("Pegs:\n\n- eight\n", delta_length=1))
 
     assert "".join(part.get("text", "") for part in ask(page, "How many pegs?")) == "Pegs:\n\n- eight"
 
 
-def test_what_was_said_before_is_known_to_the_model(open_page: Callable[..., TestClient]) -> None:
-    llm = saying("Eight.")
+def test_model_gets_the_previous_turns(open_page: Callable[..., TestClient]) -> None:
+    llm = model_answering("Eight.")
 
     ask(open_page(llm), "And how many?", history=[("What does a tent need?", "Pegs.")])
 
     assert any("Pegs." in message.text for message in llm.prompts[0])
 
 
-def test_a_model_that_fails_is_told_as_the_last_part(open_page: Callable[..., TestClient]) -> None:
-    parts = ask(open_page(saying("Eight pegs.", fails_after=1)), "How many pegs?")
+def test_model_failure_is_the_last_part(open_page: Callable[..., TestClient]) -> None:
+    parts = ask(open_page(model_answering("Eight pegs.", fail_after=1)), "How many pegs?")
 
-    assert "the model went away" in parts[-1]["error"]
+    assert "connection lost" in parts[-1]["error"]
 
 
-def test_a_model_that_watches_tells_when_it_looked(folder: Path, store: VideoTimelineStore, tmp_path: Path) -> None:
+def test_embed_chat_cites_sampled_frames(folder: Path, store: VideoTimelineStore, tmp_path: Path) -> None:
     save_videochat(tmp_path / "videochat", max_positions=4096)
     collection = Collection(store, folder)
     page = TestClient(
-        create_app(collection, {"watches": WatchingChat(str(tmp_path / "videochat"), collection)}),
+        create_app(collection, {"embed": EmbedChat(str(tmp_path / "videochat"), collection)}),
         base_url="http://localhost",
     )
 
-    first = ask(page, "What happens?", model="watches", video_id=TENT)
-    said = "".join(part.get("text", "") for part in first)
-    second = ask(page, "And then?", model="watches", video_id=TENT, history=[("What happens?", said)])
+    first = ask(page, "What happens?", model="embed", video_id=TENT)
+    answer = "".join(part.get("text", "") for part in first)
+    second = ask(page, "And then?", model="embed", video_id=TENT, history=[("What happens?", answer)])
 
     for parts in (first, second):
         times = [cited["start"] for part in parts for cited in part.get("citations", [])]
@@ -276,31 +274,31 @@ def test_a_model_that_watches_tells_when_it_looked(folder: Path, store: VideoTim
         assert all(cited["end"] > cited["start"] for cited in parts[-1]["citations"])
 
 
-def test_a_model_that_is_not_there_is_told(page: TestClient) -> None:
-    assert "no/such/model" in ask(page, "What happens?", model="watches", video_id=TENT)[-1]["error"]
-    assert "Choose a video" in ask(page, "What happens?", model="watches")[-1]["error"]
+def test_unavailable_model_is_an_error(page: TestClient) -> None:
+    assert "no/such/model" in ask(page, "What happens?", model="embed", video_id=TENT)[-1]["error"]
+    assert "Select a video" in ask(page, "What happens?", model="embed")[-1]["error"]
     assert page.post("/api/chat", json={"question": "Hello?", "model": "gone"}).status_code == 400
 
 
-@pytest.mark.parametrize("body", ["", "[]", '{"question": "", "model": "reads"}', '{"question": 3}', "\xff"])
-def test_what_is_no_question_is_refused(page: TestClient, body: str) -> None:
+@pytest.mark.parametrize("body", ["", "[]", '{"question": "", "model": "text"}', '{"question": 3}', "\xff"])
+def test_invalid_chat_request_is_rejected(page: TestClient, body: str) -> None:
     assert page.post("/api/chat", content=body).status_code == 400
 
 
 @pytest.mark.parametrize(
     "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://evil.example"}]
 )
-def test_other_pages_cannot_change_anything(page: TestClient, headers: dict[str, str]) -> None:
+def test_cross_site_requests_are_rejected(page: TestClient, headers: dict[str, str]) -> None:
     assert page.delete(f"/api/videos/{TENT}", headers=headers).status_code == 403
     assert page.put("/api/uploads/a.mp4", content=b"", headers=headers).status_code == 403
     assert len(page.get("/api/state").json()["videos"]) == 3
 
 
-def test_the_page_answers_to_its_own_name_alone(page: TestClient) -> None:
+def test_unknown_host_is_rejected(page: TestClient) -> None:
     assert page.get("/api/state", headers={"Host": "rebound.example"}).status_code == 400
 
 
-def test_with_a_password_nothing_is_told_without_it(open_page: Callable[..., TestClient]) -> None:
+def test_password_is_required_for_everything(open_page: Callable[..., TestClient]) -> None:
     page = open_page(password="пароль")
 
     for path in ("/", "/page/app.js", "/api/state", f"/api/videos/{TENT}/file"):

@@ -1,4 +1,4 @@
-"""The profile lite: what it notices, when, and in which order."""
+"""The profile lite: its observations, their times and their order."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -12,14 +12,14 @@ from PIL import Image, ImageDraw
 from langchain_videochat.errors import InputError, ModelUnavailableError
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.perception import (
-    Frames,
+    FrameInputs,
     Observation,
     Perceiver,
     PerceptionCallbacks,
     create_perceivers,
     perceive,
 )
-from langchain_videochat.perception.change_detection import PictureChanges
+from langchain_videochat.perception.change_detection import ChangeDetector
 from tests.slides import draw_slide, render_talk
 
 SLIDES = [
@@ -38,7 +38,7 @@ def _texts(observations: list[Observation], modality: str) -> list[tuple[float, 
     return [(one.start, one.end, one.text) for one in observations if one.modality == modality]
 
 
-def test_text_on_screen_has_the_times_at_which_it_is_there(talk: Path) -> None:
+def test_screen_text_has_the_times_at_which_it_is_visible(talk: Path) -> None:
     assert _texts(list(perceive(talk, "lite")), "screen_text") == [
         (0.0, 8.0, "Quarterly results"),
         (0.0, 4.0, "Revenue 4711 EUR"),
@@ -48,7 +48,7 @@ def test_text_on_screen_has_the_times_at_which_it_is_there(talk: Path) -> None:
     ]
 
 
-def test_text_on_screen_has_its_place_and_score(talk: Path) -> None:
+def test_screen_text_has_a_box_and_a_score(talk: Path) -> None:
     title = next(one for one in perceive(talk, "lite") if one.text == "Thank you")
     assert title.box is not None
     left, top, right, bottom = title.box
@@ -66,7 +66,7 @@ def test_slides_are_scenes(talk: Path) -> None:
     ]
 
 
-def test_subtitles_beside_the_video_are_taken_over(talk: Path, tmp_path: Path) -> None:
+def test_sidecar_subtitles_are_observations(talk: Path, tmp_path: Path) -> None:
     video = tmp_path / "talk.mp4"
     video.write_bytes(talk.read_bytes())
     (tmp_path / "talk.de.srt").write_text("1\n00:00:01,500 --> 00:00:03,000\nGuten <i>Tag</i>\n", encoding="utf-8")
@@ -74,31 +74,34 @@ def test_subtitles_beside_the_video_are_taken_over(talk: Path, tmp_path: Path) -
     assert (subtitle.start, subtitle.end, subtitle.text, subtitle.language) == (1.5, 3.0, "Guten Tag", "de")
 
 
-def test_a_stretch_is_perceived_alone(talk: Path) -> None:
-    seen = list(perceive(talk, "lite", start=4.0, end=8.0))
-    assert {one.text for one in seen if one.modality == "screen_text"} == {"Quarterly results", "Revenue 4712 EUR"}
-    assert all(4.0 <= one.start <= one.end <= 8.0 for one in seen)
+def test_a_segment_is_perceived_alone(talk: Path) -> None:
+    observations = list(perceive(talk, "lite", start=4.0, end=8.0))
+    assert {one.text for one in observations if one.modality == "screen_text"} == {
+        "Quarterly results",
+        "Revenue 4712 EUR",
+    }
+    assert all(4.0 <= one.start <= one.end <= 8.0 for one in observations)
 
 
-def test_what_lasts_does_not_hold_back_what_is_over(tmp_path: Path) -> None:
+def test_long_observations_do_not_delay_others(tmp_path: Path) -> None:
     def logo(picture: Image.Image, _time: float) -> None:
         ImageDraw.Draw(picture).text((420, 320), "Channel Nine", fill=(90, 20, 20), font_size=28)
 
     slides = [[f"Chapter {number}"] for number in range(10)]
     video = render_talk(tmp_path / "long.mp4", slides, seconds=8.0, decorate=logo)
     reached: list[float] = []
-    stream = perceive(video, "lite", listener=PerceptionCallbacks(progress=reached.append))
+    stream = perceive(video, "lite", callbacks=PerceptionCallbacks(progress=reached.append))
     first = next(stream)
     assert reached == [] or max(reached) < 40.0, "the first observation comes before the video is read"
-    seen = [first, *stream]
-    assert [one.start for one in seen] == sorted(one.start for one in seen)
-    logos = [(one.start, one.end) for one in seen if one.text == "Channel Nine"]
+    observations = [first, *stream]
+    assert [one.start for one in observations] == sorted(one.start for one in observations)
+    logos = [(one.start, one.end) for one in observations if one.text == "Channel Nine"]
     assert logos[0][0] == 0.0
     assert logos[-1][1] == 80.0
     assert all(before[1] == after[0] for before, after in pairwise(logos))
 
 
-def test_a_line_beside_moving_things_stays_whole(tmp_path: Path) -> None:
+def test_a_line_next_to_moving_shapes_stays_whole(tmp_path: Path) -> None:
     def move(picture: Image.Image, time: float) -> None:
         pen = ImageDraw.Draw(picture)
         shade = 60 + 90 * (int(time / 2) % 2)
@@ -112,18 +115,18 @@ def test_a_line_beside_moving_things_stays_whole(tmp_path: Path) -> None:
     ]
 
 
-def test_progress_goes_up_to_the_end(talk: Path) -> None:
+def test_progress_increases_to_the_end(talk: Path) -> None:
     reached: list[float] = []
-    list(perceive(talk, "lite", listener=PerceptionCallbacks(progress=reached.append)))
+    list(perceive(talk, "lite", callbacks=PerceptionCallbacks(progress=reached.append)))
     assert reached == sorted(reached)
     assert reached[-1] == 12.0
 
 
-class _Recorder(Perceiver[FrameBatch]):
+class _Recorder(Perceiver[FrameInputs, FrameBatch]):
     modality = "tag"
 
     def __init__(self, every: float, size: int) -> None:
-        self.inputs = Frames(every=every, tolerance=0.0, size=size)
+        self.inputs = FrameInputs(every=every, tolerance=0.0, size=size)
         self.times: list[float] = []
         self.heights: set[int] = set()
 
@@ -133,43 +136,43 @@ class _Recorder(Perceiver[FrameBatch]):
         return []
 
 
-def test_each_perceiver_gets_the_frames_it_wants(talk: Path) -> None:
-    often, seldom = _Recorder(1.0, 90), _Recorder(3.0, 180)
-    perceivers: list[Perceiver[Any]] = [often, seldom]
+def test_each_perceiver_receives_the_frames_it_requests(talk: Path) -> None:
+    frequent, rare = _Recorder(1.0, 90), _Recorder(3.0, 180)
+    perceivers: list[Perceiver[Any, Any]] = [frequent, rare]
     list(perceive(talk, perceivers))
-    assert often.times == [float(second) for second in range(12)]
-    assert seldom.times == [0.0, 3.0, 6.0, 9.0]
-    assert (often.heights, seldom.heights) == ({90}, {180})
+    assert frequent.times == [float(second) for second in range(12)]
+    assert rare.times == [0.0, 3.0, 6.0, 9.0]
+    assert (frequent.heights, rare.heights) == ({90}, {180})
 
 
-def test_an_unchanged_picture_is_not_read_again() -> None:
-    changes = PictureChanges()
+def test_an_unchanged_frame_is_not_read_again() -> None:
+    detector = ChangeDetector()
     slide = np.asarray(draw_slide(["Quarterly results", "Revenue 4711 EUR"]))
     noise = np.random.default_rng(0).normal(0, 3, slide.shape)
-    assert changes.regions(slide) == [(0, 0, 640, 360)]
-    assert changes.regions(np.clip(slide + noise, 0, 255).astype(np.uint8)) == []
+    assert detector.changed_regions(slide) == [(0, 0, 640, 360)]
+    assert detector.changed_regions(np.clip(slide + noise, 0, 255).astype(np.uint8)) == []
 
 
 def test_a_changed_digit_is_the_only_region_to_read() -> None:
-    changes = PictureChanges()
-    changes.regions(np.asarray(draw_slide(["Quarterly results", "Revenue 4711 EUR"])))
-    regions = changes.regions(np.asarray(draw_slide(["Quarterly results", "Revenue 4712 EUR"])))
+    detector = ChangeDetector()
+    detector.changed_regions(np.asarray(draw_slide(["Quarterly results", "Revenue 4711 EUR"])))
+    regions = detector.changed_regions(np.asarray(draw_slide(["Quarterly results", "Revenue 4712 EUR"])))
     assert len(regions) == 1
     left, top, right, bottom = regions[0]
     assert 200 < left < right < 330
     assert 90 < top < bottom < 150
 
 
-def test_a_slow_fade_is_noticed() -> None:
-    changes = PictureChanges()
+def test_a_slow_fade_is_detected() -> None:
+    detector = ChangeDetector()
     slide = np.asarray(draw_slide(["Fading"])).astype(np.float64)
-    changes.regions(np.full(slide.shape, 245, np.uint8))
-    seen = [changes.regions((245 + (slide - 245) * step / 50).astype(np.uint8)) for step in range(51)]
-    assert any(seen)
-    assert seen[1] == []
+    detector.changed_regions(np.full(slide.shape, 245, np.uint8))
+    observations = [detector.changed_regions((245 + (slide - 245) * step / 50).astype(np.uint8)) for step in range(51)]
+    assert any(observations)
+    assert observations[1] == []
 
 
-def test_what_only_moves_is_left_alone_until_it_stands_still() -> None:
+def test_a_moving_region_without_text_is_ignored_until_it_stops() -> None:
     def speaker(at: int, caption: str = "") -> NDArray[np.uint8]:
         picture = draw_slide(["Quarterly results"])
         pen = ImageDraw.Draw(picture)
@@ -177,27 +180,29 @@ def test_what_only_moves_is_left_alone_until_it_stands_still() -> None:
         pen.text((440, 300), caption, fill=(255, 255, 255), font_size=28)
         return np.asarray(picture)
 
-    changes = PictureChanges()
-    looked_at = []
+    detector = ChangeDetector()
+    was_read = []
     for place in [0, 4, 0, 4, 0, 4, 0]:
         frame = speaker(place)
-        regions = changes.regions(frame)
-        changes.learn(frame, regions, [])
-        looked_at.append(bool(regions))
-    assert looked_at == [True, True, True, False, False, False, False]
-    changes.regions(speaker(3, "Ada Lovelace"))
-    assert changes.regions(speaker(3, "Ada Lovelace")), "a caption that stays is read, also over a place that moved"
+        regions = detector.changed_regions(frame)
+        detector.update(frame, regions, [])
+        was_read.append(bool(regions))
+    assert was_read == [True, True, True, False, False, False, False]
+    detector.changed_regions(speaker(3, "Ada Lovelace"))
+    assert detector.changed_regions(speaker(3, "Ada Lovelace")), (
+        "a caption that stays is read even where the picture kept changing"
+    )
 
 
-def test_profiles_are_named_in_the_errors() -> None:
+def test_the_error_for_an_unknown_profile_lists_the_profiles() -> None:
     with pytest.raises(InputError, match="lite, standard, full"):
         create_perceivers("heavy")
 
 
-def test_missing_weights_are_named_with_their_size_before_the_video_is_read(talk: Path) -> None:
+def test_missing_weights_are_reported_with_their_size_before_the_video_is_read(talk: Path) -> None:
     reached: list[float] = []
     with pytest.raises(ModelUnavailableError, match=r'videomae.*346 MB.*path of a folder.*profile="lite"'):
-        list(perceive(talk, "standard", listener=PerceptionCallbacks(progress=reached.append)))
+        list(perceive(talk, "standard", callbacks=PerceptionCallbacks(progress=reached.append)))
     assert reached == []
 
 

@@ -1,21 +1,22 @@
-"""What search finds: words as they are spelled, in any script, and exactly the moments that a filter lets pass."""
+"""Search results: exact words in any script, and exactly the moments that match a filter."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.perception import MODALITIES, Modality, Observation
+from langchain_videochat.perception import Observation, list_modalities
 from langchain_videochat.store import VideoTimelineStore
 from tests.unit_tests.embeddings import BagOfWords, make_slides, make_timeline
 
+MODALITIES = [modality.name for modality in list_modalities()]
 FILLER = [
     f"The {noun} of the machine shows an error when the {part} is {state}; replace the {part} and start again"
     for noun in ("display", "controller", "motor", "cabinet")
     for part in ("fuse", "belt", "sensor", "valve", "relay")
     for state in ("broken", "loose", "wet", "hot", "missing")
 ]
-SPELLED = {
+EXACT_WORDS = {
     "AX-4471": "Order number AX-4471 for the spare part",
     "AX-4472": "Order number AX-4472 for the spare part",
     "192.168.0.17": "The controller answers at 192.168.0.17 only",
@@ -35,24 +36,24 @@ SPELLED = {
 @pytest.fixture(scope="module")
 def library() -> VideoTimelineStore:
     store = VideoTimelineStore(embedding=BagOfWords(16))
-    store.add(make_slides("manual", *FILLER[:50], *SPELLED.values(), *FILLER[50:]))
+    store.add(make_slides("manual", *FILLER[:50], *EXACT_WORDS.values(), *FILLER[50:]))
     return store
 
 
 @pytest.mark.parametrize(
     "question", ["{}", "what error does {} show?", "where is the part {} of the machine mentioned"]
 )
-@pytest.mark.parametrize("spelled", SPELLED)
-def test_exactly_spelled_word_comes_first_or_second(library: VideoTimelineStore, spelled: str, question: str) -> None:
-    found = library.search(question.format(spelled), k=2)
-    assert SPELLED[spelled] in "\n".join(one.page_content for one in found)
+@pytest.mark.parametrize("word", EXACT_WORDS)
+def test_exact_word_is_among_the_first_two_results(library: VideoTimelineStore, word: str, question: str) -> None:
+    found = library.search(question.format(word), k=2)
+    assert EXACT_WORDS[word] in "\n".join(one.page_content for one in found)
 
 
 @pytest.mark.parametrize(
     ("query", "text"),
     [("zizek", "Žižek"), ("MULLER", "Müller"), ("ＡＸ－４４７１", "AX-4471"), ("鸡蛋", "鸡蛋")],  # noqa: RUF001
 )
-def test_spelling_variants_are_one(library: VideoTimelineStore, query: str, text: str) -> None:
+def test_spelling_variants_match(library: VideoTimelineStore, query: str, text: str) -> None:
     assert text in library.search(query, k=1)[0].page_content
 
 
@@ -60,12 +61,12 @@ def test_spelling_variants_are_one(library: VideoTimelineStore, query: str, text
     st.text(min_size=1, max_size=30).filter(str.strip) | st.text('"*^:()-+{}NEAR AND OR', min_size=1).filter(str.strip)
 )
 @settings(max_examples=50)
-def test_no_query_breaks_the_search(query: str) -> None:
+def test_any_query_is_valid(query: str) -> None:
     assert len(WORLD.search(query, k=3)) == 3
 
 
 @pytest.mark.parametrize("query", ["AND", "NEAR(a b)", "text:x", '"', "***", "a\0b", "x" * 10_000, "word " * 5000, "-"])
-def test_words_of_the_query_language_are_only_words(library: VideoTimelineStore, query: str) -> None:
+def test_fts5_syntax_is_not_interpreted(library: VideoTimelineStore, query: str) -> None:
     assert len(library.search(query, k=2)) == 2
 
 
@@ -99,11 +100,11 @@ seconds = st.none() | st.sampled_from([0.0, 30.0, 60.0, 150.0]) | st.floats(0, 2
     k=st.integers(1, 40),
 )
 @settings(max_examples=100)
-def test_filters_let_exactly_these_moments_pass(
+def test_filters_select_exactly_the_matching_moments(
     video_id: str | list[str] | None,
     start: float | None,
     end: float | None,
-    modalities: list[Modality] | None,
+    modalities: list[str] | None,
     query: str,
     k: int,
 ) -> None:
@@ -128,7 +129,7 @@ def test_filters_let_exactly_these_moments_pass(
     assert len(best) == min(k, len(expected))
 
 
-def test_filters_hold_where_more_moments_pass_than_are_compared() -> None:
+def test_filters_apply_if_too_many_moments_match_for_an_exact_search() -> None:
     store = VideoTimelineStore(embedding=BagOfWords(8))
     for number in range(4):
         store.add(make_slides(f"long-{number}", *[f"slide {at} of {number}" for at in range(600)], seconds=1.0))
@@ -139,15 +140,16 @@ def test_filters_hold_where_more_moments_pass_than_are_compared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"),
+    ("arguments", "argument"),
     [
         ({"query": " "}, "query"),
         ({"query": "x", "k": 0}, "k"),
         ({"query": "x", "start": 5, "end": 4}, "end"),
-        ({"query": "x", "start": float("nan")}, "end"),
+        ({"query": "x", "start": float("nan")}, "start"),
+        ({"query": "x", "start": -1}, "start"),
         ({"query": "x", "modalities": ["smell"]}, "modalities"),
     ],
 )
-def test_senseless_arguments_are_refused(arguments: dict[str, object], named: str) -> None:
-    with pytest.raises(InputError, match=named):
+def test_invalid_arguments_are_rejected(arguments: dict[str, object], argument: str) -> None:
+    with pytest.raises(InputError, match=argument):
         WORLD.search(**arguments)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What may be named as a source."""
+"""Valid and invalid sources."""
 
 import os
 from pathlib import Path
@@ -21,19 +21,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_folder_gives_its_visible_videos_sorted(folder: Path) -> None:
+def test_a_folder_yields_its_visible_videos_sorted(folder: Path) -> None:
     expected = sorted(folder / name for name in ["b.mp4", "a.MKV", "sub/c.webm", *STRANGE_NAMES])
     assert list_sources(folder) == [str(path) for path in expected]
 
 
-def test_glob_gives_videos_only(folder: Path) -> None:
+def test_a_glob_pattern_yields_videos_only(folder: Path) -> None:
     assert list_sources(str(folder / "**" / "[a-c].*")) == [
         str(folder / name) for name in ("a.MKV", "b.mp4", "sub/c.webm")
     ]
 
 
 @pytest.mark.parametrize("name", STRANGE_NAMES)
-def test_strange_name_is_a_file_before_it_is_anything_else(
+def test_an_existing_file_is_never_taken_for_a_pattern_or_address(
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
@@ -45,7 +45,7 @@ def test_strange_name_is_a_file_before_it_is_anything_else(
             assert path == folder / name
 
 
-def test_list_keeps_order_and_drops_repeats(folder: Path) -> None:
+def test_a_list_keeps_its_order_without_duplicates(folder: Path) -> None:
     file, page = str(folder / "b.mp4"), "HTTPS://example.org/a.mp4?x=[1]"
     given_sources: list[str | Path] = [
         page,
@@ -59,7 +59,7 @@ def test_list_keeps_order_and_drops_repeats(folder: Path) -> None:
     assert list_sources(given_sources) == [page, file, str(folder / "sub" / "c.webm")]
 
 
-def test_named_file_may_have_any_ending(folder: Path) -> None:
+def test_a_file_given_by_name_may_have_any_suffix(folder: Path) -> None:
     assert list_sources(folder / "notes.txt") == [str(folder / "notes.txt")]
 
 
@@ -77,57 +77,55 @@ def test_named_file_may_have_any_ending(folder: Path) -> None:
         ("b.mp4\0.txt", "NUL"),
         ("file:///b.mp4%00.txt", "not the address of a file"),
         ("", "empty"),
-        ([], "names no video"),
+        ([], "no video given"),
         ("*.ogv", "no video matches"),
         (".git", "no such file"),
     ],
 )
-def test_unusable_source(
-    source: str | list[str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_source(source: str | list[str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceError, match=problem):
         list_sources(source)
 
 
-def test_folder_without_videos(folder: Path) -> None:
+def test_a_folder_without_videos(folder: Path) -> None:
     (folder / "empty").mkdir()
     with pytest.raises(SourceError, match="no video"):
         list_sources(folder / "empty")
 
 
 @given(st.text(max_size=12))
-def test_any_text_is_a_source_or_a_source_error(text: str) -> None:
+def test_any_missing_path_is_a_source_error(text: str) -> None:
     with pytest.raises(SourceError, match="nowhere"):
         list_sources("/nowhere/" + text)
 
 
-def test_local_file_is_not_empty(tmp_path: Path) -> None:
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     with pytest.raises(MediaError, match="is empty"), local_file(tmp_path / "empty.mp4"):
         pass
 
 
-def test_local_file_is_regular(tmp_path: Path) -> None:
+def test_only_regular_files_are_accepted(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     for source in (tmp_path, tmp_path / "pipe.mp4", Path("/dev/zero")):
         with pytest.raises(SourceError, match="not a regular file"), local_file(source):
             pass
 
 
-def test_local_file_is_left_in_place(folder: Path) -> None:
+def test_a_local_file_is_not_moved(folder: Path) -> None:
     with local_file(folder / "b.mp4") as path:
         assert path.is_absolute()
     assert path.read_bytes() == b"b.mp4"
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/a.mp4", "http://localhost/a.mp4", "http://[::1]/a.mp4"])
-def test_private_address_is_refused(address: str) -> None:
+def test_a_private_address_is_refused(address: str) -> None:
     with pytest.raises(SourceError, match="refused"), local_file(address):
         pass
 
 
-def test_video_id_follows_the_content(folder: Path) -> None:
+def test_video_id_depends_on_the_content(folder: Path) -> None:
     before = video_id(folder / "b.mp4")
     assert before == video_id((folder / "b.mp4").rename(folder / "z.mp4")) != video_id(folder / "a.MKV")
     # First digits of `printf b.mp4 | sha256sum`.

@@ -1,4 +1,4 @@
-"""Speech: what is written down and when, what is left out, and how little of the sound has to be kept."""
+"""Speech: transcripts and their times, hallucinations that are removed, and bounded memory."""
 
 import pickle
 from collections.abc import Iterator, Sequence
@@ -18,16 +18,16 @@ from whisper.tokenizer import get_tokenizer
 
 from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError
 from langchain_videochat.media import AudioChunk, read_audio
-from langchain_videochat.perception.audio_windows import NO_SOUND, cut_at_pauses, duration, is_silent, join
-from langchain_videochat.perception.base import Sound
+from langchain_videochat.perception.audio_windows import EMPTY_AUDIO, concatenate, cut_at_pauses, duration, is_silent
 from langchain_videochat.perception.observation import Observation
+from langchain_videochat.perception.perceiver import AudioInputs
 from langchain_videochat.perception.speech import Speech
 from langchain_videochat.perception.transcripts import (
     Segment,
-    deserves_search,
-    is_sure,
-    leave_out_inventions,
-    read_segments,
+    is_confident,
+    needs_beam_search,
+    parse_segments,
+    remove_hallucinations,
 )
 from tests.media_files import run_ffmpeg
 from tests.tiny_whisper import Script, encode, high, low, save_whisper, silence
@@ -46,68 +46,71 @@ def _chunks(samples: NDArray[np.float32], seconds: float, start: float = 0.0) ->
         yield AudioChunk(samples[first : first + length], start + first / 16_000)
 
 
-def _listen(speech: Speech, *sounds: NDArray[np.float32], start: float = 0.0) -> list[Observation]:
+def _transcribe(speech: Speech, *sounds: NDArray[np.float32], start: float = 0.0) -> list[Observation]:
     samples = np.concatenate(sounds)
-    told = [one for chunk in _chunks(samples, 30.0, start) for one in speech.perceive(chunk)]
-    return [*told, *speech.finish(start + len(samples) / 16_000)]
+    observations = [one for chunk in _chunks(samples, 30.0, start) for one in speech.perceive(chunk)]
+    return [*observations, *speech.finish(start + len(samples) / 16_000)]
 
 
-def _said(observations: list[Observation]) -> list[tuple[float, float, str]]:
+def _spans(observations: list[Observation]) -> list[tuple[float, float, str]]:
     return [(round(one.start, 2), round(one.end, 2), one.text) for one in observations]
 
 
 def test_speech_has_its_times_language_score_and_source(model: Path) -> None:
     sounds = [high(25), silence(1), low(25), silence(40), high(5)]
-    told = _listen(Speech(model), *sounds, start=600.0)
-    assert _said(told) == [
+    observations = _transcribe(Speech(model), *sounds, start=600.0)
+    assert _spans(observations) == [
         (600.0, 602.0, "High tone."),
         (625.8, 627.8, "Low tone."),
         (690.8, 692.8, "High tone."),
     ]
-    assert [one.language for one in told] == ["de", "fr", "de"]
-    assert {(one.modality, one.score, one.source) for one in told} == {("speech", 1.0, "whisper-tiny")}
+    assert [one.language for one in observations] == ["de", "fr", "de"]
+    assert {(one.modality, one.score, one.source) for one in observations} == {("speech", 1.0, "whisper-tiny")}
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
-def test_what_is_written_does_not_depend_on_the_batch(model: Path, batch_size: int) -> None:
+def test_transcripts_do_not_depend_on_the_batch_size(model: Path, batch_size: int) -> None:
     sounds = [part for _ in range(2) for part in (high(22), silence(1), low(24), silence(1))]
-    assert _listen(Speech(model, batch_size=batch_size), *sounds) == _listen(Speech(model), *sounds)
+    assert _transcribe(Speech(model, batch_size=batch_size), *sounds) == _transcribe(Speech(model), *sounds)
 
 
-def test_two_may_listen_with_the_same_weights_at_the_same_time(model: Path) -> None:
+def test_perceivers_with_the_same_weights_run_concurrently(model: Path) -> None:
     sounds = [high(22), silence(1), low(24)]
     with ThreadPoolExecutor(4) as threads:
-        told = list(threads.map(lambda _: _listen(Speech(model, batch_size=1), *sounds), range(4)))
-    assert told == [_listen(Speech(model), *sounds)] * 4
+        observations = list(threads.map(lambda _: _transcribe(Speech(model, batch_size=1), *sounds), range(4)))
+    assert observations == [_transcribe(Speech(model), *sounds)] * 4
 
 
-def test_sound_is_kept_only_until_a_batch_is_full(model: Path) -> None:
+def test_audio_is_kept_only_until_a_batch_is_full(model: Path) -> None:
     speech = Speech(model, batch_size=2)
-    told: list[Observation] = []
+    observations: list[Observation] = []
     for chunk in _chunks(np.tile(np.concatenate([high(8), silence(1)]), 40), seconds=30.0):
-        told += speech.perceive(chunk)
+        observations += speech.perceive(chunk)
         assert speech.pending_since is not None
         assert chunk.start + 30.0 - speech.pending_since <= 3 * 30.0
-        assert all(one.start < speech.pending_since for one in told)
-    told += speech.finish(360.0)
+        assert all(one.start < speech.pending_since for one in observations)
+    observations += speech.finish(360.0)
     assert speech.pending_since is None
-    assert [one.start for one in told] == sorted(one.start for one in told)
-    assert max(after.start - before.start for before, after in pairwise(told)) <= 30.0
+    assert [one.start for one in observations] == sorted(one.start for one in observations)
+    assert max(after.start - before.start for before, after in pairwise(observations)) <= 30.0
 
 
-def test_silence_is_not_listened_to() -> None:
+def test_silence_is_not_transcribed() -> None:
     speech = Speech("no-model-is-needed.pt")
-    assert _listen(speech, silence(90), 0.001 * high(30), silence(5), high(0.05), silence(10)) == []
+    assert _transcribe(speech, silence(90), 0.001 * high(30), silence(5), high(0.05), silence(10)) == []
 
 
-def test_what_is_written_over_silence_is_left_out(tmp_path: Path) -> None:
+def test_text_over_silence_is_removed(tmp_path: Path) -> None:
     model = save_whisper(tmp_path / "model.pt", [0.0, " One", 2.0, 3.0, " two", 4.5, 5.0, " three", 8.0])
-    assert _said(_listen(Speech(model), low(2.5), silence(2.5), low(3))) == [(0.0, 2.0, "One"), (5.0, 8.0, "three")]
+    assert _spans(_transcribe(Speech(model), low(2.5), silence(2.5), low(3))) == [
+        (0.0, 2.0, "One"),
+        (5.0, 8.0, "three"),
+    ]
 
 
-def test_a_sentence_that_is_not_finished_is_listened_to_again(tmp_path: Path) -> None:
+def test_an_unfinished_sentence_is_decoded_again(tmp_path: Path) -> None:
     model = save_whisper(tmp_path / "model.pt", [0.0, " Hello", 2.0, 2.0, " again"])
-    assert _said(_listen(Speech(model), low(7), silence(5))) == [
+    assert _spans(_transcribe(Speech(model), low(7), silence(5))) == [
         (0.0, 2.0, "Hello"),
         (2.0, 4.0, "Hello"),
         (4.0, 6.0, "Hello"),
@@ -125,67 +128,67 @@ def test_a_sentence_that_is_not_finished_is_listened_to_again(tmp_path: Path) ->
         ([0.0, " Thank you.", 2.0], 10.0, True, []),
         ([0.0, *[" no"] * 30, 2.0, 2.0, " Yes.", 4.0], 10.0, False, ["Yes."]),
     ],
-    ids=["sure", "guessed over noise", "guessed", "thanked", "thanked by nobody", "in circles"],
+    ids=["confident", "guess over noise", "guess", "stock phrase", "stock phrase over noise", "repetition"],
 )
-def test_what_the_model_makes_up_is_left_out(
+def test_hallucinations_are_removed(
     tmp_path: Path, script: Script, certainty: float, no_speech: bool, expected: list[str]
 ) -> None:
     model = save_whisper(tmp_path / "model.pt", script, certainty=certainty, no_speech=no_speech)
-    assert [one.text for one in _listen(Speech(model), high(5))] == expected
+    assert [one.text for one in _transcribe(Speech(model), high(5))] == expected
 
 
 def test_words_have_their_own_times(model: Path) -> None:
-    told = _listen(Speech(model, word_times=True), silence(1), high(5), silence(1), start=60.0)
-    assert [one.text for one in told] == ["High", "tone."]
-    assert 60.8 <= told[0].start <= told[0].end <= told[1].start <= told[1].end <= 67.0
-    assert all(one.score is not None and one.language == "de" for one in told)
+    observations = _transcribe(Speech(model, word_times=True), silence(1), high(5), silence(1), start=60.0)
+    assert [one.text for one in observations] == ["High", "tone."]
+    assert 60.8 <= observations[0].start <= observations[0].end <= observations[1].start <= observations[1].end <= 67.0
+    assert all(one.score is not None and one.language == "de" for one in observations)
 
 
 def test_a_translation_is_english(model: Path) -> None:
-    assert [one.language for one in _listen(Speech(model, translate=True), low(5))] == ["en"]
+    assert [one.language for one in _transcribe(Speech(model, translate=True), low(5))] == ["en"]
 
 
 def test_the_language_can_be_given(model: Path) -> None:
-    assert [one.language for one in _listen(Speech(model, language="pt-BR"), low(5))] == ["pt"]
+    assert [one.language for one in _transcribe(Speech(model, language="pt-BR"), low(5))] == ["pt"]
 
 
-def test_an_english_model_writes_english(tmp_path: Path) -> None:
+def test_an_english_model_transcribes_english(tmp_path: Path) -> None:
     model = save_whisper(tmp_path / "base.en.pt", SENTENCE, languages=())
-    (told,) = _listen(Speech(model), high(5))
-    assert (told.text, told.language, told.source) == ("High tone.", "en", "whisper-base.en")
+    (observation,) = _transcribe(Speech(model), high(5))
+    assert (observation.text, observation.language, observation.source) == ("High tone.", "en", "whisper-base.en")
     with pytest.raises(InputError, match="'de'"):
         Speech(model, language="de").load()
 
 
-def test_half_precision_can_be_asked_for(model: Path) -> None:
-    assert [one.text for one in _listen(Speech(model, dtype="float16"), high(5))] == ["High tone."]
+def test_half_precision_is_supported(model: Path) -> None:
+    assert [one.text for one in _transcribe(Speech(model, dtype="float16"), high(5))] == ["High tone."]
 
 
-def test_the_sound_of_a_video_is_heard(model: Path, tmp_path: Path) -> None:
+def test_the_audio_of_a_video_is_transcribed(model: Path, tmp_path: Path) -> None:
     video = tmp_path / "video.mkv"
     sound = "aevalsrc='0.3*sin(2*PI*300*t)*lt(mod(t,25),24)':s=16000:d=40"
     run_ffmpeg("-f", "lavfi", "-i", "color=s=64x64:d=40", "-f", "lavfi", "-i", sound, "-c:a", "flac", str(video))
     speech = Speech(model)
-    told = [one for chunk in read_audio(video) for one in speech.perceive(chunk)]
-    told += speech.finish(40.0)
-    assert [(one.text, round(one.start)) for one in told] == [("Low tone.", 0), ("Low tone.", 25)]
+    observations = [one for chunk in read_audio(video) for one in speech.perceive(chunk)]
+    observations += speech.finish(40.0)
+    assert [(one.text, round(one.start)) for one in observations] == [("Low tone.", 0), ("Low tone.", 25)]
 
 
-def test_subtitles_are_preferred_where_asked() -> None:
-    assert Speech(prefer_subtitles=True).inputs == Sound(seconds=30.0, unless_subtitles=True)
-    assert Speech().inputs == Sound(seconds=30.0, unless_subtitles=False)
+def test_subtitles_can_be_preferred() -> None:
+    assert Speech(prefer_subtitles=True).inputs == AudioInputs(chunk_seconds=30.0, prefer_subtitles=True)
+    assert Speech().inputs == AudioInputs(chunk_seconds=30.0, prefer_subtitles=False)
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
     [({"dtype": "bfloat16"}, "float16"), ({"batch_size": 0}, "batch_size"), ({"language": "tlh"}, "'tlh'")],
 )
-def test_what_openai_whisper_does_not_know_is_refused(model: Path, options: dict[str, str], named: str) -> None:
+def test_unsupported_options_are_refused(model: Path, options: dict[str, str], named: str) -> None:
     with pytest.raises(InputError, match=named):
         Speech(model, **options).load()  # type: ignore[arg-type]
 
 
-def test_a_model_that_is_not_there_names_its_size_and_the_ways_to_get_it(
+def test_the_error_for_missing_weights_names_their_size_and_both_ways_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -197,7 +200,7 @@ def test_a_model_that_is_not_there_names_its_size_and_the_ways_to_get_it(
 
 
 @pytest.mark.parametrize("name", whisper.available_models())
-def test_models_are_found_where_openai_whisper_puts_them(
+def test_models_are_found_in_the_cache_of_openai_whisper(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -207,16 +210,16 @@ def test_models_are_found_where_openai_whisper_puts_them(
     assert Speech(name).find() == file
 
 
-def test_a_file_is_its_own_place(model: Path) -> None:
+def test_a_file_is_found_by_its_path(model: Path) -> None:
     assert Speech(model).find() == Speech(model).fetch() == model
 
 
-def test_a_model_of_another_name_is_refused_with_those_there_are() -> None:
+def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ModelUnavailableError, match=r"humongous: .* turbo"):
         Speech("humongous").load()
 
 
-class _Trap:
+class _CodePickle:
     def __init__(self, path: Path) -> None:
         self.path = path
 
@@ -225,15 +228,17 @@ class _Trap:
 
 
 def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
-    sprung = tmp_path / "sprung"
-    torch.save({"dims": {}, "model_state_dict": {}, "trap": _Trap(sprung)}, tmp_path / "zip.pt")
-    (tmp_path / "bare.pt").write_bytes(pickle.dumps({"dims": {}, "model_state_dict": {}, "trap": _Trap(sprung)}))
+    executed = tmp_path / "sprung"
+    torch.save({"dims": {}, "model_state_dict": {}, "trap": _CodePickle(executed)}, tmp_path / "zip.pt")
+    (tmp_path / "bare.pt").write_bytes(
+        pickle.dumps({"dims": {}, "model_state_dict": {}, "trap": _CodePickle(executed)})
+    )
     for name in ("zip.pt", "bare.pt"):
         with pytest.raises(ModelError, match=name):
             Speech(tmp_path / name).load()
-    assert not sprung.exists()
+    assert not executed.exists()
     pickle.loads((tmp_path / "bare.pt").read_bytes())
-    assert sprung.exists(), "the trap is a real one"
+    assert executed.exists(), "the pickle does run code"
 
 
 def test_damaged_files_and_other_models_are_refused(model: Path, tmp_path: Path) -> None:
@@ -251,7 +256,7 @@ def test_damaged_files_and_other_models_are_refused(model: Path, tmp_path: Path)
 
 
 Bursts = list[tuple[float, float]]
-"""Seconds of sound, and of the silence after it."""
+"""Seconds of sound and of the following silence."""
 
 bursts = st.lists(
     st.tuples(st.integers(10, 80).map(lambda tenths: tenths / 10), st.integers(5, 10).map(lambda tenths: tenths / 10)),
@@ -262,16 +267,16 @@ bursts = st.lists(
 
 def _cut(sound: NDArray[np.float32], chunk_seconds: float) -> list[AudioChunk]:
     windows: list[AudioChunk] = []
-    rest = NO_SOUND
+    rest = EMPTY_AUDIO
     for chunk in _chunks(sound, chunk_seconds):
-        new, rest = cut_at_pauses(join(rest, chunk))
+        new, rest = cut_at_pauses(concatenate(rest, chunk))
         windows += new
     return [*windows, rest]
 
 
 @settings(max_examples=25)
 @given(bursts)
-def test_windows_hold_every_burst_of_sound_whole(lengths: Bursts) -> None:
+def test_no_burst_of_sound_is_cut(lengths: Bursts) -> None:
     sound = np.concatenate([part for loud, quiet in lengths for part in (np.full_like(low(loud), 0.1), silence(quiet))])
     windows = [(window.start, window.start + duration(window)) for window in _cut(sound, 30.0)]
     assert all(end - start <= 30.0 for start, end in windows)
@@ -284,7 +289,7 @@ def test_windows_hold_every_burst_of_sound_whole(lengths: Bursts) -> None:
 
 @settings(max_examples=10)
 @given(bursts, st.sampled_from([0.5, 7.0, 45.0]))
-def test_windows_are_the_same_however_the_sound_arrives(lengths: Bursts, chunk_seconds: float) -> None:
+def test_windows_do_not_depend_on_the_chunks(lengths: Bursts, chunk_seconds: float) -> None:
     sound = np.concatenate([part for loud, quiet in lengths for part in (low(loud), silence(quiet))])
     streamed, whole = _cut(sound, chunk_seconds), _cut(sound, 300.0)
     assert [window.start for window in streamed] == pytest.approx([window.start for window in whole])
@@ -292,7 +297,7 @@ def test_windows_are_the_same_however_the_sound_arrives(lengths: Bursts, chunk_s
         np.testing.assert_array_equal(one.samples, other.samples)
 
 
-def test_without_a_pause_sound_is_cut_where_it_is_quietest() -> None:
+def test_audio_without_a_pause_is_cut_where_it_is_quietest() -> None:
     sound = high(40)
     sound[26 * 16_000 : 27 * 16_000] *= 0.5
     (window,), rest = cut_at_pauses(AudioChunk(sound, 0.0))
@@ -300,7 +305,7 @@ def test_without_a_pause_sound_is_cut_where_it_is_quietest() -> None:
     assert duration(window) + duration(rest) == 40.0
 
 
-def test_a_click_is_no_speech() -> None:
+def test_a_click_is_silent() -> None:
     assert is_silent(AudioChunk(high(0.05), 0.0))
     assert not is_silent(AudioChunk(high(0.2), 0.0))
 
@@ -312,7 +317,7 @@ def _result(script: Sequence[float | str], **values: float) -> DecodingResult:
 
 
 @pytest.mark.parametrize(
-    ("script", "segments", "unheard"),
+    ("script", "segments", "unfinished"),
     [
         ([0.0, " Hello", 2.0, 2.0, " there.", 4.0], [(0.0, 2.0, "Hello"), (2.0, 4.0, "there.")], None),
         ([0.0, " Hello", 2.0, 3.0, " there."], [(0.0, 2.0, "Hello")], 3.0),
@@ -325,17 +330,17 @@ def _result(script: Sequence[float | str], **values: float) -> DecodingResult:
         ([], [], None),
     ],
 )
-def test_segments_lie_between_their_time_stamps(
-    script: list[float | str], segments: list[tuple[float, float, str]], unheard: float | None
+def test_segments_lie_between_their_timestamps(
+    script: list[float | str], segments: list[tuple[float, float, str]], unfinished: float | None
 ) -> None:
-    read, again = read_segments(_result(script), get_tokenizer(multilingual=True), duration=5.0)
+    read, restart = parse_segments(_result(script), get_tokenizer(multilingual=True), duration=5.0)
     assert [(round(one.start, 2), round(one.end, 2), one.text) for one in read] == segments
-    assert again == (None if unheard is None else pytest.approx(unheard))
+    assert restart == (None if unfinished is None else pytest.approx(unfinished))
     assert all(one.score == pytest.approx(0.905, abs=0.001) for one in read)
 
 
 @pytest.mark.parametrize(
-    ("values", "sure", "searched"),
+    ("values", "confident", "searched"),
     [
         ({}, True, False),
         ({"avg_logprob": -1.1}, False, True),
@@ -345,15 +350,15 @@ def test_segments_lie_between_their_time_stamps(
         ({"avg_logprob": float("nan")}, False, True),
     ],
 )
-def test_a_transcript_is_searched_for_again_where_it_went_wrong(
-    values: dict[str, float], sure: bool, searched: bool
+def test_failed_transcripts_are_decoded_by_beam_search(
+    values: dict[str, float], confident: bool, searched: bool
 ) -> None:
     result = _result([], **values)
-    assert (is_sure(result), deserves_search(result)) == (sure, searched)
+    assert (is_confident(result), needs_beam_search(result)) == (confident, searched)
 
 
 @pytest.mark.parametrize(
-    ("texts", "no_speech", "told"),
+    ("texts", "no_speech", "expected"),
     [
         (["Go on.", "Go on!", "go on"], 0.1, [(0.0, 3.0, "Go on.")]),
         (["Yes.", "No.", "Yes."], 0.1, [(0.0, 1.0, "Yes."), (1.0, 2.0, "No."), (2.0, 3.0, "Yes.")]),
@@ -364,9 +369,9 @@ def test_a_transcript_is_searched_for_again_where_it_went_wrong(
         (["Привет"], 0.9, [(0.0, 1.0, "Привет")]),
     ],
 )
-def test_only_what_says_something_new_is_told(
-    texts: list[str], no_speech: float, told: list[tuple[float, float, str]]
+def test_repeated_and_empty_segments_are_removed(
+    texts: list[str], no_speech: float, expected: list[tuple[float, float, str]]
 ) -> None:
     segments = [Segment(float(number), number + 1.0, text, 0.9) for number, text in enumerate(texts)]
-    kept = leave_out_inventions(segments, no_speech)
-    assert [(one.start, one.end, one.text) for one in kept] == told
+    kept = remove_hallucinations(segments, no_speech)
+    assert [(one.start, one.end, one.text) for one in kept] == expected

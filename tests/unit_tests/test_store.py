@@ -1,4 +1,4 @@
-"""Storing, reading and removing timelines; what another process or a broken index file does to it."""
+"""Storing, reading and removing timelines; other processes, old stores and damaged index files."""
 
 import json
 import sqlite3
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_chroma import Chroma
 
 from langchain_videochat.errors import InputError, StoreError
-from langchain_videochat.perception import MODALITIES, Observation
+from langchain_videochat.perception import Observation, list_modalities
 from langchain_videochat.store import VideoTimelineStore
 from tests.unit_tests.embeddings import BagOfWords, make_slides, make_timeline
 
@@ -25,7 +25,7 @@ def store() -> VideoTimelineStore:
     return VideoTimelineStore(embedding=BagOfWords())
 
 
-def test_timeline_comes_back_as_it_was_stored(store: VideoTimelineStore) -> None:
+def test_timeline_round_trip(store: VideoTimelineStore) -> None:
     observation = Observation(
         1.25, 61.5, "object", "Ei 鸡蛋 \n x", score=0.5, box=(0, 0.1, 0.2, 1), language="de", source="m"
     )
@@ -39,7 +39,7 @@ observations = st.builds(
     lambda first, second, modality, text: Observation(min(first, second), max(first, second), modality, text),
     times,
     times,
-    st.sampled_from(MODALITIES),
+    st.sampled_from([modality.name for modality in list_modalities()]),
     st.text("ab", max_size=2),
 )
 STORE = VideoTimelineStore(embedding=BagOfWords(4))
@@ -47,9 +47,7 @@ STORE = VideoTimelineStore(embedding=BagOfWords(4))
 
 @settings(max_examples=30)
 @given(st.lists(observations, max_size=8), times, times)
-def test_stretch_of_stored_timeline_equals_stretch_of_timeline(
-    seen: list[Observation], first: float, second: float
-) -> None:
+def test_interval_of_a_stored_timeline_equals_a_slice(seen: list[Observation], first: float, second: float) -> None:
     timeline = make_timeline("v", *seen)
     STORE.add(timeline)
     start, end = sorted([first, second])
@@ -65,7 +63,7 @@ def test_documents_are_the_moments_of_the_timeline(store: VideoTimelineStore) ->
     assert list(found[0].metadata) == sorted(found[0].metadata)
 
 
-def test_stored_videos_are_listed_in_order(store: VideoTimelineStore) -> None:
+def test_videos_are_listed_in_the_order_of_storage(store: VideoTimelineStore) -> None:
     store.add(YOGA)
     store.add(EGGS)
     first, second = store.videos()
@@ -75,7 +73,7 @@ def test_stored_videos_are_listed_in_order(store: VideoTimelineStore) -> None:
     assert (second.video_id, second.video, second.observations) == ("eggs", EGGS.video, len(EGGS))
 
 
-def test_shorter_timeline_takes_the_place_of_a_longer_one(store: VideoTimelineStore) -> None:
+def test_shorter_timeline_replaces_a_longer_one(store: VideoTimelineStore) -> None:
     store.add(make_slides("eggs", *[f"slide {number}" for number in range(10)]))
     store.add(EGGS)
     assert store.timeline("eggs") == EGGS
@@ -92,18 +90,18 @@ def test_removed_video_is_gone(store: VideoTimelineStore) -> None:
     assert {one.metadata["video_id"] for one in store.search("eggs", k=10)} == {"yoga"}
     assert len(store.vectorstore.get()["ids"]) == 2
     for action in (store.timeline, store.remove):
-        with pytest.raises(InputError, match="'eggs' is no video of this store"):
+        with pytest.raises(InputError, match="'eggs' is not in this store"):
             action("eggs")
 
 
-def test_stores_in_memory_do_not_see_each_other(store: VideoTimelineStore) -> None:
+def test_in_memory_stores_are_independent(store: VideoTimelineStore) -> None:
     store.add(EGGS)
     other = VideoTimelineStore(embedding=BagOfWords())
     assert other.videos() == []
     assert other.search("eggs") == []
 
 
-def test_collections_of_one_directory_do_not_see_each_other(tmp_path: Path) -> None:
+def test_collections_of_one_directory_are_independent(tmp_path: Path) -> None:
     VideoTimelineStore(tmp_path, embedding=BagOfWords()).add(EGGS)
     other = VideoTimelineStore(tmp_path, embedding=BagOfWords(), collection_name="others")
     other.add(YOGA)
@@ -111,14 +109,14 @@ def test_collections_of_one_directory_do_not_see_each_other(tmp_path: Path) -> N
     assert {one.metadata["video_id"] for one in other.search("eggs")} == {"yoga"}
 
 
-def test_store_is_found_again_in_its_directory(tmp_path: Path) -> None:
+def test_store_is_reopened_from_its_directory(tmp_path: Path) -> None:
     VideoTimelineStore(tmp_path, embedding=BagOfWords()).add(EGGS)
     again = VideoTimelineStore(str(tmp_path), embedding=BagOfWords())
     assert again.timeline("eggs") == EGGS
     assert "Whisk" in again.search("eggs", k=1)[0].page_content
 
 
-def test_change_made_by_another_program_is_seen(tmp_path: Path) -> None:
+def test_changes_by_another_program_are_visible(tmp_path: Path) -> None:
     first = VideoTimelineStore(tmp_path, embedding=BagOfWords())
     second = VideoTimelineStore(tmp_path, embedding=BagOfWords())
     first.add(EGGS)
@@ -129,8 +127,8 @@ def test_change_made_by_another_program_is_seen(tmp_path: Path) -> None:
     assert first.search("eggs") == []
 
 
-@pytest.mark.parametrize("content", [b"no database", b"", b"SQLite format 3\0" + b"\xff" * 5000])
-def test_broken_index_file_is_rebuilt(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"not a database", b"", b"SQLite format 3\0" + b"\xff" * 5000])
+def test_damaged_index_file_is_rebuilt(tmp_path: Path, content: bytes) -> None:
     VideoTimelineStore(tmp_path, embedding=BagOfWords()).add(EGGS)
     for path in tmp_path.glob("videos.index.sqlite3*"):
         path.unlink()
@@ -139,7 +137,7 @@ def test_broken_index_file_is_rebuilt(tmp_path: Path, content: bytes) -> None:
     assert "Whisk" in again.search("eggs", k=1)[0].page_content
 
 
-def test_index_file_that_breaks_while_in_use_is_rebuilt(tmp_path: Path) -> None:
+def test_index_file_that_is_damaged_while_open_is_rebuilt(tmp_path: Path) -> None:
     store = VideoTimelineStore(tmp_path, embedding=BagOfWords())
     store.add(EGGS)
     before = store.search("eggs")
@@ -149,7 +147,7 @@ def test_index_file_that_breaks_while_in_use_is_rebuilt(tmp_path: Path) -> None:
     assert store.search("eggs") == before
 
 
-def test_neighbours_are_the_moments_beside_others(store: VideoTimelineStore) -> None:
+def test_neighbours_are_the_adjacent_moments(store: VideoTimelineStore) -> None:
     store.add(EGGS)
     store.add(YOGA)
     whisk, heat, fold = EGGS.to_documents("moment")
@@ -160,15 +158,61 @@ def test_neighbours_are_the_moments_beside_others(store: VideoTimelineStore) -> 
     assert store.neighbours([whisk, heat, fold]) == store.neighbours([]) == []
 
 
-def test_index_file_of_another_version_is_rebuilt(tmp_path: Path) -> None:
-    VideoTimelineStore(tmp_path, embedding=BagOfWords()).add(EGGS)
+OLD_INDEX = """
+DROP TABLE moments;
+DROP TABLE modality_sets;
+CREATE TABLE moments (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, video_id TEXT NOT NULL, start REAL NOT NULL,
+    "end" REAL NOT NULL, modalities INTEGER NOT NULL
+);
+INSERT INTO moments VALUES (1, 'eggs:000000', 'eggs', 0, 30, 64);
+PRAGMA user_version = 24657932;
+"""
+"""Turns an index into one of the layout that numbered modalities by position."""
+
+
+@pytest.mark.parametrize(
+    "script", [OLD_INDEX, "DROP TABLE moments; CREATE TABLE moments (other); PRAGMA user_version = 99"]
+)
+def test_index_file_of_another_version_is_rebuilt(tmp_path: Path, script: str) -> None:
+    first = VideoTimelineStore(tmp_path, embedding=BagOfWords())
+    first.add(EGGS)
+    assert len(first.search("eggs", modalities="screen_text")) == 3
     path = tmp_path / "videos.index.sqlite3"
     with sqlite3.connect(path) as database:
-        database.executescript("DROP TABLE moments; CREATE TABLE moments (other); PRAGMA user_version = 99")
-    assert len(VideoTimelineStore(tmp_path, embedding=BagOfWords()).search("eggs")) == 3
+        database.executescript(script)
+    again = VideoTimelineStore(tmp_path, embedding=BagOfWords())
+    assert len(again.search("eggs", modalities="screen_text")) == 3
+    assert again.search("eggs", modalities="speech") == []
 
 
-def test_plain_vector_store_reads_the_moments(tmp_path: Path) -> None:
+def rewrite_record(folder: Path, **changes: str | float | None) -> None:
+    """Change fields in the catalogue's only record; None removes a field."""
+    catalogue = chromadb.PersistentClient(folder).get_collection("videos-catalogue")
+    found = catalogue.get(include=["documents", "metadatas", "embeddings"])
+    fields = {key: value for key, value in ({**(found["metadatas"] or [])[0]} | changes).items() if value is not None}
+    catalogue.delete(found["ids"])
+    catalogue.add(found["ids"], embeddings=found["embeddings"], documents=found["documents"], metadatas=[fields])
+
+
+def test_record_with_the_old_field_names_is_read(tmp_path: Path) -> None:
+    VideoTimelineStore(tmp_path, embedding=BagOfWords()).add(EGGS)
+    rewrite_record(tmp_path, decoded_fraction=None, failures=None, readable=0.75, lacking="no speech from Speech: ...")
+    store = VideoTimelineStore(tmp_path, embedding=BagOfWords())
+    (video,) = store.videos()
+    assert (video.decoded_fraction, video.failures) == (0.75, "no speech from Speech: ...")
+    assert store.timeline("eggs") == EGGS
+
+
+@pytest.mark.parametrize("changes", [{"pages": None}, {"resolution": "720p"}])
+def test_incompatible_record_must_be_indexed_again(tmp_path: Path, changes: dict[str, str | None]) -> None:
+    VideoTimelineStore(tmp_path, embedding=BagOfWords()).add(EGGS)
+    rewrite_record(tmp_path, **changes)
+    with pytest.raises(StoreError, match=r"video eggs: was stored by an incompatible version.*Index it again"):
+        VideoTimelineStore(tmp_path, embedding=BagOfWords()).videos()
+
+
+def test_plain_vector_store_can_read_the_moments(tmp_path: Path) -> None:
     store = VideoTimelineStore(tmp_path, embedding=BagOfWords())
     store.add(EGGS)
     plain = Chroma("videos", BagOfWords(), persist_directory=str(tmp_path))
@@ -178,27 +222,27 @@ def test_plain_vector_store_reads_the_moments(tmp_path: Path) -> None:
         assert (found.page_content, found.metadata) == (expected.page_content, expected.metadata)
 
 
-def test_users_client_is_used() -> None:
+def test_client_of_the_caller_is_used() -> None:
     client = chromadb.EphemeralClient()
-    VideoTimelineStore(client=client, embedding=BagOfWords(), collection_name="users-client").add(EGGS)
-    assert client.get_collection("users-client").count() == 3
-    other = VideoTimelineStore(client=client, embedding=BagOfWords(), collection_name="users-client")
+    VideoTimelineStore(client=client, embedding=BagOfWords(), collection_name="callers-client").add(EGGS)
+    assert client.get_collection("callers-client").count() == 3
+    other = VideoTimelineStore(client=client, embedding=BagOfWords(), collection_name="callers-client")
     assert len(other.search("eggs")) == 3
 
 
-def test_threads_may_search_while_videos_are_added(tmp_path: Path) -> None:
+def test_threads_can_search_while_videos_are_added(tmp_path: Path) -> None:
     store = VideoTimelineStore(tmp_path, embedding=BagOfWords())
     store.add(EGGS)
     done = threading.Event()
-    wrong: list[object] = []
+    unexpected: list[object] = []
 
     def search() -> None:
         while not done.is_set():
             try:
                 found = store.search("omelette", k=1, video_id="eggs")
-                wrong.extend([] if "omelette" in found[0].page_content else found)
+                unexpected.extend([] if "omelette" in found[0].page_content else found)
             except Exception as error:
-                wrong.append(error)
+                unexpected.append(error)
 
     threads = [threading.Thread(target=search) for _ in range(3)]
     for thread in threads:
@@ -208,33 +252,33 @@ def test_threads_may_search_while_videos_are_added(tmp_path: Path) -> None:
     done.set()
     for thread in threads:
         thread.join()
-    assert wrong == []
+    assert unexpected == []
     assert len(store.search("one", k=100)) == 13
 
 
-def test_collection_name_that_chroma_refuses() -> None:
+def test_collection_name_that_chroma_rejects() -> None:
     with pytest.raises(InputError, match="collection_name"):
         VideoTimelineStore(collection_name="a b", embedding=BagOfWords())
 
 
-def test_directory_and_client_together_are_refused(tmp_path: Path) -> None:
+def test_directory_and_client_are_mutually_exclusive(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="client"):
         VideoTimelineStore(tmp_path, client=chromadb.EphemeralClient(), embedding=BagOfWords())
 
 
-def test_directory_that_cannot_be_made(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="file/store"):
         VideoTimelineStore(tmp_path / "file" / "store", embedding=BagOfWords())
 
 
-def test_end_before_start_is_refused(store: VideoTimelineStore) -> None:
+def test_end_before_start_is_rejected(store: VideoTimelineStore) -> None:
     store.add(EGGS)
     with pytest.raises(InputError, match="end"):
         store.timeline("eggs", start=5, end=4)
 
 
-def test_deleted_collection_is_told(store: VideoTimelineStore, tmp_path: Path) -> None:
+def test_deleted_collection_is_reported(store: VideoTimelineStore, tmp_path: Path) -> None:
     client = chromadb.PersistentClient(tmp_path)
     store = VideoTimelineStore(client=client, embedding=BagOfWords())
     store.add(EGGS)
@@ -243,7 +287,7 @@ def test_deleted_collection_is_told(store: VideoTimelineStore, tmp_path: Path) -
         store.search("eggs")
 
 
-def test_record_of_a_long_timeline_is_small(tmp_path: Path) -> None:
+def test_pages_of_a_long_timeline_are_small(tmp_path: Path) -> None:
     store = VideoTimelineStore(tmp_path, embedding=BagOfWords())
     store.add(make_timeline("long", *[Observation(n, n + 1, "speech", f"word {n}") for n in range(3600)]))
     pages = chromadb.PersistentClient(tmp_path).get_collection("videos-timelines").get(include=["documents"])

@@ -1,4 +1,4 @@
-"""Tags: which words of a list fit, with which score, from when to when."""
+"""Tags: which labels match, with their scores and times."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.models.weights import keep_models
 from langchain_videochat.perception import Observation
-from langchain_videochat.perception.tags import MOST_TAGS, Tags, choose_labels
+from langchain_videochat.perception.tags import MAX_TAGS, Tags, choose_labels
 from tests.tiny_vision import WORDS, tiny_clip, tiny_detr, tiny_siglip
 
 BUILDERS = {"siglip": tiny_siglip, "clip": tiny_clip}
@@ -37,46 +37,46 @@ def noise(count: int, size: tuple[int, int] = (48, 64)) -> NDArray[np.uint8]:
 
 
 def plain(*shades: int) -> NDArray[np.uint8]:
-    """Draw frames of one grey each."""
+    """Return frames of one shade of grey each."""
     return np.stack([np.full((48, 64, 3), shade, np.uint8) for shade in shades])
 
 
-def watch(tags: Tags, frames: NDArray[np.uint8], every: float = 2.0) -> list[Observation]:
-    """Show frames one by one; tell what is noticed, in the order in which it began."""
-    told: list[Observation] = []
+def process(tags: Tags, frames: NDArray[np.uint8], every: float = 2.0) -> list[Observation]:
+    """Process frames one by one, and return the observations in time order."""
+    observations: list[Observation] = []
     for number, frame in enumerate(frames):
-        told += tags.perceive(FrameBatch(frame[None], np.array([number * every])))
-    told += tags.finish(len(frames) * every)
-    return sorted(told, key=lambda one: (one.start, one.text))
+        observations += tags.perceive(FrameBatch(frame[None], np.array([number * every])))
+    observations += tags.finish(len(frames) * every)
+    return sorted(observations, key=lambda one: (one.start, one.text))
 
 
 def all_tags(model: Path, labels: Sequence[str], **settings: Any) -> Tags:
-    """Tell of each label, whatever its score."""
-    return Tags(model, labels=labels, least_score=0.0, **settings)
+    """Create a perceiver that returns all labels, whatever their score."""
+    return Tags(model, labels=labels, min_score=0.0, **settings)
 
 
 def scores(tags: Tags, frame: NDArray[np.uint8]) -> dict[str, float]:
-    return {one.text: one.score or 0.0 for one in watch(tags, frame[None])}
+    return {one.text: one.score or 0.0 for one in process(tags, frame[None])}
 
 
-def alike(some: Sequence[Observation], others: Sequence[Observation], tolerance: float) -> bool:
+def are_similar(some: Sequence[Observation], others: Sequence[Observation], tolerance: float) -> bool:
     return [(one.start, one.end, one.text) for one in some] == [(one.start, one.end, one.text) for one in others] and [
         one.score for one in some
     ] == pytest.approx([one.score for one in others], abs=tolerance)
 
 
 @pytest.mark.parametrize(("kind", "prompt"), [("siglip", "This is a photo of {}."), ("clip", "a photo of a {}")])
-def test_scores_are_those_of_the_whole_model(model: Model, kind: str, prompt: str) -> None:
+def test_scores_are_those_of_transformers(model: Model, kind: str, prompt: str) -> None:
     frame = noise(1)[0]
     labels = WORDS[:4]
-    whole = transformers.AutoModel.from_pretrained(model(kind))
+    reference = transformers.AutoModel.from_pretrained(model(kind))
     processor = {"siglip": transformers.SiglipImageProcessorPil, "clip": transformers.CLIPImageProcessorPil}[kind]
     texts = transformers.AutoTokenizer.from_pretrained(model(kind))(
         [prompt.format(label) for label in labels], padding="max_length", max_length=16, return_tensors="pt"
     )
-    pictures = processor.from_pretrained(model(kind))([frame], return_tensors="pt")
+    images = processor.from_pretrained(model(kind))([frame], return_tensors="pt")
     with torch.inference_mode():
-        logits = whole(**texts, **pictures).logits_per_image[0]
+        logits = reference(**texts, **images).logits_per_image[0]
     expected = {"siglip": logits.sigmoid(), "clip": logits.softmax(dim=0)}[kind]
 
     found = scores(all_tags(model(kind), labels), frame)
@@ -84,7 +84,7 @@ def test_scores_are_those_of_the_whole_model(model: Model, kind: str, prompt: st
     assert found == pytest.approx(dict(zip(labels, expected.tolist(), strict=True)), abs=1e-3)
 
 
-def test_siglip_judges_each_label_for_itself(model: Model) -> None:
+def test_siglip_scores_labels_independently(model: Model) -> None:
     frame = noise(1)[0]
 
     alone = scores(all_tags(model("siglip"), ["dog"]), frame)
@@ -93,23 +93,23 @@ def test_siglip_judges_each_label_for_itself(model: Model) -> None:
     assert among["dog"] == pytest.approx(alone["dog"], abs=1e-3)
 
 
-def test_clip_judges_labels_against_one_another(model: Model) -> None:
+def test_clip_scores_labels_against_one_another(model: Model) -> None:
     found = scores(all_tags(model("clip"), WORDS[:5]), noise(1)[0])
 
     assert sum(found.values()) == pytest.approx(1.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_tag_goes_on_from_its_first_sample_to_the_end_of_its_last(model: Model, kind: str) -> None:
+def test_a_tag_spans_its_successive_samples(model: Model, kind: str) -> None:
     found = {shade: scores(all_tags(model(kind), WORDS[:6]), plain(shade)[0]) for shade in (0, 255)}
     label = max(WORDS[:6], key=lambda word: abs(found[0][word] - found[255][word]))
-    without, has = sorted(found, key=lambda shade: found[shade][label])
+    absent, present = sorted(found, key=lambda shade: found[shade][label])
     between = (found[0][label] + found[255][label]) / 2
 
-    tags = Tags(model(kind), labels=WORDS[:6], least_score=between)
-    told = watch(tags, plain(without, has, has, has, without, has, without))
+    tags = Tags(model(kind), labels=WORDS[:6], min_score=between)
+    observations = process(tags, plain(absent, present, present, present, absent, present, absent))
 
-    spans = [(one.start, one.end) for one in told if one.text == label]
+    spans = [(one.start, one.end) for one in observations if one.text == label]
     assert spans == [(2.0, 8.0), (10.0, 12.0)]
 
 
@@ -117,67 +117,73 @@ def test_a_tag_has_its_highest_score(model: Model) -> None:
     shades = plain(0, 120, 255)
     each = [scores(all_tags(model("siglip"), WORDS[:3]), frame) for frame in shades]
 
-    told = watch(all_tags(model("siglip"), WORDS[:3]), shades)
+    observations = process(all_tags(model("siglip"), WORDS[:3]), shades)
 
-    assert {one.text: one.score for one in told} == pytest.approx(
+    assert {one.text: one.score for one in observations} == pytest.approx(
         {word: max(found[word] for found in each) for word in WORDS[:3]}, abs=1e-3
     )
 
 
-def test_a_tag_says_what_it_is_and_where_it_comes_from(model: Model) -> None:
-    (told,) = watch(all_tags(model("siglip"), ["dog"], every=3.0), noise(2), every=3.0)
+def test_a_tag_has_its_text_and_source(model: Model) -> None:
+    (observation,) = process(all_tags(model("siglip"), ["dog"], every=3.0), noise(2), every=3.0)
 
-    assert (told.start, told.end, told.modality, told.text, told.box) == (0.0, 6.0, "tag", "dog", None)
-    assert told.source == str(model("siglip"))
+    assert (observation.start, observation.end, observation.modality, observation.text, observation.box) == (
+        0.0,
+        6.0,
+        "tag",
+        "dog",
+        None,
+    )
+    assert observation.source == str(model("siglip"))
 
 
-def test_only_the_best_tags_of_a_frame_are_told(model: Model) -> None:
+def test_only_the_best_tags_of_a_frame_are_returned(model: Model) -> None:
     frame = noise(1)[0]
     halves = WORDS[:7], WORDS[7:]
     each = {word: score for half in halves for word, score in scores(all_tags(model("siglip"), half), frame).items()}
 
-    told = scores(all_tags(model("siglip"), WORDS), frame)
+    observations = scores(all_tags(model("siglip"), WORDS), frame)
 
-    assert set(told) == set(sorted(WORDS, key=lambda word: -each[word])[:MOST_TAGS])
-
-
-def test_what_scores_too_little_is_not_told(model: Model) -> None:
-    assert watch(Tags(model("siglip"), labels=WORDS, least_score=1.0), noise(2)) == []
+    assert set(observations) == set(sorted(WORDS, key=lambda word: -each[word])[:MAX_TAGS])
 
 
-def test_what_lasts_is_told_in_pieces(model: Model) -> None:
+def test_tags_below_the_minimum_score_are_removed(model: Model) -> None:
+    assert process(Tags(model("siglip"), labels=WORDS, min_score=1.0), noise(2)) == []
+
+
+def test_long_tags_are_emitted_in_parts(model: Model) -> None:
     tags = all_tags(model("siglip"), ["dog"], every=5.0)
 
-    told = watch(tags, plain(*[90] * 16), every=5.0)
+    observations = process(tags, plain(*[90] * 16), every=5.0)
 
-    assert [(one.start, one.end) for one in told] == [(0.0, 30.0), (30.0, 60.0), (60.0, 80.0)]
+    assert [(one.start, one.end) for one in observations] == [(0.0, 30.0), (30.0, 60.0), (60.0, 80.0)]
 
 
-def test_nothing_is_told_that_began_before_what_is_open(model: Model) -> None:
+def test_no_tag_starts_before_the_pending_time(model: Model) -> None:
     tags = all_tags(model("siglip"), WORDS[:3], batch_size=3, every=5.0)
-    since = [tags.pending_since]
+    pending = [tags.pending_since]
     for number, frame in enumerate(plain(*[90] * 16)):
-        told = list(tags.perceive(FrameBatch(frame[None], np.array([number * 5.0]))))
-        assert all(one.start >= (since[-1] or 0.0) for one in told)
-        since.append(tags.pending_since)
+        observations = list(tags.perceive(FrameBatch(frame[None], np.array([number * 5.0]))))
+        assert all(one.start >= (pending[-1] or 0.0) for one in observations)
+        pending.append(tags.pending_since)
     list(tags.finish(80.0))
-    since.append(tags.pending_since)
+    pending.append(tags.pending_since)
 
-    assert since == [None, *[0.0] * 9, *[30.0] * 6, 60.0, None]
+    assert pending == [None, *[0.0] * 9, *[30.0] * 6, 60.0, None]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_batches_of_any_size_see_the_same(model: Model, kind: str) -> None:
+def test_tags_do_not_depend_on_the_batch_size(model: Model, kind: str) -> None:
     frames = noise(5)
-    one, many = (watch(all_tags(model(kind), WORDS[:8], batch_size=size), frames) for size in (1, 4))
+    one, many = (process(all_tags(model(kind), WORDS[:8], batch_size=size), frames) for size in (1, 4))
 
     assert one
-    assert alike(one, many, tolerance=1e-3)
+    assert are_similar(one, many, tolerance=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_frames_get_the_same_tags(model: Model, kind: str) -> None:
-    first, again = (watch(Tags(model(kind), labels=WORDS), noise(4)) for _ in range(2))
+def test_tags_are_deterministic(model: Model, kind: str) -> None:
+    first, again = (process(Tags(model(kind), labels=WORDS), noise(4)) for _ in range(2))
 
     assert first
     assert first == again
@@ -185,27 +191,27 @@ def test_the_same_frames_get_the_same_tags(model: Model, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_sees_nearly_the_same(model: Model, kind: str, dtype: str) -> None:
+def test_half_precision_returns_nearly_the_same_tags(model: Model, kind: str, dtype: str) -> None:
     full, half = (
-        watch(all_tags(model(kind), WORDS[:8], dtype=precision), noise(3)) for precision in ("float32", dtype)
+        process(all_tags(model(kind), WORDS[:8], dtype=precision), noise(3)) for precision in ("float32", dtype)
     )
 
-    assert alike(full, half, tolerance=0.03)
+    assert are_similar(full, half, tolerance=0.03)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 1), (1, 3)])
-def test_frames_one_pixel_wide_get_tags(model: Model, kind: str, size: tuple[int, int]) -> None:
-    assert len(watch(all_tags(model(kind), ["cat", "dog"]), noise(1, size))) == 2
+def test_frames_one_pixel_wide_have_tags(model: Model, kind: str, size: tuple[int, int]) -> None:
+    assert len(process(all_tags(model(kind), ["cat", "dog"]), noise(1, size))) == 2
 
 
-def test_labels_may_hold_anything(model: Model) -> None:
+def test_labels_can_contain_any_characters(model: Model) -> None:
     labels = ["{dog}", "dog " * 50, "犬", "%s"]
 
-    assert len(watch(all_tags(model("siglip"), labels), noise(1))) == 4
+    assert len(process(all_tags(model("siglip"), labels), noise(1))) == 4
 
 
-def test_many_labels_score_as_one_does(model: Model) -> None:
+def test_scores_do_not_depend_on_the_number_of_labels(model: Model) -> None:
     frame = noise(1)[0]
     labels = [f"{one} {other}" for one in WORDS[:9] for other in WORDS[:9]]
     best = max(scores(all_tags(model("siglip"), labels), frame).items(), key=lambda tag: tag[1])
@@ -215,7 +221,7 @@ def test_many_labels_score_as_one_does(model: Model) -> None:
     assert alone == pytest.approx(dict([best]), abs=1e-3)
 
 
-def test_our_own_labels_are_everyday_words() -> None:
+def test_built_in_labels_are_everyday_words() -> None:
     labels = choose_labels()
 
     assert 350 <= len(labels) <= 450
@@ -224,7 +230,7 @@ def test_our_own_labels_are_everyday_words() -> None:
     assert {"kitchen", "whiteboard", "dog", "cooking", "snow", "screenshot"} <= set(labels)
 
 
-def test_labels_come_from_a_file(tmp_path: Path) -> None:
+def test_labels_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_bytes("\ufeffwhisk\r\n\r\n  mixing  bowl \r\nwhisk\r\ncrêpe\n".encode())
 
@@ -241,7 +247,7 @@ def test_a_file_without_labels_is_named(tmp_path: Path, content: bytes | None) -
         Tags(labels=path)
 
 
-def test_a_folder_is_no_list_of_labels(tmp_path: Path) -> None:
+def test_a_folder_instead_of_labels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=tmp_path.name):
         Tags(labels=tmp_path)
 
@@ -252,21 +258,21 @@ def test_a_list_without_labels_is_refused(labels: list[str]) -> None:
         Tags(labels=labels)
 
 
-def test_one_label_is_enough() -> None:
+def test_a_single_label_is_accepted() -> None:
     assert Tags(labels=["dog"]).labels == ("dog",)
 
 
-def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
+def test_other_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="SigLIP or CLIP"):
         Tags(tiny_detr(tmp_path)).load()
 
 
-def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=tmp_path.name):
         Tags(tmp_path).load()
 
 
-def test_damaged_weights_are_noticed_when_loading(tmp_path: Path) -> None:
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     folder = tiny_siglip(tmp_path)
     os.truncate(folder / "model.safetensors", 1000)
 

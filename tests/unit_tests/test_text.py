@@ -1,4 +1,4 @@
-"""The loader and the parser."""
+"""Document loader and blob parser."""
 
 import asyncio
 import shutil
@@ -23,6 +23,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def documents(folder: Path) -> list[Document]:
+    return _loader(folder / "tent.mp4").load()
+
+
 def _loader(source: object, **options: object) -> VideoChatTextLoader:
     return VideoChatTextLoader(source, profile="lite", **options)  # type: ignore[arg-type]
 
@@ -31,16 +36,15 @@ def _on_screen(documents: list[Document]) -> list[str]:
     return [document.page_content for document in documents if document.metadata["modality"] == "screen_text"]
 
 
-def test_one_document_an_observation(folder: Path) -> None:
-    documents = _loader(folder / "tent.mp4").load()
+def test_one_document_per_observation(documents: list[Document]) -> None:
     assert _on_screen(documents) == ["Unpack the tent", "Count 8 pegs", "Raise the poles", "Code TX-19 done"]
     starts = [document.metadata["start"] for document in documents]
     assert starts == sorted(starts)
 
 
-def test_metadata_say_where_to_look(folder: Path) -> None:
+def test_metadata_locates_the_observation(folder: Path, documents: list[Document]) -> None:
     path = folder / "tent.mp4"
-    document = next(one for one in _loader(path).lazy_load() if one.page_content == "Raise the poles")
+    document = next(one for one in documents if one.page_content == "Raise the poles")
     assert document.metadata == {
         "source": str(path),
         "video_id": video_id(path),
@@ -54,51 +58,48 @@ def test_metadata_say_where_to_look(folder: Path) -> None:
     }
 
 
-def test_one_document_a_moment(folder: Path) -> None:
+def test_one_document_per_moment(folder: Path) -> None:
     documents = _loader(folder / "tent.mp4", granularity="moment").load()
     assert {document.metadata["modality"] for document in documents} == {"moment"}
     assert documents[0].page_content.splitlines() == ["tent", "On screen: Unpack the tent; Count 8 pegs"]
 
 
-def test_a_stretch_alone(folder: Path) -> None:
+def test_interval_of_a_video(folder: Path) -> None:
     assert _on_screen(_loader(folder / "tent.mp4", start=4, end=8).load()) == ["Raise the poles"]
 
 
-def test_documents_come_while_the_video_is_being_read(tmp_path: Path) -> None:
+def test_documents_are_yielded_while_the_video_is_processed(tmp_path: Path) -> None:
     video = render_talk(tmp_path / "long.mp4", [[f"Slide {number}"] for number in range(12)], seconds=6.0)
     stream = _loader(video).lazy_load()
     first = next(stream)
-    video.unlink()  # an open file can be read to its end, but not opened again
+    video.unlink()  # the open file can still be read, but not be opened again
     assert first.metadata["start"] == 0.0
     assert "Slide 11" in [document.page_content for document in stream]
 
 
-def test_folders_globs_and_lists(folder: Path) -> None:
-    expected = _loader(folder / "tent.mp4").load()
+def test_folders_globs_and_lists(folder: Path, documents: list[Document]) -> None:
     for source in (folder, str(folder / "*.mp4"), [folder / "tent.mp4", folder]):
-        assert [document.page_content for document in _loader(source).load()] == [one.page_content for one in expected]
+        assert [one.page_content for one in _loader(source).load()] == [one.page_content for one in documents]
 
 
-def test_async_loading_gives_the_same(folder: Path) -> None:
+def test_async_loading_is_the_same(folder: Path, documents: list[Document]) -> None:
     async def load() -> list[Document]:
-        return [document async for document in _loader(folder).alazy_load()]
+        return [document async for document in _loader(folder / "tent.mp4").alazy_load()]
 
-    assert asyncio.run(load()) == _loader(folder).load()
+    assert asyncio.run(load()) == documents
 
 
-def test_a_bad_file_stops_the_batch_or_is_skipped(
-    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_bad_files_raise_or_are_skipped(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bad = tmp_path / "notes.mp4"
-    bad.write_text("this is no video")
+    bad.write_text("not a video")
     with pytest.raises(MediaError, match=r"notes\.mp4"):
         _loader([bad, folder]).load()
     assert "Raise the poles" in _on_screen(_loader([bad, folder], on_error="skip").load())
     assert "notes.mp4" in caplog.text
 
 
-def test_errors_name_what_is_wrong(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"nowhere\.mp4: there is no such file"):
+def test_errors_name_their_subject(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"nowhere\.mp4: no such file"):
         _loader(tmp_path / "nowhere.mp4").load()
     with pytest.raises(ModelUnavailableError, match="lite"):
         VideoChatTextLoader(folder).load()
@@ -106,17 +107,16 @@ def test_errors_name_what_is_wrong(folder: Path, tmp_path: Path) -> None:
         _loader(folder, start=9, end=3).load()
 
 
-def test_the_parser_reads_bytes_as_it_reads_files(folder: Path) -> None:
+def test_parsing_bytes_equals_parsing_a_file(folder: Path, documents: list[Document]) -> None:
     path = folder / "tent.mp4"
-    parser = VideoChatTextParser(profile="lite")
-    from_file = parser.parse(Blob.from_path(path))
-    from_bytes = parser.parse(Blob.from_data(path.read_bytes(), path="camera/tent.mp4"))
-    assert _on_screen(from_bytes) == _on_screen(from_file)
+    blob = Blob.from_data(path.read_bytes(), path="camera/tent.mp4")
+    from_bytes = VideoChatTextParser(profile="lite").parse(blob)
+    assert _on_screen(from_bytes) == _on_screen(documents)
     assert {document.metadata["source"] for document in from_bytes} == {"camera/tent.mp4"}
-    assert from_bytes[0].metadata["video_id"] == from_file[0].metadata["video_id"]
+    assert from_bytes[0].metadata["video_id"] == documents[0].metadata["video_id"]
 
 
-def test_the_parser_works_in_the_community_loader(folder: Path, tmp_path: Path) -> None:
+def test_parser_works_in_the_community_loader(folder: Path, tmp_path: Path) -> None:
     community = pytest.importorskip("langchain_community.document_loaders", exc_type=ImportError)
     generic = pytest.importorskip("langchain_community.document_loaders.generic", exc_type=ImportError)
     shutil.copy(folder / "tent.mp4", tmp_path)

@@ -1,4 +1,4 @@
-"""Timelines: merging, slicing, moments, and what is written of them."""
+"""Timelines: merging, slicing, moments and output formats."""
 
 import json
 import re
@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import StreamInfo, VideoInfo
-from langchain_videochat.perception import MODALITIES, Observation
+from langchain_videochat.perception import Observation, list_modalities
 from langchain_videochat.timeline import Timeline, citation, format_timecode
 
+MODALITIES = [modality.name for modality in list_modalities()]
 VIDEO = VideoInfo(
     source="/films/two eggs.mp4",
     title="two eggs",
@@ -61,12 +62,12 @@ REPEATING = st.lists(observations(st.sampled_from(["Whisk", "whisk ", "Fold", " 
 
 
 class TestMerging:
-    def test_equal_text_that_goes_on_is_one_observation(self) -> None:
+    def test_merges_equal_text_that_continues(self) -> None:
         merged = timeline(Observation(4, 6, "screen_text", "Whisk"), Observation(0, 4, "screen_text", "whisk"))
 
         assert spans(merged) == [(0, 6, "whisk")]
 
-    def test_a_pause_of_one_sampling_interval_is_bridged_and_a_longer_one_is_not(self) -> None:
+    def test_merges_across_a_gap_of_one_sampling_interval_at_most(self) -> None:
         merged = timeline(
             Observation(0, 2, "screen_text", "Whisk"),
             Observation(4, 6, "screen_text", "Whisk"),
@@ -75,7 +76,7 @@ class TestMerging:
 
         assert spans(merged) == [(0, 6, "Whisk"), (8.1, 10, "Whisk")]
 
-    def test_the_same_words_in_another_modality_or_language_stay_apart(self) -> None:
+    def test_keeps_equal_text_of_different_modalities_or_languages(self) -> None:
         merged = timeline(
             Observation(0, 2, "screen_text", "Salt"),
             Observation(0, 2, "speech", "Salt"),
@@ -85,7 +86,7 @@ class TestMerging:
 
         assert len(merged) == 4
 
-    def test_a_repeat_keeps_the_better_score(self) -> None:
+    def test_keeps_the_highest_score(self) -> None:
         merged = timeline(
             Observation(0, 2, "tag", "egg", score=0.4),
             Observation(2, 4, "tag", "egg", score=0.9),
@@ -94,44 +95,44 @@ class TestMerging:
 
         assert [one.score for one in merged] == [0.9]
 
-    def test_scenes_that_follow_one_another_stay_apart(self) -> None:
+    def test_keeps_adjacent_scenes(self) -> None:
         merged = timeline(
             Observation(0, 5, "scene", "Scene from 00:00"), Observation(5, 9, "scene", "Scene from 00:05")
         )
 
         assert [(one.start, one.end) for one in merged] == [(0, 5), (5, 9)]
 
-    def test_scenes_that_overlap_are_one(self) -> None:
+    def test_merges_overlapping_scenes(self) -> None:
         merged = timeline(
             Observation(0, 5, "scene", "Scene from 00:00"), Observation(4, 9, "scene", "Scene from 00:04")
         )
 
         assert [(one.start, one.end) for one in merged] == [(0, 9)]
 
-    def test_scenes_of_no_length_that_say_the_same_are_one(self) -> None:
+    def test_merges_equal_scenes_of_zero_length(self) -> None:
         merged = timeline(Observation(0, 0, "scene", "whisk "), Observation(0, 0, "scene", "whisk "))
 
         assert spans(merged) == [(0, 0, "whisk")]
 
-    def test_lines_that_start_together_stay_in_the_order_of_reading(self) -> None:
+    def test_keeps_the_reading_order_of_simultaneous_lines(self) -> None:
         merged = timeline(Observation(3, 5, "screen_text", "You need"), Observation(3, 5, "screen_text", "2 eggs"))
 
         assert [one.text for one in merged] == ["You need", "2 eggs"]
 
     @given(REPEATING)
-    def test_merging_twice_changes_nothing(self, seen: list[Observation]) -> None:
+    def test_is_idempotent(self, seen: list[Observation]) -> None:
         once = timeline(*seen)
 
         assert timeline(*once) == once
 
     @given(REPEATING)
-    def test_observations_are_in_the_order_of_their_starts(self, seen: list[Observation]) -> None:
+    def test_sorts_by_start(self, seen: list[Observation]) -> None:
         starts = [one.start for one in timeline(*seen)]
 
         assert starts == sorted(starts)
 
     @given(REPEATING)
-    def test_no_time_is_lost(self, seen: list[Observation]) -> None:
+    def test_covers_the_intervals_of_all_inputs(self, seen: list[Observation]) -> None:
         merged = timeline(*seen)
 
         for one in seen:
@@ -163,32 +164,32 @@ class TestSlice:
             (20, 30, []),
         ],
     )
-    def test_keeps_what_holds_at_some_time_of_the_stretch(
+    def test_keeps_observations_that_overlap_the_interval(
         self, start: float | None, end: float | None, expected: list[str]
     ) -> None:
         assert [one.text for one in self.STEPS.slice(start, end)] == expected
 
-    def test_keeps_the_modalities_asked_for(self) -> None:
+    def test_keeps_the_given_modalities(self) -> None:
         assert [one.text for one in self.STEPS.slice(modalities=["speech", "tag"])] == ["Gently", "egg"]
 
-    def test_leaves_the_timeline_as_it_is(self) -> None:
+    def test_does_not_change_the_timeline(self) -> None:
         self.STEPS.slice(3, 4)
 
         assert len(self.STEPS) == 4
 
-    def test_refuses_an_end_before_the_start(self) -> None:
-        with pytest.raises(InputError, match="2 lies before start, 3"):
+    def test_rejects_an_end_before_the_start(self) -> None:
+        with pytest.raises(InputError, match=r"end \(2 s\) must be after start \(3 s\)"):
             self.STEPS.slice(3, 2)
 
     @given(st.lists(observations(), max_size=8), SECONDS)
-    def test_two_halves_hold_everything(self, seen: list[Observation], middle: float) -> None:
+    def test_two_halves_contain_all_observations(self, seen: list[Observation], middle: float) -> None:
         whole = timeline(*seen)
 
         assert set(whole.slice(end=middle)) | set(whole.slice(start=middle)) == set(whole)
 
 
 class TestMoments:
-    def test_are_cut_at_scenes(self) -> None:
+    def test_are_split_at_scene_boundaries(self) -> None:
         moments = timeline(
             Observation(0, 12, "scene", "Scene from 00:00"),
             Observation(12, 60, "scene", "Scene from 00:12"),
@@ -198,12 +199,12 @@ class TestMoments:
 
         assert [(one.start, one.end) for one in moments] == [(0, 12), (12, 60)]
 
-    def test_long_scenes_are_cut_into_equal_parts(self) -> None:
+    def test_split_long_scenes_into_equal_parts(self) -> None:
         moments = timeline(Observation(0, 60, "speech", "Gently")).moments(moment_seconds=25)
 
         assert [(one.start, one.end) for one in moments] == [(0, 20), (20, 40), (40, 60)]
 
-    def test_have_all_modalities_in_one_text_but_not_the_scene(self) -> None:
+    def test_text_contains_all_modalities_except_scenes(self) -> None:
         [moment] = timeline(
             Observation(0, 60, "scene", "Scene from 00:00"),
             Observation(0, 4, "screen_text", "Whisk 2 eggs"),
@@ -215,24 +216,22 @@ class TestMoments:
         assert moment.text == "two eggs\nSpeech: Be gentle\nOn screen: Whisk 2 eggs; Fold"
         assert moment.modalities == ["speech", "screen_text", "scene"]
 
-    def test_without_anything_observed_are_left_out(self) -> None:
+    def test_without_observations_are_left_out(self) -> None:
         moments = timeline(Observation(50, 55, "speech", "Done")).moments(moment_seconds=20)
 
         assert [(one.start, one.end) for one in moments] == [(40, 60)]
 
     @given(st.lists(observations(), max_size=12), st.floats(1, 50))
-    def test_follow_one_another_and_are_no_longer_than_asked(self, seen: list[Observation], longest: float) -> None:
-        moments = timeline(*seen).moments(longest)
+    def test_are_consecutive_and_not_longer_than_the_limit(self, seen: list[Observation], max_seconds: float) -> None:
+        moments = timeline(*seen).moments(max_seconds)
 
-        assert all(0 < one.end - one.start <= longest + 1e-5 for one in moments)
+        assert all(0 < one.end - one.start <= max_seconds + 1e-5 for one in moments)
         assert all(earlier.end <= later.start for earlier, later in pairwise(moments))
 
     @given(st.lists(observations(), max_size=12), st.floats(1, 50))
-    def test_every_observation_is_in_all_moments_that_it_overlaps(
-        self, seen: list[Observation], longest: float
-    ) -> None:
+    def test_contain_every_observation_that_overlaps_them(self, seen: list[Observation], max_seconds: float) -> None:
         whole = timeline(*seen)
-        moments = whole.moments(longest)
+        moments = whole.moments(max_seconds)
 
         for one in whole:
             inside = [moment for moment in moments if one in moment.observations]
@@ -241,13 +240,13 @@ class TestMoments:
             assert all(earlier.end == later.start for earlier, later in pairwise(inside))
 
     @given(st.lists(observations(), max_size=12))
-    def test_no_moment_holds_a_cut(self, seen: list[Observation]) -> None:
+    def test_contain_no_scene_boundary(self, seen: list[Observation]) -> None:
         whole = timeline(*seen)
         cuts = [one.start for one in whole if one.modality == "scene"]
 
         assert not [cut for cut in cuts for moment in whole.moments() if moment.start < cut < moment.end]
 
-    def test_a_video_without_length_is_one_moment(self) -> None:
+    def test_a_video_of_zero_length_is_one_moment(self) -> None:
         photo = replace(VIDEO, duration=0.0)
 
         [moment] = timeline(Observation(0, 0, "screen_text", "Menu"), video=photo).moments()
@@ -256,7 +255,7 @@ class TestMoments:
 
 
 class TestPrompt:
-    def test_is_in_the_order_of_table_1(self) -> None:
+    def test_follows_the_order_of_table_1(self) -> None:
         prompt = timeline(*(Observation(0, 1, modality, f"a {modality}") for modality in MODALITIES)).to_prompt()
 
         of_the_paper = ["a tag", "a caption", "a region", "a summary"]
@@ -264,32 +263,32 @@ class TestPrompt:
         assert re.findall(r"a \w+$", prompt, re.MULTILINE) == of_the_paper + ours
         assert prompt.endswith("Scenes:\n00:00-00:01")
 
-    def test_names_the_video_and_tells_when_each_line_holds(self) -> None:
+    def test_contains_the_title_and_the_times_of_each_line(self) -> None:
         prompt = timeline(
             Observation(4, 7.9, "screen_text", "Fold {gently}"), Observation(0, 4, "screen_text", "Whisk")
         ).to_prompt()
 
         assert prompt == "two eggs (01:00)\n\nOn screen:\n00:00-00:04 Whisk\n00:04-00:07 Fold {gently}"
 
-    def test_of_nothing_is_the_title(self) -> None:
+    def test_of_an_empty_timeline_is_the_title(self) -> None:
         assert timeline().to_prompt() == "two eggs (01:00)"
 
     @pytest.mark.parametrize(
-        ("seconds", "clock"), [(0, "00:00"), (59.999, "00:59"), (3599, "59:59"), (36000, "10:00:00")]
+        ("seconds", "timecode"), [(0, "00:00"), (59.999, "00:59"), (3599, "59:59"), (36000, "10:00:00")]
     )
-    def test_times_are_written_as_on_a_player(self, seconds: float, clock: str) -> None:
-        assert format_timecode(seconds) == clock
+    def test_formats_times_like_a_video_player(self, seconds: float, timecode: str) -> None:
+        assert format_timecode(seconds) == timecode
 
 
 class TestWebVTT:
-    def test_a_cue_names_its_modality(self) -> None:
+    def test_cue_contains_its_modality(self) -> None:
         written = timeline(Observation(3661.5, 3662.25, "speech", "salt & pepper < 5 g")).to_webvtt()
 
         assert written == ("WEBVTT\n\n01:01:01.500 --> 01:01:02.250\n<v speech>salt &amp; pepper &lt; 5 g\n")
 
     @given(st.lists(observations(), max_size=8))
-    def test_is_read_by_others_with_the_same_times(self, seen: list[Observation]) -> None:
-        """Also where text looks like markup, like a cue's time, or has line breaks."""
+    def test_other_parsers_read_the_same_times(self, seen: list[Observation]) -> None:
+        """Includes text that looks like markup or like the times of a cue, and line breaks."""
         whole = Timeline(VIDEO, "c0ffee", tuple(sorted(seen, key=lambda one: one.start)))
 
         cues = pysubs2.SSAFile.from_string(whole.to_webvtt(), format_="vtt")
@@ -301,7 +300,7 @@ class TestWebVTT:
             assert cue.start < cue.end
 
     @pytest.mark.parametrize("text", ["a\n\nb", "00:01.000 --> 00:02.000", "NOTE\n\nx", "a\r\n\r\nb", "x\u2028\u2028y"])
-    def test_text_cannot_begin_another_cue(self, text: str) -> None:
+    def test_text_cannot_start_another_cue(self, text: str) -> None:
         written = Timeline(VIDEO, "c0ffee", (Observation(1, 2, "speech", text),)).to_webvtt()
 
         assert written.count("-->") == 1
@@ -313,16 +312,14 @@ VALID = timeline(Observation(1, 2, "speech", "salt", 0.5, (0, 0, 1, 1), "en", "w
 
 class TestJson:
     @given(st.lists(observations(), max_size=8), ANY_TEXT, SECONDS, st.none() | SECONDS)
-    def test_reads_back_what_was_written(
-        self, seen: list[Observation], title: str, duration: float, rate: float | None
-    ) -> None:
+    def test_round_trip(self, seen: list[Observation], title: str, duration: float, rate: float | None) -> None:
         video = replace(VIDEO, title=title, duration=duration, frame_rate=rate)
         whole = Timeline(video, "c0ffee", tuple(seen))
 
         assert Timeline.from_json(whole.to_json()) == whole
 
     @given(st.text())
-    def test_other_text_is_an_input_error(self, text: str) -> None:
+    def test_rejects_other_text(self, text: str) -> None:
         with pytest.raises(InputError):
             Timeline.from_json(text)
 
@@ -333,12 +330,12 @@ class TestJson:
     )
 
     @given(JSON)
-    def test_other_json_is_an_input_error(self, record: object) -> None:
+    def test_rejects_other_json(self, record: object) -> None:
         with pytest.raises(InputError):
             Timeline.from_json(json.dumps(record))
 
     @given(st.sampled_from(["start", "end", "modality", "text", "score", "box", "language", "source"]), JSON)
-    def test_a_field_of_the_wrong_type_is_an_input_error_or_fits(self, field: str, value: object) -> None:
+    def test_rejects_a_field_of_the_wrong_type_unless_it_is_valid(self, field: str, value: object) -> None:
         record = json.loads(VALID)
         record["observations"][0][field] = value
 
@@ -378,10 +375,10 @@ class TestJson:
         ],
         ids=range(19),
     )
-    def test_a_wrong_record_is_an_input_error(self, text: str) -> None:
+    def test_rejects_an_invalid_record(self, text: str) -> None:
         assert text != VALID
 
-        with pytest.raises(InputError, match="no timeline in JSON"):
+        with pytest.raises(InputError, match="not a timeline in JSON"):
             Timeline.from_json(text)
 
 
@@ -405,12 +402,12 @@ class TestDocuments:
             "perceiver": "rapidocr",
         }
 
-    def test_what_is_unknown_is_absent(self) -> None:
+    def test_metadata_do_not_contain_none(self) -> None:
         [document] = timeline(Observation(3, 7, "screen_text", "Whisk")).to_documents()
 
         assert set(document.metadata) == {"source", "video_id", "start", "end", "modality", "citation", "title"}
 
-    def test_a_moment_lists_its_modalities(self) -> None:
+    def test_metadata_of_a_moment_contain_its_modalities(self) -> None:
         [document] = timeline(
             Observation(3, 7, "screen_text", "Whisk"),
             Observation(3, 7, "speech", "Gently"),
@@ -434,22 +431,22 @@ class TestDocuments:
 NORMAL_PLAY_TIME = re.compile(r"t=(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?")
 
 
-def assert_media_fragment(address: str) -> None:
-    """Check the temporal dimension of W3C Media Fragments 1.0: the end, where there is one, lies after the start."""
-    match = NORMAL_PLAY_TIME.fullmatch(urlsplit(address).fragment)
-    assert match, address
+def assert_media_fragment(url: str) -> None:
+    """Check the temporal dimension of W3C Media Fragments 1.0: an end, if given, is after the start."""
+    match = NORMAL_PLAY_TIME.fullmatch(urlsplit(url).fragment)
+    assert match, url
     start, end = match.groups()
-    assert end is None or float(start) < float(end), address
+    assert end is None or float(start) < float(end), url
 
 
 class TestCitation:
     @pytest.mark.parametrize("name", ["a b.mp4", "a#t=1.mp4", "50%.mp4", "what?.mp4", "übung.mp4", "a&b;c,d.mp4"])
-    def test_leads_back_to_the_file_whatever_its_name(self, name: str, tmp_path: Path) -> None:
+    def test_quotes_any_file_name(self, name: str, tmp_path: Path) -> None:
         parts = urlsplit(citation(str(tmp_path / name), 3, 7.25))
 
         assert (parts.scheme, unquote(parts.path), parts.fragment) == ("file", str(tmp_path / name), "t=3,7.25")
 
-    def test_addresses_stay_as_they_are(self) -> None:
+    def test_keeps_urls(self) -> None:
         assert citation("https://example.org/a.mp4?k=1", 0, 7) == "https://example.org/a.mp4?k=1#t=0,7"
 
     @given(SECONDS, SECONDS)

@@ -1,4 +1,4 @@
-"""What each tool answers, in words and as data, and how it fails."""
+"""Tools: their content, artifacts and errors."""
 
 import asyncio
 import base64
@@ -32,8 +32,8 @@ from langchain_videochat.text.tools import (
     VideoChatTextTool,
     ViewFramesTool,
 )
-from langchain_videochat.text.tools.arguments import to_seconds
-from langchain_videochat.text.tools.videochat_text import LONGEST_TEXT
+from langchain_videochat.text.tools.arguments import parse_time
+from langchain_videochat.text.tools.videochat_text import MAX_TEXT_LENGTH
 from langchain_videochat.timeline import Timeline
 from tests.agents import ScriptedChat, ToolOfClass, calling, make_store, make_talk, slide_in, text_of, tool_call
 from tests.media_files import make_beeps
@@ -112,7 +112,7 @@ def store(eggs: Timeline, tent: Timeline) -> VideoTimelineStore:
 
 @pytest.fixture
 def root(folder: Path, eggs: Timeline) -> Iterator[Path]:
-    """The folder of the talks, without what a test writes into it."""
+    """The folder of the talks; files that a test adds are removed."""
     before = set(folder.iterdir())
     yield folder
     for written in set(folder.iterdir()) - before:
@@ -141,7 +141,7 @@ def fail(tool: BaseTool, **arguments: Any) -> str:
 # The toolkit
 
 
-def test_tools_that_need_something_are_offered_where_it_is_given(store: VideoTimelineStore, folder: Path) -> None:
+def test_toolkit_offers_the_tools_that_its_settings_allow(store: VideoTimelineStore, folder: Path) -> None:
     def names(**options: Any) -> list[str]:
         return [tool.name for tool in VideoChatToolkit(store=store, **options).get_tools()]
 
@@ -157,7 +157,7 @@ def test_root_dir_must_be_a_folder(store: VideoTimelineStore, folder: Path) -> N
         VideoChatToolkit(store=store, root_dir=folder / "nowhere").get_tools()
 
 
-def test_settings_reach_the_tools(store: VideoTimelineStore, folder: Path) -> None:
+def test_toolkit_passes_settings_to_the_tools(store: VideoTimelineStore, folder: Path) -> None:
     toolkit = VideoChatToolkit(store=store, root_dir=folder, profile="lite", images=False)
     tools = {tool.name: tool for tool in toolkit.get_tools()}
     assert isinstance(tools["view_frames"], ViewFramesTool)
@@ -166,7 +166,7 @@ def test_settings_reach_the_tools(store: VideoTimelineStore, folder: Path) -> No
     assert tools["index_video"].profile == "lite"
 
 
-def test_every_argument_is_explained_to_the_model(store: VideoTimelineStore, folder: Path) -> None:
+def test_every_argument_has_a_description(store: VideoTimelineStore, folder: Path) -> None:
     toolkit = VideoChatToolkit(store=store, root_dir=folder, model=ScriptedChat(turns=[]))
     for tool in toolkit.get_tools():
         assert len(tool.description) > 40
@@ -174,13 +174,13 @@ def test_every_argument_is_explained_to_the_model(store: VideoTimelineStore, fol
         assert all(argument.get("description") for argument in tool.args.values())
 
 
-def test_failures_can_be_raised_instead(store: VideoTimelineStore) -> None:
+def test_errors_can_be_raised(store: VideoTimelineStore) -> None:
     tool = VideoChatTextTool(store=store, handle_tool_error=False)
-    with pytest.raises(ToolException, match="no video"):
+    with pytest.raises(ToolException, match="unknown video"):
         tool.invoke({"video_id": "nothing"})
 
 
-# Lists and search
+# Listing and search
 
 
 def test_videos_are_listed_with_id_length_and_title(store: VideoTimelineStore, eggs: Timeline) -> None:
@@ -189,38 +189,38 @@ def test_videos_are_listed_with_id_length_and_title(store: VideoTimelineStore, e
     assert [(one["title"], one["duration"]) for one in message.artifact] == [("eggs", 12.0), ("tent", 8.0)]
 
 
-def test_an_empty_store_is_no_failure_to_list_and_search() -> None:
+def test_listing_and_searching_an_empty_store_succeeds() -> None:
     store = make_store()
     assert succeed(ListVideosTool(store=store)).artifact == []
     assert succeed(SearchVideosTool(store=store), query="eggs").artifact == []
 
 
-def test_of_many_videos_some_are_listed() -> None:
+def test_long_lists_of_videos_are_truncated() -> None:
     store = make_store(*(make_slides(f"video{number}", "Hello") for number in range(103)))
     message = succeed(ListVideosTool(store=store))
     assert "3 more" in text_of(message.content)
     assert len(message.artifact) == 103
 
 
-def test_search_tells_times_and_citations(store: VideoTimelineStore, tent: Timeline) -> None:
+def test_search_returns_times_and_citations(store: VideoTimelineStore, tent: Timeline) -> None:
     message = succeed(SearchVideosTool(store=store), query="TX-19", k=1)
     (moment,) = message.artifact
     assert (moment.metadata["start"], moment.metadata["end"]) == (4.0, 8.0)
     text = text_of(message.content)
-    for told in ("tent, 00:04-00:08 (4-8 s)", tent.video_id, moment.metadata["citation"], "On screen: Code TX-19"):
-        assert told in text
+    for expected in ("tent, 00:04-00:08 (4-8 s)", tent.video_id, moment.metadata["citation"], "On screen: Code TX-19"):
+        assert expected in text
 
 
-def test_search_within_a_video_and_a_time(store: VideoTimelineStore) -> None:
+def test_search_within_a_video_and_an_interval(store: VideoTimelineStore) -> None:
     tool = SearchVideosTool(store=store)
     found = succeed(tool, query="TX-19", video_id="eggs", start="00:04", end="0:08").artifact
     assert [(one.metadata["title"], one.metadata["start"]) for one in found] == [("eggs", 4.0)]
 
 
-def test_search_that_finds_nothing_says_how_to_go_on(store: VideoTimelineStore) -> None:
+def test_empty_search_results_come_with_advice(store: VideoTimelineStore) -> None:
     message = succeed(SearchVideosTool(store=store), query="eggs", start=500)
     assert message.artifact == []
-    assert "leave out" in text_of(message.content)
+    assert "omit" in text_of(message.content)
 
 
 @pytest.mark.parametrize(
@@ -229,36 +229,34 @@ def test_search_that_finds_nothing_says_how_to_go_on(store: VideoTimelineStore) 
         ({"query": " "}, "empty"),
         ({"query": "egg " * 100_000}, "400000 characters"),
         ({"query": "eggs", "k": 0}, "k: Input should be greater than or equal to 1"),
-        ({"query": "eggs", "video_id": "nothing"}, "'nothing' is no video"),
-        ({"query": "eggs", "start": "00:09", "end": "00:02"}, "before start"),
-        ({"query": "eggs", "start": "soon"}, "'soon' is no time"),
-        ({"query": "eggs", "start": -1}, "'-1.0' is no time"),
+        ({"query": "eggs", "video_id": "nothing"}, "unknown video 'nothing'"),
+        ({"query": "eggs", "start": "00:09", "end": "00:02"}, "end (2 s) must be after start (9 s)"),
+        ({"query": "eggs", "start": "soon"}, "'soon' is not a valid time"),
+        ({"query": "eggs", "start": -1}, "'-1.0' is not a valid time"),
         ({}, "query: Field required"),
     ],
 )
-def test_search_with_bad_arguments(store: VideoTimelineStore, arguments: dict[str, Any], problem: str) -> None:
+def test_search_rejects_bad_arguments(store: VideoTimelineStore, arguments: dict[str, Any], problem: str) -> None:
     assert problem in fail(SearchVideosTool(store=store), **arguments)
 
 
-# Naming videos and times
+# Names of videos, and times
 
 
-def test_a_video_is_named_by_id_beginning_of_id_or_title(store: VideoTimelineStore, eggs: Timeline) -> None:
+def test_videos_are_found_by_id_prefix_or_title(store: VideoTimelineStore, eggs: Timeline) -> None:
     tool = VideoChatTextTool(store=store)
     for name in (eggs.video_id, eggs.video_id[:6], eggs.video_id[:6].upper(), "eggs", " Eggs "):
         assert succeed(tool, video_id=name).artifact["video_id"] == eggs.video_id
 
 
 @pytest.mark.parametrize("name", ["", " ", "e", "omelette", "%", "' OR 1=1", "ab" * 5000])
-def test_an_unknown_name_is_answered_with_those_that_there_are(
-    store: VideoTimelineStore, eggs: Timeline, name: str
-) -> None:
+def test_an_unknown_name_returns_the_list_of_videos(store: VideoTimelineStore, eggs: Timeline, name: str) -> None:
     problem = fail(VideoChatTextTool(store=store), video_id=name)
-    assert "is no video" in problem
+    assert "unknown video" in problem
     assert eggs.video_id in problem
 
 
-def test_a_name_for_two_videos_is_answered_with_their_ids(eggs: Timeline) -> None:
+def test_an_ambiguous_name_returns_the_matching_ids(eggs: Timeline) -> None:
     store = make_store(eggs, replace(eggs, video_id=eggs.video_id[:8] + "00000000"))
     for name in ("eggs", eggs.video_id[:8]):
         problem = fail(VideoChatTextTool(store=store), video_id=name)
@@ -267,7 +265,7 @@ def test_a_name_for_two_videos_is_answered_with_their_ids(eggs: Timeline) -> Non
     assert succeed(VideoChatTextTool(store=store), video_id=eggs.video_id).artifact["video_id"] == eggs.video_id
 
 
-def test_an_id_comes_before_a_title(eggs: Timeline, tent: Timeline) -> None:
+def test_ids_take_precedence_over_titles(eggs: Timeline, tent: Timeline) -> None:
     called_like_eggs = replace(tent, video=replace(tent.video, title=eggs.video_id))
     store = make_store(eggs, called_like_eggs)
     assert succeed(VideoChatTextTool(store=store), video_id=eggs.video_id).artifact["video_id"] == eggs.video_id
@@ -276,43 +274,43 @@ def test_an_id_comes_before_a_title(eggs: Timeline, tent: Timeline) -> None:
 @pytest.mark.parametrize(
     ("time", "expected"), [(None, None), (0, 0.0), (67.5, 67.5), ("67.5", 67.5), ("01:07", 67.0), ("1:01:07", 3667.0)]
 )
-def test_times_are_read_as_people_write_them(time: float | str | None, expected: float | None) -> None:
-    assert to_seconds("start", time) == expected
+def test_times_are_parsed(time: float | str | None, expected: float | None) -> None:
+    assert parse_time("start", time) == expected
 
 
 @given(st.text(max_size=12) | st.floats() | st.integers(0, 10**400).map(str))
 @settings(max_examples=200)
-def test_any_time_is_read_or_refused(time: float | str) -> None:
+def test_any_time_is_parsed_or_rejected(time: float | str) -> None:
     try:
-        seconds = to_seconds("start", time)
+        seconds = parse_time("start", time)
     except InputError:
         return
     assert seconds is not None
     assert 0 <= seconds < math.inf
 
 
-BAD_STRETCHES = [
-    ({"start": 12}, "12 s is after the end of the video at 12 s"),
-    ({"start": "10:00"}, "600 s is after the end"),
-    ({"start": 8, "end": 4}, "4 s is not after the start at 8 s"),
-    ({"start": 8, "end": 8}, "not after the start"),
-    ({"start": "00:08", "end": "noon"}, "'noon' is no time"),
-    ({"start": "1e3"}, "is no time"),
-    ({"start": "nan"}, "is no time"),
-    ({"start": float("nan")}, "is no time"),
-    ({"end": float("inf")}, "is no time"),
-    ({"start": -2}, "is no time"),
+BAD_INTERVALS = [
+    ({"start": 12}, "must be before the end of the video (12 s), got 12"),
+    ({"start": "10:00"}, "must be before the end of the video (12 s), got 600"),
+    ({"start": 8, "end": 4}, "end (4 s) must be after start (8 s)"),
+    ({"start": 8, "end": 8}, "end (8 s) must be after start (8 s)"),
+    ({"start": "00:08", "end": "noon"}, "'noon' is not a valid time"),
+    ({"start": "1e3"}, "is not a valid time"),
+    ({"start": "nan"}, "is not a valid time"),
+    ({"start": float("nan")}, "is not a valid time"),
+    ({"end": float("inf")}, "is not a valid time"),
+    ({"start": -2}, "is not a valid time"),
 ]
 
 
-@pytest.mark.parametrize(("times", "problem"), BAD_STRETCHES)
-def test_bad_stretches(root: Path, store: VideoTimelineStore, times: dict[str, Any], problem: str) -> None:
+@pytest.mark.parametrize(("times", "problem"), BAD_INTERVALS)
+def test_bad_intervals_are_rejected(root: Path, store: VideoTimelineStore, times: dict[str, Any], problem: str) -> None:
     model = ScriptedChat(turns=[])
     asked: list[tuple[BaseTool, dict[str, Any]]] = [
         (VideoChatTextTool(store=store), {}),
         (ViewFramesTool(store=store), {}),
         (AskVideoTool(store=store, model=model), {"question": "What?"}),
-        (CutClipTool(store=store, files=AgentFiles(root)), {"start": 0, "end": 5}),
+        (CutClipTool(store=store, files=AgentFiles(root)), {"start": 0, "end": 900}),
     ]
     for tool, others in asked:
         assert problem in fail(tool, **{"video_id": "eggs", **others, **times})
@@ -322,7 +320,7 @@ def test_bad_stretches(root: Path, store: VideoTimelineStore, times: dict[str, A
 # The textualized video
 
 
-def test_the_text_of_a_video_is_its_timeline(store: VideoTimelineStore, eggs: Timeline) -> None:
+def test_text_of_a_video_is_its_timeline(store: VideoTimelineStore, eggs: Timeline) -> None:
     message = succeed(VideoChatTextTool(store=store), video_id="eggs")
     assert eggs.to_prompt() in text_of(message.content)
     assert message.artifact == {
@@ -334,7 +332,7 @@ def test_the_text_of_a_video_is_its_timeline(store: VideoTimelineStore, eggs: Ti
     }
 
 
-def test_the_text_of_a_stretch(store: VideoTimelineStore) -> None:
+def test_text_of_an_interval(store: VideoTimelineStore) -> None:
     message = succeed(VideoChatTextTool(store=store), video_id="eggs", start="00:04", end=8)
     assert "Heat the pan" in text_of(message.content)
     assert "Whisk" not in text_of(message.content)
@@ -346,23 +344,23 @@ def test_a_single_timeline_needs_no_store_and_no_name(eggs: Timeline, store: Vid
     tool = VideoChatTextTool(timeline=eggs)
     assert eggs.to_prompt() in tool.invoke({})
     assert succeed(tool, video_id="eggs").content == VideoChatTextTool(store=store).invoke({"video_id": "eggs"})
-    assert "'tent' is no video" in fail(tool, video_id="tent")
+    assert "unknown video 'tent'" in fail(tool, video_id="tent")
 
 
-def test_a_name_may_be_left_out_only_where_there_is_one_video(eggs: Timeline, store: VideoTimelineStore) -> None:
+def test_name_is_optional_if_there_is_only_one_video(eggs: Timeline, store: VideoTimelineStore) -> None:
     assert succeed(VideoChatTextTool(store=make_store(eggs))).artifact["video_id"] == eggs.video_id
     assert "any of" in fail(VideoChatTextTool(store=store))
     assert "no videos yet" in fail(VideoChatTextTool(store=make_store()))
 
 
-def test_the_text_tool_needs_a_store_or_a_timeline(eggs: Timeline, store: VideoTimelineStore) -> None:
+def test_text_tool_requires_either_a_store_or_a_timeline(eggs: Timeline, store: VideoTimelineStore) -> None:
     for given_both_or_none in ({}, {"store": store, "timeline": eggs}):
         with pytest.raises(InputError, match="store, timeline"):
             VideoChatTextTool(**given_both_or_none)
 
 
-def read_on(tool: VideoChatTextTool, video_id: str) -> list[ToolMessage]:
-    """Read a whole video, following the advice."""
+def read_all(tool: VideoChatTextTool, video_id: str) -> list[ToolMessage]:
+    """Read a whole video by following the advice."""
     messages = [succeed(tool, video_id=video_id)]
     while messages[-1].artifact["rest"] is not None and len(messages) < 100:
         text = text_of(messages[-1].content)
@@ -370,15 +368,15 @@ def read_on(tool: VideoChatTextTool, video_id: str) -> list[ToolMessage]:
     return messages
 
 
-def test_a_long_text_is_cut_at_a_time_and_can_be_read_on() -> None:
+def test_long_text_is_cut_off_and_can_be_continued() -> None:
     spoken = [Observation(at, at + 1, "speech", f"speech number {at} " + "word " * 20) for at in range(500)]
     seen = [Observation(at, at + 1, "caption", f"caption number {at} of a kitchen") for at in range(500)]
     tool = VideoChatTextTool(timeline=make_timeline("long", *spoken, *seen))
-    messages = read_on(tool, "long")
+    messages = read_all(tool, "long")
     assert 3 < len(messages) < 20
-    assert all(len(text_of(message.content)) < LONGEST_TEXT + 500 for message in messages)
+    assert all(len(text_of(message.content)) < MAX_TEXT_LENGTH + 500 for message in messages)
     for message in messages:
-        # Both modalities are told up to the same time: half a video with all its senses.
+        # Each part has both modalities up to the same time.
         last = math.ceil(message.artifact["end"]) - 1
         assert f"speech number {last} " in text_of(message.content)
         assert f"caption number {last} " in text_of(message.content)
@@ -388,15 +386,15 @@ def test_a_long_text_is_cut_at_a_time_and_can_be_read_on() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100), st.integers(1, 9000)), min_size=1, max_size=12))
 @settings(max_examples=60)
-def test_reading_on_always_comes_to_an_end(stretches: list[tuple[float, float, int]]) -> None:
-    seen = [Observation(min(a, b), max(a, b), "speech", "x" * size) for a, b, size in stretches]
+def test_continued_reading_always_terminates(intervals: list[tuple[float, float, int]]) -> None:
+    seen = [Observation(min(a, b), max(a, b), "speech", "x" * size) for a, b, size in intervals]
     tool = VideoChatTextTool(timeline=make_timeline("any", *seen, duration=200))
-    messages = read_on(tool, "any")
+    messages = read_all(tool, "any")
     assert messages[-1].artifact["rest"] is None
-    assert all(len(text_of(message.content)) < LONGEST_TEXT + 500 for message in messages)
+    assert all(len(text_of(message.content)) < MAX_TEXT_LENGTH + 500 for message in messages)
 
 
-def test_a_single_long_text_is_cut_visibly() -> None:
+def test_a_single_long_text_is_visibly_truncated() -> None:
     tool = VideoChatTextTool(timeline=make_timeline("long", Observation(0, 1, "screen_text", "x" * 20_000)))
     message = succeed(tool)
     assert message.artifact["rest"] is None
@@ -406,7 +404,7 @@ def test_a_single_long_text_is_cut_visibly() -> None:
 # Frames
 
 
-def test_frames_are_those_of_the_times(store: VideoTimelineStore, eggs: Timeline) -> None:
+def test_frames_at_given_times(store: VideoTimelineStore, eggs: Timeline) -> None:
     message = succeed(ViewFramesTool(store=store), video_id="eggs", times=["00:09", 1, 5.0])
     images = [block for block in message.content if block["type"] == "image"]  # type: ignore[index]
     assert [slide_in(image, EGGS) for image in images] == EGGS  # type: ignore[arg-type]
@@ -419,18 +417,18 @@ def test_frames_are_those_of_the_times(store: VideoTimelineStore, eggs: Timeline
     assert [text.index(f"At {time}:") for time in ("00:01 (1 s)", "00:05 (5 s)", "00:09 (9 s)")]
 
 
-def test_frames_of_a_stretch_are_spread_over_it(store: VideoTimelineStore) -> None:
+def test_frames_are_spread_over_an_interval(store: VideoTimelineStore) -> None:
     times = succeed(ViewFramesTool(store=store), video_id="eggs", start=4, end="00:12").artifact["times"]
     assert times == pytest.approx([5, 7, 9, 11], abs=0.2)
     whole = succeed(ViewFramesTool(store=store), video_id="eggs").artifact["times"]
     assert whole == pytest.approx([1.5, 4.5, 7.5, 10.5], abs=0.2)
 
 
-def test_a_frame_comes_once(store: VideoTimelineStore) -> None:
+def test_the_same_frame_is_returned_once(store: VideoTimelineStore) -> None:
     assert succeed(ViewFramesTool(store=store), video_id="eggs", times=[1, 1.05, "00:01"]).artifact["times"] == [1.0]
 
 
-def test_large_frames_are_made_smaller(tmp_path: Path) -> None:
+def test_large_frames_are_scaled_down(tmp_path: Path) -> None:
     path = render_talk(tmp_path / "large.mp4", [["Hello"]], 1.0, size=(1280, 720))
     tool = ViewFramesTool(store=make_store(Timeline.of(probe(path), "large", [])))
     message = succeed(tool, video_id="large", times=[0])
@@ -438,7 +436,7 @@ def test_large_frames_are_made_smaller(tmp_path: Path) -> None:
     assert Image.open(io.BytesIO(jpeg)).size == (910, 512)
 
 
-def test_a_model_without_eyes_gets_notes_in_place_of_frames(store: VideoTimelineStore) -> None:
+def test_text_models_get_notes_instead_of_frames(store: VideoTimelineStore) -> None:
     message = succeed(ViewFramesTool(store=store, images=False), video_id="eggs", times=[1, 11])
     assert {block["type"] for block in message.content} == {"text"}  # type: ignore[index]
     first, second = text_of(message.content).split("At 00:11")
@@ -450,13 +448,18 @@ def test_a_model_without_eyes_gets_notes_in_place_of_frames(store: VideoTimeline
 
 @pytest.mark.parametrize(
     ("times", "problem"),
-    [([12], "12 s is after the end"), (["x"], "'x' is no time"), (list(range(9)), "9 are too many"), ([-1], "no time")],
+    [
+        ([12], "12 s is after the end"),
+        (["x"], "'x' is not a valid time"),
+        (list(range(9)), "9 are too many"),
+        ([-1], "not a valid time"),
+    ],
 )
-def test_frames_at_bad_times(store: VideoTimelineStore, times: list[Any], problem: str) -> None:
+def test_frames_at_bad_times_are_rejected(store: VideoTimelineStore, times: list[Any], problem: str) -> None:
     assert problem in fail(ViewFramesTool(store=store), video_id="eggs", times=times)
 
 
-def test_a_file_that_is_gone_can_still_be_read_as_text(tmp_path: Path) -> None:
+def test_a_deleted_video_can_still_be_read_as_text(tmp_path: Path) -> None:
     store = make_store(make_talk(tmp_path / "eggs.mp4", EGGS[:1]))
     (tmp_path / "eggs.mp4").unlink()
     files = AgentFiles(tmp_path)
@@ -464,7 +467,7 @@ def test_a_file_that_is_gone_can_still_be_read_as_text(tmp_path: Path) -> None:
     arguments = {"video_id": "eggs", "start": 0, "end": 2}
     for tool in (ViewFramesTool(store=store), CutClipTool(store=store, files=files)):
         problem = fail(tool, **arguments)
-        assert "there is no such file" in problem
+        assert "no such file" in problem
         assert "video_chat_text" in problem
     assert "video_chat_text" in fail(AskVideoTool(store=store, model=model), question="What?", **arguments)
     assert "Whisk two eggs" in VideoChatTextTool(store=store).invoke({"video_id": "eggs"})
@@ -472,21 +475,21 @@ def test_a_file_that_is_gone_can_still_be_read_as_text(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_became_another_is_no_video(tmp_path: Path) -> None:
+def test_a_file_that_is_no_longer_a_video_is_an_error(tmp_path: Path) -> None:
     store = make_store(make_talk(tmp_path / "eggs.mp4", EGGS[:1]))
-    (tmp_path / "eggs.mp4").write_text("not a video any more")
+    (tmp_path / "eggs.mp4").write_text("no longer a video")
     assert "eggs.mp4" in fail(ViewFramesTool(store=store), video_id="eggs")
 
 
-# The model that watches
+# The video model
 
 
-def test_the_watching_model_gets_the_stretch_and_the_question(store: VideoTimelineStore, tent: Timeline) -> None:
+def test_video_model_gets_the_interval_and_the_question(store: VideoTimelineStore, tent: Timeline) -> None:
     model = ScriptedChat(turns=[AIMessage("Eight pegs.")])
     tool = AskVideoTool(store=store, model=model)
     message = succeed(tool, question="How many pegs?", video_id="tent", start="00:01", end=3)
-    ((heard,),) = model.heard
-    assert heard.content == [
+    ((prompt,),) = model.received
+    assert prompt.content == [
         {"type": "video", "url": Path(tent.video.source).as_uri(), "extras": {"start": 1.0, "end": 3.0}},
         {"type": "text", "text": "How many pegs?"},
     ]
@@ -503,13 +506,13 @@ def test_the_watching_model_gets_the_stretch_and_the_question(store: VideoTimeli
 
 
 @pytest.mark.parametrize("where", [{}, {"video_id": "tent"}, {"start": 3}])
-def test_where_no_moment_is_given_it_is_found(store: VideoTimelineStore, tent: Timeline, where: dict[str, Any]) -> None:
+def test_moment_is_found_if_not_given(store: VideoTimelineStore, tent: Timeline, where: dict[str, Any]) -> None:
     tool = AskVideoTool(store=store, model=ScriptedChat(turns=[AIMessage("TX-19")]))
     found = succeed(tool, question="Which code, TX-19?", **where).artifact
     assert (found["video_id"], found["start"], found["end"]) == (tent.video_id, 4.0, 8.0)
 
 
-def test_a_video_of_which_nothing_was_noticed_is_watched_whole(eggs: Timeline) -> None:
+def test_a_video_without_observations_is_watched_whole(eggs: Timeline) -> None:
     model = ScriptedChat(turns=[AIMessage("An egg.")])
     tool = AskVideoTool(store=make_store(replace(eggs, observations=())), model=model)
     found = succeed(tool, question="What is it?", video_id="eggs").artifact
@@ -526,20 +529,20 @@ def test_a_video_of_which_nothing_was_noticed_is_watched_whole(eggs: Timeline) -
         (RuntimeError("out of memory"), "out of memory"),
     ],
 )
-def test_a_watching_model_that_fails_stops_nobody(store: VideoTimelineStore, turn: Any, problem: str) -> None:
+def test_a_failing_video_model_does_not_stop_the_agent(store: VideoTimelineStore, turn: Any, problem: str) -> None:
     tool = AskVideoTool(store=store, model=ScriptedChat(turns=[turn]))
     message = fail(tool, question="How many eggs?", video_id="eggs", start=0)
     assert problem in message
     assert "view_frames" in message
 
 
-def test_asking_nothing_or_too_much(store: VideoTimelineStore) -> None:
+def test_empty_and_overlong_questions_are_rejected(store: VideoTimelineStore) -> None:
     tool = AskVideoTool(store=store, model=ScriptedChat(turns=[]))
     assert "empty" in fail(tool, question="")
     assert "characters" in fail(tool, question="why " * 100_000)
 
 
-# New videos, and clips
+# Indexing and clips
 
 
 def test_a_new_video_is_perceived_and_stored(root: Path, eggs: Timeline) -> None:
@@ -556,7 +559,7 @@ def test_a_new_video_is_perceived_and_stored(root: Path, eggs: Timeline) -> None
     assert again.artifact["observations"] == message.artifact["observations"]
 
 
-def test_what_could_not_be_read_is_told(tmp_path: Path) -> None:
+def test_unreadable_seconds_are_reported(tmp_path: Path) -> None:
     whole = make_beeps(tmp_path / "beeps.mp4", "-movflags", "faststart").read_bytes()
     (tmp_path / "beeps.mp4").write_bytes(whole[: len(whole) // 2])
     tool = IndexVideoTool(store=make_store(), files=AgentFiles(tmp_path), profile="lite")
@@ -566,20 +569,20 @@ def test_what_could_not_be_read_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["nowhere.mp4", "", ".", "notes.mp4", "empty.mp4", "x" * 5000])
-def test_what_is_no_video_is_not_stored(root: Path, source: str) -> None:
-    (root / "notes.mp4").write_text("no video")
+def test_files_that_are_not_videos_are_not_stored(root: Path, source: str) -> None:
+    (root / "notes.mp4").write_text("not a video")
     (root / "empty.mp4").touch()
     store = make_store()
     fail(IndexVideoTool(store=store, files=AgentFiles(root), profile="lite"), source=source)
     assert store.videos() == []
 
 
-def test_a_profile_that_cannot_be_had_is_told(root: Path) -> None:
+def test_an_unknown_profile_is_an_error(root: Path) -> None:
     tool = IndexVideoTool(store=make_store(), files=AgentFiles(root), profile="telepathy")
     assert "telepathy" in fail(tool, source="eggs.mp4")
 
 
-def test_a_clip_is_written_into_the_folder(root: Path, store: VideoTimelineStore, eggs: Timeline) -> None:
+def test_a_clip_is_saved_in_the_folder(root: Path, store: VideoTimelineStore, eggs: Timeline) -> None:
     tool = CutClipTool(store=store, files=AgentFiles(root))
     message = succeed(tool, video_id="eggs", start="00:04", end=6, filename="pan.mp4")
     assert message.artifact == {
@@ -596,7 +599,7 @@ def test_a_clip_is_written_into_the_folder(root: Path, store: VideoTimelineStore
     assert named["end"] == 12.0
 
 
-def test_a_clip_of_another_kind_leaves_nothing_behind(root: Path, store: VideoTimelineStore) -> None:
+def test_failed_clips_leave_no_files(root: Path, store: VideoTimelineStore) -> None:
     tool = CutClipTool(store=store, files=AgentFiles(root))
     before = sorted(root.iterdir())
     for name in ("clip.avi", "clip", ".bashrc", "no/such/folder.mp4", "x" * 300 + ".mp4", "."):
@@ -604,10 +607,10 @@ def test_a_clip_of_another_kind_leaves_nothing_behind(root: Path, store: VideoTi
     assert sorted(root.iterdir()) == before
 
 
-# Asynchronously
+# Async and calls by models
 
 
-async def test_all_tools_answer_the_same_asynchronously(store: VideoTimelineStore) -> None:
+async def test_async_results_are_the_same(store: VideoTimelineStore) -> None:
     calls: list[tuple[BaseTool, dict[str, Any]]] = [
         (ListVideosTool(store=store), {}),
         (SearchVideosTool(store=store), {"query": "eggs"}),
@@ -620,12 +623,12 @@ async def test_all_tools_answer_the_same_asynchronously(store: VideoTimelineStor
         assert message == ask(tool, **arguments)
 
 
-def test_a_call_as_models_write_it_fits_the_schema(store: VideoTimelineStore) -> None:
+def test_a_call_written_by_a_model_fits_the_schema(store: VideoTimelineStore) -> None:
     message = calling("search_videos", query="eggs", start="0:01").tool_calls[0]
     assert succeed(SearchVideosTool(store=store), **message["args"]).artifact
 
 
-def test_a_video_without_length_can_be_read() -> None:
+def test_a_video_without_duration_can_be_read() -> None:
     still = Timeline.of(
         VideoInfo(source="/films/still.gif", title="still", duration=0.0, width=1, height=1), "still", []
     )

@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(folder: Path, tmp_path: Path) -> Run:
-    """Train with a config that is changed as told, and options."""
+    """Run the command with options and a changed config."""
 
     def invoke(*options: object, **changes: Any) -> Result:
         config = json.loads(make_config(folder, tmp_path / "run").model_dump_json(exclude_none=True))
@@ -34,7 +34,7 @@ def run(folder: Path, tmp_path: Path) -> Run:
     return invoke
 
 
-def test_a_dry_run_shows_a_batch_and_writes_nothing(run: Run, tmp_path: Path) -> None:
+def test_dry_run_shows_a_batch_and_writes_nothing(run: Run, tmp_path: Path) -> None:
     result = run("--stage", 1, "--dry-run")
     assert result.exit_code == 0, result.output
     assert "6,592 of" in result.stdout
@@ -45,7 +45,7 @@ def test_a_dry_run_shows_a_batch_and_writes_nothing(run: Run, tmp_path: Path) ->
     assert json.loads(run("--dry-run", "--json").stdout)["steps"] == 4
 
 
-def test_a_run_is_resumed_and_merged(run: Run, tmp_path: Path) -> None:
+def test_run_is_resumed_and_merged(run: Run, tmp_path: Path) -> None:
     first = run("--stage", 1)
     assert first.exit_code == 0, first.output
     assert "4 steps, loss" in first.stdout
@@ -58,14 +58,14 @@ def test_a_run_is_resumed_and_merged(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "changes", "problem"),
     [
-        (["--stage", 2], {}, "it is for stage 1, not 2"),
+        (["--stage", 2], {}, "this config is for stage 1, not 2"),
         ([], {"lr": 1}, "lr: extra inputs are not permitted"),
         ([], {"model": "/nowhere"}, "/nowhere"),
-        ([], {"data": [{"file": "/nowhere.json"}]}, "this file of samples cannot be read"),
-        (["--merge", "/tmp"], {}, "/tmp is there already"),
+        ([], {"data": [{"file": "/nowhere.json"}]}, "this data file cannot be read"),
+        (["--merge", "/tmp"], {}, "/tmp already exists"),
     ],
 )
-def test_errors_are_one_message_and_an_exit_code(
+def test_error_is_one_message_and_an_exit_code(
     run: Run, options: list[Any], changes: dict[str, Any], problem: str
 ) -> None:
     result = run(*options, **changes)

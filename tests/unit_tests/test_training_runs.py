@@ -1,4 +1,4 @@
-"""Runs of training, from samples to what is saved."""
+"""Training runs, from samples to checkpoints and merged models."""
 
 import shutil
 from pathlib import Path
@@ -27,14 +27,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def aligned(folder: Path) -> Path:
-    """The output of a stage 1."""
+    """The output of stage 1."""
     train(make_config(folder, folder / "aligned"), show_progress=False)
     return folder / "aligned"
 
 
 @pytest.fixture(scope="module")
 def untrained(folder: Path) -> Path:
-    """A model whose interface begins as `videochat convert` makes it."""
+    """A model whose token interface is initialized as by `videochat convert`."""
     model, processor = load_model(folder / "model", device="cpu", show_progress=False)
     with torch.no_grad():
         for name, weights in model.named_parameters():
@@ -62,41 +62,40 @@ def test_only_the_interface_is_trained_and_saved(folder: Path, aligned: Path) ->
     weights, before = saved(aligned), weights_of(folder / "model")
     assert {part for part in INTERFACE if any(part in name for name in weights)} == set(INTERFACE)
     assert all(any(part in name for part in INTERFACE) for name in weights)
-    moved = {name for name, value in weights.items() if not torch.equal(value, before[name])}
-    # The keys' bias of an attention, which is a third of in_proj_bias, changes nothing.
-    assert moved == set(weights)
+    changed = {name for name, value in weights.items() if not torch.equal(value, before[name])}
+    assert changed == set(weights)
 
 
-def test_what_comes_after_the_tower_can_be_trained_first(folder: Path, tmp_path: Path) -> None:
-    run(folder, tmp_path / "language", trains="language")
+def test_parts_after_the_tower_can_be_trained_first(folder: Path, tmp_path: Path) -> None:
+    run(folder, tmp_path / "language", trainable="language")
     weights, before = saved(tmp_path / "language"), weights_of(folder / "model")
     assert weights.keys() == {name for name in before if not name.startswith("vision_tower.")}
-    changes: dict[str, Any] = {"start": tmp_path / "language", "trains": "interface", "learning_rate": 1e-9}
+    changes: dict[str, Any] = {"init_from": tmp_path / "language", "trainable": "interface", "learning_rate": 1e-9}
     run(folder, tmp_path / "after", **changes)
-    begun = saved(tmp_path / "after")
-    assert begun.keys() > weights.keys()
-    assert all(torch.allclose(begun[name], value, atol=1e-6) for name, value in weights.items())
+    after = saved(tmp_path / "after")
+    assert after.keys() > weights.keys()
+    assert all(torch.allclose(after[name], value, atol=1e-6) for name, value in weights.items())
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"trains": "all", "learning_rate": 0.001},
-        {"trains": "interface+lora"},
-        {"trains": "language"},
-        {"workers": 2, "trains": "all", "learning_rate": 0.001},
+        {"trainable": "all", "learning_rate": 0.001},
+        {"trainable": "interface+lora"},
+        {"trainable": "language"},
+        {"num_workers": 2, "trainable": "all", "learning_rate": 0.001},
     ],
     ids=str,
 )
-def test_the_loss_falls(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
-    fixed = {"steps": 10, "batch_size": VIDEOS + 3, "warmup": 0.0}
+def test_loss_falls(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    fixed = {"steps": 10, "batch_size": VIDEOS + 3, "warmup_ratio": 0.0}
     report = run(folder, tmp_path / "run", **(fixed | changes))
     assert len(report.losses) == report.steps == 10
     assert report.losses[-1] < report.losses[0]
     assert report.losses[-1] == report.loss
 
 
-def test_bf16_gives_nearly_the_same_losses(folder: Path, tmp_path: Path) -> None:
+def test_bf16_losses_are_close_to_fp32(folder: Path, tmp_path: Path) -> None:
     precise = run(folder, tmp_path / "fp32", num_frames=2, steps=8)
     short = run(folder, tmp_path / "bf16", num_frames=2, steps=8, precision="bf16", gradient_checkpointing=True)
     assert short.losses == pytest.approx(precise.losses, abs=0.02)
@@ -104,8 +103,8 @@ def test_bf16_gives_nearly_the_same_losses(folder: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
-def test_bf16_gives_nearly_the_same_gradients(frames: int) -> None:
-    # Of two frames, torch's own depthwise Conv3d gives a gradient of the weights that is as wrong as it is long.
+def test_bf16_gradients_are_close_to_fp32(frames: int) -> None:
+    # PyTorch's bf16 depthwise Conv3d computes entirely wrong weight gradients for two frames (see vision_tower.py).
     tower = tiny_videochat(local_mhra=2).vision_tower
     pixels = torch.rand(3, frames, 3, SIZE, SIZE)
     gradients = []
@@ -121,20 +120,20 @@ def test_bf16_gives_nearly_the_same_gradients(frames: int) -> None:
         assert (short - precise).norm() < 0.2 * precise.norm()
 
 
-def test_accumulation_and_checkpointing_change_nothing(folder: Path, tmp_path: Path) -> None:
-    settings: list[dict[str, Any]] = [{}, {"accumulation": 4}, {"gradient_checkpointing": True}]
+def test_accumulation_and_checkpointing_do_not_change_losses(folder: Path, tmp_path: Path) -> None:
+    settings: list[dict[str, Any]] = [{}, {"gradient_accumulation_steps": 4}, {"gradient_checkpointing": True}]
     model = str(without_dropout(folder / "model", tmp_path / "model"))
     reports = [run(folder, tmp_path / str(number), model=model, **changes) for number, changes in enumerate(settings)]
     for report in reports[1:]:
         assert report.losses == pytest.approx(reports[0].losses, abs=1e-5)
 
 
-def test_a_run_goes_on_as_if_it_had_not_been_interrupted(folder: Path, aligned: Path, tmp_path: Path) -> None:
+def test_resumed_run_equals_an_uninterrupted_one(folder: Path, aligned: Path, tmp_path: Path) -> None:
     class StopHereError(Exception):
         pass
 
     class Failing(list[Any]):
-        """Samples that can be taken so many times."""
+        """Samples that can be accessed a limited number of times."""
 
         left = 3 * 4
 
@@ -147,7 +146,7 @@ def test_a_run_goes_on_as_if_it_had_not_been_interrupted(folder: Path, aligned: 
     captions = CaptionFile(folder / "captions.json", "video", num_frames=2)
     samples = [captions[index] for index in range(len(captions))]
     whole = train(make_config(folder, tmp_path / "whole", steps=5), {"video": samples}, show_progress=False)
-    config = make_config(folder, tmp_path / "half", steps=5, save_every=2)
+    config = make_config(folder, tmp_path / "half", steps=5, save_steps=2)
     with pytest.raises(StopHereError):
         train(config, {"video": Failing(samples)}, show_progress=False)
     rest = train(config, {"video": samples}, resume=True, show_progress=False)
@@ -160,36 +159,36 @@ def test_a_run_goes_on_as_if_it_had_not_been_interrupted(folder: Path, aligned: 
     assert [event.value for event in events.Scalars("loss")] == pytest.approx(whole.losses, abs=1e-5)
 
 
-def test_a_run_is_not_overwritten(folder: Path, aligned: Path) -> None:
+def test_run_is_not_overwritten(folder: Path, aligned: Path) -> None:
     with pytest.raises(InputError, match="--resume"):
         run(folder, aligned)
 
 
-def test_a_changed_config_or_other_data_stop_a_resumed_run(folder: Path, aligned: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^learning_rate: it was 0.01 when the run began, and is 0.02 now"):
+def test_resume_rejects_a_changed_config_or_other_data(folder: Path, aligned: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^learning_rate: it was 0.01 when the run started and is now 0.02"):
         train(make_config(folder, aligned, learning_rate=0.02), resume=True, show_progress=False)
     shutil.copytree(aligned, tmp_path / "run")
     file = write_json(tmp_path / "captions.json", [{"video": "0.mp4", "caption": "a"}])
-    begun = make_config(folder, tmp_path / "two", data=[{"file": file, "root": folder}], batch_size=1)
-    train(begun, show_progress=False)
+    config = make_config(folder, tmp_path / "two", data=[{"file": file, "root": folder}], batch_size=1)
+    train(config, show_progress=False)
     write_json(file, [{"video": "0.mp4", "caption": "a"}] * 2)
-    with pytest.raises(InputError, match=r"there were {'video': 1} samples when the run began"):
-        train(begun, resume=True, show_progress=False)
+    with pytest.raises(InputError, match=r"it had {'video': 1} samples when the run started"):
+        train(config, resume=True, show_progress=False)
 
 
 def test_stage_2_needs_stage_1(folder: Path, untrained: Path, aligned: Path, tmp_path: Path) -> None:
     stage2: dict[str, Any] = {"stage": 2, "model": str(untrained), "data": [{"file": folder / "conversations.json"}]}
-    with pytest.raises(InputError, match=r"^start: stage 2 begins with the weights of stage 1"):
+    with pytest.raises(InputError, match=r"^init_from: stage 2 needs the weights of stage 1"):
         run(folder, tmp_path / "run", **stage2)
-    with pytest.raises(InputError, match=r"^start: there is no checkpoint"):
-        run(folder, tmp_path / "run", **stage2, start=tmp_path)
-    report = run(folder, tmp_path / "run", **stage2, start=aligned, learning_rate=1e-30)
+    with pytest.raises(InputError, match=r"^init_from: .* has no checkpoint"):
+        run(folder, tmp_path / "run", **stage2, init_from=tmp_path)
+    report = run(folder, tmp_path / "run", **stage2, init_from=aligned, learning_rate=1e-30)
     assert report.steps == 4
     for name, value in saved(aligned).items():
         assert torch.allclose(value, saved(tmp_path / "run")[name])
 
 
-def test_a_start_of_another_shape_is_an_error(folder: Path, aligned: Path, tmp_path: Path) -> None:
+def test_initial_weights_of_another_model_are_rejected(folder: Path, aligned: Path, tmp_path: Path) -> None:
     shutil.copytree(aligned, tmp_path / "start")
     (file,) = (tmp_path / "start").glob("checkpoints/*/trained.safetensors")
     weights = load_file(file)
@@ -197,25 +196,25 @@ def test_a_start_of_another_shape_is_an_error(folder: Path, aligned: Path, tmp_p
     missing = weights.pop("extra_query_tokens")
     save_file(weights, file)
     with pytest.raises(ModelError, match="lacks weights of the model, such as extra_query_tokens"):
-        run(folder, tmp_path / "run", start=tmp_path / "start")
+        run(folder, tmp_path / "run", init_from=tmp_path / "start")
     save_file(whole | {"extra_query_tokens": missing[:, :1].contiguous()}, file)
-    with pytest.raises(ModelError, match="extra_query_tokens is"):
-        run(folder, tmp_path / "run", start=tmp_path / "start")
+    with pytest.raises(ModelError, match="extra_query_tokens has shape"):
+        run(folder, tmp_path / "run", init_from=tmp_path / "start")
     save_file(whole | {"more": missing.clone()}, file)
-    with pytest.raises(ModelError, match="the model has not, such as more"):
-        run(folder, tmp_path / "run", start=tmp_path / "start")
+    with pytest.raises(ModelError, match="not in the model, such as more"):
+        run(folder, tmp_path / "run", init_from=tmp_path / "start")
 
 
-def test_what_an_earlier_stage_trained_is_kept_by_the_next(folder: Path, tmp_path: Path) -> None:
-    run(folder, tmp_path / "one", trains="all", steps=2)
-    run(folder, tmp_path / "two", start=tmp_path / "one", steps=2)
+def test_next_stage_keeps_weights_of_the_previous_one(folder: Path, tmp_path: Path) -> None:
+    run(folder, tmp_path / "one", trainable="all", steps=2)
+    run(folder, tmp_path / "two", init_from=tmp_path / "one", steps=2)
     one, two = saved(tmp_path / "one"), saved(tmp_path / "two")
     assert one.keys() == two.keys()
     assert torch.equal(one["query_tokens"], two["query_tokens"])
     assert not torch.equal(one["extra_query_tokens"], two["extra_query_tokens"])
 
 
-def test_statistics_of_local_mhra_are_saved(folder: Path, tmp_path: Path) -> None:
+def test_running_statistics_of_local_mhra_are_saved(folder: Path, tmp_path: Path) -> None:
     model, processor = load_model(folder / "model", device="cpu", show_progress=False)
     model.config.local_mhra = 1
     VideoChatEmbedForConditionalGeneration(model.config).save_pretrained(tmp_path / "model")
@@ -233,9 +232,9 @@ def test_broken_videos_are_counted(folder: Path, tmp_path: Path) -> None:
     assert "3 samples could not be read" in str(report)
 
 
-def test_a_loss_that_is_no_number_stops_with_the_files(folder: Path, tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"learning_rate": 1e30, "warmup": 0, "steps": 9, "save_every": 1, "batch_size": 1}
-    with pytest.raises(ModelError, match=r"^step 2: .* no numbers; the batch was made of \d\.(mp4|png)\. "):
+def test_loss_that_is_not_finite_stops_the_run_and_names_files(folder: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"learning_rate": 1e30, "warmup_ratio": 0, "steps": 9, "save_steps": 1, "batch_size": 1}
+    with pytest.raises(ModelError, match=r"^step 2: .* not finite; the batch contained \d\.(mp4|png)\. "):
         run(folder, tmp_path / "run", **changes)
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000001"]
 
@@ -243,19 +242,19 @@ def test_a_loss_that_is_no_number_stops_with_the_files(folder: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("changes", "error", "problem"),
     [
-        ({"data": []}, InputError, "no sample"),
+        ({"data": []}, InputError, "no samples"),
         ({"data": [{"file": "nowhere.json"}]}, SourceError, r"nowhere\.json"),
-        ({"accumulation": 3}, InputError, "^batch_size: 4 samples cannot be shared out to 1 devices in 3 parts"),
+        ({"gradient_accumulation_steps": 3}, InputError, "^batch_size: 4 is not divisible by 1 devices x 3 grad"),
     ],
 )
-def test_what_cannot_be_trained_is_an_error(
+def test_impossible_config_is_rejected(
     folder: Path, tmp_path: Path, changes: dict[str, Any], error: type[Exception], problem: str
 ) -> None:
     with pytest.raises(error, match=problem):
         run(folder, tmp_path / "run", **changes)
 
 
-def test_a_damaged_checkpoint_is_an_error(folder: Path, aligned: Path, tmp_path: Path) -> None:
+def test_damaged_checkpoint_is_rejected(folder: Path, aligned: Path, tmp_path: Path) -> None:
     shutil.copytree(aligned, tmp_path / "run")
     (file,) = (tmp_path / "run").glob("checkpoints/*/trained.safetensors")
     file.write_bytes(file.read_bytes()[:100])
@@ -263,23 +262,33 @@ def test_a_damaged_checkpoint_is_an_error(folder: Path, aligned: Path, tmp_path:
         merge(tmp_path / "run", tmp_path / "merged")
 
 
-def test_a_merged_model_says_what_it_learnt(folder: Path, tmp_path: Path) -> None:
+def test_merged_model_generates_the_trained_answer(folder: Path, tmp_path: Path) -> None:
     file = write_json(tmp_path / "one.json", [{"video": "0.mp4", "QA": [{"q": "What is it?", "a": "Squares."}]}])
     data = [{"file": file, "root": folder}]
-    # The processor's style has the model write "###": nothing else ends its answer.
-    report = run(folder, tmp_path / "run", stage=2, data=data, trains="all", steps=60, batch_size=1, num_frames=8)
+    # In the paper's prompt style, only "###" ends an answer.
+    report = run(folder, tmp_path / "run", stage=2, data=data, trainable="all", steps=60, batch_size=1, num_frames=8)
     assert report.loss < 0.05
     model = VideoChatEmbed(model=str(merge(tmp_path / "run", tmp_path / "merged")), device="cpu", max_tokens=50)
     video = {"type": "video", "url": (folder / "0.mp4").as_uri()}
     answer = model.invoke([HumanMessage([video, {"type": "text", "text": "What is it?"}])])
     assert str(answer.content).strip() == "Squares."
     assert answer.response_metadata["finish_reason"] == "stop"
-    with pytest.raises(InputError, match="there already"):
+    with pytest.raises(InputError, match="already exists"):
+        merge(tmp_path / "run", tmp_path / "merged")
+
+
+def test_checkpoint_of_another_version_is_rejected(folder: Path, aligned: Path, tmp_path: Path) -> None:
+    shutil.copytree(aligned, tmp_path / "run")
+    (file,) = (tmp_path / "run").glob("checkpoints/*/training.json")
+    file.write_text(file.read_text().replace('"trainable"', '"trains"'))
+    with pytest.raises(ModelError, match=r"saved by another version of langchain-videochat \(trains: extra"):
+        train(make_config(folder, tmp_path / "run"), resume=True, show_progress=False)
+    with pytest.raises(ModelError, match="start over with another output"):
         merge(tmp_path / "run", tmp_path / "merged")
 
 
 def test_adapters_are_merged_into_the_weights(folder: Path, tmp_path: Path) -> None:
-    run(folder, tmp_path / "run", trains="interface+lora")
+    run(folder, tmp_path / "run", trainable="interface+lora")
     before, after = weights_of(folder / "model"), weights_of(merge(tmp_path / "run", tmp_path / "merged"))
     assert before.keys() == after.keys()
     changed = {name for name in after if not torch.equal(before[name], after[name])}
@@ -292,17 +301,17 @@ def test_adapters_are_merged_into_the_weights(folder: Path, tmp_path: Path) -> N
     assert torch.allclose(after[f"{layer}.weight"], before[f"{layer}.weight"] + delta, atol=1e-6)
 
 
-def test_a_preview_tells_what_would_be_done(folder: Path, tmp_path: Path) -> None:
-    told = preview(make_config(folder, tmp_path / "run"))
+def test_preview_describes_the_run(folder: Path, tmp_path: Path) -> None:
+    dry_run = preview(make_config(folder, tmp_path / "run"))
     model = VideoChatEmbedForConditionalGeneration.from_pretrained(folder / "model")
     model.freeze_pretrained()
-    assert told.parameters == model.num_parameters()
-    assert told.trained == model.num_parameters(only_trainable=True)
-    assert (told.steps, told.samples) == (4, {"image": 3, "video": VIDEOS})
-    assert told.epochs == pytest.approx(4 / 3)
-    assert told.memory["optimizer"] == 8 * told.trained
-    assert "[4 visual tokens]" in told.text
-    assert "<|video|>" not in told.text
-    assert "###Assistant:« " in told.text
-    assert told.text.count("###»") == 4
+    assert dry_run.parameters == model.num_parameters()
+    assert dry_run.trainable == model.num_parameters(only_trainable=True)
+    assert (dry_run.steps, dry_run.samples) == (4, {"image": 3, "video": VIDEOS})
+    assert dry_run.epochs == pytest.approx(4 / 3)
+    assert dry_run.memory["optimizer"] == 8 * dry_run.trainable
+    assert "[4 visual tokens]" in dry_run.text
+    assert "<|video|>" not in dry_run.text
+    assert "###Assistant:« " in dry_run.text
+    assert dry_run.text.count("###»") == 4
     assert not (tmp_path / "run").exists()

@@ -1,83 +1,84 @@
 "use strict";
 
-/* The page: what is chosen in one part is shown in the others. */
+/* Connects the parts of the page: the selected video, the time and the search hits are shared by all. */
 
 const banner = document.getElementById("banner");
 const notice = document.getElementById("notice");
 const text = document.getElementById("text");
+const video = document.getElementById("player");
 
-const player = new Player(document.getElementById("player"), { onTime: (time, playing) => lanes.moveTo(time, playing) });
+const player = new Player(video, { onTime: (time, playing) => lanes.moveTo(time, playing) });
 const lanes = new LaneView(document.getElementById("lanes"), {
   onSeek: (time) => player.seek(time),
-  stillOf: (start, end) =>
-    library.playable ? videoAddress(library.chosen, `still?time=${start + Math.min(1, (end - start) / 2)}`) : null,
+  thumbnailUrl: (start, end) =>
+    library.playable ? videoUrl(library.selected, `thumbnail?time=${start + Math.min(1, (end - start) / 2)}`) : null,
 });
 const transcript = new Transcript(document.getElementById("transcript"), { onSeek: (time) => player.seek(time) });
-const library = new Library({ onChoose: show, onState: tell });
+const library = new Library({ onSelect: showVideo, onState: showState });
 const search = new Search({
-  onFound: markHits,
-  onChoose: (hit) => goTo(hit.video_id, () => player.seek(hit.start)),
-  scope: () => (document.getElementById("scope").value === "this" ? (library.chosen ?? "") : ""),
+  onHits: markHits,
+  onSelect: (hit) => selectThen(hit.video_id, () => player.seek(hit.start)),
+  scope: () => (document.getElementById("scope").value === "this" ? (library.selected ?? "") : ""),
 });
 const chat = new Chat({
-  onCite: (cited) => goTo(cited.video_id, () => player.playStretch(cited.start, cited.end)),
-  scope: () => (document.getElementById("only").checked ? (library.chosen ?? null) : null),
+  onCitation: (cited) => selectThen(cited.video_id, () => player.playInterval(cited.start, cited.end)),
+  scope: () => (document.getElementById("only").checked ? (library.selected ?? null) : null),
 });
 
-let shown = null;
+let timeline = null;
 let hits = [];
 
-/* Show a video: its player at once, its lanes when they have come. */
-async function show(video) {
-  document.getElementById("title").textContent = video.title;
-  document.title = `${video.title} – VideoChat`;
-  history.replaceState(null, "", `#${video.video_id}`);
-  library.playable = !video.unplayable;
-  notice.textContent = [video.unplayable, video.lacking && `Not all was noticed: ${video.lacking}`].filter(Boolean).join(" ");
-  player.load(video.unplayable ? null : videoAddress(video.video_id, "file"));
+/* Show a video: the player at once, the lanes when they are loaded. */
+async function showVideo({ video_id: id, title, unplayable, failures }) {
+  document.getElementById("title").textContent = title;
+  document.title = `${title} – VideoChat`;
+  history.replaceState(null, "", `#${id}`);
+  library.playable = !unplayable;
+  notice.textContent = [unplayable, failures && `The timeline is incomplete: ${failures}`].filter(Boolean).join(" ");
+  player.load(unplayable ? null : videoUrl(id, "file"));
   try {
-    const told = await askJson(videoAddress(video.video_id, "lanes"));
-    if (library.chosen !== video.video_id) return;
-    shown = told;
-    lanes.show(told);
+    const loaded = await fetchJson(videoUrl(id, "lanes"));
+    if (library.selected !== id) return;
+    timeline = loaded;
+    lanes.show(timeline);
     markHits(hits);
-    if (text.open) transcript.show(told);
+    if (text.open) transcript.show(timeline);
   } catch (error) {
     notice.textContent = error.message;
   }
 }
 
-function goTo(id, then) {
-  if (library.chosen === id) return then();
-  library.choose(id);
-  document.getElementById("player").addEventListener("loadedmetadata", then, { once: true });
+function selectThen(id, action) {
+  if (library.selected === id) return action();
+  library.select(id);
+  video.addEventListener("loadedmetadata", action, { once: true });
 }
 
 function markHits(found) {
   hits = found;
-  lanes.mark(hits.filter((hit) => hit.video_id === library.chosen));
+  lanes.mark(hits.filter((hit) => hit.video_id === library.selected));
 }
 
-function tell(state, problem) {
+function showState(state, problem) {
   banner.hidden = !problem;
   if (problem) return void (banner.textContent = problem);
-  chat.offer(state.models);
-  const wanted = library.chosen ?? location.hash.slice(1);
-  const there = state.videos.find((video) => video.video_id === wanted) ?? state.videos[0];
-  if (there && there.video_id !== library.chosen) library.choose(there.video_id);
+  chat.setModels(state.models);
+  const wanted = library.selected ?? location.hash.slice(1);
+  const found = state.videos.find((one) => one.video_id === wanted) ?? state.videos[0];
+  if (found && found.video_id !== library.selected) library.select(found.video_id);
 }
 
-text.addEventListener("toggle", () => text.open && shown && transcript.show(shown));
-document.getElementById("player").addEventListener("error", () => {
-  if (library.playable) notice.textContent = "This browser cannot play the file. Its timeline, search and answers work all the same.";
+text.addEventListener("toggle", () => text.open && timeline && transcript.show(timeline));
+video.addEventListener("error", () => {
+  if (library.playable) notice.textContent = "This browser cannot play the file. Its timeline, search and chat still work.";
 });
-addEventListener("pagehide", () => sessionStorage.setItem("time", JSON.stringify([library.chosen, player.time])));
+addEventListener("pagehide", () => sessionStorage.setItem("time", JSON.stringify([library.selected, player.time])));
 
-async function begin() {
+async function start() {
   const [id, time] = JSON.parse(sessionStorage.getItem("time") ?? "[null, 0]");
   await library.refresh();
-  if (id === library.chosen) player.seek(time);
+  if (id === library.selected) player.seek(time);
   document.getElementById("query").value = sessionStorage.getItem("query") ?? "";
   if (document.getElementById("query").value) search.run();
 }
-begin();
+start();

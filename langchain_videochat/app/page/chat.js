@@ -1,47 +1,48 @@
 "use strict";
 
-/* Questions and answers. What was said is kept with the tab, so that it outlasts a reload and a restart of the server. */
+/* Questions and answers. The tab keeps the conversation, so that it survives a reload and a restart of the server. */
 
-const CITED = /\[(\d+(?:\s*[,-]\s*\d+)*)\]/g;
+const CITATION = /\[(\d+(?:\s*[,-]\s*\d+)*)\]/g;
 
 class Chat {
-  /* `onCite(citation)`: play what is cited. `scope()`: the id of the one video to ask about, or null. */
-  constructor({ onCite, scope }) {
-    Object.assign(this, { onCite, scope });
+  /* `onCitation(citation)` is called when a citation is clicked. `scope()` returns the id of the video to ask about, or
+     null for all videos. */
+  constructor({ onCitation, scope }) {
+    Object.assign(this, { onCitation, scope });
     this.log = document.getElementById("log");
     this.form = document.getElementById("ask");
     this.question = document.getElementById("question");
     this.model = document.getElementById("model");
     this.button = document.getElementById("send");
     this.turns = JSON.parse(sessionStorage.getItem("turns") ?? "[]");
-    for (const turn of this.turns) this.showTurn(turn);
+    for (const turn of this.turns) this.addTurn(turn);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (this.stop) this.stop.abort();
+      if (this.abort) this.abort.abort();
       else this.ask();
     });
     this.question.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
-      if (!this.stop) this.ask();
+      if (!this.abort) this.ask();
     });
-    document.getElementById("forget").addEventListener("click", () => {
-      this.stop?.abort();
+    document.getElementById("clear").addEventListener("click", () => {
+      this.abort?.abort();
       this.turns = [];
       this.log.replaceChildren();
-      this.keep();
+      this.save();
     });
     this.model.addEventListener("change", () => sessionStorage.setItem("model", this.model.value));
   }
 
-  offer(models) {
-    if (JSON.stringify(this.offered) === JSON.stringify(models)) return;
-    this.offered = models;
+  setModels(models) {
+    if (JSON.stringify(this.models) === JSON.stringify(models)) return;
+    this.models = models;
     this.model.replaceChildren(...models.map((name) => new Option(name, name)));
-    document.getElementById("advice").hidden = models.length > 0;
+    document.getElementById("no-model").hidden = models.length > 0;
     this.button.disabled = this.model.hidden = !models.length;
-    const chosen = sessionStorage.getItem("model");
-    if (models.includes(chosen)) this.model.value = chosen;
+    const selected = sessionStorage.getItem("model");
+    if (models.includes(selected)) this.model.value = selected;
   }
 
   async ask() {
@@ -50,60 +51,60 @@ class Chat {
     this.question.value = "";
     const turn = { question, text: "", citations: [], error: "" };
     const history = this.turns.filter((one) => one.text && !one.error).map((one) => [one.question, one.text]);
-    const shown = this.showTurn(turn);
+    const answer = this.addTurn(turn);
     this.turns.push(turn);
-    this.stop = new AbortController();
+    this.abort = new AbortController();
     this.button.textContent = "Stop";
     try {
-      await this.follow(turn, history, shown);
+      await this.stream(turn, history, answer);
     } catch (error) {
       turn.error = error.name === "AbortError" ? "Stopped." : error.message;
     }
-    this.stop = null;
+    this.abort = null;
     this.button.textContent = "Ask";
-    this.fill(shown, turn, true);
-    this.keep();
+    this.render(answer, turn, true);
+    this.save();
   }
 
-  async follow(turn, history, shown) {
-    const asked = { question: turn.question, model: this.model.value, history, video_id: this.scope() };
+  async stream(turn, history, answer) {
+    const body = { question: turn.question, model: this.model.value, history, video_id: this.scope() };
     const headers = { "Content-Type": "application/json" };
-    const response = await ask("api/chat", { method: "POST", body: JSON.stringify(asked), headers, signal: this.stop.signal });
-    for await (const part of linesOf(response)) {
+    const options = { method: "POST", body: JSON.stringify(body), headers, signal: this.abort.signal };
+    for await (const part of readLines(await request("api/chat", options))) {
       turn.text += part.text ?? "";
       turn.citations.push(...(part.citations ?? []));
       turn.error = part.error ?? turn.error;
-      this.fill(shown, turn, false);
+      this.render(answer, turn, false);
     }
   }
 
-  keep() {
+  save() {
     sessionStorage.setItem("turns", JSON.stringify(this.turns));
   }
 
-  showTurn(turn) {
-    const answer = make("div", { className: "said" });
-    this.log.append(make("div", { className: "said question", textContent: turn.question }), answer);
-    this.fill(answer, turn, Boolean(turn.text || turn.error));
+  addTurn(turn) {
+    const answer = make("div", { className: "message" });
+    this.log.append(make("div", { className: "message question", textContent: turn.question }), answer);
+    this.render(answer, turn, Boolean(turn.text || turn.error));
     return answer;
   }
 
-  fill(answer, turn, finished) {
+  render(answer, turn, finished) {
     const atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
-    answer.replaceChildren(...this.linked(turn));
-    if (!turn.text && !finished) answer.append(make("span", { className: "quiet", textContent: "Looking…" }));
+    answer.replaceChildren(...this.linkCitations(turn));
+    if (!turn.text && !finished) answer.append(make("span", { className: "quiet", textContent: "Working…" }));
     if (turn.citations.length) {
-      answer.append(make("div", { className: "cites" }, ...turn.citations.map((one) => this.makeCitation(one))));
+      answer.append(make("div", { className: "citations" }, ...turn.citations.map((one) => this.makeCitation(one))));
     }
     if (turn.error) answer.append(make("p", { className: "bad", textContent: turn.error }));
     if (atEnd) this.log.scrollTop = this.log.scrollHeight;
   }
 
-  /* The text of an answer, in which the numbers of moments play them. */
-  linked({ text, citations }) {
+  /* Split an answer into text and buttons that play the cited moments. */
+  linkCitations({ text, citations }) {
     const parts = [];
     let done = 0;
-    for (const match of text.matchAll(CITED)) {
+    for (const match of text.matchAll(CITATION)) {
       const cited = citations.find((one) => one.number === Number.parseInt(match[1], 10));
       if (!cited) continue;
       parts.push(text.slice(done, match.index), this.makeCitation(cited, match[0]));
@@ -114,7 +115,7 @@ class Chat {
 
   makeCitation(citation, text = `${citation.number ? `[${citation.number}] ` : ""}${citation.label}`) {
     const button = make("button", { type: "button", textContent: text, title: `Play ${citation.label}` });
-    button.addEventListener("click", () => this.onCite(citation));
+    button.addEventListener("click", () => this.onCitation(citation));
     return button;
   }
 }

@@ -1,52 +1,52 @@
 "use strict";
 
-/* The swim lanes under the player. One canvas shows the stretch that is scrolled to, so that ten thousand bars cost no
-   more than those that are in sight. Each lane also is a slider for the keyboard and for screen readers. */
+/* The swim lanes under the player. One canvas draws the visible part only: ten thousand elements would not scroll
+   smoothly. Each lane is also a slider, for keyboards and screen readers. */
 
 const ROW_HEIGHT = 20;
 const LANE_GAP = 10;
 const AXIS_HEIGHT = 22;
-const STILL_HEIGHT = 54;
-const STILL_WIDTH = 96;
+const THUMBNAIL_HEIGHT = 54;
+const THUMBNAIL_WIDTH = 96;
 const TICK_GAP = 80;
 const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
-const LEAST_SECONDS_IN_SIGHT = 4;
-const LEAST_BAR = 2;
-const LEAST_TEXT = 28;
+const MIN_VISIBLE_SECONDS = 4;
+const MIN_BAR_WIDTH = 2;
+const MIN_TEXT_WIDTH = 28;
 
-function clock(seconds) {
+function formatTimecode(seconds) {
   const whole = Math.floor(seconds);
   const pad = (number) => String(number).padStart(2, "0");
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
   return hours ? `${hours}:${pad(minutes)}:${pad(whole % 60)}` : `${pad(minutes)}:${pad(whole % 60)}`;
 }
 
-/* The first of `bars` that ends after a time. Ends do not ascend where bars overlap, so `reach` tells the latest end up
-   to each bar, which does. */
+/* Return the index of the first bar that ends after a time. Ends are not sorted where bars overlap, so the search uses
+   `latestEnds`, the running maximum of the ends. */
 function firstAfter(lane, time) {
   let [low, high] = [0, lane.bars.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (lane.reach[middle] > time) high = middle;
+    if (lane.latestEnds[middle] > time) high = middle;
     else low = middle + 1;
   }
   return low;
 }
 
 class LaneView {
-  /* `element`: where to draw. `onSeek(time)`: called where a bar or a time is chosen. `stillOf(time)`: the address of a
-     picture of the video. */
-  constructor(element, { onSeek, stillOf }) {
+  /* `onSeek(time)` is called when a bar or a time is clicked. `thumbnailUrl(start, end)` returns the URL of a scene's
+     thumbnail, if it has one. */
+  constructor(element, { onSeek, thumbnailUrl }) {
     this.onSeek = onSeek;
-    this.stillOf = stillOf;
+    this.thumbnailUrl = thumbnailUrl;
     this.lanes = [];
     this.hits = [];
     this.duration = 0;
     this.time = 0;
     this.zoom = 1;
-    this.stills = new Map();
+    this.thumbnails = new Map();
     this.build(element);
-    new ResizeObserver(() => this.layOut()).observe(this.scroller);
+    new ResizeObserver(() => this.layout()).observe(this.scroller);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
@@ -58,7 +58,7 @@ class LaneView {
       made.addEventListener("click", () => this.zoomBy(factor));
       return made;
     };
-    zoom.append(button("−", "Show more time", 0.5), button("+", "Show less time, larger", 2));
+    zoom.append(button("−", "Zoom out", 0.5), button("+", "Zoom in", 2));
     this.labels = make("div", { className: "lane-labels" });
     this.scroller = make("div", { className: "lane-scroller" });
     this.stage = make("div", { className: "lane-stage" });
@@ -66,7 +66,7 @@ class LaneView {
     this.playhead = make("div", { className: "playhead" });
     this.sliders = make("div");
     this.tip = make("div", { className: "tip", role: "tooltip", hidden: true });
-    // The stage is as wide as the whole video, the view as what is in sight of it.
+    // The stage is as wide as the whole video, the view as the visible part.
     this.view = make("div", { className: "lane-view" }, this.canvas, this.sliders);
     this.stage.append(this.view, this.playhead);
     this.scroller.append(this.stage);
@@ -81,14 +81,14 @@ class LaneView {
   show({ duration, lanes }) {
     this.duration = Math.max(duration, ...lanes.flatMap((lane) => lane.bars.slice(-1).map((bar) => bar[1])), 0.1);
     this.hits = [];
-    this.stills.clear();
+    this.thumbnails.clear();
     let top = AXIS_HEIGHT;
     this.lanes = lanes.map((lane) => {
-      const stills = lane.modality === "scene" ? STILL_HEIGHT : 0;
-      const height = stills + lane.rows * ROW_HEIGHT;
-      const placed = { ...lane, top, height, barTop: top + stills, focused: -1, reach: [] };
-      let reach = 0;
-      for (const bar of lane.bars) placed.reach.push((reach = Math.max(reach, bar[1])));
+      const thumbnails = lane.has_thumbnails ? THUMBNAIL_HEIGHT : 0;
+      const height = thumbnails + lane.rows * ROW_HEIGHT;
+      const placed = { ...lane, top, height, barTop: top + thumbnails, focused: -1, latestEnds: [] };
+      let latest = 0;
+      for (const bar of lane.bars) placed.latestEnds.push((latest = Math.max(latest, bar[1])));
       top += height + LANE_GAP;
       return placed;
     });
@@ -97,7 +97,7 @@ class LaneView {
     this.sliders.replaceChildren(...this.lanes.map((lane) => this.makeSlider(lane)));
     this.zoom = 1;
     this.scroller.scrollLeft = 0;
-    this.layOut();
+    this.layout();
   }
 
   makeLabel(lane) {
@@ -107,28 +107,28 @@ class LaneView {
   }
 
   makeSlider(lane) {
-    const slider = make("div", { tabIndex: 0, role: "slider", ariaLabel: `${lane.label}: arrow keys go from one to the next` });
+    const slider = make("div", { tabIndex: 0, role: "slider", ariaLabel: `${lane.label}: arrow keys move between observations` });
     slider.setAttribute("aria-valuemin", 0);
     slider.setAttribute("aria-valuemax", this.duration);
     slider.setAttribute("aria-valuenow", 0);
-    slider.setAttribute("aria-valuetext", `${lane.bars.length} in all`);
+    slider.setAttribute("aria-valuetext", `${lane.bars.length} observations`);
     slider.style.cssText = `top: ${lane.top}px; height: ${lane.height}px`;
     slider.addEventListener("keydown", (event) => this.onKey(event, lane, slider));
     return slider;
   }
 
-  /* Mark stretches of the video, as what a search has found. */
+  /* Highlight intervals, for example search hits. */
   mark(hits) {
     this.hits = hits;
     this.requestDraw();
   }
 
-  /* Move the playhead, and keep it in sight while the video plays. */
+  /* Move the playhead, and keep it visible while the video plays. */
   moveTo(time, playing) {
     this.time = time;
     this.playhead.style.transform = `translateX(${time * this.scale}px)`;
-    const place = time * this.scale - this.scroller.scrollLeft;
-    if (playing && this.zoom > 1 && (place < 0 || place > this.scroller.clientWidth)) {
+    const x = time * this.scale - this.scroller.scrollLeft;
+    if (playing && this.zoom > 1 && (x < 0 || x > this.scroller.clientWidth)) {
       this.scroller.scrollLeft = time * this.scale - this.scroller.clientWidth / 5;
     }
   }
@@ -139,13 +139,13 @@ class LaneView {
 
   zoomBy(factor, anchor = this.scroller.clientWidth / 2) {
     const time = (this.scroller.scrollLeft + anchor) / this.scale;
-    const most = Math.max(1, this.duration / LEAST_SECONDS_IN_SIGHT);
-    this.zoom = Math.min(most, Math.max(1, this.zoom * factor));
-    this.layOut();
+    const maximum = Math.max(1, this.duration / MIN_VISIBLE_SECONDS);
+    this.zoom = Math.min(maximum, Math.max(1, this.zoom * factor));
+    this.layout();
     this.scroller.scrollLeft = time * this.scale - anchor;
   }
 
-  layOut() {
+  layout() {
     const width = this.scroller.clientWidth;
     if (!this.lanes.length || !width) return;
     this.scale = (width * this.zoom) / this.duration;
@@ -183,7 +183,7 @@ class LaneView {
     this.drawHits(context, style, from, to);
     this.drawAxis(context, style, from, to);
     for (const lane of this.lanes) {
-      if (lane.modality === "scene") this.drawStills(context, lane, from, to);
+      if (lane.has_thumbnails) this.drawThumbnails(context, lane, from, to);
       this.drawBars(context, lane, from, to);
     }
   }
@@ -194,15 +194,15 @@ class LaneView {
     for (let time = Math.ceil(from / step) * step; time <= to; time += step) {
       const x = (time - from) * this.scale;
       context.fillRect(x, AXIS_HEIGHT - 6, 1, 5);
-      context.fillText(clock(time), x + 3, AXIS_HEIGHT / 2 - 1);
+      context.fillText(formatTimecode(time), x + 3, AXIS_HEIGHT / 2 - 1);
     }
   }
 
   drawHits(context, style, from, to) {
-    for (const [place, { start, end }] of this.hits.entries()) {
+    for (const [rank, { start, end }] of this.hits.entries()) {
       if (end < from || start > to) continue;
-      context.globalAlpha = Math.max(0.3, 1 - place * 0.2); // the best stand out
-      const [x, width] = [(start - from) * this.scale, Math.max(LEAST_BAR, (end - start) * this.scale)];
+      context.globalAlpha = Math.max(0.3, 1 - rank * 0.2); // the best hits stand out
+      const [x, width] = [(start - from) * this.scale, Math.max(MIN_BAR_WIDTH, (end - start) * this.scale)];
       context.fillStyle = style.getPropertyValue("--hit");
       context.fillRect(x, 0, width, this.height);
       context.fillStyle = style.getPropertyValue("--hit-edge");
@@ -217,15 +217,15 @@ class LaneView {
       const [start, end, row, text] = lane.bars[number];
       if (start > to) break;
       const left = Math.max(0, (start - from) * this.scale);
-      const right = Math.max(left + LEAST_BAR, (end - from) * this.scale - 1);
-      // What lies within a pixel that is filled already cannot be seen.
+      const right = Math.max(left + MIN_BAR_WIDTH, (end - from) * this.scale - 1);
+      // Skip bars inside a pixel that is already filled.
       if (right <= filled[row]) continue;
       filled[row] = right;
       const top = lane.barTop + row * ROW_HEIGHT;
       context.fillStyle = lane.color;
       context.fillRect(left, top, right - left, ROW_HEIGHT - 2);
       if (number === lane.focused) this.outline(context, left, top, right - left);
-      if (right - left >= LEAST_TEXT) this.write(context, text, left, top, Math.min(right, this.scroller.clientWidth) - left);
+      if (right - left >= MIN_TEXT_WIDTH) this.write(context, text, left, top, Math.min(right, this.scroller.clientWidth) - left);
     }
   }
 
@@ -245,44 +245,44 @@ class LaneView {
     context.restore();
   }
 
-  /* A picture stands at the start of its scene; scenes that are too near to the one before have none. */
-  drawStills(context, lane, from, to) {
+  /* Draw thumbnails at the starts of their scenes, except of scenes too close to the previous thumbnail. */
+  drawThumbnails(context, lane, from, to) {
     let free = -Infinity;
-    const spacing = STILL_WIDTH / this.scale;
+    const spacing = THUMBNAIL_WIDTH / this.scale;
     for (const [start, end] of lane.bars) {
       if (start > to) break;
       if (start < free) continue;
       free = start + spacing;
-      // The first scene in sight keeps its picture in sight.
-      const left = Math.max((start - from) * this.scale, Math.min(0, (end - from) * this.scale - STILL_WIDTH));
-      if (left + STILL_WIDTH < 0) continue;
-      const picture = this.still(start, end);
+      // The thumbnail of the first visible scene stays visible.
+      const left = Math.max((start - from) * this.scale, Math.min(0, (end - from) * this.scale - THUMBNAIL_WIDTH));
+      if (left + THUMBNAIL_WIDTH < 0) continue;
+      const picture = this.thumbnail(start, end);
       if (!picture.complete || !picture.naturalWidth) continue;
-      const width = Math.min(STILL_WIDTH - 4, (STILL_HEIGHT - 4) * picture.naturalWidth / picture.naturalHeight);
+      const width = Math.min(THUMBNAIL_WIDTH - 4, (THUMBNAIL_HEIGHT - 4) * picture.naturalWidth / picture.naturalHeight);
       context.drawImage(picture, left, lane.top, width, width * picture.naturalHeight / picture.naturalWidth);
     }
   }
 
-  still(start, end) {
-    if (!this.stills.has(start)) {
+  thumbnail(start, end) {
+    if (!this.thumbnails.has(start)) {
       const picture = new Image();
       picture.addEventListener("load", () => this.requestDraw());
-      const address = this.stillOf(start, end);
-      if (address) picture.src = address;
-      this.stills.set(start, picture);
+      const url = this.thumbnailUrl(start, end);
+      if (url) picture.src = url;
+      this.thumbnails.set(start, picture);
     }
-    return this.stills.get(start);
+    return this.thumbnails.get(start);
   }
 
-  /* What lies under the pointer: its time, and its lane and bar if there are any. */
-  at(event) {
+  /* Return the time under the pointer, and the lane and the bar if there are any. */
+  hitTest(event) {
     const box = this.stage.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     const time = Math.min(this.duration, Math.max(0, x / this.scale));
     const lane = this.lanes.find((one) => y >= one.barTop && y < one.top + one.height);
     if (!lane) return { time };
     const row = Math.floor((y - lane.barTop) / ROW_HEIGHT);
-    const slack = LEAST_BAR / this.scale;
+    const slack = MIN_BAR_WIDTH / this.scale;
     let found = -1;
     for (let number = firstAfter(lane, time - slack); number < lane.bars.length; number++) {
       const bar = lane.bars[number];
@@ -293,10 +293,10 @@ class LaneView {
   }
 
   onHover(event) {
-    const { bar } = this.at(event);
+    const { bar } = this.hitTest(event);
     this.tip.hidden = !bar;
     if (!bar) return;
-    this.tip.textContent = `${clock(bar[0])}–${clock(bar[1])}  ${bar[3]}`;
+    this.tip.textContent = `${formatTimecode(bar[0])}–${formatTimecode(bar[1])}  ${bar[3]}`;
     const box = this.tip.parentElement.getBoundingClientRect();
     const room = box.width - this.tip.offsetWidth;
     this.tip.style.left = `${Math.max(0, Math.min(room, event.clientX - box.left + 12))}px`;
@@ -304,7 +304,7 @@ class LaneView {
   }
 
   onClick(event) {
-    const { bar, time } = this.at(event);
+    const { bar, time } = this.hitTest(event);
     this.onSeek(bar ? bar[0] : time);
   }
 
@@ -323,7 +323,7 @@ class LaneView {
     lane.focused = Math.max(0, Math.min(last, next));
     const [start, end, , text] = lane.bars[lane.focused];
     slider.setAttribute("aria-valuenow", start);
-    slider.setAttribute("aria-valuetext", `${clock(start)} to ${clock(end)}: ${text}`);
+    slider.setAttribute("aria-valuetext", `${formatTimecode(start)} to ${formatTimecode(end)}: ${text}`);
     this.reveal(start);
     this.onSeek(start);
     this.requestDraw();

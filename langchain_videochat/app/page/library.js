@@ -1,24 +1,24 @@
 "use strict";
 
-/* The list of videos, and those that are on their way into it. */
+/* The list of videos, and of uploads and indexing jobs. */
 
-const BUSY = 1000;
-const IDLE = 10000;
+const BUSY_INTERVAL = 1000;
+const IDLE_INTERVAL = 10000;
 
 class Library {
-  /* `onChoose(video)`: called with the video that is to be shown. `onState(state, problem)`: with what the server tells. */
-  constructor({ onChoose, onState }) {
-    this.onChoose = onChoose;
+  /* `onSelect(video)` is called with the video to show, `onState(state, problem)` with each state of the server. */
+  constructor({ onSelect, onState }) {
+    this.onSelect = onSelect;
     this.onState = onState;
     this.videos = [];
-    this.sending = new Map();
-    this.sent = 0;
+    this.uploads = new Map();
+    this.uploadCount = 0;
     this.dismissed = new Set();
-    this.mine = new Set();
+    this.ownJobs = new Set();
     this.list = document.getElementById("videos");
     this.jobList = document.getElementById("jobs");
     const files = document.getElementById("files");
-    document.getElementById("open").addEventListener("click", () => files.click());
+    document.getElementById("upload").addEventListener("click", () => files.click());
     files.addEventListener("change", () => {
       this.upload([...files.files]);
       files.value = "";
@@ -28,28 +28,28 @@ class Library {
   }
 
   acceptDrops() {
-    const mark = (on) => document.body.classList.toggle("dropping", on);
+    const highlight = (on) => document.body.classList.toggle("dropping", on);
     addEventListener("dragover", (event) => {
       event.preventDefault();
-      mark(true);
+      highlight(true);
     });
-    addEventListener("dragleave", (event) => event.relatedTarget || mark(false));
+    addEventListener("dragleave", (event) => event.relatedTarget || highlight(false));
     addEventListener("drop", (event) => {
       event.preventDefault();
-      mark(false);
+      highlight(false);
       this.upload([...event.dataTransfer.files]);
     });
   }
 
   async refresh() {
     clearTimeout(this.timer);
-    let wait = BUSY;
+    let wait = BUSY_INTERVAL;
     try {
-      const state = await askJson("api/state");
+      const state = await fetchJson("api/state");
       this.state = state;
       this.show(state);
       this.onState(state, null);
-      if (state.jobs.every(({ status }) => status === "done" || status === "failed")) wait = IDLE;
+      if (state.jobs.every(({ status }) => status === "done" || status === "failed")) wait = IDLE_INTERVAL;
     } catch (error) {
       this.onState(null, error.message);
     }
@@ -61,41 +61,43 @@ class Library {
     const before = JSON.stringify(this.videos);
     this.videos = videos;
     if (before !== JSON.stringify(videos)) this.list.replaceChildren(...videos.map((video) => this.makeEntry(video)));
-    this.markChosen();
+    this.markSelected();
     this.showJobs(jobs);
     for (const job of jobs) {
-      if (job.status === "done" && this.mine.delete(job.number)) this.choose(job.video_id);
+      if (job.status === "done" && this.ownJobs.delete(job.number)) this.select(job.video_id);
     }
   }
 
   showJobs(jobs = this.state?.jobs ?? []) {
-    const open = [...this.sending.values(), ...jobs].filter((job) => job.status !== "done");
-    const shown = open.filter((job) => !this.dismissed.has(job.number));
-    // What has not changed keeps the focus.
-    const told = JSON.stringify(shown);
-    if (told === this.shownJobs) return;
-    this.shownJobs = told;
-    this.jobList.replaceChildren(...shown.map((job) => this.makeJob(job)));
+    const open = [...this.uploads.values(), ...jobs].filter((job) => job.status !== "done");
+    const visible = open.filter((job) => !this.dismissed.has(job.number));
+    // Unchanged elements are not replaced, as they would lose the focus.
+    const key = JSON.stringify(visible);
+    if (key === this.jobsKey) return;
+    this.jobsKey = key;
+    this.jobList.replaceChildren(...visible.map((job) => this.makeJob(job)));
   }
 
   makeEntry(video) {
     const picture = make("img", { alt: "", loading: "lazy" });
-    if (!video.unplayable) picture.src = videoAddress(video.video_id, "still?time=1");
-    const about = make("span", { className: "quiet", textContent: `${clock(video.duration)}, ${video.observations} noted` });
+    if (!video.unplayable) picture.src = videoUrl(video.video_id, "thumbnail?time=1");
+    const count = `${video.observations} observation${video.observations === 1 ? "" : "s"}`;
+    const facts = `${formatTimecode(video.duration)} · ${count}`;
     const title = make("span", { className: "title", textContent: video.title });
-    const choose = make("button", { type: "button", title: video.title }, picture, make("span", {}, title, about));
-    choose.dataset.id = video.video_id;
-    choose.addEventListener("click", () => this.choose(video.video_id));
+    const details = make("span", { className: "quiet", textContent: facts });
+    const select = make("button", { type: "button", title: video.title }, picture, make("span", {}, title, details));
+    select.dataset.id = video.video_id;
+    select.addEventListener("click", () => this.select(video.video_id));
     const remove = make("button", { type: "button", className: "remove", textContent: "×", ariaLabel: `Remove ${video.title}` });
     remove.addEventListener("click", () => this.remove(video));
-    return make("li", { className: "video" }, choose, remove);
+    return make("li", { className: "video" }, select, remove);
   }
 
-  makeJob({ number, name, status, step, share, error }) {
+  makeJob({ number, name, status, step, progress, error }) {
     const item = make("li", { className: "job" }, make("div", { textContent: name }));
     if (status !== "failed") {
-      const words = make("span", { className: "quiet", textContent: step || "waiting" });
-      item.append(make("progress", { value: share, ariaLabel: name }), words);
+      const label = make("span", { className: "quiet", textContent: step || "waiting" });
+      item.append(make("progress", { value: progress, ariaLabel: name }), label);
       return item;
     }
     const close = make("button", { type: "button", textContent: "Dismiss" });
@@ -107,24 +109,24 @@ class Library {
     return item;
   }
 
-  choose(id) {
+  select(id) {
     const video = this.videos.find((one) => one.video_id === id);
     if (!video) return;
-    this.chosen = id;
-    this.markChosen();
-    this.onChoose(video);
+    this.selected = id;
+    this.markSelected();
+    this.onSelect(video);
   }
 
-  markChosen() {
+  markSelected() {
     for (const button of this.list.querySelectorAll("[data-id]")) {
-      button.setAttribute("aria-current", button.dataset.id === this.chosen);
+      button.setAttribute("aria-current", button.dataset.id === this.selected);
     }
   }
 
   async remove(video) {
-    if (!confirm(`Remove “${video.title}” from the list? Its file stays, unless it was sent to this page.`)) return;
+    if (!confirm(`Remove “${video.title}” from the store? Its file is deleted only if it was uploaded here.`)) return;
     try {
-      await ask(`api/videos/${encodeURIComponent(video.video_id)}`, { method: "DELETE" });
+      await request(`api/videos/${encodeURIComponent(video.video_id)}`, { method: "DELETE" });
     } catch (error) {
       this.onState(null, error.message);
     }
@@ -136,17 +138,17 @@ class Library {
   }
 
   async uploadOne(file) {
-    const job = { number: `sending ${++this.sent}`, name: file.name, status: "running", step: "sending", share: 0 };
-    this.sending.set(job.number, job);
+    const job = { number: `upload ${++this.uploadCount}`, name: file.name, status: "running", step: "uploading", progress: 0 };
+    this.uploads.set(job.number, job);
     const limit = this.state?.max_upload ?? Infinity;
     try {
-      if (file.size > limit) throw new Error(`It is larger than ${Math.round(limit / 1e6)} MB, the most that is taken.`);
-      const told = await send(`api/uploads/${encodeURIComponent(file.name)}`, file, (share) => {
-        job.share = share;
+      if (file.size > limit) throw new Error(`The file is larger than the limit of ${Math.round(limit / 1e6)} MB.`);
+      const { number } = await uploadFile(`api/uploads/${encodeURIComponent(file.name)}`, file, (progress) => {
+        job.progress = progress;
         this.showJobs();
       });
-      this.mine.add(told.number);
-      this.sending.delete(job.number);
+      this.ownJobs.add(number);
+      this.uploads.delete(job.number);
     } catch (error) {
       Object.assign(job, { status: "failed", error: error.message });
     }

@@ -1,12 +1,12 @@
 "use strict";
 
-/* The video, of which stretches can be played. */
+/* The video player, which can also play an interval and stop at its end. */
 
 class Player {
   constructor(video, { onTime }) {
     this.video = video;
     this.end = null;
-    // Between two events of "timeupdate" lies a quarter of a second: too coarse for an end, and for a smooth playhead.
+    // "timeupdate" events are 250 ms apart: too coarse to stop at an end, and for a smooth playhead.
     const follow = () => {
       if (this.end !== null && video.currentTime >= this.end) {
         this.end = null;
@@ -18,15 +18,15 @@ class Player {
     video.addEventListener("play", follow);
     video.addEventListener("seeked", follow);
     video.addEventListener("timeupdate", () => document.hidden && follow());
-    // Who moves on by hand wants to see what comes.
+    // Seeking out of the interval cancels its end.
     video.addEventListener("seeking", () => {
       if (this.end !== null && !(this.start <= video.currentTime && video.currentTime < this.end)) this.end = null;
     });
   }
 
-  load(address) {
+  load(url) {
     this.end = null;
-    if (address) this.video.src = address;
+    if (url) this.video.src = url;
     else this.video.removeAttribute("src");
     this.video.load();
   }
@@ -40,9 +40,9 @@ class Player {
     this.video.currentTime = time;
   }
 
-  playStretch(start, end) {
+  playInterval(start, end) {
     this.video.currentTime = start;
     [this.start, this.end] = [start, end];
-    this.video.play().catch(() => {}); // what cannot be played is told by the video's error event
+    this.video.play().catch(() => {}); // the video's "error" event reports what cannot be played
   }
 }

@@ -1,11 +1,12 @@
 "use strict";
 
-/* Moments that a search finds, as a list and on the lanes. */
+/* Search for moments: the hits are listed and marked on the lanes. */
 
 class Search {
-  /* `onFound(hits)`: what to mark. `onChoose(hit)`: where to go. `scope()`: the id of the one video to search, or "". */
-  constructor({ onFound, onChoose, scope }) {
-    Object.assign(this, { onFound, onChoose, scope });
+  /* `onHits(hits)` is called with the hits to mark, `onSelect(hit)` when one is clicked. `scope()` returns the id of the
+     video to search, or "" for all videos. */
+  constructor({ onHits, onSelect, scope }) {
+    Object.assign(this, { onHits, onSelect, scope });
     this.form = document.getElementById("search");
     this.query = document.getElementById("query");
     this.element = document.getElementById("hits");
@@ -13,40 +14,41 @@ class Search {
       event.preventDefault();
       this.run();
     });
-    // The cross at the end of the field empties it.
+    // The clear button of a search field sends this event.
     this.query.addEventListener("search", () => this.query.value || this.show("", []));
   }
 
   async run() {
     const query = this.query.value.trim();
     if (!query) return this.show("", []);
-    this.asked = query;
-    this.tell("Searching…");
+    this.pending = query;
+    this.showMessage("Searching…");
     try {
-      const hits = await askJson(`api/search?${new URLSearchParams({ query, video_id: this.scope() })}`);
-      if (this.asked === query) this.show(query, hits);
+      const hits = await fetchJson(`api/search?${new URLSearchParams({ query, video_id: this.scope() })}`);
+      if (this.pending === query) this.show(query, hits);
     } catch (error) {
-      this.tell(error.message, "bad");
+      this.showMessage(error.message, "bad");
     }
   }
 
   show(query, hits) {
     sessionStorage.setItem("query", query);
-    this.onFound(hits);
+    this.onHits(hits);
     if (!query) this.element.hidden = true;
-    else if (!hits.length) this.tell("Nothing found.");
+    else if (!hits.length) this.showMessage("Nothing found.");
     else this.element.replaceChildren(make("ol", {}, ...hits.map((hit) => this.makeHit(hit))));
   }
 
-  tell(text, kind = "quiet") {
+  showMessage(text, kind = "quiet") {
     this.element.hidden = false;
     this.element.replaceChildren(make("p", { role: "status", className: kind, textContent: text }));
   }
 
   makeHit(hit) {
-    const times = make("span", { className: "time", textContent: `${clock(hit.start)}–${clock(hit.end)} ` });
+    const interval = `${formatTimecode(hit.start)}–${formatTimecode(hit.end)} `;
+    const times = make("span", { className: "time", textContent: interval });
     const button = make("button", { type: "button", className: "hit" }, times, hit.title, make("p", { textContent: hit.text }));
-    button.addEventListener("click", () => this.onChoose(hit));
+    button.addEventListener("click", () => this.onSelect(hit));
     return make("li", {}, button);
   }
 }

@@ -1,60 +1,58 @@
 "use strict";
 
-/* Asking the server. Each failure says in words what is wrong. */
+/* Requests to the server. Each failure is an Error with a message for the user. */
 
-const UNREACHABLE = "The server does not answer. Is it still running? This page tries again by itself.";
+const UNREACHABLE = "The server does not respond. Is it still running? The page will keep trying.";
 
-async function ask(address, options) {
+async function request(url, options) {
   let response;
   try {
-    response = await fetch(address, options);
+    response = await fetch(url, options);
   } catch (error) {
     throw error.name === "AbortError" ? error : new Error(UNREACHABLE);
   }
-  if (!response.ok) throw new Error(await problemOf(response));
+  if (!response.ok) throw new Error(errorMessage(response.status, await response.text()));
   return response;
 }
 
-async function askJson(address) {
-  return (await ask(address)).json();
+async function fetchJson(url) {
+  return (await request(url)).json();
 }
 
-async function problemOf(response) {
-  const text = await response.text();
+function errorMessage(status, body) {
   try {
-    return JSON.parse(text).error;
+    return JSON.parse(body).error;
   } catch {
-    return text || `The server refused (${response.status}).`;
+    return body || `The server returned an error (${status}).`;
   }
 }
 
-/* Send a file, telling the share that is sent. `fetch` cannot tell that. */
-function send(address, file, onShare) {
+/* Upload a file and report progress, which `fetch` cannot do. */
+function uploadFile(url, file, onProgress) {
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("PUT", address);
-    request.upload.addEventListener("progress", (event) => onShare(event.loaded / event.total));
-    request.addEventListener("load", () => {
-      const told = request.getResponseHeader("content-type") === "application/json" ? JSON.parse(request.responseText) : {};
-      if (request.status < 300) resolve(told);
-      else reject(new Error(told.error ?? `The server refused (${request.status}).`));
+    const upload = new XMLHttpRequest();
+    upload.open("PUT", url);
+    upload.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
+    upload.addEventListener("load", () => {
+      if (upload.status < 300) resolve(JSON.parse(upload.responseText));
+      else reject(new Error(errorMessage(upload.status, upload.responseText)));
     });
-    request.addEventListener("error", () => reject(new Error("The connection broke while the file was sent.")));
-    request.send(file);
+    upload.addEventListener("error", () => reject(new Error("The connection was lost during the upload.")));
+    upload.send(file);
   });
 }
 
-/* Yield the objects of an answer that comes line by line. */
-async function* linesOf(response) {
+/* Yield the objects of a JSON Lines response. */
+async function* readLines(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let held = "";
+  let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    const lines = (held + value).split("\n");
-    held = lines.pop();
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
     for (const line of lines) yield JSON.parse(line);
   }
 }
 
-const videoAddress = (id, what) => `api/videos/${encodeURIComponent(id)}/${what}`;
+const videoUrl = (id, resource) => `api/videos/${encodeURIComponent(id)}/${resource}`;

@@ -1,6 +1,6 @@
 "use strict";
 
-/* All that was noticed, as text in time order. */
+/* All observations as text, in time order. */
 
 class Transcript {
   constructor(element, { onSeek }) {
@@ -17,12 +17,13 @@ class Transcript {
   }
 
   makeRow({ start, end, text, label }) {
-    const times = make("button", { type: "button", className: "time", textContent: `${clock(start)}–${clock(end)}` });
+    const interval = `${formatTimecode(start)}–${formatTimecode(end)}`;
+    const times = make("button", { type: "button", className: "time", textContent: interval });
     times.addEventListener("click", () => this.onSeek(start));
     return make("li", {}, times, make("span", { className: "quiet", textContent: label }), make("span", { textContent: text }));
   }
 
-  /* Leave only what contains all words of a query, and tell where that is. */
+  /* Show only rows that contain all words of a query, and return their intervals. */
   filter(query) {
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
     const found = [];

@@ -1,1 +1,1 @@
-"""What converting checkpoints is made of: reading files, naming weights, telling dimensions, writing a folder."""
+"""Steps of checkpoint conversion: reading files, mapping weight names, inferring dimensions, writing a folder."""

@@ -1,4 +1,4 @@
-"""Tensors in checkpoint files: mapped into memory, and read from pickles without running what these hold."""
+"""Checkpoint files: memory-mapped tensors, read from pickles without executing code in them."""
 
 import pickle
 import struct
@@ -13,16 +13,16 @@ from torch import Tensor
 
 from langchain_videochat.errors import ModelError, ModelUnavailableError
 
-NESTS = ("model", "module", "state_dict")
-"""Entries under which training programs save the weights, beside their own state."""
+NESTED_KEYS = ("model", "module", "state_dict")
+"""Keys under which training programs save the weights, next to their own state."""
 
-_LOCAL_HEADER = 30
-"""Bytes before a name in a zip archive."""
+_LOCAL_HEADER_SIZE = 30
+"""Size of a zip archive's local file header, without its variable fields."""
 
-_NAME_LENGTH = 26
-"""Where in these bytes the lengths of the name and of an extra field stand, two bytes each."""
+_LENGTHS_OFFSET = 26
+"""Offset of the lengths of the variable fields, name and extra, in the header; two bytes each."""
 
-_TYPES = {
+_DTYPES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
     "HalfStorage": torch.float16,
@@ -34,75 +34,74 @@ _TYPES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-"""How a pickle names the types of tensors."""
+"""Dtypes by the storage classes that pickles name."""
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint.
+    """Read the tensors of a checkpoint, memory-mapped.
 
-    They are mapped into memory: what is not used is never read, and nothing stays when they are dropped. Of a pickle,
-    only tensors, dicts, lists and plain values are made; everything else in it, such as a training program's
-    configuration or optimizer, becomes an object that does nothing, and no code of it is run.
+    From a pickle, only tensors, dicts, lists and plain values are loaded. Everything else in it, such as a training
+    program's config, is replaced by an inert object, and none of its code is executed.
 
     Args:
-        path: `.safetensors`, or what `torch.save` has written, as `.pth`, `.pt` or `.bin`. The weights may lie in the
-            entry "model", "module" or "state_dict" of it.
+        path: A `.safetensors` file, or a file written by `torch.save`, such as `.pth`, `.pt` or `.bin`. The weights may
+            be nested under the key "model", "module" or "state_dict".
 
     Raises:
-        ModelUnavailableError: There is no such file.
-        ModelError: It is damaged, or of another kind.
+        ModelUnavailableError: The file does not exist.
+        ModelError: The file is damaged or not a checkpoint.
     """
     path = Path(path)
     if path.is_dir():
-        raise ModelError(path, "this is a folder", "Give the checkpoint file in it")
+        raise ModelError(path, "this is a folder", "Give a checkpoint file")
     if not path.is_file():
-        raise ModelUnavailableError(path, "there is no such file", "Check the path")
+        raise ModelUnavailableError(path, "no such file", "Check the path")
     try:
         weights = _find_weights(_read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path))
     except Exception as error:  # a damaged pickle may raise anything
-        problem = "this is no checkpoint, or a damaged one"
-        raise ModelError(path, problem, "Fetch it again, or save its weights alone") from error
+        problem = "this file is damaged or not a checkpoint"
+        raise ModelError(path, problem, "Download it again, or save only its weights") from error
     if not weights:
-        raise ModelError(path, "there are no weights in it", "Give a checkpoint with the weights by their names")
+        raise ModelError(path, "the file contains no weights", "Give a checkpoint with a dict of named weights")
     return weights
 
 
 def _find_weights(checkpoint: Any) -> dict[str, Tensor]:
-    for nest in NESTS:
-        if isinstance(checkpoint, dict) and isinstance(checkpoint.get(nest), dict):
-            checkpoint = checkpoint[nest]
+    for key in NESTED_KEYS:
+        if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
+            checkpoint = checkpoint[key]
     entries = checkpoint.items() if isinstance(checkpoint, dict) else ()
     return {str(name): tensor.detach() for name, tensor in entries if isinstance(tensor, Tensor)}
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
 
 
 def _read_pickle(path: Path) -> Any:
     if not zipfile.is_zipfile(path):
-        return torch.load(path, "cpu", weights_only=True)  # as torch wrote them before 1.6
-    content = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=path.stat().st_size)
+        return torch.load(path, "cpu", weights_only=True)  # the format of PyTorch before 1.6
+    mapped = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=path.stat().st_size)
     storages = {}
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
         (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         folder = pickled.removesuffix("data.pkl") + "data/"
         for info in archive.infolist():
             if info.filename.startswith(folder) and info.compress_type == zipfile.ZIP_STORED:
-                start = _first_byte(file, info)
-                storages[info.filename.removeprefix(folder)] = content[start : start + info.file_size]
+                start = _data_offset(file, info)
+                storages[info.filename.removeprefix(folder)] = mapped[start : start + info.file_size]
         with archive.open(pickled) as stream:
             return _TensorUnpickler(stream, storages).load()
 
 
-def _first_byte(file: BinaryIO, info: zipfile.ZipInfo) -> int:
-    file.seek(info.header_offset + _NAME_LENGTH)
-    return info.header_offset + _LOCAL_HEADER + sum(struct.unpack("<HH", file.read(4)))
+def _data_offset(file: BinaryIO, info: zipfile.ZipInfo) -> int:
+    file.seek(info.header_offset + _LENGTHS_OFFSET)
+    return info.header_offset + _LOCAL_HEADER_SIZE + sum(struct.unpack("<HH", file.read(4)))
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Makes tensors, and of everything else that would be a class or a function, something that does nothing."""
+    """Unpickles tensors, and replaces every other class or function by an inert class."""
 
     def __init__(self, file: Any, storages: dict[str, torch.UntypedStorage]) -> None:
         super().__init__(file)
@@ -112,13 +111,13 @@ class _TensorUnpickler(pickle.Unpickler):
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _rebuild_tensor
         if module == "torch._utils" and name.startswith("_rebuild_parameter"):
-            return _take_data
+            return _parameter_data
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
-        if module == "torch" and name in _TYPES:
-            return _TYPES[name]
-        # A class of its own, so that a pickle that sets attributes of it changes nothing for others.
-        return type("_Nothing", (_Nothing,), {"__slots__": ()})
+        if module == "torch" and name in _DTYPES:
+            return _DTYPES[name]
+        # A new class each time: a pickle that sets attributes of one must not affect others.
+        return type("_Inert", (_Inert,), {"__slots__": ()})
 
     def persistent_load(self, pid: Any) -> Any:
         _, dtype, key, *_ = pid
@@ -131,20 +130,19 @@ def _rebuild_tensor(storage: tuple[torch.UntypedStorage, torch.dtype], offset: i
     return torch.empty(0, dtype=dtype).set_(content, offset, size, stride)
 
 
-def _take_data(data: Any, *_: Any) -> Any:
-    """Take what a parameter holds."""
+def _parameter_data(data: Any, *_: Any) -> Any:
     return data
 
 
-class _Nothing:
-    """Takes whatever a pickle does with it, and does nothing."""
+class _Inert:
+    """Accepts everything that a pickle does with an object, and does nothing."""
 
     __slots__ = ()
 
-    def __new__(cls, *_: Any, **__: Any) -> "_Nothing":
+    def __new__(cls, *_: Any, **__: Any) -> "_Inert":
         return super().__new__(cls)
 
-    def __call__(self, *_: Any, **__: Any) -> "_Nothing":
+    def __call__(self, *_: Any, **__: Any) -> "_Inert":
         return self
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -154,6 +152,6 @@ class _Nothing:
         pass
 
     def append(self, *_: Any) -> None:
-        """Take an item of a list."""
+        """Ignore an item of a list."""
 
     extend = add = update = append

@@ -1,4 +1,4 @@
-"""A model's dimensions: what the shapes of its weights tell, and the original's where they don't."""
+"""A model's dimensions: inferred from the shapes of its weights where possible, the original's otherwise."""
 
 from collections.abc import Mapping
 from math import isqrt
@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig
 from langchain_videochat.embed.configuration_videochat import VideoChatEmbedConfig
 from langchain_videochat.errors import InputError, ModelError
 
-UNTOLD: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "vision_heads": None,
     "vision_layer_norm_eps": 1e-6,
     "gmhra_layer_norm_eps": 1e-5,
@@ -19,21 +19,21 @@ UNTOLD: dict[str, Any] = {
     "qformer_heads": None,
     "qformer_layer_norm_eps": 1e-12,
 }
-"""What no shape tells, and what it is in the original; heads follow from the width."""
+"""Settings that cannot be inferred from shapes, with the original's values. None: derived from the width."""
 
-NEW = {"gmhra_layers": 8, "extra_num_query_tokens": 64}
-"""How many the original adds to BLIP-2; its shapes tell them, those of BLIP-2 alone do not."""
+NEW_PART_DEFAULTS = {"gmhra_layers": 8, "extra_num_query_tokens": 64}
+"""Sizes of the parts that the original adds to BLIP-2, for models in which these parts are new."""
 
 VISION_LAYERS = 39
-"""Layers of the vision tower that the original uses at most: its file holds one more."""
+"""Layers of the original's vision tower. Its file contains one more, which is not used."""
 
 VISION_WIDTH = 1408
 """Width of the original's vision tower."""
 
 HEAD_WIDTHS = {"vision": 88, "qformer": 64}
-"""Numbers of a token that each head of the original looks at."""
+"""Width of an attention head in the original."""
 
-_SIDES = {
+_DIMENSIONS = {
     "vision_width": ("vision_tower.embeddings.position_embedding", 2),
     "patch_size": ("vision_tower.embeddings.patch_embedding.weight", 3),
     "vision_intermediate": ("vision_tower.layers.0.mlp.fc1.weight", 0),
@@ -41,90 +41,84 @@ _SIDES = {
     "qformer_width": ("query_tokens", 2),
     "qformer_intermediate": ("qformer.encoder.layer.0.intermediate_query.dense.weight", 0),
 }
-"""Which side of which weight is which dimension."""
+"""The weight, and the axis of its shape, that gives each dimension."""
 
-_NEW_SIDES = {
+_NEW_PART_DIMENSIONS = {
     "extra_num_query_tokens": ("extra_query_tokens", 1),
     "gmhra_intermediate": ("vision_tower.gmhra.0.mlp.c_fc.weight", 0),
 }
-"""The same of those parts that BLIP-2 does not have."""
+"""The same for the parts that BLIP-2 does not have."""
 
 _COUNTED = ("image_size", "vision_layers", "qformer_layers", "cross_attention_frequency")
 
-SETTINGS = sorted({*UNTOLD, *NEW, *_SIDES, *_COUNTED})
-"""What `convert_checkpoint` may be given."""
+SETTINGS = sorted({*DEFAULTS, *NEW_PART_DEFAULTS, *_DIMENSIONS, *_COUNTED})
+"""Names of the settings that `convert_checkpoint` accepts."""
 
 
-def check_settings(given: Mapping[str, Any]) -> None:
-    """Make sure that there are such settings.
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check the names and types of settings.
 
     Raises:
-        InputError: There is no such setting, or it cannot have this value.
+        InputError: A setting is unknown, or its value is invalid.
     """
-    for name, value in given.items():
+    for name, value in settings.items():
         if name not in SETTINGS:
-            raise InputError(name, "there is no such setting", f"Take one of {', '.join(SETTINGS)}")
-        kind = float if name.endswith("_eps") else int
-        if type(value) is not kind or value < 0:
-            raise InputError(name, f"{value!r} is no {kind.__name__} from 0 up", "Give the model's number")
+            raise InputError(name, "unknown setting", f"Use one of {', '.join(SETTINGS)}")
+        expected = float if name.endswith("_eps") else int
+        if type(value) is not expected or value < 0:
+            problem = f"must be a non-negative {expected.__name__}, got {value!r}"
+            raise InputError(name, problem, "Use the model's own value")
 
 
-def read_dimensions(weights: Mapping[str, Tensor], *, is_whole: bool) -> dict[str, int]:
-    """Read from the shapes of weights, by our names, what these tell.
-
-    Args:
-        weights: By our names.
-        is_whole: Whether those parts that BLIP-2 does not have are among them.
+def infer_dimensions(weights: Mapping[str, Tensor], *, is_complete: bool) -> dict[str, int]:
+    """Infer dimensions from the shapes of weights; those of the parts that BLIP-2 lacks only if `is_complete`.
 
     Raises:
-        ModelError: A weight that tells a dimension is missing, or has too few sides.
+        ModelError: A weight that is needed for this is missing, or has too few dimensions.
     """
-    sides = _SIDES | (_NEW_SIDES if is_whole else {})
-    unfit = sorted({name for name, side in sides.values() if name not in weights or weights[name].ndim <= side})
+    axes = _DIMENSIONS | (_NEW_PART_DIMENSIONS if is_complete else {})
+    unfit = sorted({name for name, axis in axes.values() if name not in weights or weights[name].ndim <= axis})
     if unfit:
-        problem = f"it cannot be told from the files, for these are missing or of another shape: {', '.join(unfit)}"
-        raise ModelError("the model's shape", problem, "Check that each file is what its argument says, and whole")
-    told = {dimension: weights[name].shape[side] for dimension, (name, side) in sides.items()}
+        problem = f"they cannot be inferred: these weights are missing or have another shape: {', '.join(unfit)}"
+        raise ModelError("the model's dimensions", problem, "Check that each argument names the right, complete file")
+    inferred = {dimension: weights[name].shape[axis] for dimension, (name, axis) in axes.items()}
     positions = weights["vision_tower.embeddings.position_embedding"].shape[1]
-    told["image_size"] = isqrt(max(positions - 1, 0)) * told["patch_size"]
-    told["vision_layers"] = min(_count(weights, "vision_tower.layers."), VISION_LAYERS)
-    told["qformer_layers"] = _count(weights, "qformer.encoder.layer.")
-    attending = {int(name.split(".")[3]) for name in weights if ".crossattention." in name}
-    told["cross_attention_frequency"] = min(attending - {0}, default=told["qformer_layers"])
-    if is_whole:
-        told["gmhra_layers"] = _count(weights, "vision_tower.gmhra.")
-    return told
+    inferred["image_size"] = isqrt(max(positions - 1, 0)) * inferred["patch_size"]
+    inferred["vision_layers"] = min(_count(weights, "vision_tower.layers."), VISION_LAYERS)
+    inferred["qformer_layers"] = _count(weights, "qformer.encoder.layer.")
+    cross_attending = {int(name.split(".")[3]) for name in weights if ".crossattention." in name}
+    inferred["cross_attention_frequency"] = min(cross_attending - {0}, default=inferred["qformer_layers"])
+    if is_complete:
+        inferred["gmhra_layers"] = _count(weights, "vision_tower.gmhra.")
+    return inferred
 
 
-def choose_dimensions(told: Mapping[str, int], usual: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring together what the shapes tell and what they don't.
-
-    Args:
-        told: What `read_dimensions` returned.
-        usual: Where there are others than the original's.
-        given: By the caller, who may repeat what the shapes tell.
+def resolve_dimensions(
+    inferred: Mapping[str, int], defaults: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Combine inferred dimensions with defaults that replace the original's, and with the caller's overrides.
 
     Raises:
-        InputError: What is given contradicts the shapes, or a number of heads is needed that is not given.
+        InputError: An override contradicts the shapes, or a number of heads is needed but not given.
         ModelError: The vision tower lacks layers.
     """
-    for name, value in given.items():
-        if name in told and name != "vision_layers" and value != told[name]:
-            raise InputError(name, f"it is {told[name]} by the weights' shapes, not {value}", "Leave it out")
-    chosen = {**UNTOLD, **NEW, **usual, **told, **given}
-    _check_layers(chosen, is_given="vision_layers" in given)
+    for name, value in overrides.items():
+        if name in inferred and name != "vision_layers" and value != inferred[name]:
+            raise InputError(name, f"the weights' shapes require {inferred[name]}, got {value}", "Leave it out")
+    dimensions = {**DEFAULTS, **NEW_PART_DEFAULTS, **defaults, **inferred, **overrides}
+    _check_layers(dimensions, is_given="vision_layers" in overrides)
     for part, head_width in HEAD_WIDTHS.items():
-        name, width = f"{part}_heads", chosen[f"{part}_width"]
-        if chosen[name] is None and width % head_width == 0:
-            chosen[name] = width // head_width
-        if not chosen[name] or width % chosen[name]:
-            problem = f"{chosen[name] or 'the usual number of'} heads cannot share a width of {width}"
-            raise InputError(name, problem, "Give the model's own: no shape tells it")
-    return chosen
+        name, width = f"{part}_heads", dimensions[f"{part}_width"]
+        if dimensions[name] is None and width % head_width == 0:
+            dimensions[name] = width // head_width
+        if not dimensions[name] or width % dimensions[name]:
+            problem = f"a width of {width} is not divisible by {dimensions[name] or 'the usual number of'} heads"
+            raise InputError(name, problem, "Give the model's number of heads")
+    return dimensions
 
 
-def make_config(dimensions: Mapping[str, Any], text_config: PreTrainedConfig) -> VideoChatEmbedConfig:
-    """Make a model's configuration of its dimensions and the configuration of its language model."""
+def build_config(dimensions: Mapping[str, Any], text_config: PreTrainedConfig) -> VideoChatEmbedConfig:
+    """Build a model config from its dimensions and its language model's config."""
     vision = {
         "hidden_size": dimensions["vision_width"],
         "intermediate_size": dimensions["vision_intermediate"],
@@ -156,14 +150,14 @@ def make_config(dimensions: Mapping[str, Any], text_config: PreTrainedConfig) ->
     )
 
 
-def _check_layers(chosen: Mapping[str, Any], *, is_given: bool) -> None:
-    layers, aggregators = chosen["vision_layers"], chosen["gmhra_layers"]
+def _check_layers(dimensions: Mapping[str, Any], *, is_given: bool) -> None:
+    layers, aggregators = dimensions["vision_layers"], dimensions["gmhra_layers"]
     if aggregators > layers:
-        problem = f"{aggregators} global relation aggregators need as many layers of the vision tower"
-        raise ModelError("the files", f"{problem}, and there are {layers}", "Check that EVA is whole")
-    if chosen["vision_width"] == VISION_WIDTH and layers < VISION_LAYERS and not is_given:
-        problem = f"the vision tower has {layers} layers, and the original's has {VISION_LAYERS}"
-        raise ModelError("the files", problem, "Fetch EVA again, or give vision_layers if that is meant")
+        problem = f"{aggregators} GMHRA modules need as many layers of the vision tower, which has {layers}"
+        raise ModelError("the files", problem, "Check that the EVA file is complete")
+    if dimensions["vision_width"] == VISION_WIDTH and layers < VISION_LAYERS and not is_given:
+        problem = f"the vision tower has {layers} layers, but the original has {VISION_LAYERS}"
+        raise ModelError("the files", problem, "Download EVA again, or set vision_layers if this is intended")
 
 
 def _count(weights: Mapping[str, Tensor], prefix: str) -> int:

@@ -1,4 +1,4 @@
-"""Weights in folders of transformers: mapped into memory, and deltas added to what they differ from."""
+"""Models of transformers: memory-mapped weights, and deltas to a base model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,58 +21,46 @@ from langchain_videochat.models.hub import fetch_weights, without_progress_bars
 from langchain_videochat.models.weights import model_errors
 
 BLIP2_TYPES = ("blip-2", "instructblip")
-"""Their vision towers and Q-Formers compute the same."""
+"""Model types with the same vision tower and Q-Former."""
 
 
 @dataclass(frozen=True)
 class PretrainedFolder:
-    """What a folder holds."""
+    """A pretrained model's config and weights."""
 
     folder: Path
     config: PreTrainedConfig
-    kind: type[PreTrainedModel]
+    model_class: type[PreTrainedModel]
     weights: dict[str, Tensor]
-    """By their names in the model; those that share their numbers with another are left out."""
+    """Weights by their names in the model, without tied weights."""
 
     unexpected: list[str]
-    """Names that the model does not know."""
+    """Names of weights that the model does not have."""
 
 
 def read_language_model(model: str | Path) -> PretrainedFolder:
-    """Read a causal language model, given by its folder or its id on the Hugging Face hub.
-
-    Raises:
-        ModelUnavailableError: It is not on this machine and cannot be fetched.
-        ModelError: It is damaged or of another kind.
-    """
+    """Read a causal language model like `read_blip2`."""
     return _read(AutoModelForCausalLM, model)
 
 
 def read_blip2(model: str | Path) -> PretrainedFolder:
-    """Read a BLIP-2 or InstructBLIP, given by its folder or its id on the Hugging Face hub.
+    """Read a BLIP-2 or InstructBLIP from its folder or from the Hugging Face Hub.
 
     Raises:
-        ModelUnavailableError: It is not on this machine and cannot be fetched.
-        ModelError: It is damaged or of another kind.
+        ModelUnavailableError: The model is not on this machine and cannot be downloaded.
+        ModelError: The model is damaged or of another kind.
     """
     found = _read(AutoModelForImageTextToText, model)
     if found.config.model_type not in BLIP2_TYPES:
-        problem = f"this is a {found.config.model_type}"
-        raise ModelError(found.folder, problem, f"Give one of {' or '.join(BLIP2_TYPES)}")
+        problem = f"this is a model of type {found.config.model_type}"
+        raise ModelError(found.folder, problem, f"Give a model of type {' or '.join(BLIP2_TYPES)}")
     return found
 
 
 def add_delta(base: Tensor, delta: Tensor) -> Tensor:
-    """Add a delta to what it differs from; rows that it has beyond are taken as they are.
+    """Add a delta to its base, in the shape and dtype of the delta. Further rows of the delta are kept unchanged.
 
     Vicuna v0 and StableVicuna have one token more than LLaMA, for padding.
-
-    Args:
-        base: [rows, ...].
-        delta: [at least as many rows, ...].
-
-    Returns:
-        As many rows as the delta, in its type.
 
     Example:
         >>> import torch
@@ -85,8 +73,8 @@ def add_delta(base: Tensor, delta: Tensor) -> Tensor:
 
 
 @contextmanager
-def _without_reports() -> Iterator[None]:
-    """Keep transformers from telling that missing weights are new: that they are missing ends everything."""
+def _without_loading_reports() -> Iterator[None]:
+    """Silence transformers' reports of missing weights: `CollectedWeights.check` raises an error for them."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -95,14 +83,14 @@ def _without_reports() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def _read(kind: Any, name: str | Path) -> PretrainedFolder:
+def _read(auto_class: Any, name: str | Path) -> PretrainedFolder:
     folder = fetch_weights(name)
-    with model_errors(str(name)), without_progress_bars(), _without_reports():
+    with model_errors(str(name)), without_progress_bars(), _without_loading_reports():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        config.dtype = None  # Weights are mapped only if they are left in their own type.
-        model, report = kind.from_pretrained(
+        config.dtype = None  # Weights are only memory-mapped if they keep their dtypes.
+        model, report = auto_class.from_pretrained(
             folder, config=config, dtype="auto", output_loading_info=True, trust_remote_code=False
         )
-    left_out = {*report["missing_keys"], *model.all_tied_weights_keys}
-    weights = {name: tensor for name, tensor in model.state_dict().items() if name not in left_out}
+    excluded = {*report["missing_keys"], *model.all_tied_weights_keys}
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name not in excluded}
     return PretrainedFolder(folder, model.config, type(model), weights, sorted(report["unexpected_keys"]))

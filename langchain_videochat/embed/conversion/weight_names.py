@@ -1,4 +1,4 @@
-"""Names of weights: those of the original's files, and of BLIP-2 in transformers, and what we call them."""
+"""Mapping of weight names: from the original's files, and from BLIP-2 in transformers, to ours."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 Patterns = tuple[tuple[str, str], ...]
-"""Regular expressions that a whole name matches, and what becomes of it; the first that matches counts."""
+"""Regular expressions for whole names, and their replacements. The first match counts."""
 
 ORIGINAL: Patterns = (
     (r"cls_token", r"vision_tower.embeddings.class_embedding"),
@@ -31,7 +31,7 @@ ORIGINAL: Patterns = (
         r"qformer.\1",
     ),
 )
-"""The original's names, without the prefix `visual_encoder.`, and ours."""
+"""From the original's names, without the prefix `visual_encoder.`, to ours."""
 
 ORIGINAL_UNUSED: Patterns = (
     (
@@ -42,9 +42,9 @@ ORIGINAL_UNUSED: Patterns = (
     (r"Qformer\.cls\..+", "the Q-Former's text branch"),
     (r"(?:t5_proj|opt_proj|vision_proj|text_proj|itm_head)\..+|temp", "BLIP-2's own heads"),
     (r"(?:norm|fc_norm|head|lm_head)\..+|mask_token", "EVA's own head"),
-    (r".*(?:rotary_emb\.inv_freq|relative_position_index)", "numbers that are computed"),
+    (r".*(?:rotary_emb\.inv_freq|relative_position_index)", "computed buffers"),
 )
-"""What the original's files normally hold besides, and what it is."""
+"""Other weights in the original's files, and what they are."""
 
 BLIP2: Patterns = (
     (r"vision_model\.(embeddings\..+)", r"vision_tower.\1"),
@@ -54,20 +54,18 @@ BLIP2: Patterns = (
     (r"qformer\.(?:embeddings\.)?layernorm\.(weight|bias)", r"qformer.layernorm.\1"),
     (r"(qformer\.encoder\.layer\.\d+\.(?:(?:cross)?attention|(?:intermediate|output)_query)\..+)", r"\1"),
 )
-"""The names of BLIP-2 and InstructBLIP in transformers, and ours."""
+"""From the names of BLIP-2 and InstructBLIP in transformers to ours."""
 
 BLIP2_UNUSED: Patterns = (
     (r"qformer\.embeddings\.(?:word|position)_embeddings\..+", "the Q-Former's text branch"),
     (r"qformer\.encoder\.layer\.\d+\.(?:intermediate|output)\..+", "the Q-Former's text branch"),
     (r"language_(?:model|projection)\..+", "the language model of BLIP-2"),
 )
-"""What BLIP-2 in transformers holds besides, and what it is."""
-
-SPARE_LAYERS = "layers that are not used"
+"""Other weights of BLIP-2 in transformers, and what they are."""
 
 
 def match_name(name: str, patterns: Patterns) -> str | None:
-    """Tell what becomes of a name; None if no pattern matches.
+    """Return the replacement for a name; None if no pattern matches.
 
     Example:
         >>> match_name("blocks.3.norm1.bias", ORIGINAL)
@@ -79,19 +77,19 @@ def match_name(name: str, patterns: Patterns) -> str | None:
     return None
 
 
-def prepare_original(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Bring the original's weights into the shape that ours have, and take the prefix of the vision tower from them.
+def convert_original(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert the original's weights to the layout of ours, and remove the vision tower's prefix.
 
-    The patches' weight [C, 3, 1, 14, 14] becomes [C, 3, 14, 14]; biases of queries and values become one of queries,
-    keys and values, of which that of the keys is zero.
+    The patch embedding [C, 3, 1, 14, 14] becomes [C, 3, 14, 14]. The biases of queries and values are joined,
+    with zeros for the keys, to one bias.
     """
-    prepared = {name.removeprefix("visual_encoder."): tensor for name, tensor in weights.items()}
-    patches = prepared.get("patch_embed.proj.weight")
-    if patches is not None and patches.shape[2:3] == (1,):
-        prepared["patch_embed.proj.weight"] = patches.squeeze(2)
-    for name in [name for name in prepared if name.endswith(".attn.q_bias")]:
-        query, value = prepared[name], prepared.get(name.replace("q_bias", "v_bias"))
+    converted = {name.removeprefix("visual_encoder."): tensor for name, tensor in weights.items()}
+    embedding = converted.get("patch_embed.proj.weight")
+    if embedding is not None and embedding.shape[2:3] == (1,):
+        converted["patch_embed.proj.weight"] = embedding.squeeze(2)
+    for name in [name for name in converted if name.endswith(".attn.q_bias")]:
+        query, value = converted[name], converted.get(name.replace("q_bias", "v_bias"))
         if value is not None and query.shape == value.shape:
-            del prepared[name], prepared[name.replace("q_bias", "v_bias")]
-            prepared[name.replace("q_bias", "qkv.bias")] = torch.cat([query, torch.zeros_like(query), value])
-    return prepared
+            del converted[name], converted[name.replace("q_bias", "v_bias")]
+            converted[name.replace("q_bias", "qkv.bias")] = torch.cat([query, torch.zeros_like(query), value])
+    return converted

@@ -1,4 +1,4 @@
-"""The questions of MVBench, read from the benchmark's folder, and the videos that they are about."""
+"""The questions of MVBench and their videos, read from the benchmark's folder."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,120 +8,121 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from langchain_videochat.errors import InputError, SourceError
-from langchain_videochat.evaluation.mvbench.tasks import TASKS, Task, task_of
+from langchain_videochat.evaluation.mvbench.tasks import TASKS, BenchmarkTask, find_task
 
-LATER_VIDEOS = "data0613"
-"""Folder of the videos of STAR and CLEVRER that were added to the benchmark afterwards."""
+ADDED_VIDEOS = "data0613"
+"""Folder of the videos of STAR and CLEVRER that were added to the benchmark later."""
 
-MOST_OPTIONS = 26
-"""As many as there are letters."""
+MAX_OPTIONS = 26
+"""Number of letters in the alphabet."""
 
 
 @dataclass(frozen=True)
-class Item:
-    """One question about a video, and the options of which one is right."""
+class BenchmarkItem:
+    """A multiple-choice question about a video."""
 
     task: str
-    """Name of its task."""
+    """Task of the benchmark."""
 
     number: int
-    """Its place in the task's file, from 0."""
+    """Index in the task's file, from 0."""
 
     video: str
-    """Name of the video, as the file has it."""
+    """Name of the video in the task's file."""
 
     path: Path | None
-    """A video file, an animated GIF, or a folder of frames at 3 a second; None where there is none."""
+    """A video file, an animated GIF, or a folder of frames at 3 fps; None if the video is missing."""
 
     question: str
+    """The question."""
 
     candidates: tuple[str, ...]
-    """The options."""
+    """Options to choose from."""
 
     answer: str
-    """The one that is right."""
+    """The correct candidate."""
 
     start: float | None = None
-    """Seconds at which what it is about begins; at the start of the video if None."""
+    """Start of the relevant interval in seconds; the start of the video if None."""
 
     end: float | None = None
-    """Seconds at which that ends."""
+    """End of the relevant interval in seconds; the end of the video if None."""
 
 
-class _Row(BaseModel):
-    """A question as the benchmark's files have it; what else stands there is of no use here."""
+class _BenchmarkRow(BaseModel):
+    """A question in a file of the benchmark. Other fields are ignored."""
 
     video: str = Field(min_length=1)
     question: str
-    candidates: list[str] = Field(min_length=1, max_length=MOST_OPTIONS)
+    candidates: list[str] = Field(min_length=1, max_length=MAX_OPTIONS)
     answer: str
     start: float | None = None
     end: float | None = None
 
     @model_validator(mode="after")
-    def _check_answer(self) -> "_Row":
+    def _check_answer(self) -> "_BenchmarkRow":
         if self.answer not in self.candidates:
-            raise ValueError(f"the answer {self.answer!r} is none of the candidates")
+            raise ValueError(f"the answer {self.answer!r} is not one of the candidates")
         return self
 
 
-_ROWS = TypeAdapter(list[_Row])
+_ROWS = TypeAdapter(list[_BenchmarkRow])
 
 
-def read_items(data_dir: str | Path, tasks: Sequence[str] = (), limit: int | None = None) -> list[Item]:
-    """Read the questions of a folder that is laid out as MVBench is.
+def read_items(data_dir: str | Path, tasks: Sequence[str] = (), limit: int | None = None) -> list[BenchmarkItem]:
+    """Read the questions of a folder with the layout of MVBench.
 
-    Each file `json/TASK.json` is a task: a list of `{"video", "question", "candidates", "answer"}`, some with `start`
-    and `end` in seconds. Its videos lie in the task's folder below `video/`; those of a task that is not MVBench's in
-    `video/TASK`, or in `video` itself. A video that is not there is no error: its item has no `path`.
+    Each file `json/TASK.json` is a task: a list of `{"video", "question", "candidates", "answer"}`, optionally with
+    `start` and `end` in seconds. Videos are in the task's folder below `video/`; those of custom tasks in `video/TASK`
+    or in `video` itself. A missing video is not an error: its item has no `path`.
 
     Args:
         data_dir: The folder.
-        tasks: Names of tasks, as "Moving Direction" or "moving_direction"; all that are there if empty.
-        limit: How many questions of each task, from its first; all if None.
+        tasks: Names of tasks, for example "Moving Direction" or "moving_direction"; all tasks if empty.
+        limit: Maximum number of questions per task; all if None.
 
     Returns:
-        The questions, task by task in the order of MVBench's table, the others after them by name.
+        The questions, task by task in the order of MVBench's table, then custom tasks by name.
 
     Raises:
-        SourceError: The folder has no such files.
-        InputError: A file is no such list, a question has no options or too many, its answer is none of them, or there
-            is no task of a name.
+        SourceError: The folder contains no tasks.
+        InputError: A file has another format, a question has too many or no options, its answer is not one of them, or
+            a task is unknown.
     """
     files = sorted(Path(data_dir, "json").glob("*.json"))
     if not files:
-        problem = "there is no task in it: no file json/TASK.json"
-        raise SourceError(data_dir, problem, "Give the folder that has MVBench's folders json and video")
-    found = [(task_of(path.stem), path) for path in files]
+        advice = "Give the folder that contains MVBench's folders json and video"
+        raise SourceError(data_dir, "contains no tasks (files json/TASK.json)", advice)
+    found = [(find_task(path.stem), path) for path in files]
     found.sort(key=lambda one: TASKS.index(one[0]) if one[0] in TASKS else len(TASKS))
-    chosen = {_find_task(name, [task for task, _ in found]) for name in tasks}
+    selected = {_select_task(name, [task for task, _ in found]) for name in tasks}
     return [
         item
         for task, path in found
-        if task in chosen or not tasks
+        if task in selected or not tasks
         for item in islice(_read_task(task, path, Path(data_dir, "video")), limit)
     ]
 
 
-def _find_task(name: str, tasks: Sequence[Task]) -> Task:
+def _select_task(name: str, tasks: Sequence[BenchmarkTask]) -> BenchmarkTask:
     for task in tasks:
         if name.lower() in (task.name.lower(), task.stem):
             return task
     names = ", ".join(task.name for task in tasks)
-    raise InputError("task", f"{name!r} is none of those in the folder", f"Take some of {names}")
+    raise InputError("task", f"unknown task {name!r}", f"Choose from {names}")
 
 
-def _read_task(task: Task, path: Path, videos: Path) -> Iterator[Item]:
+def _read_task(task: BenchmarkTask, path: Path, videos: Path) -> Iterator[BenchmarkItem]:
     advice = 'Write a list of {"video": ..., "question": ..., "candidates": [...], "answer": ...}'
     try:
         rows = _ROWS.validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        place = "".join(f"[{part!r}]" for part in first["loc"])
+        location = "".join(f"[{part!r}]" for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        raise InputError(path, f"at {place or 'its beginning'}: {message}", advice) from error
+        raise InputError(path, f"at {location or 'top level'}: {message}", advice) from error
     for number, row in enumerate(rows):
-        yield Item(
+        yield BenchmarkItem(
             task.name,
             number,
             row.video,
@@ -129,14 +130,14 @@ def _read_task(task: Task, path: Path, videos: Path) -> Iterator[Item]:
             row.question,
             tuple(row.candidates),
             row.answer,
-            row.start if task.is_bounded else None,
-            row.end if task.is_bounded else None,
+            row.start if task.has_bounds else None,
+            row.end if task.has_bounds else None,
         )
 
 
-def _find_video(videos: Path, task: Task, name: str) -> Path | None:
+def _find_video(videos: Path, task: BenchmarkTask, name: str) -> Path | None:
     if ".." in PurePosixPath(name).parts:
         return None
     name = name.lstrip("/")
-    places = (videos / task.folder, videos / LATER_VIDEOS / task.folder, videos)
-    return next((place / name for place in places if (place / name).exists()), None)
+    folders = (videos / task.folder, videos / ADDED_VIDEOS / task.folder, videos)
+    return next((folder / name for folder in folders if (folder / name).exists()), None)

@@ -1,4 +1,4 @@
-"""What came out of an evaluation, task by task."""
+"""Results of an evaluation, task by task."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,71 +6,78 @@ from statistics import fmean
 from typing import Any
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.evaluation.mvbench.answers import Answer
-from langchain_videochat.evaluation.mvbench.dataset import Item
+from langchain_videochat.evaluation.mvbench.answer_file import BenchmarkAnswer
+from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem
 
-NAMED = 10
-"""Videos that the table names of those that could not be watched."""
+MAX_LISTED = 10
+"""Missing videos that the table lists."""
 
 
 @dataclass(frozen=True)
-class Missing:
-    """A question that was not asked, as its video cannot be watched."""
+class MissingVideo:
+    """A question that was not asked, because its video is missing or cannot be read."""
 
     task: str
+    """Name of the task."""
+
     number: int
-    """Its place in the task's file, from 0."""
+    """Index in the task's file, from 0."""
 
     video: str
+    """Video as named in the benchmark."""
+
     problem: str
+    """Why it cannot be read."""
 
 
 @dataclass(frozen=True)
 class TaskScore:
-    """How a model did in a task."""
+    """A model's score in a task."""
 
     task: str
+    """Name of the task."""
 
     accuracy: float
-    """Share of its questions that were answered right, 0 to 1; those that were not asked count as wrong."""
+    """Fraction of correct answers, 0 to 1; questions that were not asked count as wrong."""
 
     chance: float
-    """The accuracy of who chooses blindly."""
+    """Accuracy of random guessing."""
 
     count: int
-    """Questions of the task."""
+    """Number of questions."""
 
     unreadable: int
-    """Answers that name no option, or several, and count as wrong."""
+    """Answers that name no option, or several; they count as wrong."""
 
     missing: int
-    """Questions that were not asked, as their videos cannot be watched."""
+    """Questions that were not asked, because their videos are missing or cannot be read."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """How a model did."""
+class BenchmarkReport:
+    """A model's scores. `str()` returns them as a table."""
 
     tasks: tuple[TaskScore, ...]
+    """Scores, one per task."""
 
-    missing: tuple[Missing, ...]
-    """Which questions were not asked, and why."""
+    missing: tuple[MissingVideo, ...]
+    """Questions that were not asked."""
 
-    answers: tuple[Answer, ...]
-    """All others, in the order of the questions."""
+    answers: tuple[BenchmarkAnswer, ...]
+    """Answers to all other questions, in order."""
 
     @property
     def mean(self) -> float:
-        """Mean of the tasks' accuracies: the figure that is published of models."""
+        """Mean accuracy over tasks: the figure that is usually published."""
         return fmean(score.accuracy for score in self.tasks)
 
     @property
     def chance(self) -> float:
-        """Mean of the tasks' chances."""
+        """Mean accuracy of random guessing over tasks."""
         return fmean(score.chance for score in self.tasks)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the figures, and what is missing, as a JSON object; the answers are in their own file."""
+        """Return scores and missing videos as a JSON object; answers are in their own file."""
         return {
             "mean": self.mean,
             "chance": self.chance,
@@ -88,44 +95,42 @@ class Report:
             sum(score.unreadable for score in self.tasks),
             sum(score.missing for score in self.tasks),
         )
-        heading = f"{'task':{width}}  accuracy  chance  questions  unreadable  missing"
-        return "\n".join([heading, *(_row(score, width) for score in (*self.tasks, mean)), *self._name_missing()])
+        header = f"{'task':{width}}  accuracy  chance  questions  unreadable  missing"
+        return "\n".join([header, *(_row(score, width) for score in (*self.tasks, mean)), *self._list_missing()])
 
-    def _name_missing(self) -> list[str]:
+    def _list_missing(self) -> list[str]:
         if not self.missing:
             return []
-        problems = [f"  {one.task}: {one.video}: {one.problem}" for one in self.missing]
-        lines = list(dict.fromkeys(problems))  # a video may have several questions
-        more = [f"  and {len(lines) - NAMED} more"] if len(lines) > NAMED else []
-        return ["", "Missing questions count as wrong. Their videos cannot be watched:", *lines[:NAMED], *more]
+        # Several questions may share a video.
+        lines = list(dict.fromkeys(f"  {one.task}: {one.video}: {one.problem}" for one in self.missing))
+        more = [f"  and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
+        return ["", "Questions about missing or unreadable videos count as wrong:", *lines[:MAX_LISTED], *more]
 
 
-def make_report(items: Sequence[Item], answers: Sequence[Answer], missing: Sequence[Missing]) -> Report:
-    """Sum up the answers to some questions.
+def build_report(
+    items: Sequence[BenchmarkItem], answers: Sequence[BenchmarkAnswer], missing: Sequence[MissingVideo]
+) -> BenchmarkReport:
+    """Score the answers to questions.
 
     Raises:
-        InputError: There are no questions.
+        InputError: `items` is empty.
     """
     if not items:
-        raise InputError("items", "there are no questions", "Give some, as read_items() does")
-    tasks = dict.fromkeys(item.task for item in items)
-    given = {(answer.task, answer.number): answer for answer in answers}
-    in_order = [given[item.task, item.number] for item in items if (item.task, item.number) in given]
-    return Report(
+        raise InputError("items", "must not be empty", "Give questions, for example from read_items()")
+    tasks = list(dict.fromkeys(item.task for item in items))
+    by_question = {(answer.task, answer.number): answer for answer in answers}
+    in_order = [by_question[item.task, item.number] for item in items if (item.task, item.number) in by_question]
+    return BenchmarkReport(
         tuple(
-            _score(
-                task,
-                [item for item in items if item.task == task],
-                [answer for answer in in_order if answer.task == task],
-            )
+            _score(task, [item for item in items if item.task == task], [one for one in in_order if one.task == task])
             for task in tasks
         ),
-        tuple(sorted(missing, key=lambda one: (list(tasks).index(one.task), one.number))),
+        tuple(sorted(missing, key=lambda one: (tasks.index(one.task), one.number))),
         tuple(in_order),
     )
 
 
-def _score(task: str, items: Sequence[Item], answers: Sequence[Answer]) -> TaskScore:
+def _score(task: str, items: Sequence[BenchmarkItem], answers: Sequence[BenchmarkAnswer]) -> TaskScore:
     return TaskScore(
         task,
         accuracy=sum(answer.correct for answer in answers) / len(items),

@@ -1,4 +1,4 @@
-"""Which option an answer names. An answer that names none, or several, is right in no case."""
+"""Parsing of the option that an answer names. An answer that names no option, or several, counts as wrong."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,66 +9,66 @@ _VERDICT = re.compile(
     r"(?:[(\[]([a-zA-Z])[)\]]|([A-Z])(?=[ \t]*(?:$|[^\w\s'\u2019]|(?:is|because|since|as)\b)))",
     re.MULTILINE,
 )
-"""An option that is called the answer, as in "The answer is B." or "Best option: (b)", but not in "is A man"."""
+"""A letter that is called the answer, as in "The answer is B." or "Best option: (b)", but not in "is A man"."""
 
 _MARKED = re.compile(r"\(([a-zA-Z])\)|^[\W_]*([a-zA-Z])[):](?!\w)|^[\W_]*([A-Z])\.(?!\w)", re.MULTILINE)
-"""A letter that is written as one of an option: "(B)" anywhere, "B)", "B:" or "B." at the start of a line."""
+"""A letter formatted as an option: "(B)" anywhere, "B)", "B:" or "B." at the start of a line."""
 
 _ALONE = re.compile(r"[\W_]*([a-zA-Z])[\W_]*")
-"""Nothing but a letter."""
+"""A text that is a single letter."""
 
 
-def read_option(text: str, candidates: Sequence[str]) -> int | None:
-    """Tell which option an answer names, by its letter or else by its text.
+def parse_option(text: str, candidates: Sequence[str]) -> int | None:
+    """Return the index of the option that an answer names, by its letter or else by its text.
 
     Args:
-        text: What the model wrote.
-        candidates: The options' texts.
+        text: The model's output.
+        candidates: Texts of the options.
 
     Returns:
-        The option's place, from 0; None where the answer is empty, or names no option or several.
+        Index of the option; None if the answer is empty, or names no option or several.
 
     Example:
-        >>> read_option("Best option: (B) He took the box.", ["Ate the medicine.", "Took the box."])
+        >>> parse_option("Best option: (B) He took the box.", ["Ate the medicine.", "Took the box."])
         1
-        >>> read_option("He ate the medicine", ["Ate the medicine.", "Took the box."])
+        >>> parse_option("He ate the medicine", ["Ate the medicine.", "Took the box."])
         0
-        >>> read_option("", ["Ate the medicine.", "Took the box."]) is None
+        >>> parse_option("", ["Ate the medicine.", "Took the box."]) is None
         True
     """
-    for named in _readings(text, candidates):
+    for named in _interpretations(text, candidates):
         if named:
-            # Options of the same text are one option.
-            texts = {candidates[place] if place < len(candidates) else None for place in named}
+            # Options with the same text count as one option.
+            texts = {candidates[index] if index < len(candidates) else None for index in named}
             return min(named) if len(texts) == 1 and None not in texts else None
     return None
 
 
-def _readings(text: str, candidates: Sequence[str]) -> Iterator[set[int]]:
-    """Yield the options that an answer names, read in one way after another, the surest first."""
-    whole = _bare(text)
-    equal = {place for place, candidate in enumerate(candidates) if whole and _bare(candidate) == whole}
-    yield equal | _letters(match[1] for match in [_ALONE.fullmatch(text)] if match)
-    yield _letters(match[1] or match[2] for match in _VERDICT.finditer(text))
-    yield _letters(match[1] or match[2] or match[3] for match in _MARKED.finditer(text))
+def _interpretations(text: str, candidates: Sequence[str]) -> Iterator[set[int]]:
+    """Yield the options that each interpretation of an answer names, the most reliable interpretation first."""
+    whole = _normalize(text)
+    equal = {index for index, candidate in enumerate(candidates) if whole and _normalize(candidate) == whole}
+    yield equal | _to_indices(match[1] for match in [_ALONE.fullmatch(text)] if match)
+    yield _to_indices(match[1] or match[2] for match in _VERDICT.finditer(text))
+    yield _to_indices(match[1] or match[2] or match[3] for match in _MARKED.finditer(text))
     yield _contained(_words(text), [_words(candidate) for candidate in candidates])
 
 
-def _letters(letters: Iterator[str]) -> set[int]:
+def _to_indices(letters: Iterator[str]) -> set[int]:
     return {ascii_uppercase.index(letter.upper()) for letter in letters}
 
 
-def _contained(said: str, texts: Sequence[str]) -> set[int]:
-    """Find the options whose text stands in an answer, but for those that are only a part of a longer one's."""
+def _contained(answer: str, texts: Sequence[str]) -> set[int]:
+    """Return the options whose texts an answer contains, except as parts of longer options."""
     for words in sorted(filter(None, texts), key=len, reverse=True):
-        said = f" {said} ".replace(f" {words} ", f" \0{words.replace(' ', '_')}\0 ").strip()
-    return {place for place, words in enumerate(texts) if words and f"\0{words.replace(' ', '_')}\0" in said}
+        answer = f" {answer} ".replace(f" {words} ", f" \0{words.replace(' ', '_')}\0 ").strip()
+    return {index for index, words in enumerate(texts) if words and f"\0{words.replace(' ', '_')}\0" in answer}
 
 
-def _bare(text: str) -> str:
+def _normalize(text: str) -> str:
     return text.strip(" .\n").lower()
 
 
 def _words(text: str) -> str:
-    """Write a text in small letters, with a blank between words and nothing else."""
+    """Return a text in lower case with single spaces between words and no punctuation."""
     return " ".join(re.findall(r"\w+(?:['\u2019.]\w+)*", text.lower()))

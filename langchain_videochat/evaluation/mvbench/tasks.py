@@ -1,24 +1,24 @@
-"""The tasks of MVBench: where their videos lie, and which of them ask about a stretch only."""
+"""The tasks of MVBench: the folders of their videos, and whether their questions are about an interval."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Task:
-    """One kind of question."""
+class BenchmarkTask:
+    """A task of the benchmark: one type of question."""
 
     name: str
-    """As the benchmark's table has it."""
+    """Name in the benchmark's table."""
 
     folder: str
-    """Where its videos lie, below the folder `video`."""
+    """Folder of the videos, relative to the folder `video`."""
 
-    is_bounded: bool = False
-    """Whether its questions are about what lies between their `start` and `end`."""
+    has_bounds: bool = False
+    """Whether its questions are about the interval from their `start` to their `end`."""
 
     @property
     def stem(self) -> str:
-        """Name of its JSON file, without the ending."""
+        """Name of the JSON file without its extension."""
         return self.name.lower().replace(" ", "_").replace("-", "_")
 
 
@@ -27,38 +27,38 @@ _CLEVRER = "clevrer/video_validation"
 _PERCEPTION = "perception/videos"
 
 TASKS = (
-    Task("Action Sequence", _CHARADES, is_bounded=True),
-    Task("Action Prediction", _CHARADES, is_bounded=True),
-    Task("Action Antonym", "ssv2_video"),
-    Task("Fine-grained Action", "Moments_in_Time_Raw/videos"),
-    Task("Unexpected Action", "FunQA_test/test"),
-    Task("Object Existence", _CLEVRER),
-    Task("Object Interaction", _CHARADES, is_bounded=True),
-    Task("Object Shuffle", _PERCEPTION),
-    Task("Moving Direction", _CLEVRER),
-    Task("Action Localization", "sta/sta_video", is_bounded=True),
-    Task("Scene Transition", "scene_qa/video"),
-    Task("Action Count", _PERCEPTION),
-    Task("Moving Count", _CLEVRER),
-    Task("Moving Attribute", _CLEVRER),
-    Task("State Change", _PERCEPTION),
-    Task("Fine-grained Pose", "nturgbd"),
-    Task("Character Order", _PERCEPTION),
-    Task("Egocentric Navigation", "vlnqa"),
-    Task("Episodic Reasoning", "tvqa/frames_fps3_hq", is_bounded=True),
-    Task("Counterfactual Inference", _CLEVRER),
+    BenchmarkTask("Action Sequence", _CHARADES, has_bounds=True),
+    BenchmarkTask("Action Prediction", _CHARADES, has_bounds=True),
+    BenchmarkTask("Action Antonym", "ssv2_video"),
+    BenchmarkTask("Fine-grained Action", "Moments_in_Time_Raw/videos"),
+    BenchmarkTask("Unexpected Action", "FunQA_test/test"),
+    BenchmarkTask("Object Existence", _CLEVRER),
+    BenchmarkTask("Object Interaction", _CHARADES, has_bounds=True),
+    BenchmarkTask("Object Shuffle", _PERCEPTION),
+    BenchmarkTask("Moving Direction", _CLEVRER),
+    BenchmarkTask("Action Localization", "sta/sta_video", has_bounds=True),
+    BenchmarkTask("Scene Transition", "scene_qa/video"),
+    BenchmarkTask("Action Count", _PERCEPTION),
+    BenchmarkTask("Moving Count", _CLEVRER),
+    BenchmarkTask("Moving Attribute", _CLEVRER),
+    BenchmarkTask("State Change", _PERCEPTION),
+    BenchmarkTask("Fine-grained Pose", "nturgbd"),
+    BenchmarkTask("Character Order", _PERCEPTION),
+    BenchmarkTask("Egocentric Navigation", "vlnqa"),
+    BenchmarkTask("Episodic Reasoning", "tvqa/frames_fps3_hq", has_bounds=True),
+    BenchmarkTask("Counterfactual Inference", _CLEVRER),
 )
-"""In the order of the benchmark's table. Episodic Reasoning has folders of frames in place of video files."""
+"""In the order of the benchmark's table. Episodic Reasoning has folders of frames instead of video files."""
 
 
-def task_of(stem: str) -> Task:
-    """Find the task of a JSON file; one that MVBench has not is a task of its own, with a folder of its name.
+def find_task(stem: str) -> BenchmarkTask:
+    """Return the task of a JSON file. Custom tasks, which are not in MVBench, have folders of the same name.
 
     Example:
-        >>> task_of("fine_grained_pose").name
+        >>> find_task("fine_grained_pose").name
         'Fine-grained Pose'
-        >>> task_of("what_happened_first").name
+        >>> find_task("what_happened_first").name
         'What Happened First'
     """
-    own = Task(stem.replace("_", " ").title(), stem, is_bounded=True)
-    return next((task for task in TASKS if task.stem == stem), own)
+    custom = BenchmarkTask(stem.replace("_", " ").title(), stem, has_bounds=True)
+    return next((task for task in TASKS if task.stem == stem), custom)

@@ -1,8 +1,8 @@
-"""The videos of MVBench as a chat model is shown them: files, animated GIFs, and folders of frames.
+"""Content blocks for the videos of MVBench: files, animated GIFs, and folders of frames.
 
-A folder of frames becomes one video, whose frames are its JPEGs as they are. 225 of 640 x 360 take 0.4 s; H.264 would
-take 1.4 s, lose detail, and be read more slowly, as only some of its frames are key frames. Shown as several images,
-they would be no video to a model: it could relate none to the others in time.
+A folder of frames becomes a video that contains its JPEGs unchanged. This takes 0.4 s for 225 frames of 640 x 360.
+H.264 would take 1.4 s, lose detail, and be slower to read, because few of its frames are keyframes. Separate image
+blocks would lose the temporal relation of the frames.
 """
 
 import base64
@@ -14,59 +14,59 @@ from typing import Any
 
 import ffmpeg
 
-from langchain_videochat.embed.conversation import Stretch, find_stretch
 from langchain_videochat.errors import InputError, MediaError, SourceError
-from langchain_videochat.evaluation.mvbench.dataset import Item
+from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem
 from langchain_videochat.media import cut_clip, probe
-from langchain_videochat.media.ffmpeg import input_file, running
+from langchain_videochat.media.ffmpeg import ffmpeg_process, input_file
+from langchain_videochat.utils.interval import Interval
 
-FRAMES_A_SECOND = 3
-"""Of a folder of frames, in MVBench."""
+FRAME_RATE = 3
+"""Frames per second of folders of frames in MVBench."""
 
 _MIME_TYPES = {".mp4": "video/mp4", ".webm": "video/webm"}
-"""Kinds of files that are sent as they are; all others become MP4."""
+"""File types that are sent unchanged; others are converted to MP4."""
 
 Block = dict[str, Any]
 
 
 @contextmanager
-def shown_by_address(item: Item, num_frames: int) -> Iterator[Block]:
-    """Provide a content block for a model of this machine: the file's address, the stretch, the number of frames.
+def url_block(item: BenchmarkItem, num_frames: int) -> Iterator[Block]:
+    """Provide a content block for a local model: the file's URL, the interval and the number of frames.
 
     Raises:
-        SourceError: There is no such video.
-        MediaError: It cannot be read, or has no such stretch.
+        SourceError: The video is missing.
+        MediaError: The video cannot be read, or the interval is not in it.
     """
-    with _playable(item) as path:
-        stretch = _find_stretch(item, path)
-        extras = {"start": stretch.start, "end": stretch.end, "num_frames": num_frames}
+    with _video_file(item) as path:
+        interval = _find_interval(item, path)
+        extras = {"start": interval.start, "end": interval.end, "num_frames": num_frames}
         yield {"type": "video", "url": path.as_uri(), "mime_type": "video/mp4", "extras": extras}
 
 
 @contextmanager
-def shown_by_data(item: Item) -> Iterator[Block]:
-    """Provide a content block for a model elsewhere: nothing but what it is to see, as base64.
+def base64_block(item: BenchmarkItem) -> Iterator[Block]:
+    """Provide a content block for a remote model: the relevant interval as base64.
 
     Raises:
-        SourceError: There is no such video.
-        MediaError: It cannot be read, or has no such stretch.
+        SourceError: The video is missing.
+        MediaError: The video cannot be read, or the interval is not in it.
     """
-    with _playable(item) as path, tempfile.TemporaryDirectory(prefix="videochat-") as folder:
-        stretch = _find_stretch(item, path)
+    with _video_file(item) as path, tempfile.TemporaryDirectory(prefix="videochat-") as folder:
+        interval = _find_interval(item, path)
         is_whole = item.start is None and item.end is None
-        sent = path
+        file = path
         if not is_whole or path.suffix not in _MIME_TYPES:
-            sent = cut_clip(path, stretch.start, stretch.end, Path(folder, "clip.mp4"))
-        data = base64.b64encode(sent.read_bytes()).decode()
-        yield {"type": "video", "base64": data, "mime_type": _MIME_TYPES[sent.suffix]}
+            file = cut_clip(path, interval.start, interval.end, Path(folder, "clip.mp4"))
+        data = base64.b64encode(file.read_bytes()).decode()
+        yield {"type": "video", "base64": data, "mime_type": _MIME_TYPES[file.suffix]}
 
 
 @contextmanager
-def _playable(item: Item) -> Iterator[Path]:
-    """Provide a video as one file."""
+def _video_file(item: BenchmarkItem) -> Iterator[Path]:
+    """Provide a video as a single file."""
     if item.path is None:
-        advice = "Unpack MVBench's videos so that they lie as its own evaluation has them, below the folder video"
-        raise SourceError(item.video, "there is no such video in its task's folder", advice)
+        advice = "Unpack MVBench's videos below the folder video, as its own evaluation code expects them"
+        raise SourceError(item.video, "not in the folder of its task", advice)
     path = item.path.absolute()
     if not path.is_dir():
         yield path
@@ -76,22 +76,24 @@ def _playable(item: Item) -> Iterator[Path]:
 
 
 def _join_frames(frames: Path, folder: Path) -> Path:
-    """Write a folder of frames as a video: the first is shown at 0 s, the next a third of a second later."""
+    """Write a folder of frames as a video: the first frame at 0 s, the next a third of a second later."""
     paths = sorted(frames.glob("*.jpg"))
     if not paths or [path.name for path in paths] != [f"{number:05d}.jpg" for number in range(1, len(paths) + 1)]:
-        raise MediaError(frames, "its frames are not 00001.jpg, 00002.jpg and so on", "Unpack it again")
+        problem = "frames must be named 00001.jpg, 00002.jpg and so on, without gaps"
+        raise MediaError(frames, problem, "Unpack the folder again")
     sequence, video = folder / "frames.mjpeg", folder / "frames.mov"
     with sequence.open("wb") as file:
         file.writelines(path.read_bytes() for path in paths)
-    pictures = input_file(sequence, ("mjpeg",), format="mjpeg", framerate=FRAMES_A_SECOND)
-    with running(ffmpeg.output(pictures, f"file:{video}", codec="copy"), frames):
+    jpegs = input_file(sequence, ("mjpeg",), format="mjpeg", framerate=FRAME_RATE)
+    with ffmpeg_process(ffmpeg.output(jpegs, f"file:{video}", codec="copy"), frames):
         pass
     return video
 
 
-def _find_stretch(item: Item, path: Path) -> Stretch:
+def _find_interval(item: BenchmarkItem, path: Path) -> Interval:
     start = None if item.start is None else max(0.0, item.start)
     try:
-        return find_stretch(probe(path).duration, start, item.end)
+        return Interval.of(start, item.end).within(probe(path).duration)
     except InputError as error:
-        raise MediaError(item.path, error.problem, "Check that it is the video that the question is about") from error
+        problem = f"the question's interval is invalid ({error.subject}: {error.problem})"
+        raise MediaError(item.path, problem, "Check that the file is the right video") from error

@@ -1,4 +1,4 @@
-"""How videochat-embed-tiny is trained, from nothing to a folder that `VideoChatEmbed` loads."""
+"""The training recipe of videochat-embed-tiny, from scratch to a folder that `VideoChatEmbed` loads."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,68 +8,61 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from langchain_videochat.embed import (
-    VideoChatEmbedForConditionalGeneration,
-    VideoChatEmbedProcessor,
-    load_model,
-)
-from langchain_videochat.evaluation.shapes.language_pretraining import Teller, pretrain_language
-from langchain_videochat.evaluation.shapes.scene_samples import ShapesSamples, Task
-from langchain_videochat.evaluation.shapes.tiny import new_model
+from langchain_videochat.embed import VideoChatEmbedForConditionalGeneration, VideoChatEmbedProcessor, load_model
+from langchain_videochat.evaluation.shapes.language_pretraining import FactEmbedding, pretrain_language
+from langchain_videochat.evaluation.shapes.scene_samples import SampleTask, ShapesSamples
+from langchain_videochat.evaluation.shapes.tiny_model import new_model
 from langchain_videochat.evaluation.shapes.vision_pretraining import pretrain_queries, pretrain_tower
 from langchain_videochat.evaluation.shapes.world import FRAMES
-from langchain_videochat.training.checkpoints import saving
+from langchain_videochat.training.checkpoints import save_atomically
 from langchain_videochat.training.config import TrainingConfig
-from langchain_videochat.training.merged_weights import merge
+from langchain_videochat.training.merged_model import merge
 from langchain_videochat.training.samples import MEDIA, Media, Samples
 from langchain_videochat.training.trainer import train
 
 SETTINGS: dict[str, Any] = {
     "batch_size": 32,
     "learning_rate": 5e-4,
-    "warmup": 0.05,
-    "floor": 0.02,
+    "warmup_ratio": 0.05,
+    "min_lr_ratio": 0.02,
     "betas": (0.9, 0.98),
     "num_frames": FRAMES,
     "max_text_tokens": 1024,
-    # Many processors compute in bf16 fifty times slower than in 32 bits.
+    # Many CPUs are fifty times slower in bf16. With native bf16, it would halve the time.
     "precision": "fp32",
-    "workers": 1,
-    "save_every": 100,
+    "num_workers": 1,
+    "save_steps": 100,
 }
-"""Of both stages."""
+"""Settings of both stages."""
 
-TELLER = "teller.safetensors"
-"""What told the language model of figures, in the folder of that part."""
+FACTS_FILE = "facts.safetensors"
+"""File of the fact embeddings, in the folder of the language model."""
 
 SAMPLES = 10**6
-"""Samples that there are of a kind: more than are taken."""
+"""Size of each sample source: more than a run needs."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How often the weights are changed in each part of the training, in rounds where there are several numbers.
-
-    In a round the learning rate rises and falls, to half as much as in the one before.
-    """
+    """Number of steps in each part of the training. Several numbers are rounds with decreasing learning rates."""
 
     pictures: int = 500
-    """The vision tower alone, on pictures: the counterpart of EVA-CLIP."""
+    """Vision tower on images: the counterpart of EVA-CLIP."""
 
     language: tuple[int, ...] = (2000, 600)
-    """The language model alone, on what there is to tell of scenes: the counterpart of Vicuna."""
+    """Language model on symbolic descriptions of scenes: the counterpart of Vicuna."""
 
     clips: int = 800
-    """The vision tower with its relation aggregators, on clips: the counterpart of UniFormerV2."""
+    """Vision tower with relation aggregators on clips: the counterpart of UniFormerV2."""
 
     queries: tuple[int, ...] = (400, 1200)
-    """The Q-Former, on pictures and clips: the counterpart of BLIP-2's two stages."""
+    """Q-Former on images and clips: the counterpart of BLIP-2's two stages."""
 
     stage1: int = 150
-    """On clips with descriptions and pictures with captions (paper 3.2.1)."""
+    """Clips with descriptions and images with captions (paper 3.2.1)."""
 
     stage2: int = 1000
-    """On clips and pictures with questions (paper 3.2.1)."""
+    """Clips and images with questions (paper 3.2.1)."""
 
 
 def train_tiny(
@@ -81,24 +74,21 @@ def train_tiny(
     gmhra: bool = True,
     show_progress: bool = True,
 ) -> Path:
-    """Train a videochat-embed-tiny, in one to three hours of two cores.
-
-    What was begun in the folder goes on from where it was saved last.
+    """Train videochat-embed-tiny, in one to three hours on two cores. Interrupted runs resume.
 
     Args:
-        folder: Where each part of the training has its own.
-        recipe: How long they last.
-        seed: Decides on the first weights and on the order of the samples.
-        local_mhra: Whether the vision tower has local relation aggregators. What is trained before clips is the same
-            with and without them.
-        gmhra: Whether it has global ones.
+        folder: Folder for the parts of the training, one subfolder each.
+        recipe: Number of steps of each part.
+        seed: Seed of the initial weights and the order of samples.
+        local_mhra: Use local relation aggregators in the vision tower. Parts before clips do not depend on it.
+        gmhra: Use global relation aggregators in the vision tower.
         show_progress: Show progress bars.
 
     Returns:
-        The folder of the trained model, in the one given.
+        Folder of the trained model, inside `folder`.
 
     Example:
-        Train one, and ask it:
+        Train a model and load it:
 
             VideoChatEmbed(model=str(train_tiny("runs/tiny")))
     """
@@ -106,27 +96,27 @@ def train_tiny(
     output = folder / "videochat-embed-tiny"
     if output.exists():
         return output
-    pictures, language, clips, begin = (folder / name for name in ("pictures", "language", "clips", "begin"))
-    shown: dict[str, Any] = {"seed": seed, "show_progress": show_progress}
+    pictures, language, clips, joined = (folder / name for name in ("pictures", "language", "clips", "joined"))
+    options: dict[str, Any] = {"seed": seed, "show_progress": show_progress}
     if not pictures.exists():
         model, processor = new_model(seed)
-        pretrain_tower(model, processor, "image", steps=recipe.pictures, **shown)
+        pretrain_tower(model, processor, "image", steps=recipe.pictures, **options)
         _save(model, processor, pictures)
     if not language.exists():
         model, processor = _load(pictures)
-        teller = pretrain_language(model, processor, rounds=recipe.language, **shown)
-        _save(model, processor, language, teller)
+        facts = pretrain_language(model, processor, rounds=recipe.language, **options)
+        _save(model, processor, language, facts)
     if not clips.exists():
         model, processor = new_model(seed, local_mhra=local_mhra, gmhra=gmhra)
         model.load_state_dict(load_file(language / SAFE_WEIGHTS_NAME), strict=False)
-        pretrain_tower(model, processor, "video", steps=recipe.clips, **shown)
+        pretrain_tower(model, processor, "video", steps=recipe.clips, **options)
         _save(model, processor, clips)
-    if not begin.exists():
+    if not joined.exists():
         model, processor = _load(clips)
-        teller = Teller(model.config)
-        teller.load_state_dict(load_file(language / TELLER))
-        pretrain_queries(model, processor, teller, rounds=recipe.queries, **shown)
-        _save(model, processor, begin)
+        facts = FactEmbedding(model.config)
+        facts.load_state_dict(load_file(language / FACTS_FILE))
+        pretrain_queries(model, processor, facts, rounds=recipe.queries, **options)
+        _save(model, processor, joined)
     for config, samples in _stages(folder, recipe, seed):
         train(config, samples, resume=True, show_progress=show_progress)
     return merge(folder / "stage2", output)
@@ -140,22 +130,22 @@ def _save(
     model: VideoChatEmbedForConditionalGeneration,
     processor: VideoChatEmbedProcessor,
     folder: Path,
-    teller: Teller | None = None,
+    facts: FactEmbedding | None = None,
 ) -> None:
-    with saving(folder) as scratch:
+    with save_atomically(folder) as scratch:
         model.half().save_pretrained(scratch)
         processor.save_pretrained(scratch)
-        if teller is not None:
-            save_file(teller.state_dict(), scratch / TELLER)
+        if facts is not None:
+            save_file(facts.state_dict(), scratch / FACTS_FILE)
 
 
 def _stages(folder: Path, recipe: Recipe, seed: int) -> Iterator[tuple[TrainingConfig, dict[Media, Samples]]]:
     stage1, stage2 = folder / "stage1", folder / "stage2"
-    # The vision tower knows what it needs; so small a language model has nothing to lose.
-    common: dict[str, Any] = {**SETTINGS, "model": str(folder / "begin"), "seed": seed, "trains": "language"}
+    # The vision tower is trained already; the language model has no pre-trained knowledge to forget.
+    common: dict[str, Any] = {**SETTINGS, "model": str(folder / "joined"), "seed": seed, "trainable": "language"}
     yield TrainingConfig(stage=1, output=stage1, steps=recipe.stage1, **common), _samples("captions")
-    yield TrainingConfig(stage=2, start=stage1, output=stage2, steps=recipe.stage2, **common), _samples("questions")
+    yield TrainingConfig(stage=2, init_from=stage1, output=stage2, steps=recipe.stage2, **common), _samples("questions")
 
 
-def _samples(task: Task) -> dict[Media, Samples]:
+def _samples(task: SampleTask) -> dict[Media, Samples]:
     return {media: ShapesSamples("train", SAMPLES, media=media, task=task) for media in MEDIA}

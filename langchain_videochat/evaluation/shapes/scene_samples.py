@@ -1,4 +1,7 @@
-"""Samples of the world to train on: drawn when they are taken, the same ones for the same split and number."""
+"""Training samples from Shapes in Motion, generated on access and reproducible by split and index.
+
+The bundled model was trained on these texts: changing them requires training it again.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,50 +13,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_videochat.embed import Image, Turn, Video
-from langchain_videochat.evaluation.mvbench.dataset import Item
-from langchain_videochat.evaluation.mvbench.prompt import INSTRUCTION, write_prompt
-from langchain_videochat.evaluation.shapes.descriptions import describe, recount, state
-from langchain_videochat.evaluation.shapes.question_generation import FREQUENCY, Question, ask
+from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem
+from langchain_videochat.evaluation.mvbench.question_prompt import INSTRUCTION, format_question
+from langchain_videochat.evaluation.shapes.descriptions import describe, describe_by_figure, describe_still
+from langchain_videochat.evaluation.shapes.question_generation import FREQUENCY, ShapesQuestion, generate_questions
 from langchain_videochat.evaluation.shapes.rendering import compress, render
 from langchain_videochat.evaluation.shapes.world import FRAME_RATE, FRAMES, Scene, draw_scene
 from langchain_videochat.training.samples import REQUESTS, Media, Sample
 
-Split = Literal["train", "validation", "test"]
-Task = Literal["captions", "questions"]
+SceneSplit = Literal["train", "validation", "test"]
+SampleTask = Literal["captions", "questions"]
 
-SPLITS: tuple[Split, ...] = get_args(Split)
-TASKS: tuple[Task, ...] = get_args(Task)
+SPLITS: tuple[SceneSplit, ...] = get_args(SceneSplit)
+SAMPLE_TASKS: tuple[SampleTask, ...] = get_args(SampleTask)
 
-SCENES_A_SPLIT = 10**9
-"""Scenes that each split has at most."""
+SCENES_PER_SPLIT = 10**9
+"""Maximum number of scenes in each split."""
 
-TRIES = 10**4
-"""Seeds of one scene: the first is taken that belongs to its split, as one in ten does to the rarer ones."""
+SEEDS_PER_SCENE = 10**4
+"""Seeds reserved for one scene. The first one whose scene is in the split is used: one in ten for rare splits."""
 
 TIMES = tuple(number / FRAME_RATE for number in range(FRAMES))
-"""Seconds at which the frames of a clip are shown."""
+"""Times of a clip's frames in seconds."""
 
-DESCRIBED = 0.5
-"""Share of the captions of clips that are descriptions, and of the longer conversations that begin with one. What is
-asked then can be read in it, which teaches what the questions mean. In the others it has to be seen."""
+DESCRIPTION_SHARE = 0.5
+"""Fraction of clip captions that are descriptions, and of longer conversations that start with one. Questions can then
+be answered from the description, which teaches their meaning; in the other half they require the video."""
 
-TURNING = 4
-"""In every fourth clip to learn from a figure turns another colour. By chance it would in every twentieth: too few to
-learn which colour that is."""
+COLOR_CHANGE_INTERVAL = 4
+"""Every n-th training clip has a color change. By chance, one in twenty would: with one in ten, 45 % of new colors
+were wrong after training, with one in four 2 %."""
 
-QUALITY = (75, 95)
-"""JPEG's quality at which pictures are compressed: it alters them about as much as the codec of files does."""
+JPEG_QUALITY = (75, 95)
+"""Range of the JPEG quality. The loss is similar to that of the video codec of files."""
 
 
 class ShapesSamples:
-    """A source of training samples, made when they are taken.
+    """A sequence of training samples, generated on access.
 
     Args:
-        split: Which scenes: none is in two splits, not even with other positions or another rendering.
-        size: How many samples.
-        media: "video" for clips, "image" for single pictures, of scenes in which nothing happens.
-        task: "captions" for stage 1: a request and a description. "questions" for stage 2: one to five questions and
-            their answers, all in words or all with options, as MVBench writes them.
+        split: Split of the scenes. Splits share no scenes, not even with other positions or another rendering.
+        size: Number of samples.
+        media: "video" for clips, "image" for single frames of scenes without events.
+        task: "captions" for stage 1: a request and a description. "questions" for stage 2: one to five questions with
+            answers, all without options or all with options in the format of MVBench.
 
     Example:
         >>> samples = ShapesSamples("train", 1_000_000, task="captions")
@@ -61,8 +64,8 @@ class ShapesSamples:
         ('the white square turns red in the first half',)
     """
 
-    def __init__(self, split: Split, size: int, *, media: Media = "video", task: Task = "questions") -> None:
-        self._split: Split = split
+    def __init__(self, split: SceneSplit, size: int, *, media: Media = "video", task: SampleTask = "questions") -> None:
+        self._split: SceneSplit = split
         self._size = size
         self._media: Media = media
         self._task = task
@@ -71,13 +74,13 @@ class ShapesSamples:
         return self._size
 
     def __getitem__(self, index: int, /) -> Sample:
-        """Make a sample."""
+        """Generate a sample."""
         if not 0 <= index < self._size:
             raise IndexError(index)
         source = f"shapes/{self._split}/{index}"
         rng = Random(source)  # noqa: S311 - no secret
-        scene = find_example(self._split, index, self._media)
-        frames = film(scene, rng)
+        scene = find_training_scene(self._split, index, self._media)
+        frames = render_compressed(scene, rng)
         shown = Image(frames[0]) if self._media == "image" else Video(frames, TIMES)
         turns = self._converse(scene, rng)
         first = 1 if turns[0].role == "system" else 0
@@ -86,122 +89,122 @@ class ShapesSamples:
 
     def _converse(self, scene: Scene, rng: Random) -> list[Turn]:
         if self._task == "captions":
-            told = tell(scene, self._media, rng)
-            return take_turns([(rng.choice(REQUESTS).format(media=self._media), told)])
-        questions = ask_about(scene, self._media, rng)
-        (manner,) = rng.choices(MANNERS, [manner.share for manner in MANNERS])
-        chosen = _choose(questions, manner, rng)
-        opening = [Turn("system", (INSTRUCTION,))] if manner.is_instructed else []
-        return opening + take_turns(map(manner.write, chosen))
+            caption = write_caption(scene, self._media, rng)
+            return to_turns([(rng.choice(REQUESTS).format(media=self._media), caption)])
+        questions = answerable_questions(scene, self._media, rng)
+        (form,) = rng.choices(CONVERSATION_FORMATS, [each.share for each in CONVERSATION_FORMATS])
+        chosen = _choose(questions, form, rng)
+        opening = [Turn("system", (INSTRUCTION,))] if form.is_instructed else []
+        return opening + to_turns(map(form.write, chosen))
 
 
-def tell(scene: Scene, media: Media, rng: Random) -> str:
-    """Tell what a clip shows, or what a picture of a scene in which nothing happens does."""
+def write_caption(scene: Scene, media: Media, rng: Random) -> str:
+    """Return a caption of a clip, or of an image of a scene without events."""
     if media == "image":
-        return state(scene, rng)
-    return describe(scene) if rng.random() < DESCRIBED else recount(scene, rng)
+        return describe_still(scene, rng)
+    return describe(scene) if rng.random() < DESCRIPTION_SHARE else describe_by_figure(scene, rng)
 
 
-def ask_about(scene: Scene, media: Media, rng: Random) -> list[Question]:
-    """Ask all that a clip answers, or what any one picture of it does."""
-    return [question for question in ask(scene, rng) if media == "video" or question.evidence == "picture"]
+def answerable_questions(scene: Scene, media: Media, rng: Random) -> list[ShapesQuestion]:
+    """Return the questions that a clip, or any single frame of it, answers."""
+    questions = generate_questions(scene, rng)
+    return [question for question in questions if media == "video" or question.evidence == "picture"]
 
 
-def _choose(questions: list[Question], manner: "Manner", rng: Random) -> list[Question]:
-    """Choose questions, in random order but for a description, of a rare kind as often as of others."""
+def _choose(questions: list[ShapesQuestion], form: "ConversationFormat", rng: Random) -> list[ShapesQuestion]:
+    """Select questions in random order, with a description first. Rare kinds are as frequent as others."""
     by_rarity = sorted(questions, key=lambda question: rng.random() ** FREQUENCY[question.kind])
-    chosen = rng.sample(by_rarity[-manner.questions :], min(manner.questions, len(questions)))
+    chosen = rng.sample(by_rarity[-form.max_questions :], min(form.max_questions, len(questions)))
     description = [question for question in questions if question.kind == "description"]
     others = [question for question in chosen if question.kind != "description"]
-    if manner.questions > 1 and description and rng.random() < DESCRIBED:
-        return [*description, *others][: manner.questions]
+    if form.max_questions > 1 and description and rng.random() < DESCRIPTION_SHARE:
+        return [*description, *others][: form.max_questions]
     return others or chosen
 
 
-def take_turns(said: Iterable[tuple[str, str]]) -> list[Turn]:
-    """Make a human ask and the assistant answer."""
-    return [turn for text, answer in said for turn in (Turn("human", (text,)), Turn("assistant", (answer,)))]
+def to_turns(pairs: Iterable[tuple[str, str]]) -> list[Turn]:
+    """Convert questions and answers to turns."""
+    return [turn for text, answer in pairs for turn in (Turn("human", (text,)), Turn("assistant", (answer,)))]
 
 
-def film(scene: Scene, rng: Random) -> NDArray[np.uint8]:
-    """Render a scene and compress it about as strongly as files are, by chance.
-
-    Returns:
-        RGB, [8, 64, 64, 3].
-    """
-    return compress(render(scene, seed=rng.getrandbits(32)), rng.randint(*QUALITY))
+def render_compressed(scene: Scene, rng: Random) -> NDArray[np.uint8]:
+    """Render a scene, RGB, [8, 64, 64, 3], with compression artefacts similar to those of files."""
+    return compress(render(scene, seed=rng.getrandbits(32)), rng.randint(*JPEG_QUALITY))
 
 
-def find_example(split: Split, index: int, media: Media) -> Scene:
-    """Find a scene to learn from: for a picture one in which nothing happens, for some clips one with a new colour."""
+def find_training_scene(split: SceneSplit, index: int, media: Media) -> Scene:
+    """Return a scene for training: without events for an image, with a color change for every n-th clip."""
     if media == "image":
         return find_scene(split, index, still=True)
-    return find_scene(split, index, turning=index % TURNING == 0)
+    return find_scene(split, index, color_change=index % COLOR_CHANGE_INTERVAL == 0)
 
 
-def find_scene(split: Split, index: int, *, still: bool = False, turning: bool = False) -> Scene:
-    """Find a scene of a split.
+def find_scene(split: SceneSplit, index: int, *, still: bool = False, color_change: bool = False) -> Scene:
+    """Return a scene of a split: without events if `still`, with a color change if `color_change`.
 
-    Args:
-        split: Its seeds are its own, and so is what its scenes show.
-        index: Which of them, from 0.
-        still: Whether nothing happens.
-        turning: Whether a figure turns another colour for certain.
+    Splits share neither seeds nor scenes.
 
     Example:
         >>> split_of(find_scene("test", 5))
         'test'
     """
-    first = (SPLITS.index(split) * SCENES_A_SPLIT + index) * TRIES
-    scenes = (draw_scene(seed, still=still, turning=turning) for seed in range(first, first + TRIES))
+    first = (SPLITS.index(split) * SCENES_PER_SPLIT + index) * SEEDS_PER_SCENE
+    scenes = (
+        draw_scene(seed, still=still, color_change=color_change) for seed in range(first, first + SEEDS_PER_SCENE)
+    )
     return next(scene for scene in scenes if split_of(scene) == split)
 
 
-def split_of(scene: Scene) -> Split:
-    """Tell to which split a scene belongs, by its figures and by what happens: one in ten to each but to "train"."""
+def split_of(scene: Scene) -> SceneSplit:
+    """Return the split of a scene, by a hash of its figures and events: 10 % each for "validation" and "test"."""
     figures = sorted((figure.kind, figure.size) for figure in scene.figures)
     events = [(scene.figures[event.actor].kind, event.action, event.color, event.half) for event in scene.events]
-    # Not Python's own hash, which is another in each process.
+    # Python's own hash differs between processes.
     digit = crc32(repr((figures, events, scene.collision is None)).encode()) % 10
     return SPLITS[max(0, digit - 7)]
 
 
-def in_words(question: Question) -> tuple[str, str]:
-    """Write a question and its answer without the options."""
+def without_options(question: ShapesQuestion) -> tuple[str, str]:
+    """Return a question without options, and its answer."""
     return question.text, question.answer
 
 
-def with_options(question: Question) -> tuple[str, str]:
-    """Write a question with options to choose from, and the text of the right one.
+def with_options(question: ShapesQuestion) -> tuple[str, str]:
+    """Return a question with options in the format of MVBench, and the text of the correct option.
+
+    Not its letter: the model learned to answer with words, but letters stayed at chance after 45,000 questions. The
+    scoring of MVBench accepts both.
 
     Example:
-        >>> text, answer = with_options(Question("size", "What size is it?", "large", ("small", "large")))
+        >>> text, answer = with_options(ShapesQuestion("size", "What size is it?", "large", ("small", "large")))
         >>> answer
         'large'
     """
-    item = Item(question.kind, 0, "", None, question.text, question.options, question.answer)
-    return write_prompt(item), question.answer
+    item = BenchmarkItem(question.kind, 0, "", None, question.text, question.options, question.answer)
+    return format_question(item), question.answer
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How a conversation about a scene goes."""
+class ConversationFormat:
+    """The format of a conversation about a scene.
+
+    The number of questions is chosen so that conversations have similar lengths, which reduces padding in batches.
+    """
 
     share: float
-    """Of all conversations."""
+    """Fraction of all conversations."""
 
-    questions: int
-    """How many are asked, at most: so many that conversations of all manners are about as long."""
+    max_questions: int
 
-    write: Callable[[Question], tuple[str, str]]
-    """How each of them is asked, and its answer."""
+    write: Callable[[ShapesQuestion], tuple[str, str]]
+    """Returns a question and its answer as text."""
 
     is_instructed: bool = False
-    """Whether it begins with MVBench's instruction."""
+    """Whether it starts with the instruction of MVBench."""
 
 
-MANNERS = (
-    Manner(0.5, 5, in_words),
-    Manner(0.3, 2, with_options),
-    Manner(0.2, 1, with_options, is_instructed=True),
+CONVERSATION_FORMATS = (
+    ConversationFormat(0.5, 5, without_options),
+    ConversationFormat(0.3, 2, with_options),
+    ConversationFormat(0.2, 1, with_options, is_instructed=True),
 )

@@ -1,14 +1,15 @@
-"""What a model learns to see before it meets a language: what its parts tell is compared with what there is.
+"""Pre-training of the vision tower and the Q-Former on labels of scenes, before they are joined to the language model.
 
-First the vision tower alone, patch by patch: on single pictures, the counterpart of EVA-CLIP, then on clips with its
-relation aggregators, the counterpart of UniFormerV2, of which the paper takes them. Then the Q-Former, figure by
-figure, to bring what the language model has learnt to read: the counterpart of BLIP-2's two stages.
+First the vision tower learns to label patches: on images, the counterpart of EVA-CLIP, then on clips with its relation
+aggregators, the counterpart of UniFormerV2, from which the paper takes them. Then the Q-Former learns to produce tokens
+that the language model can read, figure by figure: the counterpart of BLIP-2's two stages. Trained from text alone,
+shapes and directions were still at chance after 40,000 clips.
 """
 
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 from random import Random
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +17,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from langchain_videochat.embed import Video, VideoChatEmbedForConditionalGeneration, VideoChatEmbedProcessor
 from langchain_videochat.embed.vision_tower import VisionTower
-from langchain_videochat.evaluation.shapes.language_pretraining import FACTS, Teller
-from langchain_videochat.evaluation.shapes.learning import Batches, learn, make_rounds
-from langchain_videochat.evaluation.shapes.scene_samples import film, find_example
+from langchain_videochat.evaluation.shapes.language_pretraining import FACT_CLASSES, FactEmbedding
+from langchain_videochat.evaluation.shapes.part_training import GeneratedBatches, plan_rounds, train_part
+from langchain_videochat.evaluation.shapes.scene_samples import find_training_scene, render_compressed
 from langchain_videochat.evaluation.shapes.targets import (
-    DEEDS,
-    HAPPENINGS,
-    PROPERTIES,
+    CLIP_CLASSES,
+    EVENT_CLASSES,
+    PROPERTY_CLASSES,
     label_clip,
     label_figures,
     label_patches,
@@ -31,22 +32,22 @@ from langchain_videochat.evaluation.shapes.world import MAX_FIGURES
 from langchain_videochat.training.samples import Media
 
 SCENES: dict[Media, int] = {"image": 64, "video": 32}
-"""Scenes of a step."""
+"""Scenes in a step."""
 
-EVERY = 2
-"""Frames of a scene from one that is taken as a picture to the next."""
+FRAME_STEP = 2
+"""Every n-th frame of a scene is used as an image."""
 
-PICTURES_RATE, RATE = 3e-3, 2e-3
-"""Learning rates of AdamW: of the vision tower on pictures, and of all that follows."""
+IMAGE_LEARNING_RATE, LEARNING_RATE = 3e-3, 2e-3
+"""Learning rates of AdamW: for the vision tower on images, and for everything else."""
 
 PRESENCE_WEIGHT = 3.0
-"""Of whether there is a figure at all, beside each of what it is."""
+"""Loss weight of the presence of a figure, relative to each of its labels."""
 
-CLASSES: dict[Media, list[int]] = {"image": PROPERTIES, "video": PROPERTIES + DEEDS}
-"""What a patch tells of its figure."""
+CLASSES: dict[Media, list[int]] = {"image": PROPERTY_CLASSES, "video": PROPERTY_CLASSES + EVENT_CLASSES}
+"""Classes of the labels of a patch."""
 
-READABLE_WEIGHT = 10.0
-"""Of how far queries are from what the language model reads, beside all that can be told from them."""
+EMBEDDING_WEIGHT = 10.0
+"""Loss weight of the distance between queries and fact embeddings, relative to the labels."""
 
 
 def pretrain_tower(
@@ -58,41 +59,47 @@ def pretrain_tower(
     seed: int = 0,
     show_progress: bool = True,
 ) -> float:
-    """Teach a model's vision tower to see figures, and in clips what happens to them.
+    """Train the vision tower to label figures, and in clips their events.
 
-    Each patch tells which figure it shows, and in clips the token of GMHRA what happens at all.
+    A temporary head labels each patch; in clips, another one labels the whole clip from the token of GMHRA.
 
     Args:
-        model: Its tower is changed in place: in pictures without its relation aggregators.
-        processor: That of the model.
-        media: What it is shown.
-        steps: How often the weights are changed, by 256 pictures or frames each time.
-        seed: Decides on how the head begins that is trained with it, and is thrown away.
+        model: The model. Its vision tower is trained in place, on images without its relation aggregators.
+        processor: The model's processor.
+        media: Train on images or on clips.
+        steps: Number of steps, with 256 images or frames each.
+        seed: Seed of the heads.
         show_progress: Show a progress bar.
 
     Returns:
-        The last step's loss.
+        Loss of the last step.
     """
     torch.manual_seed(seed)
     tower = _tower(model, media)
-    width = model.config.vision_config.hidden_size
-    of_patches = _head(width, 1 + sum(CLASSES[media]) + 2)
-    of_clips = _head(width, sum(HAPPENINGS))
+    vision_config = model.config.vision_config
+    side = vision_config.image_size // vision_config.patch_size
+    patch_head = _head(vision_config.hidden_size, 1 + sum(CLASSES[media]) + 2)
+    clip_head = _head(vision_config.hidden_size, sum(CLIP_CLASSES))
 
-    def miss(pixels: Tensor, labels: Tensor, places: Tensor, happenings: Tensor) -> Tensor:
+    def loss_function(pixels: Tensor, labels: Tensor, positions: Tensor, clip_labels: Tensor) -> Tensor:
         tokens = tower(pixels)
-        patches, clips = of_patches(_patch_tokens(tokens, labels)), of_clips(tokens[:, -1])
-        patches, found = patches.split([1 + sum(CLASSES[media]), 2], dim=-1)
+        frames, patches = labels.shape[1:3]
+        # Each frame has a class token before its patches; the token of GMHRA is the last one.
+        patch_tokens = tokens[:, : frames * (1 + patches)].unflatten(1, (frames, 1 + patches))[:, :, 1:]
+        patch_scores, predicted = patch_head(patch_tokens).split([1 + sum(CLASSES[media]), 2], dim=-1)
         is_shown = labels[..., 0] >= 0
-        loss = _compare(patches, labels, CLASSES[media]) + l1_loss(found[is_shown], places[is_shown])
-        return loss + _miss(clips.split(HAPPENINGS, dim=-1), happenings) if tower.gmhra else loss
+        loss = _figure_loss(patch_scores, labels, CLASSES[media])
+        loss = loss + l1_loss(predicted[is_shown], positions[is_shown])
+        if not tower.gmhra:
+            return loss
+        return loss + _sum_of_losses(clip_head(tokens[:, -1]).split(CLIP_CLASSES, dim=-1), clip_labels)
 
-    loss = learn(
+    loss = train_part(
         [tower.layers, tower.gmhra],
-        [*tower.parameters(), *of_patches.parameters(), *of_clips.parameters()],
-        _Patches(processor, media, model.config.vision_config, range(steps)),
-        miss,
-        rate=PICTURES_RATE if media == "image" else RATE,
+        [*tower.parameters(), *patch_head.parameters(), *clip_head.parameters()],
+        GeneratedBatches(partial(_generate_patches, processor, media, side), range(steps)),
+        loss_function,
+        learning_rate=IMAGE_LEARNING_RATE if media == "image" else LEARNING_RATE,
         name=f"Vision tower, {media}s" if show_progress else None,
     )
     model.vision_tower.load_state_dict(tower.state_dict(), strict=False)
@@ -102,104 +109,87 @@ def pretrain_tower(
 def pretrain_queries(
     model: VideoChatEmbedForConditionalGeneration,
     processor: VideoChatEmbedProcessor,
-    teller: Teller,
+    facts: FactEmbedding,
     *,
     rounds: Sequence[int],
     seed: int = 0,
     show_progress: bool = True,
 ) -> float:
-    """Teach a model's Q-Former to gather what the vision tower sees, on pictures and clips in turn.
+    """Train the Q-Former to produce the fact embeddings of figures, on images and clips in turn.
 
-    What each query brings to the language model tells of one figure, as it reads it from the teller.
+    Each projected query describes one figure: it should equal its fact embedding, and a temporary head labels it.
 
     Args:
-        model: Its Q-Former, queries and projection are changed in place.
-        processor: That of the model.
-        teller: What the language model has learnt to read.
-        rounds: How often the weights are changed in each round, by 64 pictures or 32 clips each time.
-        seed: Decides on how the head begins that is trained with them, and is thrown away after each round.
+        model: The model. Its Q-Former, queries and projection are trained in place.
+        processor: The model's processor.
+        facts: Fact embeddings that the language model was trained with.
+        rounds: Number of steps in each round, with 64 images or 32 clips each.
+        seed: Seed of the head, which is created for each round.
         show_progress: Show a progress bar.
 
     Returns:
-        The last step's loss.
+        Loss of the last step.
     """
     order = torch.arange(model.config.num_visual_tokens) % MAX_FIGURES
     parts = (model.vision_layernorm, model.qformer, model.language_projection)
-    learnt = [model.query_tokens, model.extra_query_tokens, *(each for part in parts for each in part.parameters())]
-    # In training its batch norms would learn on.
+    parameters = [model.query_tokens, model.extra_query_tokens, *(each for part in parts for each in part.parameters())]
+    # In training mode, its batch norms would change.
     model.vision_tower.requires_grad_(False).eval()
-    teller.requires_grad_(False)
-    for one in make_rounds(rounds):
+    facts.requires_grad_(False)
+    for one in plan_rounds(rounds):
         torch.manual_seed(seed)
-        of_figures = _head(model.config.text_config.hidden_size, 1 + sum(FACTS))
+        head = _head(model.config.text_config.hidden_size, 1 + sum(FACT_CLASSES))
 
-        def miss(pixels: Tensor, labels: Tensor, of_figures: nn.Module = of_figures) -> Tensor:
-            brought, wanted = model.get_video_features(pixels), teller(labels)
-            told = _compare(of_figures(brought), labels[:, order], FACTS)
-            return told + READABLE_WEIGHT * mse_loss(brought, wanted) / wanted.var()
+        def loss_function(pixels: Tensor, labels: Tensor, head: nn.Module = head) -> Tensor:
+            queries, targets = model.get_video_features(pixels), facts(labels)
+            loss = _figure_loss(head(queries), labels[:, order], FACT_CLASSES)
+            return loss + EMBEDDING_WEIGHT * mse_loss(queries, targets) / targets.var()
 
-        loss = learn(
+        loss = train_part(
             [model.qformer, model.language_projection],
-            [*learnt, *of_figures.parameters()],
-            _Figures(processor, one.steps),
-            miss,
-            rate=RATE,
-            share=one.share,
+            [*parameters, *head.parameters()],
+            GeneratedBatches(partial(_generate_figures, processor), one.steps),
+            loss_function,
+            learning_rate=LEARNING_RATE,
+            lr_scale=one.lr_scale,
             name=f"Q-Former, {one.title}" if show_progress else None,
         )
     model.vision_tower.requires_grad_(True)
     return loss
 
 
-class _Patches(Batches):
-    """Pictures or clips, what their patches show, and what happens."""
-
-    def __init__(self, processor: VideoChatEmbedProcessor, media: Media, vision_config: Any, steps: range) -> None:
-        super().__init__(steps)
-        self._processor = processor
-        self._media: Media = media
-        self._side = vision_config.image_size // vision_config.patch_size
-
-    def _make(self, step: int) -> tuple[Tensor, ...]:
-        count = SCENES[self._media]
-        clips = [self._show(number) for number in range(step * count, (step + 1) * count)]
-        *shown, happenings = (torch.stack(each) for each in zip(*clips, strict=True))
-        if self._media == "image":
-            # Each frame is a picture of its own.
-            shown = [each[:, ::EVERY].flatten(0, 1).unsqueeze(1) for each in shown]
-        return *shown, happenings
-
-    def _show(self, number: int) -> tuple[Tensor, ...]:
-        rng = Random(f"{self._media}s {number}")  # noqa: S311 - no secret
-        scene = find_example("train", number, "video")
-        frames = film(scene, rng)
-        labels, places = map(torch.from_numpy, label_patches(scene, self._side))
-        return self._processor.pixels(Video(frames)), labels, places, torch.tensor(label_clip(scene))
+def _generate_patches(processor: VideoChatEmbedProcessor, media: Media, side: int, step: int) -> tuple[Tensor, ...]:
+    """Return images or clips, with the labels and positions of their patches, and the labels of the clips."""
+    clips = []
+    for number in range(step * SCENES[media], (step + 1) * SCENES[media]):
+        scene = find_training_scene("train", number, "video")
+        rng = Random(f"{media}s {number}")  # noqa: S311 - no secret
+        pixels = processor.preprocess(Video(render_compressed(scene, rng)))
+        labels, positions = map(torch.from_numpy, label_patches(scene, side))
+        clips.append((pixels, labels, positions, torch.tensor(label_clip(scene))))
+    *frames, clip_labels = (torch.stack(each) for each in zip(*clips, strict=True))
+    if media == "image":
+        # Each frame becomes an image.
+        frames = [each[:, ::FRAME_STEP].flatten(0, 1).unsqueeze(1) for each in frames]
+    return *frames, clip_labels
 
 
-class _Figures(Batches):
-    """Pictures and clips in turn, and what there is to tell of their figures."""
-
-    def __init__(self, processor: VideoChatEmbedProcessor, steps: range) -> None:
-        super().__init__(steps)
-        self._processor = processor
-
-    def _make(self, step: int) -> tuple[Tensor, ...]:
-        media: Media = "video" if step % 2 else "image"
-        first = step * max(SCENES.values())
-        shown = [self._show(media, number) for number in range(first, first + SCENES[media])]
-        pixels, labels = (torch.stack(each) for each in zip(*shown, strict=True))
-        return pixels, labels
-
-    def _show(self, media: Media, number: int) -> tuple[Tensor, ...]:
+def _generate_figures(processor: VideoChatEmbedProcessor, step: int) -> tuple[Tensor, ...]:
+    """Return images or clips, in turn, with the labels of their figures."""
+    media: Media = "video" if step % 2 else "image"
+    first = step * max(SCENES.values())
+    pixels, labels = [], []
+    for number in range(first, first + SCENES[media]):
         rng = Random(f"figures {number}")  # noqa: S311 - no secret
-        scene = find_example("train", number, media)
-        frames = film(scene, rng)[: 1 if media == "image" else None]
-        return self._processor.pixels(Video(frames)), torch.from_numpy(label_figures(scene))
+        scene = find_training_scene("train", number, media)
+        frames = render_compressed(scene, rng)[: 1 if media == "image" else None]
+        pixels.append(processor.preprocess(Video(frames)))
+        labels.append(torch.from_numpy(label_figures(scene)))
+    return torch.stack(pixels), torch.stack(labels)
 
 
 def _tower(model: VideoChatEmbedForConditionalGeneration, media: Media) -> VisionTower:
-    """Copy a vision tower; for pictures without what relates frames."""
+    """Return a copy of the vision tower, for images without relation aggregators."""
     config = deepcopy(model.config)
     if media == "image":
         config.gmhra_layers = config.local_mhra = 0
@@ -212,21 +202,14 @@ def _head(width: int, scores: int) -> nn.Module:
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, scores))
 
 
-def _patch_tokens(tokens: Tensor, labels: Tensor) -> Tensor:
-    """Take the tokens of patches, [videos, frames, patches, width], from all of a vision tower's."""
-    frames, patches = labels.shape[1:3]
-    of_frames = tokens[:, : frames * (1 + patches)]
-    return of_frames.unflatten(1, (frames, 1 + patches))[:, :, 1:]
-
-
-def _compare(scores: Tensor, labels: Tensor, classes: list[int]) -> Tensor:
-    """Tell how wrong it is what tokens say: all of them of whether there is a figure, and those with one of it."""
+def _figure_loss(scores: Tensor, labels: Tensor, classes: list[int]) -> Tensor:
+    """Return the loss of the presence of figures, plus the loss of the labels where there is a figure."""
     is_shown = labels[..., 0] >= 0
-    presence, *told = scores.split([1, *classes], dim=-1)
-    missed = binary_cross_entropy_with_logits(presence.squeeze(-1), is_shown.float())
-    return PRESENCE_WEIGHT * missed + _miss([each[is_shown] for each in told], labels[is_shown])
+    presence, *label_scores = scores.split([1, *classes], dim=-1)
+    presence_loss = binary_cross_entropy_with_logits(presence.squeeze(-1), is_shown.float())
+    return PRESENCE_WEIGHT * presence_loss + _sum_of_losses([each[is_shown] for each in label_scores], labels[is_shown])
 
 
-def _miss(scores: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """Add up how far scores [rows, classes] are from labels [rows, kinds], kind by kind."""
+def _sum_of_losses(scores: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """Return the cross entropy of scores, [rows, classes], and labels, [rows, kinds], summed over kinds."""
     return torch.stack([cross_entropy(each, labels[:, kind]) for kind, each in enumerate(scores)]).sum()

@@ -1,4 +1,4 @@
-"""Tools for agents, one a file: each answers a language model in words, and programs with an artifact."""
+"""Tools for agents. Each returns content for the language model and an artifact for programs."""
 
 from langchain_videochat.text.tools.ask_video import AskVideoTool
 from langchain_videochat.text.tools.cut_clip import CutClipTool

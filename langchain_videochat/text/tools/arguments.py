@@ -1,83 +1,79 @@
-"""What a language model writes as the arguments of a tool: names of videos, and times."""
+"""Arguments of tools as language models write them: videos, times and questions."""
 
 import math
 from collections.abc import Sequence
 from typing import TypeVar
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.media import VideoInfo
 from langchain_videochat.store import VideoRecord
 from langchain_videochat.timeline import Timeline
-from langchain_videochat.utils.timecode import format_timecode, parse_timecode
+from langchain_videochat.utils.interval import Interval
+from langchain_videochat.utils.timecode import parse_timecode
 
 Time = float | str
-"""Seconds, or `mm:ss`, or `h:mm:ss`."""
+"""Seconds, `mm:ss` or `h:mm:ss`."""
 
 VIDEO = "The video: its id, the first characters of its id, or its title."
-START = "Where to begin, in seconds or as mm:ss."
-END = "Where to end, in seconds or as mm:ss."
+START = "Start time, in seconds or as mm:ss."
+END = "End time, in seconds or as mm:ss."
 
-SHORTEST_PREFIX = 4
-"""Characters of an id that name a video: fewer would be words by chance."""
+MIN_PREFIX_LENGTH = 4
+"""Characters of an id that identify a video: shorter prefixes could be words."""
 
-LONGEST_QUESTION = 2000
-"""Characters: a question is not a document."""
+MAX_QUERY_LENGTH = 2000
+"""Characters of a question or query."""
 
-LONGEST_NAME = 60
-"""Characters of a wrong argument that are repeated to the model."""
+MAX_QUOTED_LENGTH = 60
+"""Characters of an invalid argument that an error quotes."""
 
-LISTED = 10
-"""Videos that are named where one was not found."""
+MAX_LISTED_VIDEOS = 10
+"""Videos that an error lists."""
 
 VideoT = TypeVar("VideoT", VideoRecord, Timeline)
 
 
 def find_video(videos: Sequence[VideoT], name: str | None) -> VideoT:
-    """Find the video that a language model means.
+    """Return the video that a language model names.
 
     Args:
-        videos: Among which.
-        name: An id, the beginning of one, or a title in any case. None means the only video that there is.
+        videos: All videos.
+        name: An id, a prefix of one, or a title, ignoring case. None stands for the only video.
 
     Raises:
-        InputError: None of the videos is meant, or several are.
+        InputError: No video or more than one matches.
     """
-    found = list(videos) if name is None else _named(videos, name.strip())
-    if len(found) == 1:
-        return found[0]
+    matches = list(videos) if name is None else _matches(videos, name.strip())
+    if len(matches) == 1:
+        return matches[0]
     if not videos:
         raise InputError("video_id", "there are no videos yet", "Tell the user, or index a video first if you can")
-    if not found:
-        problem = f"{str(name)[:LONGEST_NAME]!r} is no video. There are {_listing(videos)}"
+    if matches:
+        problem = f"could be any of {_list_videos(matches)}"
     else:
-        problem = f"it may be any of {_listing(found)}"
-    raise InputError("video_id", problem, "Give the id of one video")
+        problem = f"unknown video {str(name)[:MAX_QUOTED_LENGTH]!r}. The videos are {_list_videos(videos)}"
+    raise InputError("video_id", problem, "Use the id of one video")
 
 
-def _named(videos: Sequence[VideoT], name: str) -> list[VideoT]:
+def _matches(videos: Sequence[VideoT], name: str) -> list[VideoT]:
     by_id = [one for one in videos if one.video_id == name]
     by_title = [one for one in videos if one.video.title.strip().casefold() == name.casefold()]
-    by_prefix = [one for one in videos if len(name) >= SHORTEST_PREFIX and one.video_id.startswith(name.lower())]
+    by_prefix = [one for one in videos if len(name) >= MIN_PREFIX_LENGTH and one.video_id.startswith(name.lower())]
     return by_id or by_title or by_prefix
 
 
-def _listing(videos: Sequence[VideoT]) -> str:
-    names = ", ".join(f"{one.video_id} ({one.video.title})" for one in videos[:LISTED])
-    return f"{names} and others" if len(videos) > LISTED else names
+def _list_videos(videos: Sequence[VideoT]) -> str:
+    names = ", ".join(f"{one.video_id} ({one.video.title})" for one in videos[:MAX_LISTED_VIDEOS])
+    return f"{names} and others" if len(videos) > MAX_LISTED_VIDEOS else names
 
 
-def to_seconds(name: str, time: Time | None) -> float | None:
-    """Read a time; None stays None.
-
-    Args:
-        name: The argument's name.
-        time: What was given for it.
+def parse_time(name: str, time: Time | None) -> float | None:
+    """Convert a time to seconds; None stays None.
 
     Raises:
-        InputError: It is no time.
+        InputError: The time is invalid; the error's subject is `name`.
 
     Example:
-        >>> to_seconds("start", "01:07"), to_seconds("start", 67)
+        >>> parse_time("start", "01:07"), parse_time("start", 67)
         (67.0, 67.0)
     """
     if time is None:
@@ -87,53 +83,34 @@ def to_seconds(name: str, time: Time | None) -> float | None:
     except (ValueError, OverflowError):
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise InputError(name, f"{str(time)[:LONGEST_NAME]!r} is no time", "Write seconds, or mm:ss, as 75 or 01:15")
+        problem = f"{str(time)[:MAX_QUOTED_LENGTH]!r} is not a valid time"
+        raise InputError(name, problem, "Use seconds or mm:ss, for example 75 or 01:15")
     return seconds
 
 
-def to_stretch(video: VideoInfo, start: Time | None, end: Time | None) -> tuple[float, float]:
-    """Read a stretch of a video, open ends being those of the video.
-
-    Returns:
-        Seconds; the end is not after that of the video.
+def parse_interval(start: Time | None, end: Time | None, duration: float) -> Interval:
+    """Return the interval between two times within a video of `duration` seconds, by default all of it.
 
     Raises:
-        InputError: A time is none, the stretch begins after the end of the video, or ends before it begins.
+        InputError: A time is invalid, `end` is not after `start`, or `start` is after the end of the video.
+
+    Example:
+        >>> parse_interval("01:07", None, duration=80.0)
+        Interval(start=67.0, end=80.0)
     """
-    low = to_seconds("start", start)
-    high = to_seconds("end", end)
-    if low is not None:
-        check_within(video, "start", low)
-    first = low or 0.0
-    if high is not None and high <= first:
-        raise InputError("end", f"{high:g} s is not after the start at {first:g} s", "Give start before end")
-    return first, video.duration if high is None else min(high, video.duration)
+    interval = Interval.of(parse_time("start", start), parse_time("end", end))
+    # From its start, even a video without duration (an image, a damaged file) can be read.
+    return interval.within(duration) if interval.start else Interval(0.0, min(interval.end, duration))
 
 
-def check_within(video: VideoInfo, name: str, seconds: float) -> None:
-    """Refuse a time after the end of a video.
-
-    Args:
-        video: The video.
-        name: The argument's name.
-        seconds: What was given for it.
+def check_query(name: str, text: str) -> None:
+    """Check that a question or query is neither empty nor too long.
 
     Raises:
-        InputError: It is after the end.
-    """
-    if seconds >= video.duration:
-        problem = f"{seconds:g} s is after the end of the video at {video.duration:g} s"
-        raise InputError(name, problem, f"Give a time before {format_timecode(video.duration)}")
-
-
-def check_question(name: str, text: str) -> None:
-    """Refuse questions that are empty or as long as a document.
-
-    Raises:
-        InputError: It is one of these.
+        InputError: It is one or the other; its subject is `name`.
     """
     if not text.strip():
-        raise InputError(name, "is empty", "Say what to look for")
-    if len(text) > LONGEST_QUESTION:
-        problem = f"has {len(text)} characters, of at most {LONGEST_QUESTION}"
-        raise InputError(name, problem, "Ask for the main thing in a sentence")
+        raise InputError(name, "is empty", "Write what to look for")
+    if len(text) > MAX_QUERY_LENGTH:
+        problem = f"has {len(text)} characters, more than {MAX_QUERY_LENGTH}"
+        raise InputError(name, problem, "Ask for the main point in one sentence")

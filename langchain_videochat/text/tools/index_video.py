@@ -1,4 +1,4 @@
-"""The tool that takes in a new video."""
+"""The tool that indexes a new video."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,19 +20,19 @@ from langchain_videochat.utils.timecode import format_seconds, format_timecode
 
 
 class IndexVideoArguments(BaseModel):
-    """Which file."""
+    """The file to index."""
 
     source: str = Field(
-        description="The video file: a path relative to the folder that is open to you, or a web address where allowed."
+        description="The video file: a path relative to the folder that you can access, or a web address if allowed."
     )
 
 
 class IndexVideoTool(VideoTool):
-    """Perceives a new video and stores its timeline, so that the other tools can work on it.
+    """Perceives a new video and stores its timeline for the other tools.
 
     Artifact: `{"video_id", "title", "duration", "source", "observations", "status", "problems"}`. `status` is
-    "indexed", or "skipped" where the same content is stored already; `problems` names perceivers that failed, and how
-    much could not be read.
+    "indexed", or "skipped" if the same content is already stored; `problems` lists perceivers that failed and seconds
+    of video that could not be read.
 
     Example:
         As one of the tools of `VideoChatToolkit`, or alone:
@@ -43,64 +43,63 @@ class IndexVideoTool(VideoTool):
 
     name: str = "index_video"
     description: str = (
-        "Take in a new video file, so that it can be searched, read and looked at. "
-        "May take as long as the video lasts. Not needed for videos that list_videos names."
+        "Index a new video file, so that it can be searched, read and viewed. "
+        "May take as long as the video lasts. Not needed for videos that list_videos returns."
     )
     args_schema: ArgsSchema | None = IndexVideoArguments
 
     store: SkipValidation[VideoTimelineStore]
-    """Where the video is stored."""
+    """The store that the video is added to."""
 
     files: AgentFiles
-    """Which files may be opened."""
+    """The files that may be opened."""
 
     profile: str | Path = "standard"
-    """Which models look and listen; "lite" needs no downloaded weights, a YAML file names your own."""
+    """Perception models to use: "lite" (no downloads), "standard", "full", or a YAML file."""
 
-    def _answer(self, source: str) -> tuple[str, dict[str, Any]]:
-        place = source if is_web_address(source) else str(self.files.locate(source))
-        self._report(0.0, "opening")
-        with self.files.opened(place) as path:
-            identity = video_id(path)
-            stored = next((one for one in self.store.videos() if one.video_id == identity), None)
+    def _execute(self, source: str) -> tuple[str, dict[str, Any]]:
+        location = source if is_web_address(source) else str(self.files.locate(source))
+        self._report_progress(0.0, "opening")
+        with self.files.local_file(location) as path:
+            content_id = video_id(path)
+            stored = next((one for one in self.store.videos() if one.video_id == content_id), None)
             if stored is not None:
-                return describe(stored.video, identity, stored.observations, "skipped", [])
-            timeline, problems = self._perceive(path, replace(probe(path), source=place), identity)
+                return format_result(stored.video, content_id, stored.observations, "skipped", [])
+            timeline, problems = self._perceive(path, replace(probe(path), source=location), content_id)
         self.store.add(timeline, "" if problems else load_profile(self.profile).name)
-        self._report(1.0, "stored")
-        return describe(timeline.video, identity, len(timeline), "indexed", problems)
+        self._report_progress(1.0, "stored")
+        return format_result(timeline.video, content_id, len(timeline), "indexed", problems)
 
-    def _perceive(self, path: Path, video: VideoInfo, identity: str) -> tuple[Timeline, list[str]]:
+    def _perceive(self, path: Path, video: VideoInfo, content_id: str) -> tuple[Timeline, list[str]]:
         problems: list[str] = []
-        listener = PerceptionCallbacks(
-            progress=self._progress(video.duration),
+        callbacks = PerceptionCallbacks(
+            progress=self._progress_callback(video.duration),
             damage=lambda missing: problems.append(f"{format_seconds(missing)} s could not be read"),
             failure=lambda failure: problems.append(str(failure)),
         )
-        return Timeline.of(video, identity, perceive(path, self.profile, listener=listener)), problems
+        return Timeline.of(video, content_id, perceive(path, self.profile, callbacks=callbacks)), problems
 
-    def _progress(self, duration: float) -> Callable[[float], None]:
-        told = 0
+    def _progress_callback(self, duration: float) -> Callable[[float], None]:
+        last_percent = 0
 
-        def reach(time: float) -> None:
-            nonlocal told
+        def report(time: float) -> None:
+            # Perception reports every frame; one message per percent is enough.
+            nonlocal last_percent
             percent = int(100 * min(time / duration, 1)) if duration else 100
-            # Perception reports every frame, and nobody reads as fast.
-            if percent > told:
-                told = percent
-                self._report(
-                    min(percent / 100, 0.99), f"{format_seconds(time)} of {format_seconds(duration)} s perceived"
-                )
+            if percent > last_percent:
+                last_percent = percent
+                message = f"{format_seconds(time)} of {format_seconds(duration)} s processed"
+                self._report_progress(min(percent / 100, 0.99), message)
 
-        return reach
+        return report
 
 
-def describe(
-    video: VideoInfo, identity: str, observations: int, status: Literal["indexed", "skipped"], problems: list[str]
+def format_result(
+    video: VideoInfo, content_id: str, observations: int, status: Literal["indexed", "skipped"], problems: list[str]
 ) -> tuple[str, dict[str, Any]]:
-    """Tell what became of a video, in words and as data."""
-    known = {"video_id": identity, "title": video.title, "duration": video.duration, "source": video.source}
-    first = "The video is stored now." if status == "indexed" else "The video was stored already."
-    lines = [f"{identity}  {format_timecode(video.duration)}  {video.title}", f"{observations} observations", *problems]
-    content = f"{first} Its id, length and title:\n" + mark_as_data("\n".join(lines))
-    return content, known | {"observations": observations, "status": status, "problems": problems}
+    """Return the content and the artifact for a video."""
+    data = {"video_id": content_id, "title": video.title, "duration": video.duration, "source": video.source}
+    outcome = "The video is now stored." if status == "indexed" else "The video was already stored."
+    lines = [f"{content_id}  {format_timecode(video.duration)}  {video.title}", f"{observations} observations"]
+    content = f"{outcome} Its id, length and title:\n" + mark_as_data("\n".join([*lines, *problems]))
+    return content, data | {"observations": observations, "status": status, "problems": problems}

@@ -10,18 +10,18 @@ from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.text.tools.base import VideoTool, one_line
 from langchain_videochat.utils.timecode import format_timecode
 
-LISTED_VIDEOS = 100
-"""Videos that are listed: about 4,000 tokens. Search finds the others."""
+MAX_VIDEOS = 100
+"""Videos that are listed: about 4,000 tokens. The others can be searched."""
 
 
 class ListVideosArguments(BaseModel):
-    """None."""
+    """No arguments."""
 
 
 class ListVideosTool(VideoTool):
     """Lists the videos of a store.
 
-    Artifact: a list of `{"video_id", "title", "duration", "source"}`, of all videos.
+    Artifact: a list of `{"video_id", "title", "duration", "source"}` for all videos.
 
     Example:
         >>> from langchain_videochat import VideoTimelineStore
@@ -30,22 +30,22 @@ class ListVideosTool(VideoTool):
     """
 
     name: str = "list_videos"
-    description: str = "List the videos that can be searched and read, each with its id, its length and its title."
+    description: str = "List the videos that can be searched and read, each with its id, length and title."
     args_schema: ArgsSchema | None = ListVideosArguments
 
     store: SkipValidation[VideoTimelineStore]
-    """Where the videos are."""
+    """The videos."""
 
-    def _answer(self) -> tuple[str, list[dict[str, Any]]]:
+    def _execute(self) -> tuple[str, list[dict[str, Any]]]:
         videos = self.store.videos()
         if not videos:
             return "No videos are stored yet.", []
         lines = [
-            f"{one.video_id}  {format_timecode(one.duration)}  {one_line(one.title)}" for one in videos[:LISTED_VIDEOS]
+            f"{one.video_id}  {format_timecode(one.duration)}  {one_line(one.title)}" for one in videos[:MAX_VIDEOS]
         ]
         content = "Id, length and title:\n" + mark_as_data("\n".join(lines))
-        if len(videos) > LISTED_VIDEOS:
-            content += f"\nand {len(videos) - LISTED_VIDEOS} more: search_videos looks in all of them."
+        if len(videos) > MAX_VIDEOS:
+            content += f"\nand {len(videos) - MAX_VIDEOS} more: search_videos searches all of them."
         return content, [
             {"video_id": one.video_id, "title": one.title, "duration": one.duration, "source": one.source}
             for one in videos

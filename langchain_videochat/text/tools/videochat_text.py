@@ -1,4 +1,4 @@
-"""VideoChat-Text as a tool: the textualized video."""
+"""The tool that returns a video as text (VideoChat-Text)."""
 
 from bisect import bisect_right
 from typing import Any
@@ -9,35 +9,36 @@ from pydantic import BaseModel, Field, SkipValidation
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.prompts import mark_as_data
-from langchain_videochat.text.tools.arguments import END, START, VIDEO, Time, find_video, to_stretch
-from langchain_videochat.text.tools.base import VideoTool, shorten, timecode_range
-from langchain_videochat.timeline import Timeline, citation
+from langchain_videochat.text.tools.arguments import END, START, VIDEO, Time, find_video, parse_interval
+from langchain_videochat.text.tools.base import VideoTool, format_interval, interval_artifact, shorten
+from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.timecode import format_seconds
 
-LONGEST_TEXT = 12_000
-"""Characters of a textualized video: about 3,000 tokens, so that an agent can read several."""
+MAX_TEXT_LENGTH = 12_000
+"""Characters of one result: about 3,000 tokens, so that an agent can read several."""
 
-SHORTEST_STEP = 0.001
-"""Seconds by which a cut lies within the stretch at least: times are written with three decimals."""
+MIN_PART_SECONDS = 0.001
+"""Minimum length of a part, because times are written with three decimals."""
 
 
 class VideoChatTextArguments(BaseModel):
-    """Which video, and which stretch of it."""
+    """A video, or part of it."""
 
-    video_id: str | None = Field(None, description=f"{VIDEO} May be left out where there is only one video.")
+    video_id: str | None = Field(None, description=f"{VIDEO} May be omitted if there is only one video.")
     start: Time | None = Field(None, description=START)
     end: Time | None = Field(None, description=END)
 
 
 class VideoChatTextTool(VideoTool):
-    """Tells a language model what happens in a video, or in a stretch of it, as text with times.
+    """Returns a video, or part of it, as text with times: VideoChat-Text (paper 3.1) for agents.
 
-    This is VideoChat-Text (paper 3.1) for agents. What is too long is cut at a time, with advice how to read on.
-    Artifact: `{"video_id", "start", "end", "citation", "rest"}`, where `rest` is the time in seconds at which the text
-    was cut, or None.
+    Long text is cut off, and the model is told where to continue. Artifact:
+    `{"video_id", "start", "end", "citation", "rest"}`, where `rest` is the time in seconds at which the text was cut
+    off, or None.
 
     Raises:
-        InputError: Both a store and a timeline are given, or none.
+        InputError: Both a store and a timeline are given, or neither.
 
     Example:
         >>> from langchain_videochat.media import VideoInfo
@@ -56,64 +57,60 @@ class VideoChatTextTool(VideoTool):
 
     name: str = "video_chat_text"
     description: str = (
-        "Read what happens in a video, or in a stretch of it, as text with times: "
+        "Read what happens in a video, or in part of it, as text with times: "
         "what is seen, done, said and written on the screen."
     )
     args_schema: ArgsSchema | None = VideoChatTextArguments
 
     store: SkipValidation[VideoTimelineStore] | None = None
-    """Where the videos are."""
+    """The videos; either this or `timeline` is required."""
 
     timeline: SkipValidation[Timeline] | None = None
-    """In place of a store: the only video."""
+    """The only video."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
         if (self.store is None) == (self.timeline is None):
-            raise InputError("store, timeline", "one of them is needed, and not both", "Give a store or a timeline")
+            raise InputError("store, timeline", "exactly one is required", "Pass a store or a timeline")
 
-    def _answer(
+    def _execute(
         self, video_id: str | None = None, start: Time | None = None, end: Time | None = None
     ) -> tuple[str, dict[str, Any]]:
-        timeline, low, high = self._read(video_id, start, end)
-        text, rest = cut_to_fit(timeline, low)
-        last = high if rest is None else rest
-        content = f"{timecode_range(low, last)} of {format_seconds(timeline.video.duration)} s:\n{mark_as_data(text)}"
+        timeline, interval = self._read(video_id, start, end)
+        text, rest = format_start(timeline, interval.start)
+        shown = interval if rest is None else Interval(interval.start, rest)
+        duration = format_seconds(timeline.video.duration)
+        content = f"{format_interval(shown)} of {duration} s:\n{mark_as_data(text)}"
         if rest is not None:
-            content += (
-                f'\nThe rest is left out. Read on with start="{format_seconds(rest)}", or ask for a shorter stretch.'
-            )
-        place = citation(timeline.video.source, low, last)
-        return content, {"video_id": timeline.video_id, "start": low, "end": last, "citation": place, "rest": rest}
+            content += f'\nThe rest is cut off. Continue with start="{format_seconds(rest)}", or read a shorter part.'
+        return content, {**interval_artifact(timeline.video, timeline.video_id, shown), "rest": rest}
 
-    def _read(self, name: str | None, start: Time | None, end: Time | None) -> tuple[Timeline, float, float]:
+    def _read(self, name: str | None, start: Time | None, end: Time | None) -> tuple[Timeline, Interval]:
         if self.timeline is not None:
             video = find_video([self.timeline], name)
-            low, high = to_stretch(video.video, start, end)
-            return video.slice(low, None if end is None else high), low, high
-        assert self.store is not None  # noqa: S101 - as __init__ has seen to
+            interval = parse_interval(start, end, video.video.duration)
+            return video.slice(interval.start, None if end is None else interval.end), interval
+        assert self.store is not None  # noqa: S101 - ensured by __init__
         record = find_video(self.store.videos(), name)
-        low, high = to_stretch(record.video, start, end)
-        return self.store.timeline(record.video_id, low, None if end is None else high), low, high
+        interval = parse_interval(start, end, record.duration)
+        # Without an end, speech and subtitles that outlast the frames are included.
+        timeline = self.store.timeline(record.video_id, interval.start, None if end is None else interval.end)
+        return timeline, interval
 
 
-def cut_to_fit(timeline: Timeline, start: float) -> tuple[str, float | None]:
-    """Write as much of a timeline as may be told at once, all its modalities up to one time.
-
-    Args:
-        timeline: The stretch that is asked for.
-        start: Seconds at which it begins.
+def format_start(timeline: Timeline, start: float) -> tuple[str, float | None]:
+    """Format as much of a timeline from `start` on as fits into one result: all modalities up to the same time.
 
     Returns:
-        The text, and the time in seconds at which the rest begins; None if nothing is left out.
+        The text, and the time in seconds at which it was cut off; None if it is complete.
     """
     text = timeline.to_prompt()
-    if len(text) <= LONGEST_TEXT:
+    if len(text) <= MAX_TEXT_LENGTH:
         return text, None
-    last = timeline.video.duration - SHORTEST_STEP
-    cuts = sorted({one.start for one in timeline if start + SHORTEST_STEP <= one.start <= last})
-    fitting = bisect_right(cuts, LONGEST_TEXT, key=lambda cut: len(timeline.slice(end=cut).to_prompt()))
-    # Where more happens at one time than may be told, its text is cut too.
+    last = timeline.video.duration - MIN_PART_SECONDS
+    cuts = sorted({one.start for one in timeline if start + MIN_PART_SECONDS <= one.start <= last})
+    fitting = bisect_right(cuts, MAX_TEXT_LENGTH, key=lambda cut: len(timeline.slice(end=cut).to_prompt()))
+    # If the text up to the first cut is too long, it is truncated.
     cut = cuts[max(0, fitting - 1)] if cuts else None
-    text = shorten(timeline.slice(end=cut).to_prompt(), LONGEST_TEXT)
+    text = shorten(timeline.slice(end=cut).to_prompt(), MAX_TEXT_LENGTH)
     return text, None if cut is None else round(cut, 3)

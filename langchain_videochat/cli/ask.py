@@ -1,0 +1,139 @@
+"""Commands that ask a language model about the videos of a store: ask, chat."""
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from langchain_videochat.cli.options import DEFAULT_STORE, JsonOption, ModelOption, StoreOption
+from langchain_videochat.cli.output import console, print_error, print_json
+from langchain_videochat.cli.stores import find_video, open_store
+from langchain_videochat.errors import VideoChatError
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+    from langchain_videochat.store import VideoTimelineStore
+    from langchain_videochat.text.citations import Citation
+    from langchain_videochat.text.question_answering import VideoAnswer
+    from langchain_videochat.text.questions import VideoQuestion
+
+THUMBNAIL_COLUMNS = 32
+"""Width of a cited moment's thumbnail, in characters; each character shows two pixels, one above the other."""
+
+VideoOption = Annotated[str | None, typer.Option("--video", help="Ask about this video only.")]
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="Question about the videos.")],
+    model: ModelOption,
+    store: StoreOption = DEFAULT_STORE,
+    video: VideoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a question with a language model that reads the timelines and cites moments.
+
+    Example: `videochat ask "How much flour do I need?" --model openai:gpt-5-mini`
+    """
+    parts = _open_conversation(store, video, model).ask(question)
+    if not as_json:
+        show_answer(console, parts)
+        return
+    answer = list(parts)
+    citations = [asdict(citation) for part in answer for citation in part.get("citations", [])]
+    print_json({"answer": "".join(part.get("answer", "") for part in answer), "citations": citations})
+
+
+def chat(model: ModelOption, store: StoreOption = DEFAULT_STORE, video: VideoOption = None) -> None:
+    """Ask questions in a conversation; Ctrl-C quits.
+
+    Example: `videochat chat --model ollama:qwen3 --video talk.mp4`
+    """
+    conversation = _open_conversation(store, video, model)
+    console.print("Ask about the videos. Press Ctrl-C to quit.", style="dim")
+    with suppress(EOFError, KeyboardInterrupt):
+        while True:
+            question = console.input("\n[bold]>[/bold] ").strip()
+            try:
+                if question:
+                    show_answer(console, conversation.ask(question))
+            except VideoChatError as error:
+                print_error(error)
+    console.print("\nGoodbye.")
+
+
+class Conversation:
+    """Questions to a language model about one video or all of them, each asked with the previous turns as context."""
+
+    def __init__(self, model: str, store: "VideoTimelineStore", video_id: str | None = None) -> None:
+        from langchain_videochat.text.llms import load_chat_model
+        from langchain_videochat.text.question_answering import create_video_qa_chain
+
+        self._chain = create_video_qa_chain(load_chat_model(model), store)
+        self._video_id = video_id
+        self._history: list[BaseMessage] = []
+
+    def ask(self, question: str) -> Iterator["VideoAnswer"]:
+        """Stream an answer: deltas of `answer`, then `citations`."""
+        from langchain_core.messages import AIMessage, HumanMessage
+
+        from langchain_videochat.text.llms import model_errors
+
+        answer = ""
+        inputs: VideoQuestion = {"question": question, "history": self._history, "video_id": self._video_id}
+        with model_errors():
+            for part in self._chain.stream(inputs):
+                answer += part.get("answer", "")
+                yield part
+        self._history += [HumanMessage(question), AIMessage(answer)]
+
+
+def show_answer(console: Console, parts: Iterable["VideoAnswer"]) -> None:
+    """Print an answer while it streams, then its citations as links, with thumbnails on truecolor terminals."""
+    from langchain_videochat.text.prompts import strip_invisible
+
+    citations: list[Citation] = []
+    with console.status("Searching") as status:
+        for part in parts:
+            citations += part.get("citations", [])
+            if "answer" in part:
+                status.stop()
+                console.print(strip_invisible(part["answer"]), end="", markup=False, highlight=False, soft_wrap=True)
+    console.print("\n" if citations else "")
+    for citation in citations:
+        link = Text(f"[{citation.number}] {citation.label}", Style(bold=True, link=citation.uri))
+        console.print(link, Text(citation.uri, "dim"), soft_wrap=True)
+        if console.is_terminal and console.color_system == "truecolor":
+            console.print(_draw_thumbnail(citation.source, citation.start))
+
+
+def _open_conversation(folder: Path, video: str | None, model: str) -> Conversation:
+    store = open_store(folder)
+    return Conversation(model, store, None if video is None else find_video(store, video).video_id)
+
+
+def _draw_thumbnail(source: str, time: float) -> Text:
+    """Draw a frame with half-block characters; return an empty text if the file is on the web or missing."""
+    import numpy as np
+    from PIL import Image
+
+    from langchain_videochat.media import thumbnail
+
+    picture = Text()
+    try:
+        jpeg = thumbnail(source, time, width=THUMBNAIL_COLUMNS)
+    except VideoChatError:
+        return picture
+    rows = np.asarray(Image.open(io.BytesIO(jpeg)))
+    for above, below in zip(rows[::2], rows[1::2], strict=False):
+        for upper, lower in zip(above, below, strict=True):
+            picture.append("▀", "rgb({},{},{}) on rgb({},{},{})".format(*upper, *lower))
+        picture.append("\n")
+    return picture

@@ -1,0 +1,64 @@
+"""Commands that evaluate a model on a benchmark: evaluate mvbench."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from langchain_videochat.cli.options import JsonOption
+from langchain_videochat.cli.output import print_json
+
+
+def mvbench(
+    data_dir: Annotated[Path, typer.Argument(help="Folder of MVBench, with the subfolders *json* and *video*.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or hub id of a VideoChat-Embed model, or a LangChain chat model that accepts videos, for "
+            "example *google_genai:gemini-2.5-flash*. Default: that of VideoChatEmbed()."
+        ),
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Evaluate this task only, for example *moving_direction*; repeatable.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions per task.")] = None,
+    num_frames: Annotated[int, typer.Option(min=1, help="Frames per video, for a VideoChat-Embed model.")] = 16,
+    free_answers: Annotated[
+        bool,
+        typer.Option("--free-answers", help="Let a VideoChat-Embed model answer without constrained decoding."),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="JSON Lines file for the answers; those already in it are kept."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate a model on MVBench and print its accuracy.
+
+    Questions whose video is missing or broken count as wrong and are listed. Interrupted runs resume when called with
+    the same --output.
+
+    Example: `videochat evaluate mvbench MVBench --model videochat-7b --output answers.jsonl`
+    """
+    from langchain_videochat.embed import VideoChatEmbed
+    from langchain_videochat.evaluation.mvbench import evaluate, read_items
+    from langchain_videochat.text.llms import has_provider, load_chat_model
+
+    items = read_items(data_dir, task or (), limit)
+    try:
+        report = evaluate(
+            load_chat_model(model) if model is not None and has_provider(model) else VideoChatEmbed(model=model),
+            items,
+            num_frames=num_frames,
+            free_answers=free_answers,
+            output=output,
+            show_progress=not as_json,
+        )
+    except KeyboardInterrupt:
+        if output is not None:
+            typer.echo(f"The answers so far are saved in {output}: run the command again to resume.", err=True)
+        raise
+    if as_json:
+        print_json(report.to_json())
+    else:
+        typer.echo(str(report))

@@ -1,0 +1,31 @@
+"""Terminal output shared by the commands."""
+
+import json
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from langchain_videochat.errors import VideoChatError
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def print_report(report: object, as_json: bool) -> None:
+    """Print a dataclass as a summary, or its fields as indented JSON."""
+    from pydantic import TypeAdapter
+
+    # dataclasses.asdict garbles a Counter.
+    typer.echo(TypeAdapter(type(report)).dump_json(report, indent=2).decode() if as_json else str(report))
+
+
+def print_error(error: VideoChatError) -> None:
+    """Print an error in one line to stderr."""
+    errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)

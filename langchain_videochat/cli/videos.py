@@ -1,0 +1,164 @@
+"""Commands on the videos of a store: index, search, timeline, videos, remove, clip."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from langchain_videochat.cli.options import DEFAULT_STORE, FAILED, JsonOption, ProfileOption, StoreOption, VideoArgument
+from langchain_videochat.cli.output import console, errors, print_json
+from langchain_videochat.cli.stores import find_video, open_store
+from langchain_videochat.utils.timecode import format_timecode, parse_timecode
+
+FromOption = Annotated[str | None, typer.Option("--from", help="Start time: seconds, mm:ss or h:mm:ss.")]
+ToOption = Annotated[str | None, typer.Option("--to", help="End time.")]
+TimeArgument = Annotated[str, typer.Argument(help="Seconds, mm:ss or h:mm:ss.")]
+
+
+def index(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, glob patterns or URLs.")],
+    store: StoreOption = DEFAULT_STORE,
+    profile: ProfileOption = "standard",
+    as_json: JsonOption = False,
+) -> None:
+    """Index videos so that they can be searched.
+
+    Videos already in the store are skipped, and interrupted runs resume. Unreadable videos are reported and skipped.
+
+    Example: `videochat index talks/ --profile lite`
+    """
+    opened = open_store(store, create=True)
+    try:
+        report = opened.index(sources, profile=profile, on_error="skip", show_progress=not as_json)
+    except KeyboardInterrupt:
+        errors.print("Finished segments are saved: run the command again to resume.")
+        raise
+    if as_json:
+        print_json([asdict(video) for video in report.videos])
+    else:
+        typer.echo(report)
+    if report.failed:
+        raise typer.Exit(FAILED)
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="Words, a name, a number or a question.")],
+    store: StoreOption = DEFAULT_STORE,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of moments to show.")] = 4,
+    video: Annotated[str | None, typer.Option(help="Search this video only.")] = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="Only moments with this modality, for example *screen_text*; repeatable.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find moments by meaning and exact words.
+
+    Example: `videochat search "how much flour?" -k 2`
+    """
+    opened = open_store(store)
+    found = opened.search(
+        query,
+        k,
+        video_id=None if video is None else find_video(opened, video).video_id,
+        start=_seconds(start),
+        end=_seconds(end),
+        modalities=modality or None,
+    )
+    if as_json:
+        print_json([{"text": document.page_content, **document.metadata} for document in found])
+        return
+    for document in found:
+        data = document.metadata
+        times = f"{format_timecode(data['start'])}-{format_timecode(data['end'])}"
+        console.print(
+            f"[bold]{escape(data['title'])}[/bold]  [cyan]{times}[/cyan]  [dim]{escape(data['citation'])}[/dim]"
+        )
+        console.print(escape("\n".join(f"  {line}" for line in document.page_content.splitlines()[1:])) + "\n")
+    if not found:
+        errors.print("Nothing found.")
+
+
+def timeline(
+    video: VideoArgument,
+    store: StoreOption = DEFAULT_STORE,
+    start: FromOption = None,
+    end: ToOption = None,
+    webvtt: Annotated[bool, typer.Option("--webvtt", help="Print a WebVTT track.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw to this .png, .svg or .pdf file instead. Requires the extra *app*.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print or draw the timeline of a video.
+
+    Example: `videochat timeline talk.mp4 --from 1:30 --to 2:00`
+    """
+    opened = open_store(store)
+    found = opened.timeline(find_video(opened, video).video_id, start=_seconds(start), end=_seconds(end))
+    if plot is not None:
+        from langchain_videochat.app import draw_timeline
+
+        typer.echo(draw_timeline(found, plot, start=_seconds(start) or 0.0, end=_seconds(end)))
+        return
+    typer.echo(found.to_json() if as_json else found.to_webvtt() if webvtt else found.to_prompt())
+
+
+def videos(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """List the videos in the store.
+
+    Example: `videochat videos --json`
+    """
+    records = open_store(store).videos()
+    if as_json:
+        print_json([asdict(record) for record in records])
+        return
+    table = Table("id", "title", "duration", "moments", "profile", "source", box=None, header_style="bold")
+    for record in records:
+        table.add_row(
+            record.video_id,
+            escape(record.title),
+            format_timecode(record.duration),
+            str(record.moments),
+            record.profile,
+            escape(record.source),
+        )
+    console.print(table)
+
+
+def remove(video: VideoArgument, store: StoreOption = DEFAULT_STORE) -> None:
+    """Remove a video from the store; its file stays.
+
+    Example: `videochat remove talk.mp4`
+    """
+    opened = open_store(store)
+    record = find_video(opened, video)
+    opened.remove(record.video_id)
+    typer.echo(f"Removed {record.title} ({record.video_id}).")
+
+
+def clip(
+    video: VideoArgument,
+    start: TimeArgument,
+    end: TimeArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .mp4, .mkv, .webm or .gif.")],
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Cut a clip from a video.
+
+    Example: `videochat clip talk.mp4 1:30 1:45 -o step2.mp4`
+    """
+    from langchain_videochat.media import cut_clip, local_file
+
+    source = video if Path(video).is_file() else find_video(open_store(store), video).source
+    with local_file(source) as path:
+        typer.echo(cut_clip(path, parse_timecode(start), parse_timecode(end), output, overwrite=overwrite))
+
+
+def _seconds(time: str | None) -> float | None:
+    return None if time is None else parse_timecode(time)

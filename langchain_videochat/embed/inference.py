@@ -1,0 +1,186 @@
+"""From a request to an answer: messages -> segments -> visual tokens -> prompt -> generated text."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import chain
+
+from langchain_core.messages import BaseMessage
+from transformers import LogitsProcessor
+
+from langchain_videochat.embed.batching import Prompt
+from langchain_videochat.embed.constrained import JsonConstraint
+from langchain_videochat.embed.conversation import Part, Turn, VisualTokens
+from langchain_videochat.embed.errors import NotEnoughMemoryError
+from langchain_videochat.embed.generation import SamplingParams, TextDelta, generate_text
+from langchain_videochat.embed.json_schemas import tool_schema
+from langchain_videochat.embed.kv_cache import TokenIds
+from langchain_videochat.embed.long_videos import VideoBudget, merge_segments, select_segments
+from langchain_videochat.embed.media_refs import MediaRef
+from langchain_videochat.embed.messages import ParsedTurn, last_question, read_messages
+from langchain_videochat.embed.runtime import Runtime
+from langchain_videochat.embed.tool_calls import ANY_TOOL, Tool, add_tools
+from langchain_videochat.utils.timecode import format_timecode
+
+PART_TOKENS = 64
+"""Maximum tokens of the answer about one part of a long video."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Messages to answer, and how to answer them, as documented for the fields of `VideoChatEmbed`."""
+
+    messages: Sequence[BaseMessage]
+    sampling: SamplingParams
+    num_frames: int
+    budget: VideoBudget
+    system_prompt: str | None = None
+    tools: Sequence[Tool] = ()
+    tool_choice: str | None = None
+    """Name of the tool to call, `ANY_TOOL` to force a call, or None to let the model decide."""
+
+    allowed_hosts: Sequence[str] = ()
+    batch_size: int = 1
+    show_progress: bool = False
+
+    @cached_property
+    def question(self) -> str:
+        """The last question, by which segments are selected, and which is asked about parts of long videos."""
+        return "" if self.budget.segment_seconds is None else last_question(self.messages)
+
+
+@dataclass
+class Usage:
+    """Token counts of an answer, including those of the answers about parts of a long video."""
+
+    input_tokens: int = 0
+    video_tokens: int = 0
+    output_tokens: int = 0
+
+    def add(self, prompt: TokenIds, output_tokens: int = 0) -> None:
+        """Count a prompt, and the tokens generated for it."""
+        self.input_tokens += len(prompt)
+        self.video_tokens += sum(not isinstance(token, int) for token in prompt)
+        self.output_tokens += output_tokens
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that is being generated."""
+
+    deltas: Iterator[TextDelta]
+
+    sampled_times: Sequence[tuple[float, ...]]
+    """Timestamps of the frames of each video segment that was encoded, in seconds."""
+
+    usage: Usage
+    """Excludes the output tokens counted in `deltas`."""
+
+
+def answer(runtime: Runtime, request: Request) -> Answer:
+    """Start to answer a request. If memory runs out before the first token, retry with half the segments per video.
+
+    Raises:
+        InputError: A message, tool or option is invalid.
+        PromptTooLongError: The conversation exceeds the model's context length.
+        SourceError: No such file, or a URL is refused or fails.
+        MediaError: A file cannot be read as a video or image.
+        NotEnoughMemoryError: Out of memory.
+    """
+    turns = read_messages(
+        request.messages,
+        num_frames=request.num_frames,
+        system_prompt=request.system_prompt,
+        allowed_hosts=request.allowed_hosts,
+    )
+    references = [part for turn in turns for part in turn.content if isinstance(part, MediaRef)]
+    while True:
+        media = [_encode(runtime, request, reference) for reference in references]
+        try:
+            return _answer(runtime, request, turns, media)
+        except NotEnoughMemoryError:
+            segments = min(max(map(len, media), default=0), request.budget.max_segments) // 2
+            if not segments:
+                raise
+        logger.warning("Out of memory: retrying with %d segments per video", segments)
+        request = replace(request, budget=replace(request.budget, max_segments=segments))
+
+
+def _encode(runtime: Runtime, request: Request, media: MediaRef) -> list[VisualTokens]:
+    """Return the visual tokens of an image, or of each selected segment of a video."""
+    cache = runtime.visual_cache
+    with cache.open(media) as file:
+        if media.kind == "image":
+            return [cache.encode_image(file)]
+        segments = select_segments(cache.probe(file), media.interval, request.question, request.budget)
+        return cache.encode_segments(file, segments, show_progress=request.show_progress)
+
+
+def _answer(
+    runtime: Runtime, request: Request, turns: Sequence[ParsedTurn], media: Sequence[Sequence[VisualTokens]]
+) -> Answer:
+    usage = Usage()
+    fitted = iter([_fit(runtime, request, segments, usage) for segments in media])
+    conversation = []
+    for turn in turns:
+        parts = (next(fitted) if isinstance(part, MediaRef) else [part] for part in turn.content)
+        conversation.append(Turn(turn.role, tuple(chain.from_iterable(parts))))
+    prompt = runtime.build_prompt(add_tools(conversation, request.tools))
+    usage.add(prompt.token_ids)
+    deltas = _generate(runtime, request, prompt)
+    # The prompt is processed before the first delta: if memory runs out, it is here.
+    deltas = chain([next(deltas)], deltas)
+    sampled_times = [tokens.times for segments in media for tokens in segments if tokens.kind == "video"]
+    return Answer(deltas, sampled_times, usage)
+
+
+def _fit(runtime: Runtime, request: Request, segments: Sequence[VisualTokens], usage: Usage) -> Sequence[Part]:
+    """Reduce the segments of a video to what its budget allows."""
+    if len(segments) <= request.budget.max_segments:
+        return segments
+    if request.budget.overflow == "merge":
+        return list(merge_segments(segments, request.budget.max_segments))
+    return [_map_reduce(runtime, request, segments, usage)]
+
+
+def _map_reduce(runtime: Runtime, request: Request, segments: Sequence[VisualTokens], usage: Usage) -> str:
+    """Answer the question about each part of a long video, and return the answers with the times of the parts."""
+    size = request.budget.max_segments
+    parts = [segments[start : start + size] for start in range(0, len(segments), size)]
+    with ThreadPoolExecutor(min(len(parts), request.batch_size)) as pool:
+        answers = pool.map(partial(_answer_part, runtime, request), parts)
+        lines = ["Answers for each part of the video:"]
+        for part, (token_ids, deltas) in zip(parts, answers, strict=True):
+            usage.add(token_ids, deltas[-1].num_tokens)
+            start, end = format_timecode(part[0].times[0]), format_timecode(part[-1].times[-1])
+            lines.append(f"{start} to {end}: {''.join(delta.text for delta in deltas).strip()}")
+    return "\n".join(lines)
+
+
+def _answer_part(
+    runtime: Runtime, request: Request, segments: Sequence[VisualTokens]
+) -> tuple[TokenIds, list[TextDelta]]:
+    question = [request.question] if request.question.strip() else []
+    prompt = runtime.build_prompt([Turn("human", (*segments, *question))])
+    sampling = replace(request.sampling, max_tokens=PART_TOKENS, stop=tuple(runtime.processor.stop_strings))
+    request = replace(request, sampling=sampling, tool_choice=None)
+    return prompt.token_ids, list(_generate(runtime, request, prompt))
+
+
+def _generate(runtime: Runtime, request: Request, prompt: Prompt) -> Iterator[TextDelta]:
+    room = runtime.model.config.context_length - len(prompt.token_ids)
+    sampling = replace(request.sampling, max_tokens=min(request.sampling.max_tokens, room))
+    constraint: LogitsProcessor | None = None
+    if request.tool_choice is not None:
+        schema = tool_schema(request.tools, None if request.tool_choice == ANY_TOOL else request.tool_choice)
+        end_tokens = sorted(runtime.batch.end_tokens) or None
+        constraint = JsonConstraint(runtime.tokenizer, schema, sampling.max_tokens, end_tokens)
+        # A stop string inside an argument would cut off the call.
+        sampling = replace(sampling, stop=())
+    return generate_text(
+        runtime.batch, runtime.tokenizer, prompt, sampling, batch_size=request.batch_size, constraint=constraint
+    )

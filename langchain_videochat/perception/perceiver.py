@@ -1,0 +1,144 @@
+"""The interface that all perceivers implement."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
+
+from langchain_videochat.errors import InputError
+from langchain_videochat.media import AudioChunk, Cue, FrameBatch
+from langchain_videochat.perception.modalities import Modality, register_modality
+from langchain_videochat.perception.observation import Observation
+from langchain_videochat.perception.spans import OpenSpans
+
+
+@dataclass(frozen=True)
+class FrameInputs:
+    """Frames at regular intervals; the perceiver receives `FrameBatch`es.
+
+    Raises:
+        InputError: A value is out of range.
+    """
+
+    every: float
+    """Seconds between two frames."""
+
+    tolerance: float
+    """Seconds by which a frame may be off, so that a nearby keyframe can be used; 0 for the exact frame."""
+
+    size: int
+    """Length of the frames' shorter side in pixels; smaller videos are not scaled up."""
+
+    def __post_init__(self) -> None:
+        if not self.every > 0:
+            raise InputError("every", f"must be positive, got {self.every}", "Give the seconds between two frames")
+        if not self.tolerance >= 0:
+            raise InputError("tolerance", f"must not be negative, got {self.tolerance}", "Give seconds")
+        if self.size < 1:
+            raise InputError("size", f"must be positive, got {self.size}", "Give the shorter side in pixels")
+
+
+@dataclass(frozen=True)
+class AudioInputs:
+    """The audio track: mono, 16,000 samples per second; the perceiver receives `AudioChunk`s."""
+
+    chunk_seconds: float = 30.0
+    """Length of a chunk."""
+
+    prefer_subtitles: bool = False
+    """Skip videos that have subtitles."""
+
+
+@dataclass(frozen=True)
+class SubtitleInputs:
+    """The video's own subtitles; the perceiver receives all `Cue`s of a segment at once."""
+
+
+@dataclass(frozen=True)
+class ObservationInputs:
+    """Observations of other perceivers; the perceiver receives all of them at once, after the rest of the video."""
+
+    modalities: tuple[str, ...]
+    """Names of the modalities that it receives."""
+
+
+Inputs = FrameInputs | AudioInputs | SubtitleInputs | ObservationInputs
+
+InputsT = TypeVar("InputsT", bound=Inputs)
+BatchT = TypeVar("BatchT", FrameBatch, AudioChunk, Sequence[Cue], Sequence[Observation])
+
+
+class Perceiver(ABC, Generic[InputsT, BatchT]):
+    """A perception model: receives parts of a video and returns Observations.
+
+    The type arguments are the inputs that it asks for and the batches that it receives: `FrameInputs` and
+    `FrameBatch`, `AudioInputs` and `AudioChunk`, `SubtitleInputs` and `Sequence[Cue]`, or `ObservationInputs` and
+    `Sequence[Observation]`. An instance processes one segment of one video.
+
+    Example:
+        >>> class Brightness(Perceiver[FrameInputs, FrameBatch]):
+        ...     modality = "tag"
+        ...     inputs = FrameInputs(every=2.0, tolerance=1.0, size=64)
+        ...
+        ...     def perceive(self, batch):
+        ...         for frame, time in zip(batch.frames, batch.times.tolist()):
+        ...             yield Observation(time, time + 2.0, "tag", "bright" if frame.mean() > 127 else "dark")
+    """
+
+    modality: ClassVar[str]
+    """The modality of its Observations."""
+
+    defines: ClassVar[tuple[Modality, ...]] = ()
+    """Modalities that it adds to the built-in ones; registered when the class is defined."""
+
+    inputs: InputsT
+    """What it receives."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for modality in cls.defines:
+            register_modality(modality)
+
+    @cached_property
+    def open_spans(self) -> OpenSpans:
+        """Observations that have started and not ended yet; `finish` closes them."""
+        return OpenSpans()
+
+    def load(self) -> None:
+        """Load the weights now rather than at first use.
+
+        Raises:
+            ModelUnavailableError: The weights are not on this machine and cannot be downloaded.
+            ModelError: They are damaged or belong to another kind of model.
+        """
+
+    def close(self) -> None:
+        """Release the weights; they are freed when no other perceiver uses them."""
+
+    @abstractmethod
+    def perceive(self, batch: BatchT) -> Iterable[Observation]:
+        """Process the next part of the segment.
+
+        Args:
+            batch: The inputs that follow those of the previous call.
+
+        Returns:
+            Finished Observations in any order, none starting before `pending_since`. They are clipped to the segment.
+        """
+
+    def finish(self, end: float) -> Iterable[Observation]:
+        """Return the remaining Observations, such as the last scene or text that is still on screen.
+
+        Args:
+            end: End of the segment in seconds.
+        """
+        return self.open_spans.close(end)
+
+    @property
+    def pending_since(self) -> float | None:
+        """Start of the earliest Observation that is still to come, in seconds; None if nothing is pending."""
+        return self.open_spans.since
+
+
+AnyPerceiver = Perceiver[Any, Any]

@@ -1,0 +1,95 @@
+"""The report of an indexing run."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from langchain_videochat.store.catalogue import VideoRecord
+
+Status = Literal["indexed", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class IndexedVideo:
+    """Result of indexing one source."""
+
+    source: str
+    """Path or URL."""
+
+    status: Status
+    """"indexed", "skipped" because it was already in the store, or "failed"."""
+
+    video_id: str | None = None
+    """Hash of the file's content; None if the file could not be read."""
+
+    duration: float = 0.0
+    """Length in seconds."""
+
+    observations: int = 0
+    """Number of observations in its timeline."""
+
+    moments: int = 0
+    """Number of moments that search can return."""
+
+    decoded_fraction: float = 0.0
+    """Fraction of the video that could be decoded, 0 to 1."""
+
+    failures: str = ""
+    """Which perceivers failed, and why; the results of the others are stored."""
+
+    error: str | None = None
+    """Why indexing failed."""
+
+    @classmethod
+    def of(cls, record: VideoRecord, source: str, status: Status) -> "IndexedVideo":
+        """Build the result for a video that is in the store."""
+        return cls(
+            source=source,
+            status=status,
+            video_id=record.video_id,
+            duration=record.duration,
+            observations=record.observations,
+            moments=record.moments,
+            decoded_fraction=record.decoded_fraction,
+            failures=record.failures,
+        )
+
+    def __str__(self) -> str:
+        if self.error is not None:
+            return f"{self.status} {self.source}: {self.error}"
+        damage = "" if self.decoded_fraction > 0.999 else f", {self.decoded_fraction:.0%} readable"  # noqa: PLR2004 - 3 decimals
+        counts = f"{_count(self.observations, 'observation')} in {_count(self.moments, 'moment')}"
+        failures = f"; {self.failures}" if self.failures else ""
+        return f"{self.status} {self.source} ({self.video_id}): {counts}{damage}{failures}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """Results of an indexing run; `str` returns one line per source."""
+
+    videos: tuple[IndexedVideo, ...]
+    """Results in the order of the sources."""
+
+    @property
+    def indexed(self) -> list[IndexedVideo]:
+        """Videos that were indexed in this run."""
+        return self._with_status("indexed")
+
+    @property
+    def skipped(self) -> list[IndexedVideo]:
+        """Videos that were already in the store."""
+        return self._with_status("skipped")
+
+    @property
+    def failed(self) -> list[IndexedVideo]:
+        """Sources that could not be read."""
+        return self._with_status("failed")
+
+    def __str__(self) -> str:
+        return "\n".join(str(video) for video in self.videos)
+
+    def _with_status(self, status: Status) -> list[IndexedVideo]:
+        return [video for video in self.videos if video.status == status]

@@ -1,0 +1,157 @@
+"""From moments to a cited answer: condense notes that exceed the context, ask the model, check its citations."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from langchain_core.documents import Document
+from langchain_core.language_models import LanguageModelLike
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import AddableDict, Runnable, RunnableGenerator, RunnableLambda
+
+from langchain_videochat.errors import ModelError
+from langchain_videochat.text.citations import Citation, CitationCheck, number_moments
+from langchain_videochat.text.context import CountTokens, Note, group_notes, join_notes, moment_note, truncate_condensed
+from langchain_videochat.text.prompts import NOT_SHOWN, mark_as_data
+
+
+@dataclass(frozen=True)
+class AnswerContext:
+    """A question, and the notes that the model reads to answer it."""
+
+    question: str
+
+    moments: Mapping[int, Document]
+    """All moments found for the question, by number."""
+
+    notes: Sequence[Note]
+    """The notes to read: those of all moments, of one part of them, or condensed ones."""
+
+    @property
+    def citation_check(self) -> CitationCheck:
+        """A check that allows citations of these notes only."""
+        return CitationCheck({number: self.moments[number] for note in self.notes for number in note.numbers})
+
+    @property
+    def prompt_variables(self) -> dict[str, str]:
+        """The variables of the prompts."""
+        return {"notes": join_notes(self.notes), "question": self.question}
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """Answers questions from moments.
+
+    Its methods return a result, or a Runnable that produces it, which RunnableLambda runs.
+    """
+
+    llm: LanguageModelLike
+
+    prompt: ChatPromptTemplate
+    """Answers a `question` from `notes`."""
+
+    condense_prompt: ChatPromptTemplate
+    """Condenses the `notes` of one part of a video with regard to a `question`."""
+
+    max_tokens: int
+    """Maximum number of tokens of the notes in one prompt."""
+
+    count_tokens: CountTokens
+
+    def answer(self, found: Mapping[str, Any]) -> Any:
+        """Answer a `question` from `documents`: moments in the order of their numbers."""
+        moments = number_moments(found["documents"])
+        notes = [moment_note(number, moment) for number, moment in moments.items()]
+        context = AnswerContext(found["question"], moments, notes)
+        stream = CitedAnswerStream(moments)
+        return (
+            RunnableLambda(lambda _: self._condense(context))
+            | RunnableLambda(self._write)
+            | RunnableGenerator(stream.transform, stream.atransform, name="cite")
+        )
+
+    def _condense(self, context: AnswerContext) -> Any:
+        """Condense the notes, in as many rounds as necessary, until they fit into one prompt."""
+        groups = group_notes(context.notes, self.max_tokens, self.count_tokens)
+        if len(groups) <= 1:
+            return context
+        parts = [replace(context, notes=notes) for notes in groups]
+
+        def condense_again(condensed: Sequence[Note]) -> Any:
+            return self._condense(replace(context, notes=[note for note in condensed if note.text]))
+
+        return (
+            RunnableLambda(lambda _: parts) | RunnableLambda(self._condense_part).map() | RunnableLambda(condense_again)
+        )
+
+    def _condense_part(self, part: AnswerContext) -> Any:
+        return self._ask(self.condense_prompt) | RunnableLambda(partial(self._condensed_note, part.citation_check))
+
+    def _condensed_note(self, check: CitationCheck, text: str) -> Note:
+        checked = check.check(require_text(text))
+        if checked.strip("\"'. \n").casefold() == NOT_SHOWN.strip(".").casefold():
+            return Note("", ())
+        text = truncate_condensed(check.with_times(checked), self.max_tokens, self.count_tokens)
+        return Note(mark_as_data(text), tuple(check.cited(text)))
+
+    def _write(self, context: AnswerContext) -> Any:
+        if not context.notes:
+            return NOT_SHOWN
+        return self._ask(self.prompt) | context.citation_check.as_runnable()
+
+    def _ask(self, prompt: ChatPromptTemplate) -> Runnable[AnswerContext, str]:
+        return RunnableLambda(lambda context: context.prompt_variables) | prompt | self.llm | StrOutputParser()
+
+
+@dataclass(frozen=True)
+class CitedAnswerStream:
+    """Converts the deltas of a checked answer to dicts: `documents` first, then `answer`, `citations` last.
+
+    `RunnablePassthrough.assign` would do the same, but it passes each delta between threads: 25 ms for 130 deltas
+    instead of 9 ms.
+
+    Raises:
+        ModelError: The answer is empty.
+    """
+
+    moments: Mapping[int, Document]
+    """By number."""
+
+    def transform(self, deltas: Iterator[str]) -> Iterator[AddableDict]:
+        """Convert the deltas of an answer."""
+        yield self._documents
+        answer = ""
+        for delta in deltas:
+            answer += delta
+            yield AddableDict(answer=delta)
+        yield self._citations(answer)
+
+    async def atransform(self, deltas: AsyncIterator[str]) -> AsyncIterator[AddableDict]:
+        """Convert the deltas of an answer."""
+        yield self._documents
+        answer = ""
+        async for delta in deltas:
+            answer += delta
+            yield AddableDict(answer=delta)
+        yield self._citations(answer)
+
+    @property
+    def _documents(self) -> AddableDict:
+        return AddableDict(documents=list(self.moments.values()))
+
+    def _citations(self, answer: str) -> AddableDict:
+        numbers = CitationCheck(self.moments).cited(require_text(answer))
+        return AddableDict(citations=[Citation.of(number, self.moments[number]) for number in numbers])
+
+
+def require_text(text: str) -> str:
+    """Return a model's answer without surrounding whitespace.
+
+    Raises:
+        ModelError: The answer is empty, which does not mean that the video shows nothing.
+    """
+    if not text.strip():
+        raise ModelError("the language model", "its answer is empty", "Ask again, or use another model")
+    return text.strip()
