@@ -164,7 +164,7 @@ class VideoChatEmbed(BaseChatModel):
     """Maximum visual tokens per video in a prompt, without its timestamps. One segment always fits."""
 
     overflow: Overflow = "merge"
-    """What to do with a video that has more segments: "merge" merges neighbours, at no extra cost; "retrieve" encodes
+    """What to do with a video that has more segments: "merge" merges neighbors, at no extra cost; "retrieve" encodes
     only the segments that `retriever` finds, which is the cheapest; "map_reduce" answers the question for each part of
     the video, and then from these answers, which generates one more answer per part."""
 

@@ -3,7 +3,7 @@
 Eight frames cannot represent an hour (the paper's first limitation). So a long video is cut into segments of equal
 length, each with as many frames and tokens as a short video, and with its own timestamps. If there are too many:
 
-- "merge" encodes every segment, once for all questions, and merges the most similar tokens of neighbours. Details that
+- "merge" encodes every segment, once for all questions, and merges the most similar tokens of neighbors. Details that
   are visible for a second or two may get lost.
 - "retrieve" encodes only the segments that a search in the timeline finds for the question. This is the cheapest
   option, and limited to what the timeline contains.
@@ -67,7 +67,7 @@ def select_segments(video: "VideoFacts", interval: Interval, question: str, budg
 
 
 def merge_segments(segments: Sequence[VisualTokens], count: int) -> Iterator[VisualTokens]:
-    """Merge neighbouring segments into `count` segments, each with as many tokens as one had before.
+    """Merge neighboring segments into `count` segments, each with as many tokens as one had before.
 
     The language model then gets only what it was trained on: the visual tokens of one video and its frames' timestamps.
     """

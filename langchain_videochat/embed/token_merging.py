@@ -38,7 +38,7 @@ def merge_tokens(tokens: Tensor, count: int) -> Tensor:
 
 
 def _merge_blocks(tokens: Tensor, sizes: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Merge each block of neighbours towards its share of `count`."""
+    """Merge each block of neighbors towards its share of `count`."""
     bounds = torch.tensor([*range(0, len(tokens), BLOCK_SIZE), len(tokens)])
     shares = (bounds * count / len(tokens)).round().long().diff().tolist()
     blocks = zip(tokens.split(BLOCK_SIZE), sizes.split(BLOCK_SIZE), shares, strict=True)

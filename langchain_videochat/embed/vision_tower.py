@@ -74,7 +74,7 @@ class VisionTower(Blip2PreTrainedModel):
 
 
 class VisionLayer(GradientCheckpointingLayer):
-    """A transformer layer of EVA-CLIP ViT-g, with optional local MHRA, which relates a frame to its neighbours."""
+    """A transformer layer of EVA-CLIP ViT-g, with optional local MHRA, which relates a frame to its neighbors."""
 
     def __init__(self, config: VideoChatEmbedConfig) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ AUDIO_FORMATS = (*VIDEO_FORMATS, "wav", "mp3", "flac", "aac", "aiff")
 # ffmpeg keeps the silence of a gap in memory, up to 4 bytes per sample. Separate runs limit it.
 _MAX_RUN_SECONDS = 600.0
 
-# Resampling needs neighbours on both sides, or each run would begin and end with a click.
+# Resampling needs neighbors on both sides, or each run would begin and end with a click.
 _RESAMPLING_MARGIN_SECONDS = 0.05
 
 _SAMPLE_BYTES = 4

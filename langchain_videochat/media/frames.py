@@ -47,7 +47,7 @@ class FrameBatch:
     """Time at which each frame appears, in seconds from the first frame of the video, [N]."""
 
     missing: int = 0
-    """Number of frames that could not be decoded and are replaced by a neighbour."""
+    """Number of frames that could not be decoded and are replaced by a neighbor."""
 
 
 def sample_frames(

@@ -14,7 +14,7 @@ from langchain_videochat.perception.perceiver import FrameInputs, Perceiver
 from langchain_videochat.utils.timecode import format_timecode
 
 ADAPTIVE_THRESHOLD = 3.0
-"""Ratio of a cut's change to that of its neighbours (PySceneDetect's default)."""
+"""Ratio of a cut's change to that of its neighbors (PySceneDetect's default)."""
 
 MIN_CHANGE = 4.0
 """Minimum content value of a cut: a new slide scores 5 with two lines of text, 10 with seven."""
@@ -30,7 +30,7 @@ class Scenes(Perceiver[FrameInputs, FrameBatch]):
     """Detects cuts and new slides.
 
     Cuts are usually exact although frames are sampled: encoders put keyframes there, and nearby keyframes are sampled.
-    The detector compares the brightness and edges of a frame with its neighbours: the next slide of a talk hardly
+    The detector compares the brightness and edges of a frame with its neighbors: the next slide of a talk hardly
     changes colors, and a moving camera changes them all the time.
     """
 
@@ -55,7 +55,7 @@ class Scenes(Perceiver[FrameInputs, FrameBatch]):
             self._frame = np.ascontiguousarray(frame[..., ::-1])  # BGR, as PySceneDetect expects
             if not self._frame_count:
                 self.open_spans.open(_scene(time))
-                # A frame is compared with its neighbours: duplicating the first lets the second be judged.
+                # A frame is compared with its neighbors: duplicating the first lets the second be judged.
                 self._detector.process_frame(_timecode(time), self._frame)
             yield from self._process_frame(time)
             yield from self.open_spans.flush_long(self._time)

@@ -56,7 +56,7 @@ class IndexedVideo:
     def __str__(self) -> str:
         if self.error is not None:
             return f"{self.status} {self.source}: {self.error}"
-        damage = "" if self.decoded_fraction > 0.999 else f", {self.decoded_fraction:.0%} readable"  # noqa: PLR2004 - 3 decimals
+        damage = "" if self.decoded_fraction > 0.999 else f", {self.decoded_fraction:.0%} decoded"  # noqa: PLR2004 - 3 decimals
         counts = f"{_count(self.observations, 'observation')} in {_count(self.moments, 'moment')}"
         failures = f"; {self.failures}" if self.failures else ""
         return f"{self.status} {self.source} ({self.video_id}): {counts}{damage}{failures}"

@@ -155,7 +155,7 @@ class LocalIndex:
         query = f"SELECT number FROM moments WHERE number IN (SELECT value FROM json_each(?)) AND {where}"  # noqa: S608
         return {number for (number,) in self._select(query, json.dumps(list(numbers)), *values)}
 
-    def neighbours(self, moments: Iterable[tuple[str, float]]) -> list[int]:
+    def neighbors(self, moments: Iterable[tuple[str, float]]) -> list[int]:
         """Return the numbers of the moments directly before and after those with a video id and start in seconds."""
         query = f"""SELECT
             (SELECT number FROM moments WHERE {_SAME_VIDEO} AND start < {_GIVEN_START} ORDER BY start DESC LIMIT 1),

@@ -110,7 +110,7 @@ def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterato
         ids = [_moment_id(record.video_id, number) for number in batch]
         found = collections.moments.get(ids, include=["documents", "metadatas", "embeddings"])
         rows = zip(found["ids"], found["documents"], found["metadatas"], found["embeddings"], strict=True)
-        # Chroma does not return records in order; inserting them in time order stores neighbours together.
+        # Chroma does not return records in order; inserting them in time order stores neighbors together.
         for moment_id, text, metadata, vector in sorted(rows, key=itemgetter(0)):
             document = Document(page_content=text, metadata=metadata)
             yield IndexedMoment(moment_id, document, np.asarray(vector, dtype=np.float32))

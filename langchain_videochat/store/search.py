@@ -16,7 +16,7 @@ EXACT_LIMIT = 1500
 """Maximum number of moments that are compared one by one: this takes 3 ms, a filtered query of Chroma 100 ms."""
 
 COUNT_LIMIT = 10_000
-"""Limit for counting the moments that match a filter, to estimate how many neighbours to request: takes 0.4 ms."""
+"""Limit for counting the moments that match a filter, to estimate how many neighbors to request: takes 0.4 ms."""
 
 WORD_BUDGET = 1000
 """Maximum number of matches of all words of a query; the most common words are skipped beyond it."""

@@ -168,22 +168,22 @@ class VideoTimelineStore:
             self._check.run()  # before the local index is built, which can take long
         return self._read_index(lambda: self._search(query, k, condition))
 
-    def neighbours(self, moments: Iterable[Document]) -> list[Document]:
+    def neighbors(self, moments: Iterable[Document]) -> list[Document]:
         """Return the moments directly before and after the given moments, excluding the given ones.
 
         Args:
             moments: Results of `search`.
 
         Returns:
-            One Document per moment; the neighbours of the first result come first.
+            One Document per moment; the neighbors of the first result come first.
 
         Raises:
             StoreError: The store cannot be read.
         """
         given = [_key(one) for one in moments]
         # From the local index: reading part of each timeline from Chroma would take longer than the search itself.
-        neighbours = self._read_index(lambda: self._index.documents(self._index.neighbours(given)))
-        found = {_key(one): one for one in neighbours}
+        neighbors = self._read_index(lambda: self._index.documents(self._index.neighbors(given)))
+        found = {_key(one): one for one in neighbors}
         return [one for key, one in found.items() if key not in given]
 
     def timeline(self, video_id: str, start: float | None = None, end: float | None = None) -> Timeline:

@@ -43,7 +43,7 @@ class TimelineLibrary:
         weights = {phrase: 1 + math.log(len(found) / count) for phrase, count in counts.items() if count}
         return [one.document for one in sorted(found, key=lambda one: -one.score(weights))]
 
-    def neighbours(self, _: Iterable[Document]) -> list[Document]:
+    def neighbors(self, _: Iterable[Document]) -> list[Document]:
         """Return none: `search` returned all moments."""
         return []
 
@@ -99,9 +99,9 @@ def check_videos(library: Library, question: ParsedQuestion) -> None:
 
 
 def find_moments(library: Library, question: ParsedQuestion, k: int) -> list[Document]:
-    """Return the `k` moments that best match a question, best first, then their neighbours."""
+    """Return the `k` moments that best match a question, best first, then their neighbors."""
     found = library.search(question.text, k, video_id=question.video_ids, start=question.start, end=question.end)
-    return [*found, *(one for one in library.neighbours(found) if _overlaps(one, question.start, question.end))]
+    return [*found, *(one for one in library.neighbors(found) if _overlaps(one, question.start, question.end))]
 
 
 def list_moments(library: Library, question: ParsedQuestion, max_videos: int) -> list[Document]:

@@ -160,7 +160,7 @@ class CaptionFile(_SampleFile):
     entry_type = _Caption
 
     def _pairs(self, content: str, index: int) -> list[tuple[str, str]]:
-        # The step of 7 is coprime to 11: neighbours get different requests, and all are equally frequent.
+        # The step of 7 is coprime to 11: neighbors get different requests, and all are equally frequent.
         return [(REQUESTS[index * 7 % len(REQUESTS)].format(media=self._media), content)]
 
 

@@ -41,7 +41,7 @@ def measure(scale: float) -> Table:
             overheads = [_overhead(ask, ask_model, store, model, question) * 1000 for question in questions]
             table.cost(name, percentile_95(overheads[WARM_UP:]), "the limit", LIMIT_MS, at_most=1)
     table.notes = [
-        f"{len(questions)} questions about {len(timelines)} videos, {K} moments each and their neighbours, whose "
+        f"{len(questions)} questions about {len(timelines)} videos, {K} moments each and their neighbors, whose "
         "retrieval counts as overhead. Search and model are timed alone right after each answer, and subtracted."
     ]
     return table

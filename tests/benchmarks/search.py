@@ -66,7 +66,7 @@ def measure(scale: float) -> Table:
         f"{videos * MOMENTS_PER_VIDEO + sum(LENGTHS.values()):,} moments of {MOMENT_SECONDS:g} s with random unit "
         f"vectors of {DIMENSIONS} dimensions, mostly in videos of {MOMENTS_PER_VIDEO} moments; {QUERIES} queries of "
         "eight words each. A time filter is one minute. Our search also ranks by words; Chroma's plain query does not "
-        "filter, and returns four neighbours."
+        "filter, and returns four neighbors."
     ]
     return table
 

@@ -139,7 +139,7 @@ def test_report_of_a_truncated_file_contains_the_decoded_fraction(store: VideoTi
     (report,) = store.index(video, profile="lite", show_progress=False).videos
     assert report.status == "indexed"
     assert 0.2 < report.decoded_fraction < 0.95
-    assert "% readable" in str(report)
+    assert "% decoded" in str(report)
 
 
 def test_errors_unrelated_to_a_file_stop_the_run(store: VideoTimelineStore, videos: Path) -> None:

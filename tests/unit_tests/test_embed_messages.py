@@ -329,7 +329,7 @@ def test_temporary_files_are_deleted(folder: Path, tmp_path: Path, monkeypatch: 
 # Turns
 
 
-def test_system_messages_come_first_and_neighbours_are_joined() -> None:
+def test_system_messages_come_first_and_neighbors_are_joined() -> None:
     messages = [
         HumanMessage("One."),
         SystemMessage("Be brief."),

@@ -183,7 +183,7 @@ def test_checked_answers_cite_only_given_moments(answer: str) -> None:
 # Notes
 
 
-def test_neighbouring_moments_are_included(store: VideoTimelineStore) -> None:
+def test_neighboring_moments_are_included(store: VideoTimelineStore) -> None:
     answered = ask(store, "Yes [1].", "Slide 10", k=1, prompt=NOTES_ONLY)
     times = [(one.metadata["start"], one.metadata["end"]) for one in answered["documents"]]
     assert times == [(270.0, 300.0), (300.0, 330.0), (330.0, 360.0)]
@@ -197,7 +197,7 @@ def test_moments_never_overlap(store: VideoTimelineStore) -> None:
     assert all(before[1] <= after[0] for before, after in pairwise(times))
 
 
-def test_neighbours_stay_within_the_interval(store: VideoTimelineStore) -> None:
+def test_neighbors_stay_within_the_interval(store: VideoTimelineStore) -> None:
     question = {"question": "Slide 10", "video_id": "long", "start": 300, "end": 335}
     documents = ask(store, "Yes [1].", question, k=1)["documents"]
     assert [(one.metadata["start"], one.metadata["end"]) for one in documents] == [(300, 330), (330, 360)]

@@ -147,15 +147,15 @@ def test_index_file_that_is_damaged_while_open_is_rebuilt(tmp_path: Path) -> Non
     assert store.search("eggs") == before
 
 
-def test_neighbours_are_the_adjacent_moments(store: VideoTimelineStore) -> None:
+def test_neighbors_are_the_adjacent_moments(store: VideoTimelineStore) -> None:
     store.add(EGGS)
     store.add(YOGA)
     whisk, heat, fold = EGGS.to_documents("moment")
     stand, breathe = YOGA.to_documents("moment")
-    assert store.neighbours([heat]) == [whisk, fold]
-    assert store.neighbours([fold, whisk]) == [heat]
-    assert store.neighbours([stand, fold]) == [breathe, heat]
-    assert store.neighbours([whisk, heat, fold]) == store.neighbours([]) == []
+    assert store.neighbors([heat]) == [whisk, fold]
+    assert store.neighbors([fold, whisk]) == [heat]
+    assert store.neighbors([stand, fold]) == [breathe, heat]
+    assert store.neighbors([whisk, heat, fold]) == store.neighbors([]) == []
 
 
 OLD_INDEX = """

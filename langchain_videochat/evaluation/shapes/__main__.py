@@ -10,7 +10,7 @@ def main(
     folder: Annotated[Path, typer.Argument(help="Folder for the training runs; interrupted runs resume.")],
     seed: Annotated[int, typer.Option(help="Seed of the initial weights and the order of samples.")] = 0,
     local_mhra: Annotated[
-        bool, typer.Option(help="Local MHRA in the vision tower: relates neighbouring frames.")
+        bool, typer.Option(help="Local MHRA in the vision tower: relates neighboring frames.")
     ] = True,
     gmhra: Annotated[bool, typer.Option(help="GMHRA in the vision tower: relates all frames.")] = True,
 ) -> None:
