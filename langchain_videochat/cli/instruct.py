@@ -127,7 +127,7 @@ def export(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Export generated items for `videochat train` and as a data set, without near-duplicates.
+    """Export generated items for `videochat train` and as a dataset, without near-duplicates.
 
     Example: `videochat instruct export made --output data`
     """

@@ -77,10 +77,10 @@ def test_the_wheel_works_without_the_sources(environment: Path, tmp_path: Path) 
     assert "data:image/jpeg;base64" in (tmp_path / "report.html").read_text()
 
 
-def test_the_source_distribution_builds_and_tests(wheel: Path) -> None:
+def test_the_source_distribution_holds_tests_and_documentation(wheel: Path) -> None:
     [archive] = wheel.parent.glob("*.tar.gz")
     with tarfile.open(archive) as files:
         names = {name.partition("/")[2] for name in files.getnames()}
 
     assert {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "constraints.txt", "pyproject.toml"} <= names
-    assert {"tests/integration_tests/test_wheel.py", "examples/demo.py"} <= names
+    assert {"tests/integration_tests/test_wheel.py", "examples/demo.py", "docs/training.md", "SECURITY.md"} <= names
