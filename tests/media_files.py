@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+import av
+
 from langchain_videochat.media.ffmpeg import find_ffmpeg
 
 STRANGE_NAMES = [
@@ -42,6 +44,18 @@ def make_beeps(
     encoder = ["-c:v", *encoders.get(path.suffix, ["libx264", "-qp", "4"])]
     run_ffmpeg(*inputs, *encoder, "-g", "50", "-c:a", audio_codec, *options, f"file:{path}")
     return path
+
+
+def overwrite_frames(video: Path, target: Path, start: float, end: float) -> Path:
+    """Copy a video of keyframes only, overwriting the frames between two times in seconds."""
+    content = bytearray(video.read_bytes())
+    with av.open(str(video)) as container:
+        for packet in container.demux(video=0):
+            if packet.pts is not None and start < packet.pts * packet.time_base < end:
+                at = content.index(bytes(packet))
+                content[at : at + packet.size] = b"\xff" * packet.size
+    target.write_bytes(content)
+    return target
 
 
 def make_traps(folder: Path) -> list[Path]:

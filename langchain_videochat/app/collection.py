@@ -89,7 +89,7 @@ class Collection:
             path.unlink(missing_ok=True)
 
     def search(self, query: str, video_id: str | None) -> list[dict[str, Any]]:
-        """Search for moments, best first.
+        """Search for moments, best first. `start` and `end` are those of what matches best in the moment.
 
         Raises:
             InputError: The query is empty.
@@ -98,8 +98,8 @@ class Collection:
             {
                 "video_id": hit.metadata["video_id"],
                 "title": strip_invisible(hit.metadata["title"]),
-                "start": hit.metadata["start"],
-                "end": hit.metadata["end"],
+                "start": hit.metadata["hit_start"],
+                "end": hit.metadata["hit_end"],
                 # The first line is the title.
                 "text": strip_invisible(hit.page_content).partition("\n")[2],
             }
@@ -130,6 +130,7 @@ class Collection:
             "title": strip_invisible(record.title),
             "duration": record.duration,
             "observations": record.observations,
+            "damage": record.damage,
             "failures": record.failures,
             "unplayable": unplayable,
         }

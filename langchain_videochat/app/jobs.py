@@ -84,9 +84,7 @@ class IndexJobs:
             on_progress=lambda _, step, progress: self._update(number, step=step, progress=progress),
         )
         video = report.videos[0]
-        if video.status == "skipped" and any(
-            record.video_id == video.video_id and Path(record.source) != path for record in self._store.videos()
-        ):
+        if any(record.video_id == video.video_id and Path(record.source) != path for record in self._store.videos()):
             path.unlink()  # a copy of another file
         return video.video_id or ""
 

@@ -84,4 +84,4 @@ def _place(observations: Iterable[Observation]) -> Iterator[Bar]:
         if row == MAX_ROWS:
             row = row_ends.index(min(row_ends))
         row_ends[row : row + 1] = [one.end]
-        yield Bar(one.start, one.end, row, strip_invisible(one.text))
+        yield Bar(one.start, one.end, row, strip_invisible(one.attributed_text))

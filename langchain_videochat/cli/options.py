@@ -17,6 +17,9 @@ ProfileOption = Annotated[
         help="Perception models to run: lite (downloads nothing), standard, full, or a .yaml file of your own."
     ),
 ]
+RefreshOption = Annotated[
+    bool, typer.Option("--refresh", help="Perceive videos again even if they are already in the store.")
+]
 VideoArgument = Annotated[str, typer.Argument(help="A file, or an id or title from *videochat videos*.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ModelOption = Annotated[

@@ -8,7 +8,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from langchain_videochat.cli.options import DEFAULT_STORE, FAILED, JsonOption, ProfileOption, StoreOption, VideoArgument
+from langchain_videochat.cli.options import (
+    DEFAULT_STORE,
+    FAILED,
+    JsonOption,
+    ProfileOption,
+    RefreshOption,
+    StoreOption,
+    VideoArgument,
+)
 from langchain_videochat.cli.output import console, errors, print_json
 from langchain_videochat.cli.stores import find_video, open_store
 from langchain_videochat.utils.timecode import format_timecode, parse_timecode
@@ -22,19 +30,22 @@ def index(
     sources: Annotated[list[str], typer.Argument(help="Files, folders, glob patterns or URLs.")],
     store: StoreOption = DEFAULT_STORE,
     profile: ProfileOption = "standard",
+    refresh: RefreshOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Index videos so that they can be searched.
 
-    Videos already in the store are skipped, and interrupted runs resume. Unreadable videos are reported and skipped.
+    Videos already in the store are skipped unless their subtitle files have changed, and interrupted runs resume.
+    Unreadable videos are reported and skipped.
 
     Example: `videochat index talks/ --profile lite`
     """
     opened = open_store(store, create=True)
     try:
-        report = opened.index(sources, profile=profile, on_error="skip", show_progress=not as_json)
+        report = opened.index(sources, profile=profile, refresh=refresh, on_error="skip", show_progress=not as_json)
     except KeyboardInterrupt:
-        errors.print("Finished segments are saved: run the command again to resume.")
+        again = "again without --refresh" if refresh else "again"
+        errors.print(f"Finished segments are saved: run the command {again} to resume.")
         raise
     if as_json:
         print_json([asdict(video) for video in report.videos])
@@ -74,7 +85,7 @@ def search(
         return
     for document in found:
         data = document.metadata
-        times = f"{format_timecode(data['start'])}-{format_timecode(data['end'])}"
+        times = f"{format_timecode(data['hit_start'])}-{format_timecode(data['hit_end'])}"
         console.print(
             f"[bold]{escape(data['title'])}[/bold]  [cyan]{times}[/cyan]  [dim]{escape(data['citation'])}[/dim]"
         )

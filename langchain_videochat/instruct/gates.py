@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
+import regex
+
 from langchain_videochat.instruct.items import GateFailure, InstructionItem
 from langchain_videochat.instruct.language_detection import (
     detect_other_language,
@@ -15,6 +17,7 @@ from langchain_videochat.instruct.language_detection import (
     load_language_identifier,
 )
 from langchain_videochat.instruct.sentences import count_words, split_sentences, split_words
+from langchain_videochat.utils.unicode import ascii_digits
 
 Gate = Callable[[InstructionItem], str | None]
 """Returns the reason why an item is rejected, or None if it passes."""
@@ -60,7 +63,7 @@ _REFUSAL = re.compile(
 )
 
 # A phrase of two to eight words, three times in a row.
-_LOOP = re.compile(r"\b(\w+(?:\W+\w+){1,7})(?:\W+\1\b){2}", re.IGNORECASE)
+_LOOP = regex.compile(r"\b(\w+(?:\W+\w+){1,7})(?:\W+\1\b){2}", regex.IGNORECASE)
 
 _SINGLE_FRAME = re.compile(
     r"^(?:what (?:colou?r|shape|size|kind|type|sort)\b|how many\b|(?:is|are) there\b|where (?:is|are)\b|who is\b"
@@ -140,7 +143,7 @@ def check_times(item: InstructionItem, code: str) -> str | None:
     """Reject times in descriptions. Conversations may ask when something happens."""
     if item.kind != "description":
         return None
-    found = _TIMECODE.search(item.text) or (_SECONDS.search(item.text) if code == "en" else None)
+    found = _TIMECODE.search(ascii_digits(item.text)) or (_SECONDS.search(item.text) if code == "en" else None)
     return found and f"it contains a time: {found[0]!r}"
 
 
@@ -207,7 +210,7 @@ def _turns(item: InstructionItem) -> Iterable[str]:
     return [f"{pair.q} {pair.a}" for pair in item.pairs] or [item.text]
 
 
-def _first(pattern: re.Pattern[str], item: InstructionItem) -> str | None:
+def _first(pattern: re.Pattern[str] | regex.Pattern[str], item: InstructionItem) -> str | None:
     return next((found[0] for text in _texts(item) if (found := pattern.search(text))), None)
 
 

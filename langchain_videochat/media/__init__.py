@@ -2,27 +2,35 @@
 
 from langchain_videochat.media.audio import AudioChunk, read_audio
 from langchain_videochat.media.clips import cut_clip, thumbnail
+from langchain_videochat.media.damage import Damage, OnDamage, log_damage, sum_damage
 from langchain_videochat.media.frames import FrameBatch, SamplingMode, sample_frames
 from langchain_videochat.media.info import StreamInfo, VideoInfo
 from langchain_videochat.media.probe import probe
 from langchain_videochat.media.sources import list_sources, local_file, local_path, video_id
-from langchain_videochat.media.subtitles import Cue, read_subtitles
+from langchain_videochat.media.subtitles import Cue, PictureCue, find_sidecars, read_subtitle_pictures, read_subtitles
 
 __all__ = [
     "AudioChunk",
     "Cue",
+    "Damage",
     "FrameBatch",
+    "OnDamage",
+    "PictureCue",
     "SamplingMode",
     "StreamInfo",
     "VideoInfo",
     "cut_clip",
+    "find_sidecars",
     "list_sources",
     "local_file",
     "local_path",
+    "log_damage",
     "probe",
     "read_audio",
+    "read_subtitle_pictures",
     "read_subtitles",
     "sample_frames",
+    "sum_damage",
     "thumbnail",
     "video_id",
 ]

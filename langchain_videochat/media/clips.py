@@ -1,9 +1,11 @@
 """Clips and thumbnails."""
 
 import io
+import logging
 import math
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,14 @@ from langchain_videochat.errors import InputError, MediaError
 from langchain_videochat.media.container import VIDEO_FORMATS, open_container, video_stream
 from langchain_videochat.media.ffmpeg import align_audio, ffmpeg_process, input_file, seek_options
 from langchain_videochat.media.frames import sample_frames
-from langchain_videochat.media.packets import index_packets
+from langchain_videochat.media.index import MediaIndex, index_media
+from langchain_videochat.media.remaking import remake
 from langchain_videochat.media.sources import local_path
+from langchain_videochat.media.tracks import choose_audio, choose_video, has_audio
 from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.progress import video_progress
+
+logger = logging.getLogger(__name__)
 
 _H264 = {"vcodec": "libx264", "preset": "veryfast", "crf": 20, "pix_fmt": "yuv420p", "acodec": "aac"}
 _VP9 = {"vcodec": "libvpx-vp9", "deadline": "realtime", "cpu-used": 8, "row-mt": 1, "crf": 32, "video_bitrate": 0}
@@ -60,7 +66,7 @@ def cut_clip(
 
     Args:
         source: A local file.
-        start: Seconds from the first frame of the video.
+        start: Time in seconds.
         end: Seconds; the end of the video if later than that.
         output: The file to write: .mp4 or .mkv (H.264, AAC), .webm (VP9, Opus) or .gif (silent, at most 480 pixels).
         overwrite: Whether to replace an existing file.
@@ -83,7 +89,7 @@ def cut_clip(
     _check_output(path, target, overwrite)
     if end == math.inf:
         raise InputError("end", "must be finite, got inf", "Give a time in seconds")
-    index = index_packets(path)
+    index = index_media(path)
     interval = Interval.of(start, end).within(index.duration)
     try:
         # A temporary folder beside the output is on the same disk, so that the finished file is moved, not copied.
@@ -92,14 +98,8 @@ def cut_clip(
         raise InputError(target, f"cannot be written ({error.strerror})", "Choose another folder") from error
     with folder:
         unfinished = Path(folder.name, "clip" + target.suffix.lower())
-        command = _command(path, index.start_time + start, interval.duration, unfinished, preview)
-        with (
-            video_progress(target.name, interval.duration, show=show_progress) as advance_to,
-            ffmpeg_process(command.global_args("-progress", "pipe:1"), path) as progress,
-        ):
-            for line in progress:
-                if written := _PROGRESS.fullmatch(line):
-                    advance_to(int(written[1]) / 1e6)
+        with video_progress(target.name, interval.duration, show=show_progress) as advance_to:
+            _write(path, index, interval, unfinished, preview, advance_to)
         unfinished.replace(target)
     return target
 
@@ -109,7 +109,7 @@ def thumbnail(source: str | Path, time: float, *, width: int = 320) -> bytes:
 
     Args:
         source: A local file.
-        time: Seconds from the first frame of the video.
+        time: Time in seconds.
         width: Width in pixels; a smaller frame is not enlarged.
 
     Raises:
@@ -122,7 +122,7 @@ def thumbnail(source: str | Path, time: float, *, width: int = 320) -> bytes:
     path = local_path(source)
     if width < 1:
         raise InputError("width", f"must be positive, got {width}", "Give a number of pixels")
-    duration = index_packets(path).duration
+    duration = index_media(path).duration
     if not 0 <= time <= duration:
         raise InputError("time", f"must be between 0 and {duration:.3f}, got {time}", "Give a time in seconds")
     for batch in sample_frames(path, times=[time], mode="exact"):
@@ -143,23 +143,49 @@ def _check_output(path: Path, target: Path, overwrite: bool) -> None:
         raise InputError(target, "this file already exists", "Choose another name, or allow overwriting")
 
 
-def _command(path: Path, start: float, duration: float, target: Path, preview: bool) -> Any:
+def _write(
+    path: Path, index: MediaIndex, interval: Interval, target: Path, preview: bool, advance_to: Callable[[float], None]
+) -> None:
+    if index.is_continuous:
+        try:
+            return _encode(_command(path, index, interval, target, preview), path, advance_to)
+        except MediaError as error:
+            logger.info("%s: ffmpeg cannot cut it: %s", path, error)
+    # ffmpeg joins timestamps differently, and fails if one of the streams is damaged.
+    rate = min(index.streams[choose_video(path, index)].frame_rate or _MIN_FRAME_RATE, _MAX_FRAME_RATE)
+    remade = remake(path, interval, rate, target.with_name("remade.mkv"), has_audio=has_audio(index))
+    whole = Interval(0.0, interval.duration)
+    return _encode(_command(remade, index_media(remade), whole, target, preview), path, advance_to)
+
+
+def _encode(command: Any, path: Path, advance_to: Callable[[float], None]) -> None:
+    with ffmpeg_process(command.global_args("-progress", "pipe:1"), path) as progress:
+        for line in progress:
+            if written := _PROGRESS.fullmatch(line):
+                advance_to(int(written[1]) / 1e6)
+
+
+def _command(path: Path, index: MediaIndex, interval: Interval, target: Path, preview: bool) -> Any:
+    video_track = choose_video(path, index)
     with open_container(path) as container:
-        stream = video_stream(container, path)
-        video_index, rate = stream.index, float(stream.guessed_rate or stream.average_rate or _MIN_FRAME_RATE)
-        audio_stream = container.streams.best("audio")
-        audio_index = audio_stream.index if audio_stream else None
-    media = input_file(path, VIDEO_FORMATS, **seek_options(start))
+        stream = video_stream(container, path, video_track)
+        rate = float(stream.guessed_rate or stream.average_rate or _MIN_FRAME_RATE)
+    start, duration = index.start_time + interval.start, interval.duration
+    first_frame = index.start_time + index.streams[video_track].displayed_time(interval.start)
+    media = input_file(path, VIDEO_FORMATS, **seek_options(min(start, first_frame)))
     is_gif = target.suffix == ".gif"
     rate = _GIF_FRAME_RATE if is_gif else min(max(rate, _MIN_FRAME_RATE), _MAX_FRAME_RATE)
-    # Frames from before the start are kept up to here: "fps" shows the last of them if the clip starts between frames.
-    video = media[str(video_index)].filter("setpts", f"PTS-{start:.6f}/TB").filter("fps", rate, start_time=0)
+    # Frames from before the start are kept up to here: "fps" shows the last of them until the next one appears.
+    video = media[str(video_track)].filter("setpts", f"max(PTS-{start:.6f}/TB,0)")
+    # If the pictures have ended by then, one more lets "fps" show the last.
+    video = video.filter("tpad", stop=1, stop_mode="clone").filter("fps", rate, start_time=0)
     video = video.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end=f"{duration:.6f}")
     if preview:
         video = _scale_down(video, _PREVIEW_SIDE)
     streams = [_to_gif(video) if is_gif else video.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2")]
-    if audio_index is not None and not is_gif:
-        audio = align_audio(media[str(audio_index)].filter("atrim", start=f"{start:.6f}"), start)
+    if has_audio(index) and not is_gif:
+        audio_track = choose_audio(path, index)
+        audio = align_audio(media[str(audio_track)].filter("atrim", start=f"{start:.6f}"), start)
         streams.append(audio.filter("apad").filter("atrim", end=f"{duration:.6f}"))
     options = {"map_metadata": -1, "map_chapters": -1, **ENCODINGS[target.suffix], **(_PREVIEW if preview else {})}
     return ffmpeg.output(*streams, f"file:{target}", **options)

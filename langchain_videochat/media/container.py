@@ -24,6 +24,9 @@ Playlists and scripts (HLS, DASH, concat, image sequences) are not among them, b
 and addresses; nor are raw streams, which have no timestamps.
 """
 
+MEDIA_FORMATS = (*VIDEO_FORMATS, "wav", "mp3", "flac", "aac", "aiff")
+"""FFmpeg's names of the accepted containers, including those without pictures."""
+
 MAX_SIDE = 16_384
 MAX_PIXELS = 2**26
 """Maximum size of a frame: eight times 4K. Larger pictures are treated as attempts to exhaust memory."""
@@ -44,7 +47,7 @@ def open_container(path: Path, formats: tuple[str, ...] = VIDEO_FORMATS) -> Iter
         options = {
             "protocol_whitelist": "file",
             "format_whitelist": ",".join(formats),
-            "fflags": "+genpts+discardcorrupt",
+            "fflags": "+genpts",
             # Probing a stream can decode its first frame.
             "max_pixels": str(MAX_PIXELS),
         }
@@ -112,18 +115,16 @@ def _advice(path: Path) -> str:
     )
 
 
-def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Return the first video stream, set up to decode frames within the size limits only.
+def video_stream(container: InputContainer, path: Path, track: int) -> VideoStream:
+    """Return a video stream, set up to decode frames within the size limits only.
 
     Raises:
-        MediaError: There is none (cover art does not count), its codec is unknown, or its frames are too large.
+        MediaError: Its frames are too large.
     """
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
-            check_size(path, stream.codec_context.width, stream.codec_context.height)
-            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            return stream
-    raise MediaError(path, "this file has no video stream", "Give a file with moving pictures")
+    stream = cast("VideoStream", container.streams[track])
+    check_size(path, stream.codec_context.width, stream.codec_context.height)
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    return stream
 
 
 def check_size(path: Path, width: int, height: int) -> None:

@@ -35,7 +35,7 @@ def input_file(path: Path, formats: tuple[str, ...], **options: Any) -> Any:
         f"file:{path}",
         protocol_whitelist="file,pipe",
         format_whitelist=",".join(formats),
-        fflags="+genpts+discardcorrupt",
+        fflags="+genpts",
         copyts=None,
         **options,
     )

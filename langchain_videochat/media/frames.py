@@ -1,7 +1,8 @@
 """Frame sampling."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import InputError, MediaError
 from langchain_videochat.media.container import check_size, open_container, video_stream
 from langchain_videochat.media.decoding import decode
-from langchain_videochat.media.geometry import displayed_size, to_rgb
-from langchain_videochat.media.packets import PacketIndex, index_packets
+from langchain_videochat.media.geometry import Orientation, displayed_size, to_rgb
+from langchain_videochat.media.index import MediaIndex, StreamIndex, index_media
 from langchain_videochat.media.sources import local_path
+from langchain_videochat.media.tracks import choose_video
 from langchain_videochat.utils.concurrency import prefetch
 from langchain_videochat.utils.interval import Interval
 
@@ -28,12 +30,18 @@ PTS_ROUNDING = 0.0005
 MAX_SAMPLES = 10_000_000
 """Maximum number of frames per call. It catches mistakes, such as passing an interval as `fps`."""
 
+RECOVERY_KEYFRAMES = 3
+"""Earlier keyframes from which a missing frame is decoded again."""
+
+MAX_RECOVERY_FAILURES = 3
+"""Successive frames that cannot be recovered, after which a stream is taken for damaged."""
+
 MAX_BATCH_FRAMES = 8
 MAX_BATCH_BYTES = 2**25
 """Upper bounds of a batch, which always holds at least one frame."""
 
 _Picture = tuple[NDArray[np.uint8], int, bool]
-"""An RGB picture, its pts, and whether it replaces a frame that could not be decoded."""
+"""An RGB picture, its position among the frames, and whether it replaces a frame that could not be decoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +52,7 @@ class FrameBatch:
     """RGB pictures as displayed, [N, H, W, 3]."""
 
     times: NDArray[np.float64]
-    """Time at which each frame appears, in seconds from the first frame of the video, [N]."""
+    """Time at which each frame appears, in seconds on the clock of a player, [N]."""
 
     missing: int = 0
     """Number of frames that could not be decoded and are replaced by a neighbor."""
@@ -60,10 +68,12 @@ def sample_frames(
     size: int | None = None,
     mode: SamplingMode = "auto",
     tolerance: float | None = None,
+    track: int | None = None,
 ) -> Iterator[FrameBatch]:
     """Sample frames of a video, decoding as little of it as possible.
 
-    The times of a batch are those of its frames, which may differ from the requested ones.
+    The times of a batch are those of its frames, which may differ from the requested ones: before the first frame
+    appears, it is returned; after the pictures have ended, the last one.
 
     Args:
         source: A local file.
@@ -76,6 +86,7 @@ def sample_frames(
             time, at about a tenth of the cost; "auto" the nearest keyframe if it is within `tolerance`, and otherwise
             the exact frame.
         tolerance: Seconds, for mode "auto"; half the sampling interval if None.
+        track: Number of a video track, as in `StreamInfo`; the one that players show if None.
 
     Yields:
         Batches of at most 8 frames.
@@ -83,7 +94,7 @@ def sample_frames(
     Raises:
         SourceError: The file does not exist.
         MediaError: The file has no video stream, or none of the requested frames can be decoded.
-        InputError: `fps` and `times` are both given, or a value is out of range.
+        InputError: `fps` and `times` are both given, a value is out of range, or there is no such track.
 
     Example:
         >>> for batch in sample_frames("talk.mp4", fps=0.5, size=360):  # doctest: +SKIP
@@ -92,10 +103,11 @@ def sample_frames(
     """
     _check_options(size, mode, tolerance)
     path = local_path(source)
-    index = index_packets(path)
-    requested = _requested_times(index, fps, times, start, end)
-    positions = _select(index, requested, mode, tolerance, end)
-    return _read(path, index, np.unique(positions) if times is None else positions, size)
+    index = index_media(path)
+    chosen = choose_video(path, index, track)
+    requested = _requested_times(index.duration, fps, times, start, end)
+    positions = _select(index.streams[chosen], requested, mode, tolerance, end)
+    return _read(path, index, chosen, np.unique(positions) if times is None else positions, size)
 
 
 def _check_options(size: int | None, mode: str, tolerance: float | None) -> None:
@@ -108,7 +120,7 @@ def _check_options(size: int | None, mode: str, tolerance: float | None) -> None
 
 
 def _requested_times(
-    index: PacketIndex, fps: float | None, times: Sequence[float] | None, start: float | None, end: float | None
+    duration: float, fps: float | None, times: Sequence[float] | None, start: float | None, end: float | None
 ) -> NDArray[np.float64]:
     if times is not None:
         if fps is not None or start is not None or end is not None:
@@ -121,21 +133,21 @@ def _requested_times(
     if not (np.isfinite(rate) and rate > 0):
         raise InputError("fps", f"must be positive, got {fps}", "Give frames per second")
     interval = Interval.of(start, end)
-    count = max(np.ceil(round((min(interval.end, index.duration) - interval.start) * rate, 6)), 0)
+    count = max(np.ceil(round((min(interval.end, duration) - interval.start) * rate, 6)), 0)
     if count > MAX_SAMPLES:
         raise InputError("fps", f"{fps} means {count:.3g} frames", "Reduce fps, or sample a shorter interval")
     return interval.start + np.arange(count) / rate
 
 
 def _select(
-    index: PacketIndex,
+    index: StreamIndex,
     requested: NDArray[np.float64],
     mode: SamplingMode,
     tolerance: float | None,
     end: float | None,
 ) -> NDArray[np.int64]:
     """Select a frame for each requested time, by its position in presentation order."""
-    times = index.times
+    times = index.times[index.presented]
     exact = np.clip(np.searchsorted(times, requested + PTS_ROUNDING, side="right") - 1, 0, None)
     if mode == "exact" or not len(requested):
         return exact
@@ -154,56 +166,92 @@ def _select(
     return np.asarray(np.where(distances.min(axis=0) <= tolerance + PTS_ROUNDING, nearest, exact))
 
 
-def _read(path: Path, index: PacketIndex, positions: NDArray[np.int64], size: int | None) -> Iterator[FrameBatch]:
+def _read(
+    path: Path, index: MediaIndex, track: int, positions: NDArray[np.int64], size: int | None
+) -> Iterator[FrameBatch]:
     # One thread decodes while this one converts. FFmpeg's own frame threads stay off: runs between seeks are so short
     # that they mostly wait for each other. Of 300 s of 720p on two cores, exact sampling takes 19 s with them and 14 s
     # without, keyframes alone 2.3 s and 1.4 s.
-    frames = _match(path, prefetch(_decode(path, index, positions)), index.pts[positions].tolist())
-    yield from _batches(_convert(path, frames, index, size), index)
+    decoded = prefetch(_decode(path, index, track, positions))
+    frames = _match(path, decoded, positions.tolist(), partial(_recover, path, index, track))
+    yield from _batches(_convert(path, frames, index.streams[track], size), index.streams[track])
 
 
-def _decode(path: Path, index: PacketIndex, positions: NDArray[np.int64]) -> Generator[VideoFrame]:
+def _decode(path: Path, index: MediaIndex, track: int, positions: NDArray[np.int64]) -> Generator[VideoFrame]:
     with open_container(path) as container:
-        yield from decode(container, video_stream(container, path), index, np.unique(positions))
+        stream = video_stream(container, path, track)
+        yield from decode(container, stream, index.streams[track], np.unique(positions), can_seek=index.can_seek)
 
 
-def _match(path: Path, frames: Iterator[VideoFrame], requested: list[int]) -> Iterator[tuple[VideoFrame, bool]]:
-    """Yield the frame of each requested pts and whether it is a substitute: the next decoded frame, or the last."""
-    if not requested:
-        return
-    frame = next(frames, None)
-    if frame is None:
-        raise MediaError(path, "none of the requested frames can be decoded", "The file is damaged: export it again")
-    for pts in requested:
-        while _pts(frame) < pts and (following := next(frames, None)) is not None:
+def _match(
+    path: Path,
+    frames: Iterator[VideoFrame],
+    requested: list[int],
+    recover: Callable[[int], VideoFrame | None],
+) -> Iterator[tuple[VideoFrame, bool]]:
+    """Yield each requested frame and whether it is a substitute.
+
+    A missing frame is decoded again from an earlier keyframe. If that fails, the next frame or the last replaces it;
+    after several failures, it is not tried any longer.
+    """
+    frame = next(frames, None) if requested else None
+    recovered: VideoFrame | None = None
+    tries = MAX_RECOVERY_FAILURES
+    for position in requested:
+        while frame and _position(frame) < position and (following := next(frames, None)) is not None:
             # The decoder may return frames of a damaged stream out of order.
-            frame = max(frame, following, key=_pts)
-        yield frame, _pts(frame) != pts
+            frame = max(frame, following, key=_position)
+        found = recovered if recovered and _position(recovered) == position else frame
+        if tries and (found is None or _position(found) != position):
+            recovered = recover(position)
+            tries = MAX_RECOVERY_FAILURES if recovered and _position(recovered) == position else tries - 1
+            found = recovered if tries == MAX_RECOVERY_FAILURES or found is None else found
+        if found is None:
+            problem = "none of the requested frames can be decoded"
+            raise MediaError(path, problem, "The file is damaged: export it again")
+        yield found, _position(found) != position
+
+
+def _recover(path: Path, index: MediaIndex, track: int, position: int) -> VideoFrame | None:
+    """Decode a frame from earlier keyframes than the one before it; return the latest frame before it if that fails.
+
+    Live streams mark frames as keyframes from which the picture is complete only some frames later.
+    """
+    keyframes = np.flatnonzero(index.streams[track].keyframes[: position + 1])
+    latest: VideoFrame | None = None
+    for first in keyframes[:-1][: -RECOVERY_KEYFRAMES - 1 : -1].tolist():
+        for frame in _decode(path, index, track, np.arange(first, position + 1)):
+            if _position(frame) <= position:
+                latest = frame if latest is None else max(latest, frame, key=_position)
+        if latest is not None and _position(latest) == position:
+            break
+    return latest
 
 
 def _convert(
-    path: Path, frames: Iterator[tuple[VideoFrame, bool]], index: PacketIndex, size: int | None
+    path: Path, frames: Iterator[tuple[VideoFrame, bool]], index: StreamIndex, size: int | None
 ) -> Iterator[_Picture]:
     """Convert each frame once, all to the size of the first."""
     converted: VideoFrame | None = None
     for frame, missing in frames:
         if converted is None:
-            stored = frame.width, frame.height, index.pixel_aspect, frame.rotation
+            orientation = Orientation.of(frame)
+            stored = frame.width, frame.height, index.pixel_aspect, orientation.rotation
             check_size(path, *displayed_size(*stored))
             output_size = displayed_size(*stored, size)
         if frame is not converted:
-            picture = to_rgb(frame, output_size)
+            picture = to_rgb(frame, orientation, output_size)
             converted = frame
-        yield picture, _pts(frame), missing
+        yield picture, _position(frame), missing
 
 
-def _batches(pictures: Iterator[_Picture], index: PacketIndex) -> Iterator[FrameBatch]:
+def _batches(pictures: Iterator[_Picture], index: StreamIndex) -> Iterator[FrameBatch]:
+    times = index.times[index.presented]
     for first in pictures:
         length = max(1, min(MAX_BATCH_FRAMES, MAX_BATCH_BYTES // first[0].nbytes))
-        frames, pts, missing = zip(first, *islice(pictures, length - 1), strict=True)
-        times = (np.array(pts) - index.pts[0]) * float(index.time_base)
-        yield FrameBatch(np.stack(frames), times.clip(min=0.0), sum(missing))
+        frames, positions, missing = zip(first, *islice(pictures, length - 1), strict=True)
+        yield FrameBatch(np.stack(frames), times[np.array(positions)], sum(missing))
 
 
-def _pts(frame: VideoFrame) -> int:
-    return frame.pts if frame.pts is not None else -1
+def _position(frame: VideoFrame) -> int:
+    return frame.pts or 0

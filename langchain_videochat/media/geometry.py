@@ -1,10 +1,51 @@
 """From decoded frames to pictures as displayed."""
 
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
+from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How stored frames are turned for display, as phones and screen recorders write it into the file."""
+
+    is_transposed: bool = False
+    """Whether rows and columns are swapped first."""
+
+    is_flipped_x: bool = False
+    """Whether left and right are then swapped."""
+
+    is_flipped_y: bool = False
+    """Whether top and bottom are then swapped."""
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> "Orientation":
+        """Return the orientation of a frame, to the nearest right angle."""
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if not isinstance(matrix, SideData):
+            return cls()
+        # x' = a x + c y and y' = b x + d y
+        a, b, _, c, d = np.frombuffer(cast("memoryview", matrix), dtype=np.int32)[:5].tolist()
+        if abs(b) > abs(a):
+            return cls(True, c < 0, b < 0)
+        return cls(False, a < 0, d < 0)
+
+    @property
+    def rotation(self) -> int:
+        """Degrees, counter-clockwise, from 0 to 270; of a mirrored frame, after left and right were swapped."""
+        if self.is_transposed:
+            return 90 if self.is_flipped_y else 270
+        return 180 if self.is_flipped_y else 0
+
+    def apply(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Turn a picture, [height, width, 3]."""
+        turned = picture.transpose(1, 0, 2) if self.is_transposed else picture
+        return np.ascontiguousarray(turned[:: -1 if self.is_flipped_y else 1, :: -1 if self.is_flipped_x else 1])
 
 
 def displayed_size(
@@ -34,17 +75,17 @@ def displayed_size(
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def to_rgb(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Scale a frame, rotate it upright and convert it to RGB.
+def to_rgb(frame: VideoFrame, orientation: Orientation, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scale a frame, turn it as displayed and convert it to RGB.
 
     Args:
         frame: A decoded frame.
+        orientation: Its orientation.
         size: Displayed width and height in pixels.
 
     Returns:
         An RGB picture, [height, width, 3].
     """
-    quarter_turns = frame.rotation // 90 % 4
-    width, height = size if quarter_turns % 2 == 0 else size[::-1]
+    width, height = size[::-1] if orientation.is_transposed else size
     picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
-    return np.ascontiguousarray(np.rot90(picture, quarter_turns), dtype=np.uint8)
+    return orientation.apply(np.asarray(picture, dtype=np.uint8))

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from langchain_videochat.media.damage import Damage
+
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """A stream of a container."""
+    """A stream (track) of a container."""
 
     kind: str
     """"video", "audio", "subtitle" or "data"."""
@@ -16,10 +18,25 @@ class StreamInfo:
     language: str | None = None
     """Language tag, if the container has one."""
 
+    track: int = -1
+    """Number by which the stream can be requested: its position in the file, from 0; -1 if unknown."""
+
+    title: str | None = None
+    """Its title, for example "Director's commentary", if the container has one."""
+
+    is_default: bool = False
+    """Whether the file marks it as the one to play."""
+
+    width: int = 0
+    """Width of a stored picture in pixels; 0 if it has none."""
+
+    height: int = 0
+    """Height of a stored picture in pixels; 0 if it has none."""
+
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """Metadata of a video. All times in this package count from its first presented frame."""
+    """Metadata of a video. All times in this package are those that a player shows."""
 
     source: str
     """Path or address, as given by the user."""
@@ -28,7 +45,7 @@ class VideoInfo:
     """The container's title, or else the file name without its suffix."""
 
     duration: float
-    """Seconds from the first presented frame to the end of the last."""
+    """Seconds to the end of the picture or sound that ends last."""
 
     width: int
     """Displayed width in pixels: after rotation, with square pixels."""
@@ -50,3 +67,6 @@ class VideoInfo:
 
     streams: tuple[StreamInfo, ...] = ()
     """All streams, in file order."""
+
+    damage: tuple[Damage, ...] = ()
+    """What is wrong with the file's timestamps."""

@@ -1,126 +1,158 @@
-"""The packet index: when each frame is shown and where decoding can begin, found without decoding."""
+"""Packets: the compressed parts of a file's streams, read without decoding them."""
 
 import logging
+from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
-from pathlib import Path
-from typing import TypeVar, cast
+from itertools import islice
+from typing import Any, TypeVar, cast
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
-
-from langchain_videochat.errors import MediaError
-from langchain_videochat.media.container import open_container, video_stream
 
 logger = logging.getLogger(__name__)
 
 MAX_CONSECUTIVE_ERRORS = 50
 
-DEFAULT_FRAME_RATE = 25
-"""Frames per second that determine the duration of a single-frame video whose frame rate is unknown."""
+NO_TIMESTAMP = np.iinfo(np.int64).min
+"""A timestamp that is missing, as in FFmpeg."""
 
-MAX_PTS_DISTANCE = 24 * 3600.0
-"""Seconds from the median frame beyond which a timestamp counts as damaged: a flipped bit can mean weeks."""
+MAX_INCOMPLETE_PACKETS = 50
+"""Packets after a seek among which a known one must be."""
+
+_COLUMNS = 7
 
 StreamT = TypeVar("StreamT", bound=Stream)
 
 
 @dataclass(frozen=True, eq=False)
-class PacketIndex:
-    """The presented frames of a video stream, in presentation order."""
-
-    pts: NDArray[np.int64]
-    """Presentation timestamps in units of `time_base`, strictly ascending, [N]."""
-
-    decode_order: NDArray[np.int64]
-    """Position of each frame in the file, which is its position in decoding order, [N]."""
-
-    keyframes: NDArray[np.bool_]
-    """Whether decoding can begin at each frame, [N]."""
+class StreamPackets:
+    """The packets of one stream in file order, which is decoding order."""
 
     time_base: Fraction
-    """Seconds per unit of `pts`."""
+    """Seconds per unit of the timestamps and durations."""
 
-    duration: float
-    """Seconds from the first presented frame to the end of the last."""
+    rows: NDArray[np.int64]
+    """Position of each packet among those of all streams, [N]."""
 
-    declared_duration: float
-    """Seconds according to the header; more than `duration` if the file is truncated."""
+    pts: NDArray[np.int64]
+    """Presentation timestamps, or decoding timestamps where they are missing, or `NO_TIMESTAMP`, [N]."""
 
-    pixel_aspect: Fraction | None
-    """Width of a stored pixel divided by its height; None if the file does not declare it."""
+    dts: NDArray[np.int64]
+    """Decoding timestamps or `NO_TIMESTAMP`, [N]."""
+
+    durations: NDArray[np.int64]
+    """Durations; 0 if unknown, [N]."""
+
+    byte_positions: NDArray[np.int64]
+    """Positions in the file, or -1, [N]."""
+
+    keyframes: NDArray[np.bool_]
+    """Whether decoding can begin at each packet, [N]."""
+
+    presented: NDArray[np.bool_]
+    """Whether each packet has a timestamp and is presented: edit lists hide packets that others depend on, [N]."""
 
     @property
-    def start_time(self) -> float:
-        """Timestamp of the first presented frame, in seconds."""
-        return float(self.pts[0] * self.time_base)
+    def decoding_times(self) -> NDArray[np.float64]:
+        """Decoding timestamps in seconds; presentation timestamps where they are missing, [N]."""
+        return self.seconds(np.where(self.dts == NO_TIMESTAMP, self.pts, self.dts))
 
     @property
-    def times(self) -> NDArray[np.float64]:
-        """Time of each frame, in seconds from the first, [N]."""
-        return np.asarray((self.pts - self.pts[0]) * float(self.time_base))
+    def is_in_decoding_order(self) -> bool:
+        """Whether frames have timestamps in the order in which they are decoded."""
+        return bool((np.diff(self.pts) > 0).all())
+
+    @property
+    def span(self) -> float:
+        """Seconds from the first timestamp to the end of the last packet."""
+        known = self.pts[self.presented]
+        last = self.durations[self.presented][-1] if len(known) else 0
+        return float((known.max() - known.min() + last) * self.time_base) if len(known) else 0.0
+
+    def find(self, packet: "Packet[Any]") -> int | None:
+        """Return the number of a packet; None if it is unknown."""
+        pts, position = packet_pts(packet), -1 if packet.pos is None else packet.pos
+        found = np.flatnonzero((self.pts == pts) & (self.byte_positions == position))
+        return int(found[0]) if len(found) else None
+
+    def seconds(self, values: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Convert timestamps or durations to seconds."""
+        return np.asarray(values * float(self.time_base))
 
 
-def index_packets(path: Path) -> PacketIndex:
-    """Read the packet headers of a file's video stream. The index is cached until the file changes.
+def read_packets(container: InputContainer, streams: list[Stream]) -> dict[int, StreamPackets]:
+    """Read the packet headers of streams up to the end of the file.
 
-    Raises:
-        MediaError: The file has no video stream, or none of its packets can be read.
+    Returns:
+        The packets by stream index; streams without packets are left out.
     """
-    status = path.stat()
-    return _index_packets(path, status.st_size, status.st_mtime_ns)
+    values = array("q")
+    for packet in demux(container, *streams):
+        pts = packet_pts(packet)
+        values.extend(
+            (
+                packet.stream_index,
+                NO_TIMESTAMP if pts is None else pts,
+                NO_TIMESTAMP if packet.dts is None else packet.dts,
+                packet.duration or 0,
+                -1 if packet.pos is None else packet.pos,
+                packet.is_keyframe,
+                packet.is_discard,
+            )
+        )
+    table = np.frombuffer(values, dtype=np.int64).reshape(-1, _COLUMNS) if values else np.zeros((0, _COLUMNS), np.int64)
+    time_bases = {stream.index: stream.time_base for stream in streams if stream.time_base}
+    found = {}
+    for number, time_base in time_bases.items():
+        rows = np.flatnonzero(table[:, 0] == number)
+        if len(rows):
+            _, pts, dts, durations, positions, keyframes, discarded = table[rows].T
+            presented = (pts != NO_TIMESTAMP) & (discarded == 0)
+            found[number] = StreamPackets(
+                time_base, rows, pts, dts, durations.clip(min=0), positions, keyframes == 1, presented
+            )
+    return found
 
 
-@lru_cache(maxsize=4)
-def _index_packets(path: Path, size: int, modified: int) -> PacketIndex:
-    with open_container(path) as container:
-        stream = video_stream(container, path)
-        packets = [
-            (timestamp, packet.is_keyframe, packet.duration or 0, packet.is_discard)
-            for packet in demux(container, stream)
-            if (timestamp := packet_pts(packet)) is not None
-        ]
-        file_pts = np.array([packet[0] for packet in packets], dtype=np.int64)
-        # Packets that an edit list hides are decoded, but not presented.
-        presented = np.array([not discard for *_, discard in packets], dtype=bool)
-        if stream.time_base is None or not presented.any():
-            problem = "no frame of this video can be found"
-            raise MediaError(path, problem, "The file is damaged: copy or export it again")
-        median = float(np.quantile(file_pts[presented], 0.5, method="nearest"))
-        presented &= np.abs(file_pts - median) <= int(MAX_PTS_DISTANCE / stream.time_base)
-        pts, first = np.unique(file_pts[presented], return_index=True)
-        decode_order = np.flatnonzero(presented)[first]
-        keyframes = np.array([packet[1] for packet in packets], dtype=bool)[decode_order]
-        # A stream cut out of a longer one may begin between keyframes; decoding then begins at its first packet.
-        keyframes[0] = True
-        last_duration = (packets[decode_order[-1]][2] or _mean_duration(pts, stream)) * float(stream.time_base)
-        duration = float((pts[-1] - pts[0]) * stream.time_base) + min(last_duration, MAX_PTS_DISTANCE)
-        declared, pixel_aspect = _declared_duration(stream, duration), stream.sample_aspect_ratio
-        return PacketIndex(pts, decode_order, keyframes, stream.time_base, duration, declared, pixel_aspect)
+def seek(
+    container: InputContainer, stream: StreamT, packets: StreamPackets, target: int
+) -> "Iterator[tuple[int, Packet[StreamT]]]":
+    """Seek to a packet, or as closely before it as the format allows.
+
+    Timestamps must not restart: FFmpeg would find another packet with the same one.
+
+    Args:
+        container: An open container.
+        stream: A stream of the container.
+        packets: The packets of the stream.
+        target: Number of the packet.
+
+    Yields:
+        The packets from there on, with their numbers.
+    """
+    # Formats that seek by decoding timestamps land behind the packet unless the target is earlier.
+    margin = round(1 / packets.time_base)
+    for timestamp in (packets.pts[target] - margin, packets.pts[packets.presented].min() - margin):
+        with suppress(av.error.FFmpegError):
+            container.seek(int(timestamp), stream=stream)
+        following = demux(container, stream)
+        # The first packets after a seek may be incomplete.
+        for packet in islice(following, MAX_INCOMPLETE_PACKETS):
+            number = packets.find(packet)
+            if number is not None and number <= target:
+                yield number, packet
+                yield from enumerate(following, number + 1)
+                return
 
 
-def _mean_duration(pts: NDArray[np.int64], stream: VideoStream) -> int:
-    if len(pts) > 1:
-        return int((pts[-1] - pts[0]) / (len(pts) - 1))
-    rate = stream.average_rate or DEFAULT_FRAME_RATE
-    return max(1, int(1 / rate / stream.time_base)) if stream.time_base else 1
-
-
-def _declared_duration(stream: VideoStream, duration: float) -> float:
-    # Only formats that count their frames (mp4, mov) declare a reliable duration.
-    if stream.frames and stream.duration and stream.time_base:
-        return max(duration, float(stream.duration * stream.time_base))
-    return duration
-
-
-def packet_pts(packet: "Packet[VideoStream]") -> int | None:
+def packet_pts(packet: "Packet[Any]") -> int | None:
     """Return the presentation timestamp of a packet, or its decoding timestamp if it has none."""
     return packet.dts if packet.pts is None else packet.pts
 

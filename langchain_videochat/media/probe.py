@@ -8,16 +8,19 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from langchain_videochat.media.container import open_container, video_stream
-from langchain_videochat.media.geometry import displayed_size
-from langchain_videochat.media.info import StreamInfo, VideoInfo
-from langchain_videochat.media.packets import demux, index_packets
+from langchain_videochat.media.geometry import Orientation, displayed_size
+from langchain_videochat.media.index import index_media
+from langchain_videochat.media.info import VideoInfo
+from langchain_videochat.media.packets import demux
 from langchain_videochat.media.sources import local_path
+from langchain_videochat.media.tracks import choose_video
 
 
 def probe(source: str | Path) -> VideoInfo:
     """Read the metadata of a video.
 
-    Only the first frame is decoded. The duration is that of the readable frames, whatever the header declares.
+    Only the first frame is decoded. The duration is that of the pictures and sound that can be read, whatever the
+    header declares.
 
     Args:
         source: A local file.
@@ -31,36 +34,35 @@ def probe(source: str | Path) -> VideoInfo:
         1754.25
     """
     path = local_path(source)
-    index = index_packets(path)
+    index = index_media(path)
+    track = choose_video(path, index)
+    video = index.streams[track]
     with open_container(path) as container:
-        stream = video_stream(container, path)
-        rotation = _rotation(container, stream)
-        width, height = displayed_size(
-            stream.codec_context.width, stream.codec_context.height, stream.sample_aspect_ratio, rotation
-        )
+        stream = video_stream(container, path, track)
+        rotation = _orientation(container, stream).rotation
+        size = stream.codec_context.width, stream.codec_context.height
+        width, height = displayed_size(*size, video.pixel_aspect, rotation)
         return VideoInfo(
             source=str(source),
             title=container.metadata.get("title", "").strip() or path.stem,
             duration=index.duration,
             width=width,
             height=height,
-            frame_rate=len(index.pts) / index.duration if index.duration else None,
-            rotation=rotation % 360,
+            frame_rate=video.frame_rate,
+            rotation=rotation,
             missing=index.declared_duration - index.duration,
             container=container.format.name,
-            streams=tuple(
-                StreamInfo(each.type, each.codec_context.name if each.codec_context else "unknown", each.language)
-                for each in container.streams
-            ),
+            streams=index.tracks,
+            damage=index.damage,
         )
 
 
-def _rotation(container: InputContainer, stream: VideoStream) -> int:
+def _orientation(container: InputContainer, stream: VideoStream) -> Orientation:
     # The final None flushes the decoder, which may hold back all frames of a short video.
     for packet in chain(demux(container, stream), [None]):
         try:
             for frame in stream.codec_context.decode(packet):
-                return frame.rotation
+                return Orientation.of(frame)
         except av.error.FFmpegError:
             continue
-    return 0
+    return Orientation()

@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+import regex
+
 from langchain_videochat.errors import MediaError, SourceError
 from langchain_videochat.media.download import download
 
@@ -186,7 +188,7 @@ def safe_file_name(text: str) -> str:
     """Replace the characters of a file name that some file systems do not allow.
 
     Example:
-        >>> safe_file_name("../what is 1/2?.mp4")
-        '_what is 1_2_.mp4'
+        >>> safe_file_name("../what is 1/2?.mp4"), safe_file_name("चाबी.mp4")
+        ('_what is 1_2_.mp4', 'चाबी.mp4')
     """
-    return re.sub(r"[^\w .-]", "_", text).strip(" .")[-MAX_NAME_LENGTH:] or "video"
+    return regex.sub(r"[^\w .-]", "_", text).strip(" .")[-MAX_NAME_LENGTH:] or "video"

@@ -32,10 +32,10 @@ class Observation:
     """
 
     start: float
-    """Seconds from the first presented frame."""
+    """Seconds from the start of the video."""
 
     end: float
-    """Seconds from the first presented frame, not before `start`."""
+    """Seconds from the start of the video, not before `start`."""
 
     modality: str
     """Kind of observation: the name of a `Modality`."""
@@ -55,6 +55,9 @@ class Observation:
     source: str | None = None
     """The model or track that it comes from."""
 
+    speaker: str | None = None
+    """Who speaks, if known."""
+
     def __post_init__(self) -> None:
         Interval(self.start, self.end)
         find_modality(self.modality)
@@ -70,6 +73,11 @@ class Observation:
         """Sort key: by start; simultaneous Observations in reading order."""
         left, top = self.box[:2] if self.box else (0.0, 0.0)
         return self.start, top, left
+
+    @property
+    def attributed_text(self) -> str:
+        """The text, after the name of the speaker if it is known: "Ada Lovelace: We start"."""
+        return f"{self.speaker}: {self.text}" if self.speaker else self.text
 
     def _error(self, field: str, problem: str) -> InputError:
         return InputError(f"Observation.{field}", problem, f"Correct it for {self.text[:40]!r}")

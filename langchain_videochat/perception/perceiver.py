@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.media import AudioChunk, Cue, FrameBatch
+from langchain_videochat.media import AudioChunk, Cue, Damage, FrameBatch
+from langchain_videochat.media.tracks import Track
 from langchain_videochat.perception.modalities import Modality, register_modality
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.spans import OpenSpans
@@ -49,10 +50,22 @@ class AudioInputs:
     prefer_subtitles: bool = False
     """Skip videos that have subtitles."""
 
+    track: Track | None = None
+    """Number or language of the audio track; the default track if None."""
+
 
 @dataclass(frozen=True)
 class SubtitleInputs:
-    """The video's own subtitles; the perceiver receives all `Cue`s of a segment at once."""
+    """The video's own subtitles; the perceiver receives all `Cue`s with text of a segment at once."""
+
+    language: str | None = None
+    """Language of the subtitles, for example "en"; all if None."""
+
+    encoding: str | None = None
+    """Encoding of sidecar files; detected if None."""
+
+    pictures: bool = False
+    """Whether the perceiver also receives subtitles that are pictures, one `PictureCue` at a time."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,14 @@ class Perceiver(ABC, Generic[InputsT, BatchT]):
     def open_spans(self) -> OpenSpans:
         """Observations that have started and not ended yet; `finish` closes them."""
         return OpenSpans()
+
+    @cached_property
+    def damage(self) -> list[Damage]:
+        """What `perceive` and `finish` could not use of the file; they append to it, and the pipeline reports it.
+
+        The pipeline removes what it has reported. Perceivers of Observations read no file, and report none.
+        """
+        return []
 
     def load(self) -> None:
         """Load the weights now rather than at first use.

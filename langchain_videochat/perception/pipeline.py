@@ -3,13 +3,15 @@
 import heapq
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
 
-from langchain_videochat.errors import ModelUnavailableError, VideoChatError
-from langchain_videochat.media import VideoInfo, probe
+from langchain_videochat.errors import MediaError, ModelUnavailableError
+from langchain_videochat.media import Damage, OnDamage, VideoInfo, log_damage, probe, sum_damage
+from langchain_videochat.media.damage import DamageKind
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.perceiver import AnyPerceiver, ObservationInputs
 from langchain_videochat.perception.profiles import Profile, create_perceivers
@@ -18,6 +20,15 @@ from langchain_videochat.perception.workers import QUEUE_SIZE, OnError, Perceive
 from langchain_videochat.utils.interval import Interval
 
 logger = logging.getLogger(__name__)
+
+MAX_PROBLEMS = 100
+"""Maximum number of problems that a `SegmentResult` lists; others are merged."""
+
+MAX_PROBLEM_LENGTH = 500
+"""Maximum number of characters of each."""
+
+OnUnreadable = Callable[[Stream, MediaError], None]
+"""Called with a stream that cannot be read any further."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +55,8 @@ class PerceptionCallbacks:
     progress: Callable[[float], None] = lambda _: None
     """Called repeatedly with the time in seconds up to which the video has been processed."""
 
-    damage: Callable[[float], None] = lambda _: None
-    """Called with the seconds of the segment that could not be decoded, for each damaged part."""
+    damage: OnDamage = log_damage
+    """Called for each damage of the file in the segment; logs a warning by default."""
 
     failure: Callable[[PerceiverFailure], None] = lambda one: logger.warning("%s", one, exc_info=one.error)
     """Called for each perceiver that fails; logs a warning by default."""
@@ -58,8 +69,8 @@ class SegmentResult:
     observations: tuple[Observation, ...]
     """In time order."""
 
-    missing: float
-    """Seconds that could not be decoded."""
+    damage: tuple[Damage, ...]
+    """What could not be read, at most about 100 different problems."""
 
     failures: tuple[str, ...]
     """Descriptions of the perceivers that failed."""
@@ -117,15 +128,19 @@ def perceive_segment(
 
     Raises:
         SourceError: The file does not exist.
-        MediaError: The file is not a video, or nothing of it can be decoded.
+        MediaError: The file is not a video.
         ModelUnavailableError: A model of the profile is not on this machine and cannot be downloaded.
         Exception: The error of the first perceiver, if all have failed.
     """
-    damage: list[float] = []
+    damage: list[Damage] = []
     failures: list[PerceiverFailure] = []
     callbacks = PerceptionCallbacks(progress, damage.append, failures.append)
-    observations = tuple(perceive_video(source, profile.create(), segment, callbacks))
-    return SegmentResult(observations, sum(damage), tuple(map(str, failures)))
+    observations: list[Observation] = []
+    perceived = perceive_video(source, profile.create(), segment, callbacks)
+    # One segment of a video may be unreadable. It is reported as damage then.
+    with suppress(MediaError):
+        observations.extend(perceived)
+    return SegmentResult(tuple(observations), _limit(sum_damage(damage)), tuple(map(str, failures)))
 
 
 def perceive_video(
@@ -134,8 +149,8 @@ def perceive_video(
     """Run the perceivers that take frames, audio or subtitles; the arguments and errors are those of `perceive`."""
     video = probe(source)
     clipped = segment.within(video.duration) if video.duration else Interval(0.0, 0.0)
-    if clipped.end >= video.duration and video.missing > 0:
-        callbacks.damage(video.missing)
+    for damage in _damage_of_file(video, clipped):
+        callbacks.damage(damage)
     return _perceive_video(source, video, perceivers, clipped, callbacks)
 
 
@@ -159,6 +174,20 @@ def perceive_observations(
                 raise
             except Exception as error:
                 callbacks.failure(PerceiverFailure(type(perceiver).__name__, perceiver.modality, error))
+
+
+def _damage_of_file(video: VideoInfo, segment: Interval) -> Iterator[Damage]:
+    """Yield the damage of a whole file that is to be reported with a segment: its length with one segment only."""
+    yield from (one for one in video.damage if segment.start == 0 or not one.seconds)
+    if segment.end >= video.duration and video.missing > 0:
+        yield Damage("picture", "the file ends early", video.missing)
+
+
+def _limit(damage: Sequence[Damage]) -> tuple[Damage, ...]:
+    """Limit what is stored about a file, which can be damaged in any number of ways."""
+    more = (replace(one, problem="there is more damage") for one in damage[MAX_PROBLEMS:])
+    kept = (replace(one, problem=one.problem[:MAX_PROBLEM_LENGTH]) for one in damage[:MAX_PROBLEMS])
+    return sum_damage([*kept, *more])
 
 
 def _perceive_all(
@@ -188,20 +217,34 @@ def _perceive_video(
     segment: Interval,
     callbacks: PerceptionCallbacks,
 ) -> Iterator[Observation]:
-    failures: list[PerceiverFailure] = []
+    errors: dict[AnyPerceiver, Exception] = {}
+    unreadable: dict[DamageKind, MediaError] = {}
 
     def on_error(perceiver: AnyPerceiver, error: Exception) -> None:
-        failures.append(PerceiverFailure(type(perceiver).__name__, perceiver.modality, error))
-        callbacks.failure(failures[-1])
+        errors.setdefault(perceiver, error)
+        callbacks.failure(PerceiverFailure(type(perceiver).__name__, perceiver.modality, error))
+
+    def on_unreadable(stream: Stream, error: MediaError) -> None:
+        for perceiver in stream.perceivers:
+            errors.setdefault(perceiver, error)
+        # Two streams may read the same sound.
+        if unreadable.setdefault(stream.kind, error) is error:
+            problem = f"{stream.kind} cannot be read: {error.problem}"
+            callbacks.damage(Damage(stream.kind, problem, segment.end - stream.reached))
 
     direct = [one for one in perceivers if not isinstance(one.inputs, ObservationInputs)]
     loaded = _load(direct, on_error)
     # Weights that are unavailable raise here, before hours of work; other errors occur again when these perceivers run.
     _load([one for one in perceivers if one not in direct], on_error=lambda *_: None)
     streams = open_streams(source, video, loaded, segment)
-    yield from _in_time_order(streams, segment, callbacks, on_error)
-    if failures and len(failures) == len(direct):
-        raise failures[0].error
+    is_empty = True
+    for observation in _in_time_order(streams, segment, callbacks, on_error, on_unreadable):
+        is_empty = False
+        yield observation
+    if errors and len(errors) == len(direct):
+        raise next(iter(errors.values()))
+    if is_empty and "picture" in unreadable:
+        raise unreadable["picture"]
 
 
 def _load(perceivers: Iterable[AnyPerceiver], on_error: OnError) -> list[AnyPerceiver]:
@@ -220,23 +263,31 @@ def _load(perceivers: Iterable[AnyPerceiver], on_error: OnError) -> list[AnyPerc
 
 
 def _in_time_order(
-    streams: list[Stream], segment: Interval, callbacks: PerceptionCallbacks, on_error: OnError
+    streams: list[Stream],
+    segment: Interval,
+    callbacks: PerceptionCallbacks,
+    on_error: OnError,
+    on_unreadable: OnUnreadable,
 ) -> Iterator[Observation]:
-    workers = {one: PerceiverWorker(one, segment.start, on_error) for stream in streams for one in stream.perceivers}
+    workers = {
+        one: PerceiverWorker(one, segment.start, on_error, callbacks.damage)
+        for stream in streams
+        for one in stream.perceivers
+    }
     pending: list[tuple[tuple[float, float, float], int, Observation]] = []
     sequence = count()
     try:
         while streams:
             stream = min(streams, key=attrgetter("reached"))
-            chunk = _next_chunk(stream, on_error)
+            chunk = _next_chunk(stream, on_unreadable)
             if chunk is None:
                 streams.remove(stream)
                 for perceiver in stream.perceivers:
                     workers[perceiver].finish(segment.end)
             else:
                 stream.reached = chunk.reached
-                if chunk.missing:
-                    callbacks.damage(chunk.missing)
+                for damage in chunk.damage:
+                    callbacks.damage(damage)
                 for perceiver in stream.perceivers:
                     workers[perceiver].submit(chunk.batches.get(perceiver), chunk.reached)
             for worker in workers.values():
@@ -258,12 +309,9 @@ def _clip(observation: Observation, segment: Interval) -> Observation:
     return replace(observation, start=start, end=end)
 
 
-def _next_chunk(stream: Stream, on_error: OnError) -> Chunk | None:
+def _next_chunk(stream: Stream, on_unreadable: OnUnreadable) -> Chunk | None:
     try:
         return next(stream.chunks, None)
-    except VideoChatError as error:
-        if stream.required:
-            raise
-        for perceiver in stream.perceivers:
-            on_error(perceiver, error)
+    except MediaError as error:
+        on_unreadable(stream, error)
         return None

@@ -1,26 +1,19 @@
 """Text on screen, recognized by RapidOCR where the frame has changed."""
 
-import logging
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import SequenceMatcher
-from functools import cache, reduce
-from typing import Any
+from functools import reduce
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.perception.change_detection import ChangeDetector, Rect
 from langchain_videochat.perception.observation import Box, Observation, scale_box
+from langchain_videochat.perception.ocr import DETECTION_SIZE, SOURCE, recognize
 from langchain_videochat.perception.perceiver import FrameInputs, Perceiver
-
-DETECTION_SIZE = 736
-"""Longer side in pixels at which lines are detected; they are recognized at full size.
-
-On two cores, detection takes 0.18 s, against 0.5 s at 1280 pixels, and finds the same lines, down to letters 9 pixels
-high in a 720p frame."""
 
 MIN_SCORE = 0.6
 """Confidence below which a line is regarded as a pattern in the image."""
@@ -33,8 +26,6 @@ Confident readings that differ are different lines: "Chunk 2" replaces "Chunk 1"
 
 MARGIN = 8
 """Pixels that are added around a changed region: a letter that is cut in half is misread."""
-
-_ocr_lock = threading.Lock()
 
 
 class ScreenText(Perceiver[FrameInputs, FrameBatch]):
@@ -80,35 +71,13 @@ class ScreenText(Perceiver[FrameInputs, FrameBatch]):
 
 def _read(frame: NDArray[np.uint8], region: Rect, time: float) -> Iterator[tuple[Observation, Rect]]:
     left, top, right, bottom = region
-    with _ocr_lock:
-        result = _engine()(np.ascontiguousarray(frame[top:bottom, left:right, ::-1]))
-    if result.boxes is None:
-        return
-    for corners, text, score in zip(result.boxes, result.txts, map(float, result.scores), strict=True):
+    for line in recognize(frame[top:bottom, left:right]):
         # Round shapes are recognized as "O" or "000".
-        if score >= MIN_SCORE and len(set(filter(str.isalnum, text))) > 1:
-            (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
-            rect = (left + int(x0), top + int(y0), left + int(x1), top + int(y1))
+        if line.score >= MIN_SCORE and len(set(regex.findall(r"\w", line.text))) > 1:
+            x0, y0, x1, y1 = line.rect
+            rect = (left + x0, top + y0, left + x1, top + y1)
             box = scale_box(rect, width=frame.shape[1], height=frame.shape[0])
-            yield Observation(time, time, "screen_text", text.strip(), round(score, 4), box, source="rapidocr"), rect
-
-
-@cache
-def _engine() -> Any:
-    from rapidocr import RapidOCR
-
-    # Its handler writes to the console, and errors are raised as exceptions anyway.
-    logging.getLogger("RapidOCR").disabled = True
-    return RapidOCR(
-        params={
-            "Global.use_cls": False,
-            "Global.log_level": "critical",
-            # Otherwise every call allocates its memory again.
-            "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
-            "Det.limit_type": "max",
-            "Det.limit_side_len": DETECTION_SIZE,
-        }
-    )
+            yield Observation(time, time, "screen_text", line.text, line.score, box, source=SOURCE), rect
 
 
 def _same_line(before: Observation, after: Observation) -> bool:

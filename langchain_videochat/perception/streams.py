@@ -10,11 +10,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from langchain_videochat.media import FrameBatch, VideoInfo, read_audio, read_subtitles, sample_frames
+from langchain_videochat.errors import MediaError
+from langchain_videochat.media import (
+    Damage,
+    FrameBatch,
+    VideoInfo,
+    read_audio,
+    read_subtitle_pictures,
+    read_subtitles,
+    sample_frames,
+)
+from langchain_videochat.media.damage import DamageKind
 from langchain_videochat.media.geometry import displayed_size
+from langchain_videochat.media.tracks import Track
 from langchain_videochat.perception.perceiver import AnyPerceiver, AudioInputs, FrameInputs, SubtitleInputs
 from langchain_videochat.utils.concurrency import prefetch
 from langchain_videochat.utils.interval import Interval
+
+UNDECODABLE = "frames cannot be decoded"
+"""The problem of frames that were replaced by their neighbors."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +41,19 @@ class Chunk:
     batches: dict[AnyPerceiver, Any]
     """The batch of each perceiver that has one."""
 
-    missing: float = 0.0
-    """Seconds that could not be decoded."""
+    damage: tuple[Damage, ...] = ()
+    """What could not be read of the part."""
 
 
 @dataclass
 class Stream:
     """One kind of input for one or more perceivers."""
 
+    kind: DamageKind
+    """What it reads."""
+
     perceivers: list[AnyPerceiver]
     chunks: Iterator[Chunk]
-    required: bool
-    """Whether an error in it makes the video unreadable."""
-
     reached: float
     """Time in seconds up to which it has been read."""
 
@@ -49,41 +63,92 @@ def open_streams(
 ) -> list[Stream]:
     """Open the streams of a segment that perceivers need, as far as the video has them."""
     frames = {one: one.inputs for one in perceivers if isinstance(one.inputs, FrameInputs)}
-    subtitles = [one for one in perceivers if isinstance(one.inputs, SubtitleInputs)]
+    subtitles = {one: one.inputs for one in perceivers if isinstance(one.inputs, SubtitleInputs)}
     audio = {one: one.inputs for one in perceivers if isinstance(one.inputs, AudioInputs)}
     if not any(stream.kind == "audio" for stream in video.streams):
         audio = {}
-    elif any(inputs.prefer_subtitles for inputs in audio.values()) and read_subtitles(source):
+    elif any(inputs.prefer_subtitles for inputs in audio.values()) and _has_subtitles(source, video):
         audio = {one: inputs for one, inputs in audio.items() if not inputs.prefer_subtitles}
     streams = []
-    if subtitles:
-        streams.append(Stream(subtitles, _read_subtitles(source, subtitles, segment), False, segment.start))
-    for seconds in {inputs.chunk_seconds for inputs in audio.values()}:
-        group = [one for one, inputs in audio.items() if inputs.chunk_seconds == seconds]
-        chunks = prefetch(_read_audio(source, group, seconds, segment))
-        streams.append(Stream(group, chunks, False, segment.start))
+    for inputs in dict.fromkeys(subtitles.values()):
+        readers = [one for one in subtitles if subtitles[one] == inputs]
+        subtitle_chunks = _read_subtitles(source, video, readers, inputs, segment)
+        streams.append(Stream("subtitle", readers, subtitle_chunks, segment.start))
+    for seconds, track in dict.fromkeys((inputs.chunk_seconds, inputs.track) for inputs in audio.values()):
+        group = [one for one, inputs in audio.items() if (inputs.chunk_seconds, inputs.track) == (seconds, track)]
+        reports_damage = all(stream.kind != "sound" for stream in streams)
+        chunks = prefetch(_read_audio(source, group, seconds, track, segment, reports_damage=reports_damage))
+        streams.append(Stream("sound", group, chunks, segment.start))
     if frames:
         chunks = prefetch(_read_frames(source, frames, segment))
-        streams.append(Stream(list(frames), chunks, True, segment.start))
+        streams.append(Stream("picture", list(frames), chunks, segment.start))
     return streams
 
 
-def _read_subtitles(source: str | Path, perceivers: list[AnyPerceiver], segment: Interval) -> Generator[Chunk]:
-    yield Chunk(segment.end, dict.fromkeys(perceivers, read_subtitles(source, segment.start, segment.end)))
+def _ignore(damage: Damage) -> None:
+    """Ignore damage that another stream reports."""
+
+
+def _has_subtitles(source: str | Path, video: VideoInfo) -> bool:
+    """Return whether a video has subtitles that are displayed before its end."""
+    try:
+        return bool(read_subtitles(source, end=video.duration or None, on_damage=_ignore))
+    except MediaError:
+        return False
+
+
+def _read_subtitles(
+    source: str | Path, video: VideoInfo, perceivers: list[AnyPerceiver], inputs: SubtitleInputs, segment: Interval
+) -> Generator[Chunk]:
+    damage: list[Damage] = []
+    is_last = segment.end >= video.duration
+    cues = read_subtitles(
+        *(source, segment.start, None if is_last else segment.end),
+        encoding=inputs.encoding,
+        language=inputs.language,
+        on_damage=damage.append,
+    )
+    late = sum(cue.start >= segment.end for cue in cues)
+    if late:
+        number = "1 cue starts" if late == 1 else f"{late} cues start"
+        damage.append(Damage("subtitle", f"{number} after the end of the video"))
+    batch = [cue for cue in cues if cue.start < segment.end]
+    yield Chunk(segment.start, dict.fromkeys(perceivers, batch), tuple(damage))
+    damage.clear()
+    if inputs.pictures:
+        pictures = read_subtitle_pictures(
+            source, segment.start, segment.end, language=inputs.language, on_damage=damage.append
+        )
+        for picture in pictures:
+            yield Chunk(max(segment.start, picture.start), {one: [picture] for one in perceivers})
+    yield Chunk(segment.end, {}, tuple(damage))
 
 
 def _read_audio(
-    source: str | Path, perceivers: list[AnyPerceiver], seconds: float, segment: Interval
+    source: str | Path,
+    perceivers: list[AnyPerceiver],
+    seconds: float,
+    track: Track | None,
+    segment: Interval,
+    *,
+    reports_damage: bool,
 ) -> Generator[Chunk]:
-    for chunk in read_audio(source, segment.start, segment.end, chunk_seconds=seconds):
-        yield Chunk(min(chunk.start + seconds, segment.end), dict.fromkeys(perceivers, chunk))
+    damage: list[Damage] = []
+    on_damage = damage.append if reports_damage else _ignore
+    interval = (segment.start, segment.end)
+    for chunk in read_audio(source, *interval, chunk_seconds=seconds, track=track, on_damage=on_damage):
+        reached = min(chunk.start + seconds, segment.end)
+        yield Chunk(reached, dict.fromkeys(perceivers, chunk), tuple(damage))
+        damage.clear()
+    if damage:
+        yield Chunk(segment.end, {}, tuple(damage))
 
 
 def _read_frames(source: str | Path, inputs: dict[AnyPerceiver, FrameInputs], segment: Interval) -> Generator[Chunk]:
     grids = {one: np.arange(segment.start, segment.end, spec.every).round(6) for one, spec in inputs.items()}
     last = dict.fromkeys(inputs, -inf)
     requested = np.unique(np.concatenate(list(grids.values())))
-    interval = min(spec.every for spec in inputs.values())
+    spacing = segment.duration / max(len(requested), 1)
     batches = sample_frames(
         source,
         times=requested.tolist(),
@@ -104,7 +169,8 @@ def _read_frames(source: str | Path, inputs: dict[AnyPerceiver, FrameInputs], se
             if len(part.times):
                 last[perceiver] = float(part.times[-1])
                 parts[perceiver] = part
-        yield Chunk(float(batch.times[-1]), parts, batch.missing * interval)
+        damage = (Damage("picture", UNDECODABLE, batch.missing * spacing),) if batch.missing else ()
+        yield Chunk(float(batch.times[-1]), parts, damage)
 
 
 def _scale_down(batch: FrameBatch, size: int) -> FrameBatch:

@@ -1,19 +1,92 @@
-"""Subtitles: cues of the video's own subtitle tracks."""
+"""Subtitles: cues of the video's own subtitle tracks and of files beside it."""
 
 from collections.abc import Iterator, Sequence
 
-from langchain_videochat.media import Cue
+import numpy as np
+from numpy.typing import NDArray
+
+from langchain_videochat.media import Cue, Damage, PictureCue
+from langchain_videochat.media.languages import normalize_language, primary_language
+from langchain_videochat.media.subtitles.reader import check_language
+from langchain_videochat.media.subtitles.subtitle_text import check_encoding
 from langchain_videochat.perception.observation import Observation
+from langchain_videochat.perception.ocr import UNREADABLE_LANGUAGES, RecognizedLine, recognize
 from langchain_videochat.perception.perceiver import Perceiver, SubtitleInputs
+
+MIN_SCORE = 0.5
+"""Confidence below which a line is regarded as misread: unlike in a scene, there is nothing but text."""
+
+MARGIN = 24
+"""Pixels around a picture of text: letters at its edge are not detected."""
 
 
 class SubtitleTracks(Perceiver[SubtitleInputs, Sequence[Cue]]):
-    """Returns the cues of embedded and sidecar subtitles as Observations."""
+    """Returns the cues of embedded and sidecar subtitles as Observations; pictures of text are recognized.
+
+    Args:
+        language: Read only subtitles in this language, for example "en" or "pt-BR"; if none are marked with it, those
+            of unknown language. All if None.
+        encoding: Encoding of sidecar files, for example "cp1253"; detected if None.
+
+    Raises:
+        InputError: The language or the encoding is unknown.
+    """
 
     modality = "subtitle"
-    inputs = SubtitleInputs()
+
+    def __init__(self, language: str | None = None, encoding: str | None = None) -> None:
+        check_language(language)
+        check_encoding(encoding)
+        self.inputs = SubtitleInputs(language, encoding, pictures=True)
 
     def perceive(self, batch: Sequence[Cue]) -> Iterator[Observation]:
-        """Convert the cues of a segment."""
+        """Convert cues."""
         for cue in batch:
-            yield Observation(cue.start, cue.end, "subtitle", cue.text, language=cue.language, source=cue.track)
+            text, score = self._recognize(cue) if isinstance(cue, PictureCue) else (cue.text, None)
+            if text:
+                yield Observation(
+                    *(cue.start, cue.end, "subtitle", text, score),
+                    language=normalize_language(cue.language),
+                    source=cue.track,
+                    speaker=cue.speaker,
+                )
+
+    def _recognize(self, cue: PictureCue) -> tuple[str, float]:
+        """Return the text in a picture and the confidence in it; report pictures that cannot be read."""
+        if cue.language and primary_language(cue.language.split("-")[0]) in UNREADABLE_LANGUAGES:
+            problem = f"{cue.track}: subtitles are pictures in a script that cannot be recognized ({cue.language})"
+            self.damage.append(Damage("subtitle", problem, cue.end - cue.start))
+            return "", 0.0
+        for background in (0, 255):
+            lines = [line for line in recognize(_draw(cue, background)) if line.score >= MIN_SCORE and _is_word(line)]
+            if lines:
+                return " ".join(line.text for line in _reading_order(lines)), min(line.score for line in lines)
+        self.damage.append(Damage("subtitle", f"{cue.track}: no text was recognized in pictures", cue.end - cue.start))
+        return "", 0.0
+
+
+def _draw(cue: PictureCue, background: int) -> NDArray[np.uint8]:
+    """Return a picture on a plain background: most letters are light with a dark edge, which black makes invisible."""
+    opacity = cue.opacity / 255
+    gray = np.pad(cue.luma * opacity + background * (1 - opacity), MARGIN, constant_values=background)
+    return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _is_word(line: RecognizedLine) -> bool:
+    return any(map(str.isalnum, line.text))
+
+
+def _reading_order(lines: list[RecognizedLine]) -> list[RecognizedLine]:
+    """Sort lines by rows, and those of a row from left to right."""
+    ordered: list[RecognizedLine] = []
+    row: list[RecognizedLine] = []
+    for line in sorted(lines, key=_middle):
+        if row and _middle(line) > row[0].rect[3]:
+            ordered += sorted(row, key=lambda one: one.rect[0])
+            row = []
+        row.append(line)
+    return ordered + sorted(row, key=lambda one: one.rect[0])
+
+
+def _middle(line: RecognizedLine) -> float:
+    return (line.rect[1] + line.rect[3]) / 2

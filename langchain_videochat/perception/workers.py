@@ -5,6 +5,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
+from langchain_videochat.media import OnDamage
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.perceiver import AnyPerceiver
 from langchain_videochat.utils.concurrency import Worker
@@ -22,15 +23,19 @@ class PerceiverWorker:
         perceiver: The perceiver.
         start: Start of the segment in seconds.
         on_error: Called when the perceiver fails; it then receives nothing more.
+        on_damage: Called for each damage that the perceiver finds.
     """
 
-    def __init__(self, perceiver: AnyPerceiver, start: float, on_error: OnError) -> None:
+    def __init__(self, perceiver: AnyPerceiver, start: float, on_error: OnError, on_damage: OnDamage) -> None:
         self.perceiver = perceiver
         self.reached = start
         """Time in seconds up to which the video has been processed."""
         self.watermark = start
         """Time in seconds before which no further Observation will start."""
         self._on_error = on_error
+        self._on_damage = on_damage
+        # Created here: two threads that access a cached property for the first time could create two lists.
+        self._damage = perceiver.damage
         self._failed = False
         self._worker = Worker[tuple[list[Observation], float, float]](close=lambda: None)
         self._pending = 0
@@ -53,13 +58,19 @@ class PerceiverWorker:
                 self._failed = True
                 self._pending = 0
                 self.reached = self.watermark = inf
+                self._report_damage()
                 self._on_error(self.perceiver, error)
                 return
+            self._report_damage()
             yield from observations
 
     def stop(self) -> None:
         """Discard the batches that are still waiting."""
         self._worker.stop()
+
+    def _report_damage(self) -> None:
+        while self._damage:
+            self._on_damage(self._damage.pop(0))
 
     def _submit(self, process: Callable[[], Iterable[Observation]], reached: float) -> None:
         if not self._failed:

@@ -3,6 +3,14 @@
 from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.index_report import IndexedVideo, IndexReport
 from langchain_videochat.store.retriever import VideoTimelineRetriever
+from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.store.store import VideoTimelineStore
 
-__all__ = ["IndexReport", "IndexedVideo", "VideoRecord", "VideoTimelineRetriever", "VideoTimelineStore"]
+__all__ = [
+    "IndexReport",
+    "IndexedVideo",
+    "VideoRecord",
+    "VideoTimelineRetriever",
+    "VideoTimelineStore",
+    "sidecar_fingerprint",
+]

@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from chromadb.api import ClientAPI
 
 from langchain_videochat.errors import StoreError
 from langchain_videochat.media import VideoInfo
+from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.timeline.formats import load_video
 
 _TOKEN = "token"  # noqa: S105 - not a password
@@ -43,13 +44,22 @@ class VideoRecord:
     """Number of pages, one per minute, that hold its timeline."""
 
     decoded_fraction: float
-    """Fraction of the video that could be decoded, 0 to 1."""
+    """Fraction of the video's pictures that could be decoded, 0 to 1."""
 
     indexed_at: str
     """Time at which it was stored: ISO 8601, UTC."""
 
+    damage: str = ""
+    """What could not be read of the file, see `langchain_videochat.media.Damage`; empty if it is intact."""
+
     failures: str = ""
     """Which perceivers failed, and why; empty if none did."""
+
+    sidecars: str = ""
+    """Fingerprint of the subtitle files beside the video; empty if there were none."""
+
+    stale: bool = False
+    """Whether `index` perceives the video again, although nothing has changed: a refresh of it was interrupted."""
 
     complete: bool = True
     """False while the video is being written, which hides it from readers."""
@@ -68,6 +78,11 @@ class VideoRecord:
     def duration(self) -> float:
         """Length in seconds."""
         return self.video.duration
+
+    @property
+    def provenance(self) -> Provenance:
+        """How the timeline was made."""
+        return Provenance(**{each.name: getattr(self, each.name) for each in fields(Provenance)})
 
 
 class Catalogue:

@@ -31,7 +31,10 @@ class IndexedVideo:
     """Number of moments that search can return."""
 
     decoded_fraction: float = 0.0
-    """Fraction of the video that could be decoded, 0 to 1."""
+    """Fraction of the video's pictures that could be decoded, 0 to 1."""
+
+    damage: str = ""
+    """What could not be read of the file, see `langchain_videochat.media.Damage`; empty if it is intact."""
 
     failures: str = ""
     """Which perceivers failed, and why; the results of the others are stored."""
@@ -40,8 +43,16 @@ class IndexedVideo:
     """Why indexing failed."""
 
     @classmethod
-    def of(cls, record: VideoRecord, source: str, status: Status) -> "IndexedVideo":
-        """Build the result for a video that is in the store."""
+    def of(cls, record: VideoRecord, source: str, status: Status, *, ignores_sidecars: bool) -> "IndexedVideo":
+        """Build the result for a video that is in the store.
+
+        Args:
+            record: The record of the video.
+            source: The path or URL that was indexed.
+            status: What was done.
+            ignores_sidecars: Whether there are subtitle files beside `source` that the timeline was made without.
+        """
+        ignored = [describe_ignored_sidecars(record)] if ignores_sidecars else []
         return cls(
             source=source,
             status=status,
@@ -50,16 +61,23 @@ class IndexedVideo:
             observations=record.observations,
             moments=record.moments,
             decoded_fraction=record.decoded_fraction,
+            damage="; ".join([record.damage, *ignored] if record.damage else ignored),
             failures=record.failures,
         )
 
     def __str__(self) -> str:
         if self.error is not None:
             return f"{self.status} {self.source}: {self.error}"
-        damage = "" if self.decoded_fraction > 0.999 else f", {self.decoded_fraction:.0%} decoded"  # noqa: PLR2004 - 3 decimals
         counts = f"{_count(self.observations, 'observation')} in {_count(self.moments, 'moment')}"
+        decoded = "" if self.decoded_fraction > 0.999 else f", {self.decoded_fraction:.0%} decoded"  # noqa: PLR2004 - 3 decimals
+        damage = f"; damaged: {self.damage}" if self.damage else ""
         failures = f"; {self.failures}" if self.failures else ""
-        return f"{self.status} {self.source} ({self.video_id}): {counts}{damage}{failures}"
+        return f"{self.status} {self.source} ({self.video_id}): {counts}{decoded}{damage}{failures}"
+
+
+def describe_ignored_sidecars(record: VideoRecord) -> str:
+    """Describe the damage of a video beside which there are other subtitle files than its timeline was made with."""
+    return f"the subtitle files beside it are ignored: its timeline was made from {record.source}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,20 +7,22 @@ Each video is indexed in three steps: *plan* lists the segments that have no res
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from langchain_videochat.errors import InputError, ModelUnavailableError, StoreError, VideoChatError
+from langchain_videochat.errors import InputError, MediaError, ModelUnavailableError, StoreError, VideoChatError
 from langchain_videochat.media import VideoInfo, list_sources, local_file, probe, video_id
 from langchain_videochat.media.sources import is_web_address, local_path
 from langchain_videochat.perception import Profile, keep_models
 from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.embeddings import EmbeddingCheck
-from langchain_videochat.store.index_report import IndexedVideo, IndexReport
+from langchain_videochat.store.index_report import IndexedVideo, IndexReport, Status
 from langchain_videochat.store.local_index import LocalIndex
+from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.saving import StoreCollections, save
 from langchain_videochat.store.segments import count_segments, perform, plan, summarize
+from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.progress import video_progress
@@ -34,6 +36,20 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class _Copy:
+    """A file with the content of a video. Other files may have the same content, and other subtitle files."""
+
+    source: str
+    """Path or URL, as given by the user."""
+
+    path: Path
+    """The local file."""
+
+    sidecars: str
+    """Fingerprint of its subtitle files."""
+
+
+@dataclass(frozen=True)
 class Indexer:
     """Indexes videos in a store; the options are those of `VideoTimelineStore.index`."""
 
@@ -41,89 +57,144 @@ class Indexer:
     index: LocalIndex
     check: EmbeddingCheck
     profile: Profile
+    refresh: bool
     show_progress: bool
     on_progress: OnProgress | None
+    restarted: set[str] = field(default_factory=set)
+    """Ids of the videos that a refresh has marked in this run."""
 
     def run(self, sources: str | Path | Iterable[str | Path], on_error: OnError) -> IndexReport:
         """Index videos one after the other; the arguments are those of `VideoTimelineStore.index`."""
         if on_error not in get_args(OnError):
             raise InputError("on_error", f"must be 'raise' or 'skip', got {on_error!r}", "Choose one of the two")
         given = [sources] if isinstance(sources, str | Path) else list(sources)
+        if on_error == "raise":
+            found: list[str | IndexedVideo] = [*list_sources(given)]
+            index_source = self._index_source
+        else:
+            found = [one for item in given for one in _list_or_skip(item)]
+            index_source = self._index_or_skip
+        if self.refresh:
+            self._restart_recorded(one for one in found if isinstance(one, str))
         with keep_models():
-            if on_error == "raise":
-                return IndexReport(tuple(self._index_source(source) for source in list_sources(given)))
-            return IndexReport(tuple(video for item in given for video in self._index_or_skip(item)))
+            return IndexReport(tuple(index_source(one) if isinstance(one, str) else one for one in found))
 
-    def _index_or_skip(self, item: str | Path) -> Iterator[IndexedVideo]:
+    def _index_or_skip(self, source: str) -> IndexedVideo:
         try:
-            sources = list_sources(item)
-        except VideoChatError as error:
-            yield _failed(str(item), error)
-            return
-        for source in sources:
-            try:
-                yield self._index_source(source)
-            except (StoreError, ModelUnavailableError, InputError):
-                # Not the fault of this file: all others would fail in the same way.
-                raise
-            except (VideoChatError, OSError, MemoryError) as error:
-                yield _failed(source, error)
+            return self._index_source(source)
+        except (StoreError, ModelUnavailableError, InputError):
+            # Not the fault of this file: all others would fail in the same way.
+            raise
+        except (VideoChatError, OSError, MemoryError) as error:
+            return _failed(source, error)
 
     def _index_source(self, source: str) -> IndexedVideo:
         with local_file(source) as path:
             identity = self._identify(source, path)
-            current = self._find_current(identity)
-            if current:
-                record = self._follow_renaming(current, source, path)
+            if self.refresh and identity not in self.restarted:
+                self._restart(identity, probe(path).duration)
+            stored = self._find(identity)
+            given = _Copy(source, path, sidecar_fingerprint(path))
+            recorded = self._find_recorded(stored, given)
+            copy = _choose_copy(stored, recorded, given)
+            if stored is None or not self._is_current(stored, copy):
+                status: Status = "indexed"
+                record = self._index_video(identity, copy)
             else:
-                record = self._index_video(path, identity, replace(probe(path), source=source))
+                status = "skipped"
+                record = self._follow_renaming(stored, given) if recorded is None else stored
         # A skipped video has drafts if the last run was interrupted directly after the video was saved.
         self.collections.pages.delete_drafts(identity, self.profile.name, count_segments(record.duration))
-        return IndexedVideo.of(record, source, "skipped" if current else "indexed")
+        ignores_sidecars = given.sidecars not in ("", record.sidecars)
+        return IndexedVideo.of(record, source, status, ignores_sidecars=ignores_sidecars)
+
+    def _restart_recorded(self, sources: Iterable[str]) -> None:
+        """Mark the videos of a refresh before the first one is perceived: an ordinary run then resumes the refresh."""
+        # Not later: the marks are written to the store.
+        self.check.run_for_writing()
+        places = set(map(_place, sources))
+        for record, _ in self.collections.catalogue.all():
+            if _place(record.source) in places:
+                self._restart(record.video_id, record.duration)
+
+    def _restart(self, identity: str, duration: float) -> None:
+        """Mark a video to be perceived again, without results of earlier runs; readers keep its timeline until then."""
+        self.restarted.add(identity)
+        self.collections.pages.delete_drafts(identity, self.profile.name, count_segments(duration))
+        stored = self._find(identity)
+        if stored is not None:
+            self.collections.catalogue.put(replace(stored, stale=True))
 
     def _identify(self, source: str, path: Path) -> str:
         if is_web_address(source):
             return video_id(path)
         status = path.stat()
-        identity = self.index.find_file(path, status.st_size, status.st_mtime_ns)
+        # A refresh does not rely on the time of a file's last change either.
+        identity = None if self.refresh else self.index.find_file(path, status.st_size, status.st_mtime_ns)
         if identity is None:
             identity = video_id(path)
             self.index.remember_file(path, status.st_size, status.st_mtime_ns, identity)
         return identity
 
-    def _find_current(self, identity: str) -> VideoRecord | None:
+    def _find(self, identity: str) -> VideoRecord | None:
         stored = self.collections.catalogue.get(identity)
-        # A perceiver that failed may succeed now.
-        if stored and stored[0].complete and stored[0].profile == self.profile.name and not stored[0].failures:
-            return stored[0]
-        return None
+        return None if stored is None else stored[0]
 
-    def _follow_renaming(self, record: VideoRecord, source: str, path: Path) -> VideoRecord:
-        if record.source == source or _exists(record.source):
-            return record
+    def _find_recorded(self, record: VideoRecord | None, given: _Copy) -> _Copy | None:
+        """Return the file that a timeline was made from; None if it was moved, changed or deleted."""
+        if record is None:
+            return None
+        if is_web_address(record.source):
+            return replace(given, source=record.source, sidecars="")  # there are no subtitle files beside it
+        try:
+            path = local_path(record.source)
+            if path == given.path:
+                return given
+            if self._identify(record.source, path) != record.video_id:
+                return None
+        except (VideoChatError, OSError):
+            return None
+        return _Copy(record.source, path, sidecar_fingerprint(path))
+
+    def _is_current(self, record: VideoRecord, copy: _Copy) -> bool:
+        return (
+            record.complete
+            and not record.stale
+            and record.profile == self.profile.name
+            and record.sidecars == copy.sidecars
+            # A perceiver that failed may succeed now. What is damaged stays damaged.
+            and not record.failures
+        )
+
+    def _follow_renaming(self, record: VideoRecord, given: _Copy) -> VideoRecord:
         self.check.run_for_writing()
         observations = self.collections.pages.read(record.video_id, record.pages, Interval())
-        timeline = Timeline(replace(probe(path), source=source), record.video_id, tuple(observations))
-        return save(self.collections, timeline, record.profile, record.decoded_fraction, record.failures)
+        video = replace(probe(given.path), source=given.source)
+        return save(self.collections, Timeline(video, record.video_id, tuple(observations)), record.provenance)
 
-    def _index_video(self, path: Path, identity: str, video: VideoInfo) -> VideoRecord:
+    def _index_video(self, identity: str, copy: _Copy) -> VideoRecord:
         pages, name = self.collections.pages, self.profile.name
+        video = replace(probe(copy.path), source=copy.source)
         with self._progress(video, "perceiving") as report:
             # Not earlier: if all videos are skipped, the embedding model is not needed.
             self.check.run_for_writing()
-            by_number = pages.read_drafts(identity, name, count_segments(video.duration))
-            for task in plan(path, video.duration, self.profile, by_number):
+            by_number = pages.read_drafts(identity, name, count_segments(video.duration), copy.sidecars)
+            for task in plan(copy.path, video.duration, self.profile, by_number):
                 by_number[task.number] = perform(task, report)
-                pages.write_draft(identity, name, task.number, by_number[task.number])  # commits the segment
+                pages.write_draft(identity, name, task.number, by_number[task.number], copy.sidecars)  # commits it
             report(video.duration)
         results = [by_number[number] for number in sorted(by_number)]
         timeline = Timeline.of(video, identity, (one for result in results for one in result.observations))
         with self._progress(video, "summarizing") as report:
             timeline, summary_failures = summarize(timeline, self.profile, report)
-        decoded = max(0.0, 1 - sum(result.missing for result in results) / (video.duration + video.missing))
-        failures = dict.fromkeys([*(failure for result in results for failure in result.failures), *summary_failures])
+        damage = [one for result in results for one in result.damage]
+        failures = [*(one for result in results for one in result.failures), *summary_failures]
+        provenance = Provenance.of(video, name, damage, failures, copy.sidecars)
+        if not provenance.decoded_fraction and not timeline.observations:
+            pages.delete_drafts(identity, name, count_segments(video.duration))
+            raise MediaError(copy.source, "nothing of it can be decoded", "The file is damaged: export it again")
         with self._progress(video, "embedding") as report:  # commits the video
-            return save(self.collections, timeline, name, decoded, "; ".join(failures), report)
+            return save(self.collections, timeline, provenance, report)
 
     @contextmanager
     def _progress(self, video: VideoInfo, phase: str) -> Iterator[Callable[[float], None]]:
@@ -139,14 +210,30 @@ class Indexer:
             yield report
 
 
-def _exists(source: str) -> bool:
-    if is_web_address(source):
-        return True
+def _choose_copy(stored: VideoRecord | None, recorded: _Copy | None, given: _Copy) -> _Copy:
+    """Choose the copy of a video whose subtitle files its timeline is to have.
+
+    That is the copy that the timeline was made from if it has any: two copies must not replace each other at every
+    run, and one without subtitle files replaces none. A refresh prefers the given copy if both have some.
+    """
+    if stored is None or recorded is None or not recorded.sidecars:
+        return given
+    return given if stored.stale and given.sidecars else recorded
+
+
+def _list_or_skip(item: str | Path) -> list[str | IndexedVideo]:
     try:
-        local_path(source)
+        return [*list_sources(item)]
+    except VideoChatError as error:
+        return [_failed(str(item), error)]
+
+
+def _place(source: str) -> str:
+    """Return what two sources that are the same file or address have in common."""
+    try:
+        return str(local_path(source))
     except VideoChatError:
-        return False
-    return True
+        return source
 
 
 def _failed(source: str, error: BaseException) -> IndexedVideo:

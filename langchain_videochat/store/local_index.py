@@ -19,6 +19,7 @@ from langchain_core.documents import Document
 from numpy.typing import NDArray
 
 from langchain_videochat.store.filters import Filter
+from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.words import index_text
 
 CACHE_KIB = 65536
@@ -38,16 +39,20 @@ CREATE INDEX IF NOT EXISTS moments_by_time ON moments (start, "end", modality_se
 CREATE INDEX IF NOT EXISTS moments_by_length ON moments ("end" - start);
 CREATE INDEX IF NOT EXISTS moments_by_modality_set ON moments (modality_set);
 -- In separate tables, so that filters read small rows only.
-CREATE TABLE IF NOT EXISTS documents (number INTEGER PRIMARY KEY, text TEXT NOT NULL, metadata TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS documents (
+    number INTEGER PRIMARY KEY, text TEXT NOT NULL, metadata TEXT NOT NULL,
+    observations TEXT NOT NULL -- TimedWords as a JSON array of arrays
+);
 CREATE TABLE IF NOT EXISTS vectors (number INTEGER PRIMARY KEY, vector BLOB NOT NULL);
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2');
+-- Tokens of index_text, version 2. This tokenizer splits only at its spaces.
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, tokenize = 'ascii');
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, video_id TEXT NOT NULL
 );
 """
 
 SCHEMA_VERSION = zlib.crc32(_SCHEMA.encode()) >> 1
-"""A file with another version is rebuilt; also change the text of the schema if `index_text` changes."""
+"""A file with another version is rebuilt; also count up the version in the schema if `index_text` changes."""
 
 # Names, not bits by position: those would change their meaning when a modality is added. SQLite resolves the names to
 # a few numbers of sets before it reads any moment.
@@ -65,6 +70,7 @@ class IndexedMoment:
     id: str
     document: Document
     vector: NDArray[np.float32]
+    observations: Sequence[TimedWords]
 
 
 class LocalIndex:
@@ -170,10 +176,27 @@ class LocalIndex:
 
     def documents(self, numbers: Sequence[int]) -> list[Document]:
         """Return moments as Documents, in the order of their numbers."""
-        query = "SELECT number, text, metadata FROM documents WHERE number IN (SELECT value FROM json_each(?))"
-        rows = self._select(query, json.dumps(numbers))
-        found = {number: Document(page_content=text, metadata=json.loads(metadata)) for number, text, metadata in rows}
-        return [found[number] for number in numbers if number in found]
+        return [document for document, _ in self.moments(numbers)]
+
+    def moments(self, numbers: Sequence[int]) -> list[tuple[Document, list[TimedWords]]]:
+        """Return moments and the words of their observations, in the order of their numbers."""
+        query = """SELECT number, text, metadata, observations FROM documents
+            WHERE number IN (SELECT value FROM json_each(?))"""
+        rows = {number: rest for number, *rest in self._select(query, json.dumps(numbers))}
+        found = [rows[number] for number in numbers if number in rows]
+        return [
+            (
+                Document(page_content=text, metadata=json.loads(metadata)),
+                [TimedWords(*one) for one in json.loads(words)],
+            )
+            for text, metadata, words in found
+        ]
+
+    def timed_words(self, video_id: str, start: float) -> list[TimedWords]:
+        """Return the words of the observations of the moment of a video that starts at a time in seconds."""
+        query = """SELECT observations FROM moments JOIN documents USING (number)
+            WHERE video_id = ? AND abs(start - ?) < 0.001"""
+        return [TimedWords(*one) for (words,) in self._select(query, video_id, start) for one in json.loads(words)]
 
     def find_file(self, path: Path, size: int, mtime_ns: int) -> str | None:
         """Return the video_id of a file; None if it is unknown or has changed since `remember_file`."""
@@ -263,7 +286,10 @@ def _insert_moment(database: sqlite3.Connection, video_id: str, moment: IndexedM
     ).lastrowid
     vector = moment.vector / (np.linalg.norm(moment.vector) or 1.0)
     database.execute("INSERT INTO vectors VALUES (?, ?)", (number, vector.astype(np.float32).tobytes()))
-    database.execute("INSERT INTO documents VALUES (?, ?, ?)", (number, text, json.dumps(metadata, sort_keys=True)))
+    observations = json.dumps(moment.observations, ensure_ascii=False)
+    database.execute(
+        "INSERT INTO documents VALUES (?, ?, ?, ?)", (number, text, json.dumps(metadata, sort_keys=True), observations)
+    )
     database.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (number, index_text(text)))
 
 

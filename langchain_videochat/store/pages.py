@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 from chromadb import Collection
 from langchain_core.utils.iter import batch_iterate
 
+from langchain_videochat.media import Damage
 from langchain_videochat.perception import Observation, SegmentResult
+from langchain_videochat.perception.streams import UNDECODABLE
 from langchain_videochat.timeline.formats import dump_observations, load_observations
 from langchain_videochat.utils.interval import Interval
 
@@ -55,20 +58,26 @@ class Pages:
         for batch in batch_iterate(BATCH, (_page_id(video_id, page) for page in pages)):
             self._collection.delete(ids=batch)
 
-    def write_draft(self, video_id: str, profile: str, segment: int, result: SegmentResult) -> None:
-        """Write the result of a segment; drafts of different profiles are independent."""
-        document = json.dumps([result.missing, result.failures, dump_observations(result.observations)])
-        self._upsert(video_id, {_draft_id(video_id, profile, segment): document})
+    def write_draft(self, video_id: str, profile: str, segment: int, result: SegmentResult, sidecars: str) -> None:
+        """Write the result of a segment; drafts of different profiles are independent.
 
-    def read_drafts(self, video_id: str, profile: str, segments: int) -> dict[int, SegmentResult]:
-        """Return the results of those of a video's segments that have a draft, by number."""
+        `sidecars` is the fingerprint of the subtitle files that the segment was perceived with.
+        """
+        self._upsert(video_id, {_draft_id(video_id, profile, segment): _dump_draft(result, sidecars)})
+
+    def read_drafts(self, video_id: str, profile: str, segments: int, sidecars: str) -> dict[int, SegmentResult]:
+        """Return the results of those of a video's segments that have a draft made with these subtitle files.
+
+        Drafts that were made with others are left out: a timeline must not mix old and new subtitles.
+        """
         numbers = {_draft_id(video_id, profile, segment): segment for segment in range(segments)}
         drafts: dict[int, SegmentResult] = {}
         for batch in batch_iterate(BATCH, numbers):
             found = self._collection.get(ids=batch, include=["documents"])
             for draft_id, document in zip(found["ids"], found["documents"] or [], strict=True):
-                missing, failures, records = json.loads(document)
-                drafts[numbers[draft_id]] = SegmentResult(tuple(load_observations(records)), missing, tuple(failures))
+                result, made_with = _load_draft(document)
+                if made_with == sidecars:
+                    drafts[numbers[draft_id]] = result
         return drafts
 
     def delete_drafts(self, video_id: str, profile: str, segments: int) -> None:
@@ -101,6 +110,33 @@ def _page_at(seconds: float) -> int:
 
 def _dump_page(content: list[tuple[int, Observation]]) -> str:
     return json.dumps([[position for position, _ in content], dump_observations([one for _, one in content])])
+
+
+def _dump_draft(result: SegmentResult, sidecars: str) -> str:
+    return json.dumps(
+        {
+            "damage": [asdict(one) for one in result.damage],
+            "failures": result.failures,
+            "observations": dump_observations(result.observations),
+            "sidecars": sidecars,
+        }
+    )
+
+
+def _load_draft(document: str) -> tuple[SegmentResult, str]:
+    """Return the result of a segment, and the fingerprint of the subtitle files that it was made with."""
+    draft = json.loads(document)
+    if isinstance(draft, list):
+        # Earlier versions wrote the seconds that could not be decoded, and no fingerprint.
+        missing, failures, observations = draft
+        damage = [{"kind": "picture", "problem": UNDECODABLE, "seconds": missing}] if missing else []
+        draft = {"damage": damage, "failures": failures, "observations": observations, "sidecars": ""}
+    result = SegmentResult(
+        observations=tuple(load_observations(draft["observations"])),
+        damage=tuple(Damage(**one) for one in draft["damage"]),
+        failures=tuple(draft["failures"]),
+    )
+    return result, draft["sidecars"]
 
 
 def _page_id(video_id: str, page: int) -> str:

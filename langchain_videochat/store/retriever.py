@@ -13,6 +13,9 @@ from langchain_videochat.store.store import VideoTimelineStore
 class VideoTimelineRetriever(BaseRetriever):
     """Retrieves moments of videos as Documents with times and citations, best first.
 
+    In the metadata, `start` and `end` are the times of the moment in seconds; `hit_start`, `hit_end` and `citation` are
+    those of the observations in it that the query is about, or of the moment if none stands out.
+
     Example:
         All fields except `store` can be overridden per query:
 

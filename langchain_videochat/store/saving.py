@@ -1,7 +1,7 @@
 """Writing of whole videos to the collections, and updates of the local index from them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from operator import itemgetter
 
@@ -11,9 +11,12 @@ from langchain_core.documents import Document
 from langchain_core.utils.iter import batch_iterate
 
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
+from langchain_videochat.store.hits import timed_words
 from langchain_videochat.store.local_index import IndexedMoment, LocalIndex
 from langchain_videochat.store.pages import Pages, count_pages
+from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.interval import Interval
 
 EMBED_BATCH = 32
 """Number of moments that are embedded and written at once."""
@@ -34,9 +37,7 @@ class StoreCollections:
 def save(
     collections: StoreCollections,
     timeline: Timeline,
-    profile: str,
-    decoded_fraction: float = 1.0,
-    failures: str = "",
+    provenance: Provenance,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> VideoRecord:
     """Write a video and replace its earlier version.
@@ -44,20 +45,21 @@ def save(
     Readers see the old video, then none, then the new one. After an interruption they see none; saving again repairs
     it, because the record of an incomplete video counts all pages and moments that may have been left behind.
 
-    `profile`, `decoded_fraction` and `failures` are fields of the `VideoRecord`; `on_progress` is called with the end
-    of the last moment written, in seconds of video.
+    Args:
+        collections: Where it is written.
+        timeline: The timeline of the video.
+        provenance: How it was made.
+        on_progress: Called with the end of the last moment written, in seconds of video.
     """
     documents = list(timeline.to_documents("moment"))
     record = VideoRecord(
         video_id=timeline.video_id,
         video=timeline.video,
-        profile=profile,
         observations=len(timeline),
         moments=len(documents),
         pages=count_pages(timeline.observations),
-        decoded_fraction=decoded_fraction,
         indexed_at=datetime.now(UTC).isoformat(),
-        failures=failures,
+        **asdict(provenance),
     )
     incomplete = _incomplete(collections.catalogue, record)
     collections.catalogue.put(incomplete)
@@ -106,6 +108,9 @@ def _incomplete(catalogue: Catalogue, record: VideoRecord) -> VideoRecord:
 
 
 def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterator[IndexedMoment]:
+    timeline = tuple(collections.pages.read(record.video_id, record.pages, Interval()))
+    moments = Timeline(record.video, record.video_id, timeline).moments()
+    by_start = {round(one.start, 3): timed_words(one.observations) for one in moments}
     for batch in batch_iterate(READ_BATCH, range(record.moments)):
         ids = [_moment_id(record.video_id, number) for number in batch]
         found = collections.moments.get(ids, include=["documents", "metadatas", "embeddings"])
@@ -113,7 +118,8 @@ def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterato
         # Chroma does not return records in order; inserting them in time order stores neighbors together.
         for moment_id, text, metadata, vector in sorted(rows, key=itemgetter(0)):
             document = Document(page_content=text, metadata=metadata)
-            yield IndexedMoment(moment_id, document, np.asarray(vector, dtype=np.float32))
+            observations = by_start.get(metadata["start"], [])
+            yield IndexedMoment(moment_id, document, np.asarray(vector, dtype=np.float32), observations)
 
 
 def _delete_moments(collections: StoreCollections, video_id: str, numbers: range) -> None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from chromadb import Collection
+from langchain_core.documents import Document
+from langchain_core.utils.iter import batch_iterate
 
 from langchain_videochat.store.filters import Filter
+from langchain_videochat.store.hits import SearchHit, informative_words, inverse_document_frequency
 from langchain_videochat.store.local_index import LocalIndex
 from langchain_videochat.store.words import QueryWord, query_words
 
@@ -39,6 +42,9 @@ class WordRanking:
     coverage: float
     """Fraction of the query that the first moment contains, 0 to 1: low if the query paraphrases it."""
 
+    informative_words: dict[str, float]
+    """The rarer words of the query with their weights."""
+
 
 @dataclass(frozen=True)
 class _Match:
@@ -49,10 +55,11 @@ class _Match:
 
 def search(
     index: LocalIndex, moments: Collection, query: str, embedding: Sequence[float], *, k: int, condition: Filter
-) -> list[int]:
+) -> list[Document]:
     """Rank moments by embedding and by words together.
 
-    The ranking by words has the weight `coverage`, the ranking by embedding the rest.
+    The ranking by words has the weight `coverage`, the ranking by embedding the rest. Moments that match only because
+    of an observation that a better one contains too are left out.
 
     Args:
         index: The local index.
@@ -63,13 +70,14 @@ def search(
         condition: Filter on moments.
 
     Returns:
-        Numbers of moments in `index`, best first.
+        Moments, best first. In their metadata, `hit_start`, `hit_end` and `citation` refer to the observations that the
+        query is about.
     """
     depth = max(20, 2 * k)
     dense = rank_by_embedding(index, moments, embedding, k=k, depth=depth, condition=condition)
     words = rank_by_words(index, query, depth, condition)
     rankings = [(1 - words.coverage, dense), (words.coverage, words.moments), (1.0, words.by_name)]
-    return fuse(rankings)[:k]
+    return [hit.with_times() for hit in _select(index, fuse(rankings), k, words.informative_words, condition)]
 
 
 def rank_by_embedding(
@@ -99,7 +107,8 @@ def rank_by_words(index: LocalIndex, query: str, depth: int, condition: Filter) 
     name_scores = _sum_weights(names)
     by_name = _best(name_scores, name_scores.keys() & matching, depth)
     coverage = scores[moments[0]] / sum(match.weight for match in matches) if moments else 0.0
-    return WordRanking(moments, by_name, coverage)
+    counts = {match.word: len(match.moments) for match in matches}
+    return WordRanking(moments, by_name, coverage, informative_words(counts, index.size()))
 
 
 def fuse(rankings: Iterable[tuple[float, Sequence[int]]]) -> list[int]:
@@ -116,6 +125,21 @@ def fuse(rankings: Iterable[tuple[float, Sequence[int]]]) -> list[int]:
     return sorted(scores, key=lambda number: -scores[number])
 
 
+def _select(
+    index: LocalIndex, ranking: Iterable[int], k: int, weights: dict[str, float], condition: Filter
+) -> list[SearchHit]:
+    """Return the first `k` moments of a ranking, without those that repeat a better one."""
+    hits: list[SearchHit] = []
+    for batch in batch_iterate(k, ranking):
+        for document, observations in index.moments(batch):
+            hit = SearchHit(document, [one for one in observations if one.matches(condition)], weights)
+            if not any(hit.repeats(other) for other in hits):
+                hits.append(hit)
+        if len(hits) >= k:
+            break
+    return hits[:k]
+
+
 def _match_words(index: LocalIndex, query: str) -> list[_Match]:
     counts = {word: index.count_phrase(word.phrase, WORD_BUDGET + 1) for word in query_words(query)}
     size, total = index.size(), 0
@@ -124,8 +148,8 @@ def _match_words(index: LocalIndex, query: str) -> list[_Match]:
         total += count
         if total > WORD_BUDGET:
             break
-        # Inverse document frequency. A word without matches weighs most: it lowers the coverage of all moments.
-        weight = math.log(1 + size / (count + 0.5))
+        # A word without matches weighs most: it lowers the coverage of all moments.
+        weight = inverse_document_frequency(count, size)
         matches.append(_Match(word, index.find_phrase(word.phrase) if count else [], weight))
     return matches
 

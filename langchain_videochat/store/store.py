@@ -4,7 +4,7 @@ import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import platformdirs
 from chromadb.api import ClientAPI
@@ -12,23 +12,29 @@ from langchain_chroma import Chroma
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langchain_videochat.errors import InputError
+from langchain_videochat.errors import InputError, VideoChatError
+from langchain_videochat.media import Damage, local_path
 from langchain_videochat.perception import load_profile
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
 from langchain_videochat.store.connection import Connection, connect, storage_errors
 from langchain_videochat.store.embeddings import DefaultEmbeddings, EmbeddingCheck
 from langchain_videochat.store.filters import Filter
+from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.index_report import IndexReport
 from langchain_videochat.store.indexing import Indexer, OnError, OnProgress
 from langchain_videochat.store.local_index import LocalIndex, is_damage
 from langchain_videochat.store.pages import Pages
+from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.saving import StoreCollections, remove, save, update_index
 from langchain_videochat.store.search import search
+from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.interval import Interval
 
 if TYPE_CHECKING:
     from langchain_videochat.store.retriever import VideoTimelineRetriever
+
+T = TypeVar("T")
 
 
 class VideoTimelineStore:
@@ -88,18 +94,22 @@ class VideoTimelineStore:
         sources: str | Path | Iterable[str | Path],
         *,
         profile: str | Path = "standard",
+        refresh: bool = False,
         on_error: OnError = "raise",
         show_progress: bool = True,
         on_progress: OnProgress | None = None,
     ) -> IndexReport:
         """Perceive videos, and store their timelines and moments.
 
-        A video that was indexed before with the same profile is skipped, even if its file was renamed. An interrupted
+        A video that was indexed before with the same profile and the same subtitle files beside it is skipped, even if
+        its file was renamed. Of several copies of a video, the one with subtitle files is perceived. An interrupted
         run resumes when it is called again; at most ten minutes of video are perceived twice.
 
         Args:
             sources: Path, URL, folder, glob pattern, or several of these.
             profile: Perception models to use: "lite", "standard", "full" or a YAML file for `perception.load_profile`.
+            refresh: Perceive all videos again, for example after an update. Their present timelines remain until the
+                new ones replace them. To resume an interrupted refresh, index without `refresh`.
             on_error: What to do if a video cannot be read: "raise" the error or "skip" the video.
             show_progress: Show a progress bar for each video.
             on_progress: Called with a source, the current phase ("perceiving", "summarizing" or "embedding") and the
@@ -114,23 +124,38 @@ class VideoTimelineStore:
         """
         loaded = load_profile(profile)
         loaded.create()  # reports invalid options before any model is loaded
-        indexer = Indexer(self._collections, self._index, self._check, loaded, show_progress, on_progress)
+        indexer = Indexer(self._collections, self._index, self._check, loaded, refresh, show_progress, on_progress)
         with storage_errors(self._place):
             return indexer.run(sources, on_error)
 
-    def add(self, timeline: Timeline, profile: str = "") -> None:
+    def add(
+        self,
+        timeline: Timeline,
+        profile: str = "",
+        *,
+        damage: Iterable[Damage] = (),
+        failures: Iterable[str] = (),
+        sidecars: str | None = None,
+    ) -> None:
         """Store a timeline, and replace any earlier one of the same video.
+
+        `index` skips a video if the profile and the subtitle files are still the same and no perceiver had failed.
 
         Args:
             timeline: The timeline to store.
-            profile: Name of the profile it was perceived with: `index` skips videos with the same profile.
+            profile: Name of the profile it was perceived with.
+            damage: What could not be read of the file.
+            failures: Descriptions of the perceivers that failed.
+            sidecars: The `sidecar_fingerprint` of the video when it was perceived; the present one if None.
 
         Raises:
             StoreError: The store cannot be written, or was built with another embedding model.
         """
+        if sidecars is None:
+            sidecars = _fingerprint(timeline.video.source)
         with storage_errors(self._place):
             self._check.run_for_writing()
-            save(self._collections, timeline, profile)
+            save(self._collections, timeline, Provenance.of(timeline.video, profile, damage, failures, sidecars))
 
     def search(
         self,
@@ -153,7 +178,9 @@ class VideoTimelineStore:
             modalities: Only moments with an observation of one of these modalities; all if None.
 
         Returns:
-            One Document per moment, best first.
+            One Document per moment, best first. In its metadata, `start` and `end` are the times of the moment;
+            `hit_start`, `hit_end` and `citation` are those of the observations in it that the query is about, or of
+            the moment if none stands out. A sentence that spans two moments counts once.
 
         Raises:
             InputError: The query is empty, `k` is below 1, or a filter is invalid.
@@ -185,6 +212,19 @@ class VideoTimelineStore:
         neighbors = self._read_index(lambda: self._index.documents(self._index.neighbors(given)))
         found = {_key(one): one for one in neighbors}
         return [one for key, one in found.items() if key not in given]
+
+    def timed_words(self, moments: Iterable[Document]) -> list[list[TimedWords]]:
+        """Return the words of the observations of each moment, with their times.
+
+        Args:
+            moments: Results of `search`, `neighbors` or `Timeline.to_documents`. Moments that are no longer in the
+                store have no words.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        keys = [_key(one) for one in moments]
+        return self._read_index(lambda: [self._index.timed_words(*key) for key in keys])
 
     def timeline(self, video_id: str, start: float | None = None, end: float | None = None) -> Timeline:
         """Return the timeline of a video, or of an interval of it.
@@ -233,7 +273,7 @@ class VideoTimelineStore:
 
         return VideoTimelineRetriever(store=self, **filters)
 
-    def _read_index(self, read: Callable[[], list[Document]]) -> list[Document]:
+    def _read_index(self, read: Callable[[], T]) -> T:
         with storage_errors(self._place):
             try:
                 update_index(self._index, self._collections)
@@ -251,14 +291,20 @@ class VideoTimelineStore:
         if self._index.size() == 0:
             return []
         embedding = self._embedding.embed_query(query)
-        numbers = search(self._index, self._connection.moments, query, embedding, k=k, condition=condition)
-        return self._index.documents(numbers)
+        return search(self._index, self._connection.moments, query, embedding, k=k, condition=condition)
 
     def _find(self, video_id: str, *, include_incomplete: bool = False) -> tuple[VideoRecord, str]:
         found = self._catalogue.get(video_id)
         if found is None or not (found[0].complete or include_incomplete):
             raise InputError("video_id", f"{video_id!r} is not in this store", "Use an id that videos() returns")
         return found
+
+
+def _fingerprint(source: str) -> str:
+    try:
+        return sidecar_fingerprint(local_path(source))
+    except VideoChatError:
+        return ""
 
 
 def _key(moment: Document) -> tuple[str, float]:

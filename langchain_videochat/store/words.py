@@ -1,31 +1,34 @@
 """Tokenization of texts and queries for the full-text index."""
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from itertools import pairwise
 
+import regex
+
+from langchain_videochat.utils.unicode import UNSPACED, fold
+
 MAX_QUERY_WORDS = 64
 """Maximum number of words of a query that are searched: a page of text as a query must not take seconds."""
 
-# Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese; and Korean, whose particles are
-# attached to words.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-)
-_CHARACTER = re.compile(f"([{_UNSPACED}])")
-_RUN = re.compile(f"[{_UNSPACED}]+")
-_WORD = re.compile(r"\w+(?:[-'’.,:/@+&#=]+\w+)*")  # noqa: RUF001 - typographic apostrophe
-_CODE = re.compile(r"\d|\w[-_./:+@#]\w|[A-Z].*[A-Z]")
+# Korean too: its words have spaces between them, but particles are attached to them.
+_SYLLABIC = rf"[{UNSPACED}\p{{Hangul}}]"
+_LETTER = rf"[[^\W_]--{_SYLLABIC}]"
+
+# Marks follow their letter, also those that Unicode's grapheme clusters leave out.
+_TOKEN = regex.compile(rf"(?={_SYLLABIC})\X\p{{M}}*|{_LETTER}+", regex.VERSION1)
+_RUN = regex.compile(rf"{_SYLLABIC}+", regex.VERSION1)
+_WORD = regex.compile(rf"{_LETTER}+(?:[-_'’.,:/@+&#=]+{_LETTER}+)*", regex.VERSION1)  # noqa: RUF001 - typographic apostrophe
+_CODE = regex.compile(r"\d|\w[-_./:+@#]\w|\p{Lu}.*\p{Lu}")
+_IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}")
 
 
 @dataclass(frozen=True)
 class QueryWord:
-    """A word of a query, or two adjacent characters of a script without spaces."""
+    """A word of a query, or two adjacent letters of a script without spaces."""
 
     text: str
-    """The word as it is searched."""
+    """The word as it is searched: one or several tokens of `index_text`, separated by spaces."""
 
     is_name: bool
     """Whether it looks like a code, a number or a name, which must match exactly."""
@@ -37,13 +40,15 @@ class QueryWord:
 
 
 def index_text(text: str) -> str:
-    """Normalize a text for the index: apply NFKC and split unspaced scripts into characters.
+    """Return the tokens of a text, separated by spaces: folded words; of scripts without spaces, single letters.
+
+    A letter includes its marks (it is a grapheme cluster), so that no vowel sign is separated from its consonant.
 
     Example:
-        >>> index_text("打鸡蛋 No⁷")
-        ' 打  鸡  蛋  No7'
+        >>> index_text("Where's the AX-4471?"), index_text("打鸡蛋 No⁷"), index_text("चाबी"), index_text("ไข่")
+        ('where s the ax 4471', '打 鸡 蛋 no7', 'चाबी', 'ไ ข่')
     """
-    return _CHARACTER.sub(r" \1 ", unicodedata.normalize("NFKC", text))
+    return " ".join(_TOKEN.findall(fold(text)))
 
 
 def query_words(query: str) -> list[QueryWord]:
@@ -51,23 +56,22 @@ def query_words(query: str) -> list[QueryWord]:
 
     Example:
         >>> [word.text for word in query_words("Where's the AX-4471?")]
-        ["Where's", 'the', 'AX-4471']
+        ['where s', 'the', 'ax 4471']
         >>> [word.text for word in query_words("打鸡蛋")]
         ['打 鸡', '鸡 蛋']
         >>> [word.text for word in query_words("what does Ada say about AX-4471") if word.is_name]
-        ['Ada', 'AX-4471']
+        ['ada', 'ax 4471']
     """
-    text = unicodedata.normalize("NFKC", query)
-    words = _WORD.findall(_RUN.sub(" ", text))
-    found = {word.lower(): QueryWord(word, _is_name(word, first=word == words[0])) for word in words}
-    pairs = [pair for run in _RUN.findall(text) for pair in _pairs(run)]
-    found.update({pair: QueryWord(pair, is_name=False) for pair in pairs})
-    return list(found.values())[:MAX_QUERY_WORDS]
+    text = _IGNORABLE.sub("", unicodedata.normalize("NFKC", query))
+    words = _WORD.findall(text)
+    found = [QueryWord(index_text(word), _is_name(word, first=word == words[0])) for word in words]
+    found += [QueryWord(pair, is_name=False) for run in _RUN.findall(text) for pair in _pairs(index_text(run).split())]
+    return list({word.text: word for word in found if word.text}.values())[:MAX_QUERY_WORDS]
 
 
 def _is_name(word: str, *, first: bool) -> bool:
     return bool(_CODE.search(word)) or (word[0].isupper() and not first)
 
 
-def _pairs(run: str) -> list[str]:
-    return [f"{left} {right}" for left, right in pairwise(run)] or [run]
+def _pairs(letters: list[str]) -> list[str]:
+    return [f"{left} {right}" for left, right in pairwise(letters)] or letters

@@ -10,10 +10,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from langchain_videochat.errors import InputError, SourceError
-from langchain_videochat.media import local_path
+from langchain_videochat.media import find_sidecars, local_path
 from langchain_videochat.media.download import download
 from langchain_videochat.media.sources import is_web_address, safe_file_name
-from langchain_videochat.media.subtitles import SIDECAR_SUFFIXES
 
 MAX_BYTES = 2 * 1024**3
 """Maximum size of a download, in bytes: two hours of 1080p, which a small disk can hold."""
@@ -100,9 +99,8 @@ class AgentFiles:
 
     def _check_subtitles(self, path: Path) -> None:
         # Perception reads the subtitle files next to a video.
-        for sibling in path.parent.iterdir():
-            if sibling.name.startswith(path.stem) and sibling.suffix.lower() in SIDECAR_SUFFIXES:
-                self._resolve(sibling, str(sibling))
+        for sidecar in find_sidecars(path):
+            self._resolve(sidecar, str(sidecar))
 
     def _resolve(self, path: Path, name: str) -> Path:
         try:

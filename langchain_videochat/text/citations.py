@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,8 @@ from langchain_core.documents import Document
 from langchain_core.runnables import Runnable, RunnableGenerator
 
 from langchain_videochat.text.prompts import strip_invisible
+from langchain_videochat.timeline import citation
+from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.timecode import format_timecode
 
 logger = logging.getLogger(__name__)
@@ -17,31 +20,34 @@ logger = logging.getLogger(__name__)
 UNKNOWN_TIME = "??:??"
 """Replaces a time that is not in the notes."""
 
-_TIMECODE = r"(?<![0-9A-Za-z:.])\d{1,3}:[0-5]\d(?::[0-5]\d)?(?![0-9A-Za-z:])"
-_TIMES_IN_PARENTHESES = rf"[ \t]{{0,8}}\((?:{_TIMECODE}[\s,;\u2013\u2014-]*)+\)"
-_IN_BRACKETS = r"[ \t]{0,8}[\[\u3010]+([^\[\]\u3010\u3011\n]{1,80})[\]\u3011]+"
+# Digits, brackets and commas of all scripts: models also write [१], 【2】 and [1، 3].
+_OPEN, _CLOSE = r"\[\u3010\uff3b", r"\]\u3011\uff3d"
+_UP_TO_59 = r"(?:[0-5]|(?![0-9])\d)\d"
+_TIMECODE = rf"(?<![\dA-Za-z:.])\d{{1,3}}:{_UP_TO_59}(?::{_UP_TO_59})?(?![\dA-Za-z:])"
+_TIMES_IN_PARENTHESES = rf"[ \t]{{0,8}}[(\uff08](?:{_TIMECODE}[\s,;\u2013\u2014-]*)+[)\uff09]"
+_IN_BRACKETS = rf"[ \t]{{0,8}}[{_OPEN}]+([^{_OPEN}{_CLOSE}\n]{{1,80}})[{_CLOSE}]+"
 _TIME = re.compile(_TIMECODE)
 _BRACKET = re.compile(_IN_BRACKETS)
 _CLAIM = re.compile(f"{_IN_BRACKETS}|(?P<times>{_TIMES_IN_PARENTHESES})|{_TIMECODE}")
 _PART = re.compile(r"(?:notes?|moments?|#)?\s*([\d:.\s\u2013\u2014-]*\d[\d:.\s\u2013\u2014-]*)", re.IGNORECASE)
-_SEPARATOR = re.compile(r"[,;&]|\band\b")
+_SEPARATOR = re.compile(r"[,;&\u060c\u061b\u3001\uff0c\uff1b]|\band\b")
 _NUMBERS = re.compile(r"(\d+)(?:\s*[-\u2013\u2014]\s*(\d+))?")
 
 # Text at the end of a delta that the next one may complete to a citation or a time, with the space before it.
 _UNFINISHED = re.compile(
-    r"\s{0,8}(?:[\[\u3010]+[^\[\]\u3010\u3011\n]{0,80}[\]\u3011]*"
-    r"|\([\d:\s,;\u2013\u2014-]{0,80}|[0-9A-Za-z:.]{1,80})?$"
+    rf"\s{{0,8}}(?:[{_OPEN}]+[^{_OPEN}{_CLOSE}\n]{{0,80}}[{_CLOSE}]*"
+    r"|[(\uff08][\d:\s,;\u2013\u2014-]{0,80}|[\dA-Za-z:.]{1,80})?$"
 )
-_INCOMPLETE_CITATION = re.compile(r"\s*[\[\u3010][\d:.,;\s\u2013\u2014-]*$")
+_INCOMPLETE_CITATION = re.compile(rf"\s*[{_OPEN}][\d:.,;\s\u2013\u2014-]*$")
 
 
 @dataclass(frozen=True)
 class Citation:
-    """A moment that an answer cites.
+    """The part of a moment that supports a statement of an answer.
 
     Example:
-        >>> moment = {"title": "Eggs", "source": "/films/eggs.mp4", "video_id": "c0ffee", "start": 7.0, "end": 12.5}
-        >>> cited = Citation.of(1, Document("...", metadata=moment | {"citation": "file:///films/eggs.mp4#t=7,12.5"}))
+        >>> moment = Document("...", metadata={"title": "Eggs", "source": "/films/eggs.mp4", "video_id": "c0ffee"})
+        >>> cited = Citation.of(1, moment, Interval(7.0, 12.5))
         >>> cited.label, cited.uri
         ('Eggs 00:07-00:12', 'file:///films/eggs.mp4#t=7,12.5')
     """
@@ -62,24 +68,27 @@ class Citation:
     """Hash of the video file's content."""
 
     start: float
-    """Seconds from the start of the video."""
+    """Start of the observations that support the statement, in seconds from the start of the video.
+
+    They may begin before the moment and end after it. If none stands out, this is the start of the moment."""
 
     end: float
-    """Seconds from the start of the video."""
+    """End of the observations, or of the moment, in seconds."""
 
     @classmethod
-    def of(cls, number: int, document: Document) -> "Citation":
-        """Create the citation of a moment."""
-        data = document.metadata
+    def of(cls, number: int, moment: Document, interval: Interval) -> "Citation":
+        """Create the citation of an interval, which observations of a moment support."""
+        data = moment.metadata
         title = " ".join(strip_invisible(data["title"]).split())
+        times = f"{format_timecode(interval.start)}-{format_timecode(interval.end)}"
         return cls(
             number=number,
-            label=f"{title} {format_times(document)}",
-            uri=data["citation"],
+            label=f"{title} {times}",
+            uri=citation(data["source"], interval.start, interval.end),
             source=data["source"],
             video_id=data["video_id"],
-            start=data["start"],
-            end=data["end"],
+            start=round(interval.start, 3),
+            end=round(interval.end, 3),
         )
 
 
@@ -107,8 +116,29 @@ class CitationCheck:
 
     def cited(self, text: str) -> list[int]:
         """Return the numbers of the moments that a text cites, in order of first citation."""
-        parts = [part for bracket in _BRACKET.finditer(text) for part in _parts(bracket[1])]
-        return list(dict.fromkeys(number for part in parts for number in self._find(part)))
+        return list(self.statements(text))
+
+    def statements(self, text: str) -> dict[int, list[str]]:
+        """Return the statements that each moment is cited for, by its number, in order of first citation.
+
+        A statement is the text between a citation and the one before it, or the start of the line; of a citation at the
+        start of a line it is the text after it.
+        """
+        statements: defaultdict[int, list[str]] = defaultdict(list)
+        for line in text.split("\n"):
+            statement, position = "", 0
+            for bracket in _BRACKET.finditer(line):
+                numbers = self._cited_in(bracket)
+                if not numbers:
+                    continue
+                before, position = line[position : bracket.start()], bracket.end()
+                # Of "[1][2]" or "[1], [2]", both are for the same statement.
+                statement = (
+                    before if _has_words(before) else statement or _BRACKET.split(line[position:], maxsplit=1)[0]
+                )
+                for number in numbers:
+                    statements[number].append(statement)
+        return dict(statements)
 
     def with_times(self, text: str) -> str:
         """Insert the times of the cited moments after each citation by number."""
@@ -169,6 +199,9 @@ class CitationCheck:
         times = ", ".join(format_times(self._moments[number]) for number in numbers)
         return f"{bracket[0]} ({times})" if times else bracket[0]
 
+    def _cited_in(self, bracket: re.Match[str]) -> list[int]:
+        return [number for part in _parts(bracket[1]) for number in self._find(part)]
+
     def _find(self, part: str) -> list[int]:
         """Return the moments that part of a bracket refers to: a number, a time, or a range of either."""
         times = [_seconds(timecode) for timecode in _TIME.findall(part)]
@@ -216,8 +249,12 @@ def number_moments(documents: Iterable[Document]) -> dict[int, Document]:
 
 def _parts(inside: str) -> list[str]:
     """Split the text inside brackets; empty if it is not a citation."""
-    parts = [_PART.fullmatch(part.strip()) for part in _SEPARATOR.split(inside)]
+    parts = [_PART.fullmatch(part.strip()) for part in _SEPARATOR.split(inside) if part.strip()]
     return [part[1].strip() for part in parts if part] if all(parts) else []
+
+
+def _has_words(text: str) -> bool:
+    return any(map(str.isalnum, text))
 
 
 def _covers(moment: Document, seconds: int) -> bool:

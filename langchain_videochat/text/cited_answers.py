@@ -1,8 +1,9 @@
 """From moments to a cited answer: condense notes that exceed the context, ask the model, check its citations."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from langchain_core.documents import Document
@@ -10,11 +11,18 @@ from langchain_core.language_models import LanguageModelLike
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import AddableDict, Runnable, RunnableGenerator, RunnableLambda
+from langchain_core.runnables.config import run_in_executor
 
-from langchain_videochat.errors import ModelError
+from langchain_videochat.errors import ModelError, StoreError
+from langchain_videochat.store.hits import TimedWords, find_hit, hit_interval, informative_words
+from langchain_videochat.store.words import index_text, query_words
 from langchain_videochat.text.citations import Citation, CitationCheck, number_moments
 from langchain_videochat.text.context import CountTokens, Note, group_notes, join_notes, moment_note, truncate_condensed
 from langchain_videochat.text.prompts import NOT_SHOWN, mark_as_data
+from langchain_videochat.text.retrieval import Library
+from langchain_videochat.utils.interval import Interval
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,9 @@ class Answerer:
 
     llm: LanguageModelLike
 
+    library: Library
+    """Where the moments were found."""
+
     prompt: ChatPromptTemplate
     """Answers a `question` from `notes`."""
 
@@ -65,7 +76,7 @@ class Answerer:
         moments = number_moments(found["documents"])
         notes = [moment_note(number, moment) for number, moment in moments.items()]
         context = AnswerContext(found["question"], moments, notes)
-        stream = CitedAnswerStream(moments)
+        stream = CitedAnswerStream(moments, self.library)
         return (
             RunnableLambda(lambda _: self._condense(context))
             | RunnableLambda(self._write)
@@ -119,6 +130,8 @@ class CitedAnswerStream:
     moments: Mapping[int, Document]
     """By number."""
 
+    library: Library
+
     def transform(self, deltas: Iterator[str]) -> Iterator[AddableDict]:
         """Convert the deltas of an answer."""
         yield self._documents
@@ -135,15 +148,38 @@ class CitedAnswerStream:
         async for delta in deltas:
             answer += delta
             yield AddableDict(answer=delta)
-        yield self._citations(answer)
+        yield await run_in_executor(None, self._citations, answer)
 
     @property
     def _documents(self) -> AddableDict:
         return AddableDict(documents=list(self.moments.values()))
 
     def _citations(self, answer: str) -> AddableDict:
-        numbers = CitationCheck(self.moments).cited(require_text(answer))
-        return AddableDict(citations=[Citation.of(number, self.moments[number]) for number in numbers])
+        statements = CitationCheck(self.moments).statements(require_text(answer))
+        cited = zip(statements.items(), self._timed_words(list(statements)), strict=True)
+        return AddableDict(citations=[self._cite(number, texts, words) for (number, texts), words in cited])
+
+    def _timed_words(self, numbers: Sequence[int]) -> list[list[TimedWords]]:
+        try:
+            return self.library.timed_words(self.moments[number] for number in numbers)
+        except StoreError as error:
+            # The answer is complete: its citations are whole moments instead.
+            logger.warning("Cannot read the cited moments: %s", error)
+            return [[] for _ in numbers]
+
+    def _cite(self, number: int, statements: Iterable[str], observations: Collection[TimedWords]) -> Citation:
+        moment = self.moments[number]
+        hits = [hit for one in statements for hit in find_hit(self._informative_words(one), observations)]
+        whole = Interval(moment.metadata["start"], moment.metadata["end"])
+        return Citation.of(number, moment, hit_interval(hits, whole))
+
+    def _informative_words(self, statement: str) -> dict[str, float]:
+        counts = {word: sum(f" {word.text} " in text for text in self._texts) for word in query_words(statement)}
+        return informative_words(counts, len(self._texts))
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return [f" {index_text(moment.page_content)} " for moment in self.moments.values()]
 
 
 def require_text(text: str) -> str:

@@ -60,7 +60,7 @@ class VideoChatTextLoader(BaseLoader):
         """Yield the Documents video by video, in the order of their start times.
 
         Metadata: `source` as given, `video_id`, `start` and `end` (seconds), `modality` (or "moment"), `citation`,
-        `title`.
+        `title`. What could not be read of a file is logged as warnings.
 
         Raises:
             SourceError: A source does not exist or contains no video.

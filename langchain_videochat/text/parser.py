@@ -1,5 +1,6 @@
 """VideoChat-Text as a LangChain blob parser."""
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,12 @@ from langchain_core.documents import Document
 from langchain_core.documents.base import Blob
 
 from langchain_videochat.errors import SourceError
-from langchain_videochat.media import probe, video_id
+from langchain_videochat.media import Damage, VideoInfo, probe, sum_damage, video_id
 from langchain_videochat.perception import PerceptionCallbacks, perceive
 from langchain_videochat.timeline import Granularity, Timeline
 from langchain_videochat.utils.progress import video_progress
+
+logger = logging.getLogger(__name__)
 
 
 class VideoChatTextParser(BaseBlobParser):
@@ -53,6 +56,8 @@ class VideoChatTextParser(BaseBlobParser):
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
         """Yield the Documents of a video in the order of their start times.
 
+        What could not be read of the file is logged as warnings.
+
         Raises:
             SourceError: The blob has neither data nor a path.
             MediaError: The blob is not a readable video.
@@ -63,14 +68,25 @@ class VideoChatTextParser(BaseBlobParser):
             video = replace(probe(path), source=str(blob.source or path))
             content_id = video_id(path)
             end = video.duration if self.end is None else min(self.end, video.duration)
-            with video_progress(video.title, end, show=self.show_progress) as on_progress:
-                callbacks = PerceptionCallbacks(on_progress)
+            with video_progress(video.title, end, show=self.show_progress) as on_progress, _log_damage(video) as damage:
+                callbacks = PerceptionCallbacks(on_progress, damage.append)
                 observations = perceive(path, self.profile, start=self.start, end=self.end, callbacks=callbacks)
                 if self.granularity == "moment":
                     yield from Timeline.of(video, content_id, observations).to_documents("moment")
                     return
                 for observation in observations:
                     yield from Timeline(video, content_id, (observation,)).to_documents(self.granularity)
+
+
+@contextmanager
+def _log_damage(video: VideoInfo) -> Iterator[list[Damage]]:
+    """Collect damage, and log it once with the name of the file."""
+    damage: list[Damage] = []
+    try:
+        yield damage
+    finally:
+        for one in sum_damage(damage):
+            logger.warning("%s: %s", video.source, one)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class VideoAnswer(TypedDict):
     """The answer, with the numbers of the moments that support it: "[2]"."""
 
     citations: list[Citation]
-    """The moments that the answer cites, in order of first citation."""
+    """The parts of the video that support the answer, one for each cited moment, in order of first citation."""
 
     documents: list[Document]
     """The moments that the model was given: moment n is `documents[n - 1]`."""
@@ -77,7 +77,9 @@ def create_video_qa_chain(
 
     It retrieves moments and the moments right before and after them, and the model answers from those that fit into the
     context, most relevant first. Citations are checked: numbers and times that the model was not given are removed from
-    the answer. If the videos do not answer the question, the answer is "The video does not show this."
+    the answer. Each citation has the times of the observations that share most words with the statement it follows, or
+    of the whole moment if none stands out. If the videos do not answer the question, the answer is "The video does not
+    show this."
 
     Questions that need the whole video, such as for a summary or a count, are answered from all of it: each part of a
     long video is condensed by a separate prompt, and one more prompt combines the results. If the store has more than
@@ -128,7 +130,7 @@ def create_video_qa_chain(
     count_tokens = TokenCounter(llm)
     rewriter = _QuestionRewriter(llm, standalone_prompt, max_context_tokens, count_tokens)
     finder = _MomentFinder(library, k, max_context_tokens, scope, count_tokens)
-    answerer = Answerer(llm, answer_prompt, condense_prompt, max_context_tokens, count_tokens)
+    answerer = Answerer(llm, library, answer_prompt, condense_prompt, max_context_tokens, count_tokens)
     chain: Runnable[Any, Any] = (
         RunnableLambda(parse_question)
         | RunnableLambda(rewriter.rewrite)

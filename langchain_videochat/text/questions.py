@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Required
@@ -114,7 +115,7 @@ def is_about_whole_video(question: str) -> bool:
         >>> is_about_whole_video("How many times does she whisk?"), is_about_whole_video("How many eggs are there?")
         (True, False)
     """
-    return _WHOLE_VIDEO.search(question) is not None
+    return _WHOLE_VIDEO.search(unicodedata.normalize("NFKC", question)) is not None
 
 
 def _parse_text(text: Any) -> str:

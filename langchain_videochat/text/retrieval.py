@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineStore
+from langchain_videochat.store.hits import TimedWords, timed_words
 from langchain_videochat.store.words import index_text, query_words
 from langchain_videochat.text.questions import ParsedQuestion
 from langchain_videochat.timeline import Timeline
@@ -38,7 +39,7 @@ class TimelineLibrary:
         if video_id is not None and self._timeline.video_id not in video_id:
             return []
         found = [one for one in self._moments if _overlaps(one.document, start, end)]
-        phrases = {index_text(word.text).casefold() for word in query_words(query)}
+        phrases = {word.text for word in query_words(query)}
         counts = {phrase: sum(phrase in one.words for one in found) for phrase in phrases}
         weights = {phrase: 1 + math.log(len(found) / count) for phrase, count in counts.items() if count}
         return [one.document for one in sorted(found, key=lambda one: -one.score(weights))]
@@ -46,6 +47,10 @@ class TimelineLibrary:
     def neighbors(self, _: Iterable[Document]) -> list[Document]:
         """Return none: `search` returned all moments."""
         return []
+
+    def timed_words(self, moments: Iterable[Document]) -> list[list[TimedWords]]:
+        """Return the words of the observations of each moment, with their times."""
+        return [timed_words(self._timeline.slice(*_times(moment))) for moment in moments]
 
     def timeline(self, video_id: str, start: float | None = None, end: float | None = None) -> Timeline:
         """Return the timeline, or a part of it.
@@ -76,7 +81,7 @@ class _IndexedMoment:
 
     @cached_property
     def words(self) -> str:
-        return index_text(self.document.page_content).casefold()
+        return index_text(self.document.page_content)
 
     def score(self, weights: dict[str, float]) -> float:
         return sum(weight for phrase, weight in weights.items() if phrase in self.words)

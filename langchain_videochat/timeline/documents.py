@@ -15,9 +15,14 @@ Granularity = Literal["observation", "moment"]
 
 def observation_document(video: VideoInfo, video_id: str, observation: Observation) -> Document:
     """Convert an Observation to a Document; metadata fields that are unknown are left out."""
-    optional = {"score": observation.score, "language": observation.language, "perceiver": observation.source}
+    optional = {
+        "score": observation.score,
+        "language": observation.language,
+        "perceiver": observation.source,
+        "speaker": observation.speaker,
+    }
     return Document(
-        page_content=observation.text,
+        page_content=observation.attributed_text,
         metadata=_metadata(video, video_id, observation.start, observation.end, observation.modality)
         | {key: value for key, value in optional.items() if value is not None},
     )

@@ -39,20 +39,30 @@ def to_prompt(video: VideoInfo, observations: Sequence[Observation]) -> str:
 def _prompt_line(one: Observation) -> str:
     times = f"{format_timecode(one.start)}-{format_timecode(one.end)}"
     # The text of a scene only repeats its times.
-    return times if one.modality == "scene" else f"{times} {one.text}"
+    return times if one.modality == "scene" else f"{times} {one.attributed_text}"
 
 
 def to_webvtt(observations: Sequence[Observation]) -> str:
-    """Format observations as a WebVTT track; the voice tag of each cue is its modality."""
+    """Format observations as a WebVTT track.
+
+    The voice of each cue is its speaker, with the modality as the voice's class; if no one is known to speak, the voice
+    is the modality.
+    """
     return "\n\n".join(["WEBVTT", *_cues(observations)]) + "\n"
 
 
 def _cues(observations: Sequence[Observation]) -> Iterator[str]:
     for one in observations:
-        text = html.escape(" ".join(one.text.split()), quote=False)  # an empty line would end the cue
+        text = _escape(one.text)
+        voice = f".{one.modality} {_escape(one.speaker)}" if one.speaker else f" {one.modality}"
         start = round(one.start * 1000)
         end = max(round(one.end * 1000), start + 1)
-        yield f"{_webvtt_time(start)} --> {_webvtt_time(end)}\n<v {one.modality}>{text}"
+        yield f"{_webvtt_time(start)} --> {_webvtt_time(end)}\n<v{voice}>{text}"
+
+
+def _escape(text: str) -> str:
+    # An empty line would end the cue.
+    return html.escape(" ".join(text.split()), quote=False)
 
 
 def _webvtt_time(milliseconds: int) -> str:

@@ -39,14 +39,14 @@ class Moment:
 
     @property
     def text(self) -> str:
-        """The title, then one line per modality: the text that is embedded and searched.
+        """The title, then one line per modality, with the names of speakers: the text that is embedded and searched.
 
         Scenes are left out: their text only repeats their times.
         """
         lines = [self.title]
         for modality, observations in group_by_modality(self.observations).items():
             if modality.name != "scene":
-                texts = dict.fromkeys(one.text for one in observations)
+                texts = dict.fromkeys(one.attributed_text for one in observations)
                 lines.append(f"{modality.label}: {'; '.join(texts)}")
         return "\n".join(lines)
 
@@ -86,8 +86,10 @@ def split_into_moments(video: VideoInfo, observations: Sequence[Observation], mo
 def _boundaries(video: VideoInfo, observations: Sequence[Observation], moment_seconds: float) -> list[float]:
     latest = max([video.duration, *(one.end for one in observations)])
     last = min(latest, video.duration + MAX_OVERHANG_SECONDS)
-    cuts = {one.start for one in observations if one.modality == "scene" and 0 < one.start < last}
-    return [*_split_long([0.0, *sorted(cuts), last], moment_seconds), last]
+    # The first scene may begin after the sound: that is no cut.
+    scenes = sorted({one.start for one in observations if one.modality == "scene"})
+    cuts = [start for start in scenes[1:] if 0 < start < last]
+    return [*_split_long([0.0, *cuts, last], moment_seconds), last]
 
 
 def _split_long(boundaries: list[float], moment_seconds: float) -> Iterator[float]:

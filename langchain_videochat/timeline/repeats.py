@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from operator import attrgetter
 
+from langchain_videochat.media.languages import same_language
 from langchain_videochat.perception.observation import Observation
 
 MAX_REPEAT_GAP = 2.0
@@ -14,7 +15,8 @@ def merge_repeats(observations: Iterable[Observation], max_gap: float = MAX_REPE
     """Sort observations by `Observation.order` and merge repeats.
 
     Two observations of one modality are merged if their text is equal and the gap between them is at most `max_gap`
-    seconds; objects also need boxes that touch. Scenes never overlap, so overlapping scenes are merged too.
+    seconds, unless they are known to differ in language or speaker; objects also need boxes that touch. Scenes never
+    overlap, so overlapping scenes are merged too.
 
     Example:
         >>> seen = [Observation(2, 4, "screen_text", "Whisk"), Observation(0, 2, "screen_text", "whisk ")]
@@ -27,7 +29,7 @@ def merge_repeats(observations: Iterable[Observation], max_gap: float = MAX_REPE
     for one in sorted(normalized, key=attrgetter("order")):
         candidates = open_positions.setdefault(_key(one), [])
         candidates[:] = [position for position in candidates if _is_close(merged[position], one, max_gap)]
-        position = next((position for position in candidates if _is_same_place(merged[position], one)), None)
+        position = next((position for position in candidates if _is_same(merged[position], one)), None)
         if position is None:
             candidates.append(len(merged))
             merged.append(one)
@@ -37,13 +39,27 @@ def merge_repeats(observations: Iterable[Observation], max_gap: float = MAX_REPE
 
 
 def _key(one: Observation) -> tuple[str, ...]:
-    return (one.modality,) if one.modality == "scene" else (one.modality, one.text.casefold(), one.language or "")
+    return (one.modality,) if one.modality == "scene" else (one.modality, one.text.casefold())
 
 
 def _is_close(earlier: Observation, later: Observation, max_gap: float) -> bool:
     if earlier.modality == "scene" and earlier.text != later.text:
         return later.start < earlier.end
     return later.start <= earlier.end + max_gap
+
+
+def _is_same(earlier: Observation, later: Observation) -> bool:
+    return _is_same_language(earlier, later) and _is_same_speaker(earlier, later) and _is_same_place(earlier, later)
+
+
+def _is_same_language(earlier: Observation, later: Observation) -> bool:
+    # A subtitle file may not say that it is a copy of the English track.
+    one, other = earlier.language, later.language
+    return one is None or other is None or same_language(one, other) or same_language(other, one)
+
+
+def _is_same_speaker(earlier: Observation, later: Observation) -> bool:
+    return earlier.speaker is None or later.speaker is None or earlier.speaker == later.speaker
 
 
 def _is_same_place(earlier: Observation, later: Observation) -> bool:
@@ -56,4 +72,10 @@ def _is_same_place(earlier: Observation, later: Observation) -> bool:
 
 def _merge(earlier: Observation, later: Observation) -> Observation:
     scores = [one.score for one in (earlier, later) if one.score is not None]
-    return replace(earlier, end=max(earlier.end, later.end), score=max(scores, default=None))
+    return replace(
+        earlier,
+        end=max(earlier.end, later.end),
+        score=max(scores, default=None),
+        language=earlier.language or later.language,
+        speaker=earlier.speaker or later.speaker,
+    )

@@ -17,10 +17,10 @@ class Interval:
     """
 
     start: float = 0.0
-    """Seconds from the first presented frame."""
+    """Seconds from the start of the video."""
 
     end: float = math.inf
-    """Seconds from the first presented frame; infinity is the end of the video."""
+    """Seconds from the start of the video; infinity is the end of the video."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < math.inf:

@@ -186,7 +186,8 @@ def check_answer(messages: list[BaseMessage], progress: list[dict[str, Any]], fo
     listed, recipe, found, read, frames, clip = [one.artifact for one in results]
     assert [one["title"] for one in listed] == ["camping", "recipe", "workshop"]
     assert [one.metadata["title"] for one in (*recipe, *found)] == ["recipe", "workshop"]
-    assert found[0].metadata["citation"] == read["citation"] == f"file://{folder}/workshop.mp4#t=0,12"
+    assert found[0].metadata["citation"] == f"file://{folder}/workshop.mp4#t=8,12"
+    assert read["citation"] == f"file://{folder}/workshop.mp4#t=0,12"
     assert frames["video_id"] == clip["video_id"] == read["video_id"] == listed[2]["video_id"]
     assert all(8 <= time < 12 for time in frames["times"])
     pictures = [block for block in results[4].content if isinstance(block, dict) and block["type"] == "image"]

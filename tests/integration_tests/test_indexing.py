@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from langchain_videochat.media import video_id
 from langchain_videochat.perception import SegmentResult, load_profile
 from langchain_videochat.store import VideoTimelineStore, segments
 from langchain_videochat.utils.interval import Interval
+from tests.media_files import make_beeps, overwrite_frames
 from tests.subtitled_video import make_subtitled_video
 from tests.unit_tests.embeddings import BagOfWords, make_timeline
 
@@ -139,7 +141,32 @@ def test_report_of_a_truncated_file_contains_the_decoded_fraction(store: VideoTi
     (report,) = store.index(video, profile="lite", show_progress=False).videos
     assert report.status == "indexed"
     assert 0.2 < report.decoded_fraction < 0.95
-    assert "% decoded" in str(report)
+    assert f"% decoded; damaged: {report.damage}" in str(report)
+    assert report.damage.startswith("the file ends early (")
+    (record,) = store.videos()
+    assert (record.damage, record.decoded_fraction) == (report.damage, report.decoded_fraction)
+    (again,) = store.index(video, profile="lite", show_progress=False).videos
+    assert again == replace(report, status="skipped")
+    renamed = video.rename(tmp_path / "other.mp4")
+    (moved,) = store.index(renamed, profile="lite", show_progress=False).videos
+    assert moved == replace(again, source=str(renamed))
+
+
+def test_video_without_any_readable_picture_fails_unless_it_has_subtitles(
+    store: VideoTimelineStore, tmp_path: Path
+) -> None:
+    whole = make_beeps(tmp_path / "beeps.mkv", "-g", "1", seconds=2)
+    video = overwrite_frames(whole, tmp_path / "damaged.mkv", -1, 3)
+    whole.unlink()
+    (failed,) = store.index(video, profile="lite", on_error="skip", show_progress=False).videos
+    assert (failed.status, store.videos()) == ("failed", [])
+    assert "decoded" in str(failed.error)
+    assert store.index(video, profile="lite", on_error="skip", show_progress=False).failed
+    (tmp_path / "damaged.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nBeep.\n")
+    (indexed,) = store.index(video, profile="lite", show_progress=False).videos
+    assert (indexed.status, indexed.observations, indexed.decoded_fraction) == ("indexed", 1, 0.0)
+    assert "picture cannot be read" in indexed.damage
+    assert store.index(video, profile="lite", show_progress=False).skipped
 
 
 def test_errors_unrelated_to_a_file_stop_the_run(store: VideoTimelineStore, videos: Path) -> None:
@@ -152,7 +179,7 @@ def test_errors_unrelated_to_a_file_stop_the_run(store: VideoTimelineStore, vide
 
 
 def test_plan_contains_segments_without_a_result_and_those_with_failures() -> None:
-    results = {0: SegmentResult((), 0.0, ()), 1: SegmentResult((), 0.0, ("no speech",))}
+    results = {0: SegmentResult((), (), ()), 1: SegmentResult((), (), ("no speech",))}
     tasks = segments.plan(Path("talk.mp4"), 1500.0, load_profile("lite"), results)
     assert [(task.number, task.interval) for task in tasks] == [(1, Interval(598, 1200)), (2, Interval(1198, 1800))]
     assert [task.number for task in segments.plan(Path("photo.gif"), 0.0, load_profile("lite"), {})] == [0]
@@ -171,7 +198,7 @@ def test_segments_are_perceived_in_another_process(videos: Path, monkeypatch: py
 
 
 def test_segments_of_an_interrupted_run_are_not_perceived_again(videos: Path, tmp_path: Path) -> None:
-    # In the format in which all versions have written drafts.
+    # In the format of earlier versions.
     identity = video_id(videos / "eggs.mp4")
     store = VideoTimelineStore(tmp_path, embedding=BagOfWords())
     pages = chromadb.PersistentClient(tmp_path).get_collection("videos-timelines")
@@ -184,5 +211,5 @@ def test_segments_of_an_interrupted_run_are_not_perceived_again(videos: Path, tm
     )
     (video,) = store.index(videos / "eggs.mp4", profile="lite", show_progress=False).videos
     assert [one.text for one in store.timeline(identity)] == ["Beat them well"]
-    assert video.decoded_fraction == 0.5
+    assert (video.decoded_fraction, video.damage) == (0.5, "frames cannot be decoded (2.0 s)")
     assert pages.get(where={"video_id": identity})["ids"] == [f"{identity}:0"]

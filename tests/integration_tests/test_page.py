@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
 from langchain_videochat import VideoTimelineStore
 from langchain_videochat.app import Chat, Collection, EmbedChat, TimelineChat, write_report
+from langchain_videochat.media import Damage
 from langchain_videochat.perception import Observation
 from tests.browser import SCREENSHOTS, Site, chromium, find_chromium
 from tests.scripted_model import model_answering
@@ -50,7 +51,7 @@ def store(tmp_path: Path, folder: Path) -> VideoTimelineStore:
     """A video with hostile text and title, and an hour with 10,000 observations whose file is missing."""
     store = VideoTimelineStore(tmp_path / "store", embedding=BagOfWords())
     many = [Observation(n * 0.36, n * 0.36 + 0.3, "object", f"thing {n}") for n in range(10_000)]
-    store.add(make_timeline("hour", *many))
+    store.add(make_timeline("hour", *many), damage=[Damage("sound", "no <b>sound</b>")])
     tent = make_timeline(
         HOSTILE,
         *(Observation(4 * n, 4 * n + 4, "scene", f"Scene from 00:0{4 * n}") for n in range(3)),
@@ -302,6 +303,7 @@ def test_hour_with_many_observations_can_be_zoomed_and_scrolled(open_page: OpenP
     page = open_page()
     page.locator("[data-id]", has_text="hour").click()
     expect(page.locator("#notice")).to_contain_text("no such file")
+    expect(page.locator("#notice")).to_contain_text("The file is damaged: no <b>sound</b>.")
     expect(page.locator(".lane-labels div")).to_have_text(["Objects"])
     zoom_in = page.get_by_role("button", name="Zoom in")
     for _ in range(8):
@@ -351,7 +353,7 @@ def test_report_works_without_a_server(browser: Browser, store: VideoTimelineSto
 
     page.route("http*://**", block)
     page.goto(written.as_uri())
-    page.fill("#query", "ROPES tie")
+    page.fill("#query", "ROPE\u0301S tie")
     expect(page.locator("#notice")).to_have_text("1 found")
     page.locator("#transcript li:visible button").click()
     wait_for(page, f"Math.abs({TIME} - 8) < 0.05")

@@ -9,7 +9,7 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineRetriever, VideoTimelineStore
-from tests.unit_tests.embeddings import BagOfWords, make_slides
+from tests.unit_tests.embeddings import BagOfWords, make_slides, make_speech
 
 
 def make_store() -> VideoTimelineStore:
@@ -43,6 +43,15 @@ def test_filters_of_the_query_override_those_of_the_retriever() -> None:
 def test_retriever_works_in_a_chain_and_asynchronously() -> None:
     chain = make_store().as_retriever(k=1) | RunnableLambda(lambda found: found[0].metadata["citation"])
     assert asyncio.run(chain.ainvoke("omelette")) == "file:///films/eggs.mp4#t=60,90"
+
+
+def test_results_say_when_the_query_is_answered() -> None:
+    store = VideoTimelineStore(embedding=BagOfWords())
+    store.add(make_speech("eggs", "Welcome to my kitchen", "Whisk two eggs", "Heat the pan"))
+    (found,) = store.as_retriever(k=1).invoke("two eggs")
+    assert (found.metadata["start"], found.metadata["end"]) == (0, 15)
+    assert (found.metadata["hit_start"], found.metadata["hit_end"]) == (5, 10)
+    assert found.metadata["citation"] == "file:///films/eggs.mp4#t=5,10"
 
 
 def test_unknown_arguments_are_rejected() -> None:

@@ -44,3 +44,10 @@ def make_slides(video_id: str, *texts: str, seconds: float = 30.0) -> Timeline:
     shown = [Observation(start, end, "screen_text", text) for start, end, text in times]
     scenes = [Observation(start, end, "scene", f"scene {place}") for place, (start, end, _) in enumerate(times)]
     return make_timeline(video_id, *shown, *scenes)
+
+
+def make_speech(video_id: str, *sentences: str, seconds: float = 5.0) -> Timeline:
+    """Build a timeline of sentences that are said one after the other."""
+    times = [place * seconds for place in range(len(sentences))]
+    said = [Observation(start, start + seconds, "speech", text) for start, text in zip(times, sentences, strict=True)]
+    return make_timeline(video_id, *said)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from langchain_videochat import __version__
 from langchain_videochat.cli import app
 from langchain_videochat.media import probe
+from tests.media_files import make_beeps
 from tests.slides import render_talk
 
 Run = Callable[..., Result]
@@ -46,6 +47,21 @@ def test_index_reports_each_video(run: Run, video: Path) -> None:
     assert (report["status"], report["source"], report["decoded_fraction"]) == ("skipped", str(video), 1.0)
 
 
+def test_index_reports_damage_and_perceives_again_when_asked(run: Run, tmp_path: Path) -> None:
+    video = make_beeps(tmp_path / "beeps.mp4", seconds=2)
+    (tmp_path / "beeps.srt").write_text("1\n00:01:00,000 --> 00:01:02,000\nToo late.\n")
+    profile = tmp_path / "quick.yaml"
+    profile.write_text("- subtitles\n")
+    arguments = ["index", video, "--profile", profile, "--store", tmp_path / "store"]
+
+    outputs = [run(*arguments, *options).stdout for options in ([], [], ["--refresh"])]
+
+    assert [output.split()[0] for output in outputs] == ["indexed", "skipped", "indexed"]
+    assert all("; damaged: 1 cue starts after the end of the video\n" in output for output in outputs)
+    (report,) = json.loads(run(*arguments, "--json").stdout)
+    assert report["damage"] == "1 cue starts after the end of the video"
+
+
 def test_index_continues_after_a_bad_file(run: Run, video: Path, tmp_path: Path) -> None:
     bad = tmp_path / "notes.mp4"
     bad.write_text("this is not a video")
@@ -66,6 +82,7 @@ def test_search_prints_moments(run: Run, video: Path) -> None:
 def test_search_prints_json(run: Run) -> None:
     (found,) = json.loads(run("search", "pegs", "-k", "1", "--to", "0:03", "--json").stdout)
     assert (found["start"], found["end"]) == (0.0, 4.0)
+    assert 0 <= found["hit_start"] < found["hit_end"] <= 4
     assert "Count 8 pegs" in found["text"]
 
 

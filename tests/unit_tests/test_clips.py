@@ -15,7 +15,7 @@ from langchain_videochat.errors import InputError, MediaError, SourceError
 from langchain_videochat.media import probe, sample_frames
 from langchain_videochat.media.audio import read_audio
 from langchain_videochat.media.clips import cut_clip, thumbnail
-from langchain_videochat.media.packets import index_packets
+from langchain_videochat.media.index import index_media
 from tests.media_files import STRANGE_NAMES, make_beeps, make_traps, run_ffmpeg
 
 FRAME = 1 / 25
@@ -42,10 +42,12 @@ def test_clip_contains_the_requested_interval(source: str, ending: str, tmp_path
     path = make_beeps(tmp_path / source, *offset)
     clip = cut_clip(path, 1.56, 4.2, tmp_path / f"clip{ending}")
     assert clip == tmp_path / f"clip{ending}"
-    index = index_packets(clip)
+    index = index_media(clip)
     assert index.duration == pytest.approx(4.2 - 1.56, abs=0.08 if ending == ".gif" else FRAME)
     # GIF frames last 0.08 s and have 256 colors.
-    assert first_number(clip) == pytest.approx(1.56 / FRAME, abs=2.5 if ending == ".gif" else 1)
+    displayed = next(sample_frames(path, times=[1.56], mode="exact"))
+    assert first_number(clip) == pytest.approx(number(displayed.frames.mean()), abs=2.5 if ending == ".gif" else 1)
+    assert displayed.times == pytest.approx([1.56], abs=FRAME)
     if ending != ".gif":
         samples = next(read_audio(clip)).samples
         beeps = [np.abs(samples[int(16_000 * (time - 1.56 + 0.03)) :][:800]).max() for time in (2, 3, 4)]
@@ -57,7 +59,7 @@ def test_clip_contains_the_requested_interval(source: str, ending: str, tmp_path
 @given(st.floats(0, 5.8), st.floats(0.05, 3))
 def test_any_interval(beeps: Path, tmp_path_factory: pytest.TempPathFactory, start: float, length: float) -> None:
     clip = cut_clip(beeps, start, start + length, tmp_path_factory.mktemp("clip") / "clip.mp4")
-    assert index_packets(clip).duration == pytest.approx(min(start + length, 6) - start, abs=FRAME)
+    assert index_media(clip).duration == pytest.approx(min(start + length, 6) - start, abs=FRAME)
     assert first_number(clip) == pytest.approx(start / FRAME, abs=1.6)
 
 
@@ -70,7 +72,7 @@ def test_a_preview_is_smaller_with_the_same_content(tmp_path: Path, capsys: pyte
 
     assert (probe(small).width, probe(small).height) == (640, 360)
     assert small.stat().st_size < whole.stat().st_size
-    assert index_packets(small).duration == pytest.approx(2.6, abs=FRAME)
+    assert index_media(small).duration == pytest.approx(2.6, abs=FRAME)
     assert first_number(small) == pytest.approx(10, abs=1)
     assert "small.mp4: " in capsys.readouterr().err
 
@@ -79,7 +81,7 @@ def test_clip_of_a_low_frame_rate_starts_with_the_displayed_frame(tmp_path: Path
     path = make_beeps(tmp_path / "slow.mkv", rate=1)
     clip = cut_clip(path, 3.5, 5.25, tmp_path / "clip.mp4")
     assert first_number(clip) == pytest.approx(3, abs=0.6)
-    assert index_packets(clip).duration == pytest.approx(1.75, abs=0.08)
+    assert index_media(clip).duration == pytest.approx(1.75, abs=0.08)
 
 
 def test_odd_size_without_audio(tmp_path: Path) -> None:
@@ -116,7 +118,7 @@ def test_existing_output_is_kept_unless_overwriting(beeps: Path, tmp_path: Path)
         cut_clip(beeps, 0, 1, output)
     assert output.read_bytes() == b"precious"
     cut_clip(beeps, 0, 1, output, overwrite=True)
-    assert index_packets(output).duration == pytest.approx(1, abs=FRAME)
+    assert index_media(output).duration == pytest.approx(1, abs=FRAME)
 
 
 def test_a_failed_cut_changes_nothing(tmp_path: Path) -> None:

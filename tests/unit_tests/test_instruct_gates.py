@@ -49,6 +49,7 @@ def test_descriptions_must_have_the_required_length(count: int, fits: bool) -> N
 def test_words_are_counted_in_scripts_without_spaces() -> None:
     assert count_words(CHINESE) == 11
     assert count_words("Don't stop - 3.5 kg, 'tis well-known.") == 6
+    assert count_words("ใส่กุญแจ") == 3
     assert failed_gates(description(CHINESE, "Chinese"), (10, 12)) == []
     assert failed_gates(description(CHINESE, "Chinese"), (12, 20)) == ["length"]
 
@@ -194,6 +195,10 @@ def test_quoted_refusals_are_accepted() -> None:
 )
 def test_repetitions_are_rejected(item: InstructionItem) -> None:
     assert failed_gates(item) == ["repeats"]
+
+
+def test_vowel_signs_do_not_separate_words() -> None:
+    assert failed_gates(description("बच्चे ने बाबाबाबाबाबा कहा और चला गया।", "Hindi")) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from langchain_videochat import VideoTimelineStore
 from langchain_videochat.app import Chat, Collection, EmbedChat, TimelineChat, create_app
+from langchain_videochat.media import Damage
 from langchain_videochat.perception import Observation
 from tests.scripted_model import ScriptedModel, model_answering
 from tests.slides import render_talk
@@ -96,6 +97,14 @@ def test_videos_are_listed_with_the_reason_if_unplayable(page: TestClient) -> No
     assert unplayable[TENT] is None
     assert "no such file" in unplayable["eggs"]
     assert "outside of the folder" in unplayable["secret"]
+
+
+def test_videos_are_listed_with_their_damage(page: TestClient, store: VideoTimelineStore) -> None:
+    store.add(make_timeline("eggs"), damage=[Damage("sound", "no sound")], failures=["no caption"])
+    listed = {video["title"]: video for video in page.get("/api/state").json()["videos"]}
+
+    assert (listed["eggs"]["damage"], listed["eggs"]["failures"]) == ("no sound", "no caption")
+    assert (listed[TENT]["damage"], listed[TENT]["failures"]) == ("", "")
 
 
 def test_lanes_and_search_return_json(page: TestClient) -> None:
@@ -231,7 +240,7 @@ def test_answer_streams_in_parts_and_ends_with_citations(page: TestClient) -> No
 
     assert "".join(part.get("text", "") for part in parts) == "Eight pegs [1]."
     (cited,) = parts[-1]["citations"]
-    assert (cited["number"], cited["video_id"], cited["start"], cited["end"]) == (1, TENT, 0, 8)
+    assert (cited["number"], cited["video_id"], cited["start"], cited["end"]) == (1, TENT, 0, 4)
 
 
 def test_line_breaks_of_an_answer_are_kept(open_page: Callable[..., TestClient]) -> None:

@@ -2,19 +2,24 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 from time import sleep
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError
-from langchain_videochat.media import AudioChunk, FrameBatch
+from langchain_videochat.errors import InputError, MediaError, ModelError, ModelUnavailableError
+from langchain_videochat.media import AudioChunk, Damage, FrameBatch, probe, sum_damage
 from langchain_videochat.models.weights import Weights, share
 from langchain_videochat.perception import (
     AudioInputs,
@@ -24,14 +29,16 @@ from langchain_videochat.perception import (
     Perceiver,
     PerceiverFailure,
     PerceptionCallbacks,
+    Profile,
     keep_models,
     load_profile,
     perceive,
     perceive_segment,
 )
 from langchain_videochat.perception.pretrained import BatchPerceiver
+from langchain_videochat.perception.subtitle_tracks import SubtitleTracks
 from langchain_videochat.utils.interval import Interval
-from tests.media_files import make_beeps
+from tests.media_files import make_beeps, overwrite_frames
 from tests.slides import render_talk
 
 
@@ -252,6 +259,212 @@ def test_subtitles_replace_audio_if_preferred(preferred: bool, tmp_path: Path) -
     assert bool(audio.starts) is not preferred
 
 
+# Damage
+
+
+class Critic(FrameRecorder):
+    """Finds damage in its first batch and in `finish`, and fails after the given number of batches."""
+
+    def __init__(self, fails_after: float = inf) -> None:
+        super().__init__()
+        self.fails_after = fails_after
+
+    def perceive(self, batch: FrameBatch) -> Iterator[Observation]:
+        if not self.batches:
+            self.damage.append(Damage("picture", "the first frames are dark", 1.0))
+        yield from super().perceive(batch)
+        if len(self.batches) > self.fails_after:
+            self.damage.append(Damage("picture", "the frames are too dark"))
+            raise RuntimeError("it is dark")
+
+    def finish(self, end: float) -> Iterable[Observation]:
+        self.damage.append(Damage("sound", f"nobody spoke until {end:.0f} s"))
+        return super().finish(end)
+
+
+NITPICKER = """
+from langchain_videochat.media import Damage
+from langchain_videochat.perception.scenes import Scenes
+
+class Nitpicker(Scenes):
+    def finish(self, end):
+        self.damage += [Damage("picture", f"problem {number} " + 1000 * "x", 1.0) for number in range(500)]
+        return super().finish(end)
+"""
+
+
+def damage_of(source: Path, *perceivers: Perceiver[Any, Any], **interval: float) -> list[Damage]:
+    """Perceive a video, and return the reported damage."""
+    found: list[Damage] = []
+    assert None not in list(
+        perceive(source, perceivers, callbacks=PerceptionCallbacks(damage=found.append), **interval)
+    )
+    return found
+
+
+def write_cues(path: Path, *starts: float) -> Path:
+    """Write a subtitle file with a cue of half a second at each time."""
+    times = [
+        (f"00:00:{start:06.3f}".replace(".", ","), f"00:00:{start + 0.5:06.3f}".replace(".", ",")) for start in starts
+    ]
+    path.write_text("\n".join(f"{at}\n{start} --> {end}\nCue {at}\n" for at, (start, end) in enumerate(times)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def beeps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_beeps(tmp_path_factory.mktemp("beeps") / "beeps.mkv", "-g", "1", seconds=6)
+
+
+def test_damage_that_a_perceiver_finds_is_reported(talk: Path) -> None:
+    critic = Critic()
+    assert damage_of(talk, critic, FrameRecorder(), end=20.0) == [
+        Damage("picture", "the first frames are dark", 1.0),
+        Damage("sound", "nobody spoke until 20 s"),
+    ]
+    assert critic.damage == []
+
+
+def test_damage_that_a_perceiver_found_before_it_failed_is_reported(talk: Path) -> None:
+    assert damage_of(talk, Critic(fails_after=1), FrameRecorder(), end=20.0) == [
+        Damage("picture", "the first frames are dark", 1.0),
+        Damage("picture", "the frames are too dark"),
+    ]
+
+
+def test_damage_is_logged_by_default(talk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    list(perceive(talk, [Critic()], end=4.0))
+    assert "the first frames are dark (1.0 s)" in caplog.text
+
+
+def test_an_intact_file_has_no_damage(beeps: Path) -> None:
+    assert damage_of(beeps, AudioRecorder(), FrameRecorder(), SubtitleTracks()) == []
+
+
+def test_frames_that_cannot_be_decoded_are_damage(beeps: Path, tmp_path: Path) -> None:
+    damaged = overwrite_frames(beeps, tmp_path / "damaged.mkv", 1.9, 3.9)
+    (found,) = damage_of(damaged, FrameRecorder(), AudioRecorder())
+    assert (found.kind, found.problem) == ("picture", "frames cannot be decoded")
+    assert found.seconds == pytest.approx(2.0, abs=0.1)
+
+
+def test_subtitles_and_sound_are_read_if_no_picture_can_be_decoded(beeps: Path, tmp_path: Path) -> None:
+    damaged = overwrite_frames(beeps, tmp_path / "damaged.mkv", -1.0, 7.0)
+    with pytest.raises(MediaError, match=r"damaged\.mkv"):
+        list(perceive(damaged, [FrameRecorder(), SubtitleTracks()]))
+    write_cues(tmp_path / "damaged.srt", 3.0)
+    damage: list[Damage] = []
+    failures: list[PerceiverFailure] = []
+    callbacks = PerceptionCallbacks(damage=damage.append, failure=failures.append)
+    observations = list(perceive(damaged, [FrameRecorder(), SubtitleTracks(), AudioRecorder()], callbacks=callbacks))
+    assert [one.text for one in observations if one.modality == "subtitle"] == ["Cue 0"]
+    assert len([one for one in observations if one.modality == "speech"]) == 6
+    assert [(one.kind, round(one.seconds)) for one in damage] == [("picture", 6)]
+    assert failures == []
+
+
+def test_an_unreadable_segment_is_damage(beeps: Path, tmp_path: Path) -> None:
+    damaged = overwrite_frames(beeps, tmp_path / "damaged.mkv", -1.0, 7.0)
+    result = perceive_segment(damaged, write_profile(tmp_path, "scenes"), Interval(2.0, 4.0))
+    assert (result.observations, result.failures) == ((), ())
+    assert [(one.kind, one.seconds) for one in result.damage] == [("picture", 2.0)]
+
+
+def test_the_damage_of_a_segment_is_limited(beeps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "plugin" / "nitpicker.py"
+    metadata = tmp_path / "plugin" / "nitpicker-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    module.write_text(NITPICKER)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: nitpicker\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[langchain_videochat.perceivers]\nnitpicker = nitpicker:Nitpicker\n")
+    monkeypatch.syspath_prepend(tmp_path / "plugin")
+    result = perceive_segment(beeps, write_profile(tmp_path, "nitpicker"), Interval(0.0, 6.0))
+    assert len(result.damage) == 101
+    assert sum(one.seconds for one in result.damage) == 500
+    assert max(len(one.problem) for one in result.damage) == 500
+
+
+def test_the_end_of_a_truncated_file_is_damage(tmp_path: Path) -> None:
+    video = make_beeps(tmp_path / "beeps.mp4", "-movflags", "faststart", "-g", "5", seconds=20)
+    os.truncate(video, video.stat().st_size // 2)
+    found = damage_of(video, FrameRecorder())
+    (end,) = [one for one in found if one.problem == "the file ends early"]
+    assert end.kind == "picture"
+    assert end.seconds == pytest.approx(20 - probe(video).duration, abs=0.1)
+    assert end not in damage_of(video, FrameRecorder(), end=2.0)
+
+
+def test_an_unreadable_audio_stream_is_damage_and_not_a_failure(beeps: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.mkv"
+    damaged.write_bytes(beeps.read_bytes().replace(b"A_AAC", b"A_XYZ"))
+    damage: list[Damage] = []
+    failures: list[PerceiverFailure] = []
+    callbacks = PerceptionCallbacks(damage=damage.append, failure=failures.append)
+    observations = list(perceive(damaged, [AudioRecorder(), FrameRecorder()], callbacks=callbacks))
+    assert len([one for one in observations if one.modality == "tag"]) == 6
+    assert {one.kind for one in damage} == {"sound"}
+    assert failures == []
+    with pytest.raises(MediaError, match=r"damaged\.mkv"):
+        list(perceive(damaged, [AudioRecorder()], callbacks=callbacks))
+
+
+def test_a_clock_that_restarts_is_damage_of_every_segment(tmp_path: Path) -> None:
+    part = make_beeps(tmp_path / "part.ts", seconds=3).read_bytes()
+    (tmp_path / "joined.ts").write_bytes(part + part)
+    profile = write_profile(tmp_path, "scenes")
+    segments = [Interval(0.0, 2.0), Interval(2.0, 4.0), Interval(4.0, 600.0)]
+    found = [one for each in segments for one in perceive_segment(tmp_path / "joined.ts", profile, each).damage]
+    assert [(one.kind, one.seconds) for one in found] == [("clock", 0.0)] * 3
+    assert len(sum_damage(found)) == 1
+
+
+@pytest.mark.parametrize("end", [5.0, 6.0, None])
+def test_cues_after_the_end_of_the_video_are_damage(beeps: Path, tmp_path: Path, end: float | None) -> None:
+    video = Path(shutil.copy(beeps, tmp_path))
+    write_cues(tmp_path / "beeps.srt", 1.0, 5.8, 6.4, 30.0)
+    interval = {} if end is None else {"end": end}
+    expected = [] if end == 5.0 else [Damage("subtitle", "2 cues start after the end of the video")]
+    assert damage_of(video, SubtitleTracks(), **interval) == expected
+    write_cues(tmp_path / "beeps.srt", 30.0)
+    expected = [] if end == 5.0 else [Damage("subtitle", "1 cue starts after the end of the video")]
+    assert damage_of(video, SubtitleTracks(), **interval) == expected
+
+
+def test_subtitles_after_the_end_do_not_replace_audio(tmp_path: Path) -> None:
+    video = make_beeps(tmp_path / "beeps.mp4")
+    write_cues(tmp_path / "beeps.srt", 30.0)
+    audio = AudioRecorder(prefer_subtitles=True)
+    list(perceive(video, [audio]))
+    assert audio.starts
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0.5, 5.5), max_size=3), st.lists(st.integers(0, 19), min_size=1, max_size=8, unique=True))
+def test_every_cue_of_a_video_in_segments_is_returned_or_counted(
+    beeps: Path, tmp_path_factory: pytest.TempPathFactory, cuts: list[float], starts: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("cues")
+    video = Path(shutil.copy(beeps, folder))
+    write_cues(folder / "beeps.srt", *sorted(starts))
+    profile = write_profile(folder, "subtitles")
+    bounds = sorted({0.0, *cuts, 600.0})
+    results = [perceive_segment(video, profile, Interval(*ends)) for ends in pairwise(bounds)]
+    found = {one.text for result in results for one in result.observations}
+    late = sum(start >= 6 for start in starts)
+    assert len(found) == len(starts) - late
+    problem = (
+        "1 cue starts after the end of the video" if late == 1 else f"{late} cues start after the end of the video"
+    )
+    assert [one for result in results for one in result.damage] == ([Damage("subtitle", problem)] if late else [])
+
+
+def write_profile(folder: Path, *names: str) -> Profile:
+    """Write and load a profile."""
+    path = folder / "profile.yaml"
+    path.write_text("".join(f"- {name}\n" for name in names))
+    return load_profile(path)
+
+
 class Scale:
     """A model of one number, which counts how often it is loaded."""
 
@@ -376,7 +589,7 @@ def test_a_segment_is_perceived_from_pickled_arguments(talk: Path) -> None:
         (50.0, 60.0, "one"),
         (60.0, 70.0, "two"),
     }
-    assert (result.missing, result.failures) == (0.0, ())
+    assert (result.damage, result.failures) == ((), ())
     assert pickle.loads(pickle.dumps(result)) == result
 
 

@@ -25,7 +25,8 @@ from langchain_videochat.text.question_answering import MIN_CONTEXT_TOKENS, crea
 from langchain_videochat.text.questions import MAX_QUESTION_LENGTH, is_about_whole_video
 from langchain_videochat.timeline import Timeline
 from tests.scripted_model import ScriptedModel, model_answering
-from tests.unit_tests.embeddings import BagOfWords, make_slides, make_timeline
+from tests.unit_tests.embeddings import BagOfWords, make_slides, make_speech, make_timeline
+from tests.unit_tests.sentences import SCRIPTS, UNSPACED_SCRIPTS
 
 EGGS = make_slides("eggs", "Whisk two eggs", "Heat the pan", "Fold the omelette")
 YOGA = make_slides("yoga", "Stand on one leg", "Breathe in slowly")
@@ -73,7 +74,7 @@ def test_citation_numbers_are_positions_of_documents(store: VideoTimelineStore) 
     assert numbers(answered["citations"]) == [2, 1]
     for citation in answered["citations"]:
         metadata = answered["documents"][citation.number - 1].metadata
-        assert (citation.uri, citation.start) == (metadata["citation"], metadata["start"])
+        assert (citation.video_id, citation.start) == (metadata["video_id"], metadata["start"])
 
 
 def test_prompt_holds_times_marked_notes_and_the_question() -> None:
@@ -118,9 +119,13 @@ def test_the_model_is_not_called_without_moments(empty: VideoTimelineStore | Tim
     [
         ("Whisk [1]. Heat [2][3].", "Whisk [1]. Heat [2][3].", [1, 2, 3]),
         ("Whisk [4]. Heat [0] [2].", "Whisk. Heat [2].", [2]),
+        ("Whisk [4,]. Heat [2, , 7].", "Whisk. Heat [2].", [2]),
         ("All [1, 7, 3]; or [2-9].", "All [1, 3]; or [2, 3].", [1, 3, 2]),
         ("Note [Note 2], moments [moments 1 and 2], [#9].", "Note [2], moments [1, 2],.", [2, 1]),
         ("第二【2】", "第二[2]", [2]),
+        ("第一和第二［1，2］（00:45）。", "第一和第二[1, 2]（00:45）。", [1, 2]),  # noqa: RUF001
+        ("दूसरा [२] ००:४५ पर, ०९:४५ पर नहीं [७].", f"दूसरा [2] ००:४५ पर, {UNKNOWN_TIME} पर नहीं.", [2]),  # noqa: RUF001
+        ("الأول والثالث [١، ٣].", "الأول والثالث [1, 3].", [1, 3]),  # noqa: RUF001
         ("See [00:30-01:00].", "See [00:30-01:00].", [2]),
         ("See [00:40] and [12:00-12:30].", "See [00:40] and.", [2]),
         ("From [00:10-00:40] on.", "From [00:10-00:40] on.", [1, 2]),
@@ -155,7 +160,10 @@ MOMENTS = {
 }
 answers = st.lists(
     st.sampled_from(
-        [*"[]()123459:,-. \n", " [", "] ", "00:1", "12:34", "[2]", "[9]", "[Note ", "word", "【", "】", "至"]
+        [
+            *("[", "]", "(", ")", *"123459:,-. \n", " [", "] ", "00:1", "12:34", "[2]", "[9]", "[Note ", "word"),
+            *("【", "】", "至", "［", "］", "（", "[२]", "[٩", "०१:३", "१"),  # noqa: RUF001
+        ]
     ),
     max_size=25,
 ).map("".join)
@@ -178,6 +186,105 @@ def test_checked_answers_cite_only_given_moments(answer: str) -> None:
     checked = CitationCheck(MOMENTS).check(answer)
     inside = [part for bracket in re.findall(r"\[([\d, ]+)\]", checked) for part in bracket.split(",")]
     assert {int(part) for part in inside if part.strip()} <= set(MOMENTS)
+
+
+# Times of citations
+
+COOKING = make_timeline(
+    "cooking",
+    *make_speech(
+        "cooking",
+        "Welcome to my kitchen",
+        "First whisk two eggs in a bowl",
+        "Now we wait for the pan",
+        "The butter must not get brown",
+        "Fold the omelette with a spoon",
+        "Serve it with chives",
+        "Do the dishes",
+    ),
+    Observation(0, 35, "screen_text", "Omelette for two"),
+)
+"""Seven sentences of five seconds, in moments of 17.5 seconds."""
+
+
+def cited_times(where: VideoTimelineStore | Timeline, answer: str) -> list[tuple[float, float]]:
+    """Return the times that an answer cites."""
+    return [(one.start, one.end) for one in ask(where, answer, "What happens in the kitchen?")["citations"]]
+
+
+@pytest.mark.parametrize(
+    ("answer", "times"),
+    [
+        ("Two eggs are whisked in a bowl [1].", [(5, 10)]),
+        ("Two eggs are whisked. [1]", [(5, 10)]),
+        ("[1] Two eggs are whisked.", [(5, 10)]),
+        ("She waits for the pan [1], then folds the omelette with a spoon [2].", [(10, 15), (20, 25)]),
+        ("- eggs are whisked [1]\n- chives are served [2]", [(5, 10), (25, 30)]),
+        ("She whisks eggs [1] and waits for the pan [1].", [(5, 15)]),
+        ("The butter may not become brown [1][2].", [(15, 20), (15, 20)]),
+        ("The butter may not become brown [1], [2].", [(15, 20), (15, 20)]),
+        ("She whisks eggs and serves chives [1, 2].", [(5, 10), (25, 30)]),
+        ("It takes a while [1].", [(0, 17.5)]),
+        ("[1]", [(0, 17.5)]),
+        ("Eggs are whisked [00:05].", [(5, 10)]),
+    ],
+)
+@pytest.mark.parametrize("where", ["store", "timeline"])
+def test_citations_have_the_times_of_the_supporting_observations(
+    where: str, answer: str, times: list[tuple[float, float]]
+) -> None:
+    store = VideoTimelineStore(embedding=BagOfWords())
+    store.add(COOKING)
+    assert cited_times(store if where == "store" else COOKING, answer) == times
+
+
+def test_labels_and_links_have_the_times_of_the_supporting_observations() -> None:
+    (cited,) = ask(COOKING, "Two eggs are whisked [1].")["citations"]
+    assert (cited.label, cited.uri) == ("cooking 00:05-00:10", "file:///films/cooking.mp4#t=5,10")
+
+
+def test_sentences_across_two_moments_are_cited_whole() -> None:
+    for number in (1, 2):
+        assert cited_times(COOKING, f"The butter may not become brown [{number}].") == [(15, 20)]
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, *UNSPACED_SCRIPTS])
+def test_supporting_observations_are_found_in_any_script(script: str) -> None:
+    sentences = SCRIPTS[script] if script in SCRIPTS else list(UNSPACED_SCRIPTS[script].values())
+    talk = make_speech("talk", *sentences)
+    for place, sentence in enumerate(sentences):
+        assert cited_times(talk, f"{sentence} [1]") == [(place * 5, place * 5 + 5)], sentence
+
+
+def test_moments_of_condensed_notes_are_cited_with_times() -> None:
+    talk = make_speech("talk", *[f"Step {number} takes {'very ' * 30} long" for number in range(60)])
+    model = condensing_model("Step 31 takes long [6].")
+    answered = create_video_qa_chain(model, talk, max_context_tokens=1000, scope="whole").invoke("What?")
+    assert [(one.start, one.end) for one in answered["citations"]] == [(155, 160)]
+
+
+def remove_video(store: VideoTimelineStore) -> None:
+    store.remove("cooking")
+
+
+def delete_collections(store: VideoTimelineStore) -> None:
+    for name in ("videos", "videos-timelines", "videos-catalogue"):
+        store.vectorstore._client.delete_collection(name)
+
+
+@pytest.mark.parametrize("destroy", [remove_video, delete_collections])
+def test_citations_are_whole_moments_if_these_can_no_longer_be_read(
+    destroy: Callable[[VideoTimelineStore], None],
+) -> None:
+    store = VideoTimelineStore(embedding=BagOfWords())
+    store.add(COOKING)
+
+    def destroy_then_answer(prompt: str) -> str:
+        destroy(store)
+        return "Two eggs are whisked [1]."
+
+    answered = create_video_qa_chain(ScriptedModel(script=destroy_then_answer), store).invoke("Eggs?")
+    assert [(one.start, one.end) for one in answered["citations"]] == [(0, 17.5)]
 
 
 # Notes
@@ -558,7 +665,6 @@ def test_a_deleted_store_is_an_error() -> None:
     store = VideoTimelineStore(embedding=BagOfWords())
     store.add(EGGS)
     chain = create_video_qa_chain(model_answering("Yes [1]."), store)
-    for name in ("videos", "videos-timelines", "videos-catalogue"):
-        store.vectorstore._client.delete_collection(name)
+    delete_collections(store)
     with pytest.raises(StoreError, match="deleted"):
         chain.invoke("eggs")

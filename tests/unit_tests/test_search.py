@@ -1,13 +1,21 @@
 """Search results: exact words in any script, and exactly the moments that match a filter."""
 
+import sqlite3
+from pathlib import Path
+from typing import Any
+
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_core.documents import Document
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.perception import Observation, list_modalities
 from langchain_videochat.store import VideoTimelineStore
-from tests.unit_tests.embeddings import BagOfWords, make_slides, make_timeline
+from langchain_videochat.timeline import Timeline
+from tests.unit_tests.embeddings import BagOfWords, make_slides, make_speech, make_timeline
+from tests.unit_tests.sentences import SCRIPTS, UNSPACED_SCRIPTS
 
 MODALITIES = [modality.name for modality in list_modalities()]
 FILLER = [
@@ -57,6 +65,82 @@ def test_spelling_variants_match(library: VideoTimelineStore, query: str, text: 
     assert text in library.search(query, k=1)[0].page_content
 
 
+@pytest.fixture(scope="module")
+def polyglot() -> VideoTimelineStore:
+    store = VideoTimelineStore(embedding=BagOfWords(16))
+    for script, sentences in SCRIPTS.items():
+        store.add(make_slides(script, *sentences, *map(_misspell, sentences)))
+    for script, sentences_by_word in UNSPACED_SCRIPTS.items():
+        sentences = list(sentences_by_word.values())
+        store.add(make_slides(script, *sentences, *map(_misspell, sentences)))
+    return store
+
+
+def _misspell(sentence: str) -> str:
+    """Swap the beginnings of the words, so that the letters are the same but no word is."""
+    syllables = regex.findall(r"\X", sentence.replace(" ", ""))
+    return " ".join("".join(syllables[place::3]) for place in range(3))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_each_word_is_found_in_any_script(polyglot: VideoTimelineStore, script: str) -> None:
+    for sentence in SCRIPTS[script]:
+        for word in sentence.split():
+            assert sentence in polyglot.search(word, k=1)[0].page_content, word
+
+
+@pytest.mark.parametrize("script", UNSPACED_SCRIPTS)
+def test_words_are_found_in_scripts_without_spaces(polyglot: VideoTimelineStore, script: str) -> None:
+    for word, sentence in UNSPACED_SCRIPTS[script].items():
+        assert sentence in polyglot.search(word, k=1)[0].page_content, word
+
+
+@pytest.mark.parametrize(
+    ("query", "script", "place"),
+    [
+        ("ΑΝΤΛΊΑ", "Greek", 2),
+        ("αντλια", "Greek", 2),
+        ("isigi", "Latin", 1),
+        ("IŞIĞI", "Latin", 1),
+        ("еще", "Cyrillic", 1),
+        ("ЧАЙНИК", "Cyrillic", 3),
+        ("ча\u0301йник", "Cyrillic", 3),
+        ("المفتاح", "Arabic", 0),
+        ("الـــدرج", "Arabic", 0),
+        ("اغلق", "Arabic", 3),
+        ("המפתח", "Hebrew", 0),
+        ("जा\u0901च", "Devanagari", 2),
+        ("दरा\u200dज", "Devanagari", 0),
+    ],
+)
+def test_other_spellings_are_found(polyglot: VideoTimelineStore, query: str, script: str, place: int) -> None:
+    assert SCRIPTS[script][place] in polyglot.search(query, k=1)[0].page_content
+
+
+def test_digits_of_all_scripts_are_equal() -> None:
+    store = VideoTimelineStore(embedding=BagOfWords(16))
+    store.add(make_slides("numbers", *FILLER[:10], "कमरा ४१७ में", "الغرفة ٥٢٣", "Room 618", *FILLER[10:]))
+    for query, text in {"417": "४१७", "523": "٥٢٣", "६१८": "618"}.items():
+        assert text in store.search(query, k=1)[0].page_content
+
+
+@pytest.mark.parametrize(("query", "other"), [("мой", "мои"), ("मेल", "मील"), ("บาท", "บาป")])
+def test_letters_of_their_own_are_distinguished(query: str, other: str) -> None:
+    store = VideoTimelineStore(embedding=BagOfWords(16))
+    store.add(make_slides("letters", *FILLER[:10], other, query, *FILLER[10:]))
+    assert query in store.search(query, k=1)[0].page_content
+
+
+def test_an_index_of_another_version_is_rebuilt(tmp_path: Path) -> None:
+    VideoTimelineStore(tmp_path, embedding=BagOfWords(16)).add(make_slides("hindi", *FILLER[:10], "चाबी दराज में है"))
+    VideoTimelineStore(tmp_path, embedding=BagOfWords(16)).search("चाबी")
+    with sqlite3.connect(next(tmp_path.glob("*.index.sqlite3"))) as database:
+        database.execute("UPDATE documents SET text = 'stale'")
+        database.execute("PRAGMA user_version = 1")
+    found = VideoTimelineStore(tmp_path, embedding=BagOfWords(16)).search("चाबी", k=1)
+    assert "चाबी" in found[0].page_content
+
+
 @given(
     st.text(min_size=1, max_size=30).filter(str.strip) | st.text('"*^:()-+{}NEAR AND OR', min_size=1).filter(str.strip)
 )
@@ -68,6 +152,119 @@ def test_any_query_is_valid(query: str) -> None:
 @pytest.mark.parametrize("query", ["AND", "NEAR(a b)", "text:x", '"', "***", "a\0b", "x" * 10_000, "word " * 5000, "-"])
 def test_fts5_syntax_is_not_interpreted(library: VideoTimelineStore, query: str) -> None:
     assert len(library.search(query, k=2)) == 2
+
+
+# The observations that match
+
+
+def search_one(timeline: Timeline, query: str, **filters: Any) -> dict[str, Any]:
+    """Return the metadata of the best moment of a timeline."""
+    store = VideoTimelineStore(embedding=BagOfWords(16))
+    store.add(timeline)
+    return store.search(query, k=1, **filters)[0].metadata
+
+
+RECIPE = make_speech(
+    "recipe",
+    "Welcome to my kitchen",
+    "First whisk two eggs in a bowl",
+    "Now we wait for the pan",
+    "The butter must not get brown",
+    "Fold the omelette with a spoon",
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "start", "end"),
+    [
+        ("whisk eggs", 5, 10),
+        ("when did she fold it?", 20, 25),
+        ("browning butter", 15, 20),
+        ("When are the eggs whisked?", 5, 10),
+        ("sugar", 0, 25),
+        ("kitchen, bowl, pan, butter, spoon", 0, 25),
+    ],
+)
+def test_hits_are_the_matching_observations(query: str, start: float, end: float) -> None:
+    found = search_one(RECIPE, query)
+    assert (found["hit_start"], found["hit_end"]) == (start, end)
+    assert (found["start"], found["end"]) == (0, 25)
+    assert found["citation"] == f"file:///films/recipe.mp4#t={start},{end}"
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, *UNSPACED_SCRIPTS])
+def test_hits_are_found_in_any_script(script: str) -> None:
+    sentences = SCRIPTS[script] if script in SCRIPTS else list(UNSPACED_SCRIPTS[script].values())
+    timeline = make_speech("talk", *sentences)
+    for place, sentence in enumerate(sentences):
+        assert search_one(timeline, sentence)["hit_start"] == place * 5, sentence
+
+
+def test_a_hit_may_be_two_lines_of_a_subtitle() -> None:
+    lines = make_speech("film", "It rains", "had he married a more amiable", "woman, he might be respectable", "Oh")
+    found = search_one(lines, "respectable if married to an amiable woman")
+    assert (found["hit_start"], found["hit_end"]) == (5, 15)
+
+
+def test_hits_of_long_observations_are_cut_to_the_moment() -> None:
+    slide = Observation(0, 100, "screen_text", "Page tables")
+    talk = make_timeline("talk", slide, Observation(40, 44, "speech", "a tree of arrays"), duration=100)
+    store = VideoTimelineStore(embedding=BagOfWords(16))
+    store.add(talk)
+    found = store.search("page tables", k=10)
+    assert sorted((one.metadata["hit_start"], one.metadata["hit_end"]) for one in found) == [
+        (0, 25),
+        (25, 50),
+        (50, 75),
+        (75, 100),
+    ]
+
+
+def test_hits_are_in_the_requested_interval() -> None:
+    twice = make_speech("talk", "the red pump", "a valve", "the grey pump", "a hose")
+    assert search_one(twice, "pump", start=8)["hit_start"] == 10
+    assert search_one(twice, "pump", end=8)["hit_start"] == 0
+
+
+def test_hits_have_the_requested_modalities() -> None:
+    said, shown = Observation(2, 5, "speech", "two eggs"), Observation(8, 12, "screen_text", "two eggs")
+    assert search_one(make_timeline("talk", said, shown), "eggs", modalities="screen_text")["hit_start"] == 8
+
+
+def test_subtitles_long_after_the_last_frame_are_hits() -> None:
+    late = Observation(5000, 5040, "subtitle", "The password is heliotrope")
+    talk = Timeline.of(make_slides("talk", "Hello").video, "talk", [late, Observation(0, 5, "speech", "Hello")])
+    assert search_one(talk, "heliotrope")["hit_end"] <= 5040
+
+
+def make_split_sentence(*more: Observation) -> VideoTimelineStore:
+    """Build a store of a video in which a sentence begins in the first and ends in the second of three moments."""
+    scenes = [Observation(start, start + 20, "scene", f"scene {start}") for start in (0, 20, 40)]
+    said = [(0, "hello there"), (18, "tighten the drive belt"), (25, "that was easy"), (45, "a belt is cheap")]
+    talk = [Observation(start, start + 5, "speech", text) for start, text in said]
+    store = VideoTimelineStore(embedding=BagOfWords(16))
+    store.add(make_timeline("repair", *scenes, *talk, *more, duration=60))
+    return store
+
+
+def test_a_sentence_across_two_moments_is_one_hit() -> None:
+    found = [one.metadata for one in make_split_sentence().search("tighten the belt", k=2)]
+    assert {one["start"] for one in found} in ({0, 40}, {20, 40})
+    assert (found[0]["hit_start"], found[0]["hit_end"]) == (18, 23)
+
+
+def test_both_moments_of_a_sentence_are_hits_if_both_match_otherwise() -> None:
+    again = Observation(30, 35, "speech", "now the belt is tight")
+    found = make_split_sentence(again).search("tighten the belt", k=3)
+    assert {one.metadata["start"] for one in found} >= {0, 20}
+
+
+def test_moments_that_share_an_observation_but_match_by_another_are_hits() -> None:
+    found = make_split_sentence().search("hello easy", k=2)
+    assert {one.metadata["start"] for one in found} == {0, 20}
+
+
+# Filters
 
 
 WORLD = VideoTimelineStore(embedding=BagOfWords(8))
@@ -115,7 +312,7 @@ def test_filters_select_exactly_the_matching_moments(
         return
     wanted = None if video_id is None else [video_id] if isinstance(video_id, str) else video_id
     expected = [
-        document.metadata["citation"]
+        _place(document)
         for document in DOCUMENTS
         if (wanted is None or document.metadata["video_id"] in wanted)
         and document.metadata["start"] < high
@@ -123,10 +320,14 @@ def test_filters_select_exactly_the_matching_moments(
         and (modalities is None or set(modalities) & set(document.metadata["modalities"].split(",")))
     ]
     everything = WORLD.search(query, k=1000, video_id=video_id, start=start, end=end, modalities=modalities)
-    assert sorted(document.metadata["citation"] for document in everything) == sorted(expected)
+    assert sorted(map(_place, everything)) == sorted(expected)
     best = WORLD.search(query, k=k, video_id=video_id, start=start, end=end, modalities=modalities)
     assert best[:1] == everything[:1]
     assert len(best) == min(k, len(expected))
+
+
+def _place(moment: Document) -> tuple[str, float]:
+    return moment.metadata["video_id"], moment.metadata["start"]
 
 
 def test_filters_apply_if_too_many_moments_match_for_an_exact_search() -> None:

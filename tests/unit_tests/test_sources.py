@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from langchain_videochat.errors import MediaError, SourceError
 from langchain_videochat.media import list_sources, local_file, video_id
+from langchain_videochat.media.sources import safe_file_name
 from tests.media_files import STRANGE_NAMES
 
 
@@ -123,6 +124,11 @@ def test_a_local_file_is_not_moved(folder: Path) -> None:
 def test_a_private_address_is_refused(address: str) -> None:
     with pytest.raises(SourceError, match="refused"), local_file(address):
         pass
+
+
+@pytest.mark.parametrize("name", ["चाबी कहाँ.mp4", "ใส่กุญแจ.mp4", "می\u200cرود.mp4", "Cre\u0300me.mp4"])
+def test_names_of_files_keep_the_marks_of_their_letters(name: str) -> None:
+    assert safe_file_name(f"../a/{name}") == f"_a_{name}"
 
 
 def test_video_id_depends_on_the_content(folder: Path) -> None:

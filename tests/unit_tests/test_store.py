@@ -1,8 +1,10 @@
 """Storing, reading and removing timelines; other processes, old stores and damaged index files."""
 
 import json
+import os
 import sqlite3
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import chromadb
@@ -12,8 +14,11 @@ from hypothesis import strategies as st
 from langchain_chroma import Chroma
 
 from langchain_videochat.errors import InputError, StoreError
+from langchain_videochat.media import Damage, sum_damage
 from langchain_videochat.perception import Observation, list_modalities
 from langchain_videochat.store import VideoTimelineStore
+from langchain_videochat.store.provenance import Provenance
+from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from tests.unit_tests.embeddings import BagOfWords, make_slides, make_timeline
 
 EGGS = make_slides("eggs", "Whisk two eggs", "Heat the pan", "Fold the omelette")
@@ -59,7 +64,10 @@ def test_interval_of_a_stored_timeline_equals_a_slice(seen: list[Observation], f
 def test_documents_are_the_moments_of_the_timeline(store: VideoTimelineStore) -> None:
     store.add(EGGS)
     found = store.search("eggs", k=10)
-    assert sorted(found, key=lambda one: one.metadata["start"]) == list(EGGS.to_documents("moment"))
+    moments = list(EGGS.to_documents("moment"))
+    for moment in moments:
+        moment.metadata |= {"hit_start": moment.metadata["start"], "hit_end": moment.metadata["end"]}
+    assert sorted(found, key=lambda one: one.metadata["start"]) == moments
     assert list(found[0].metadata) == sorted(found[0].metadata)
 
 
@@ -202,6 +210,79 @@ def test_record_with_the_old_field_names_is_read(tmp_path: Path) -> None:
     (video,) = store.videos()
     assert (video.decoded_fraction, video.failures) == (0.75, "no speech from Speech: ...")
     assert store.timeline("eggs") == EGGS
+
+
+def test_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    VideoTimelineStore(tmp_path, embedding=BagOfWords()).add(EGGS, "lite")
+    rewrite_record(tmp_path, damage=None, sidecars=None, stale=None)
+    (video,) = VideoTimelineStore(tmp_path, embedding=BagOfWords()).videos()
+    assert (video.profile, video.damage, video.sidecars, video.stale) == ("lite", "", "", False)
+
+
+def test_damage_and_failures_of_an_added_timeline_are_stored(store: VideoTimelineStore) -> None:
+    damage = [
+        Damage("picture", "frames cannot be decoded", 15.0),
+        Damage("sound", "no sound", 30.0),
+        Damage("picture", "frames cannot be decoded", 7.5),
+    ]
+    store.add(EGGS, "lite", damage=damage, failures=["no speech", "no caption", "no speech"])
+    (video,) = store.videos()
+    assert video.damage == "frames cannot be decoded (22.5 s); no sound (30.0 s)"
+    assert (video.failures, video.decoded_fraction) == ("no speech; no caption", 0.75)
+
+
+problems = (st.text(max_size=3) | st.text(min_size=300, max_size=400)).map("no ".__add__)
+damages = st.builds(Damage, st.sampled_from(["picture", "sound"]), problems, st.integers(0, 40))
+
+
+@settings(max_examples=100)
+@given(st.lists(damages, max_size=40), st.lists(st.integers(0, 40), max_size=4))
+def test_damage_is_described_alike_however_a_video_is_split(found: list[Damage], cuts: list[int]) -> None:
+    bounds = sorted({0, *cuts, 40})
+    merged = [one for start, end in pairwise(bounds) for one in sum_damage(found[start:end])]
+    whole = Provenance.of(EGGS.video, "lite", found)
+    assert Provenance.of(EGGS.video, "lite", merged) == whole
+    assert 0 <= whole.decoded_fraction <= 1
+    assert (whole.decoded_fraction < 1) == any(one.seconds for one in found if one.kind == "picture")
+    assert bool(whole.damage) == bool(found)
+    assert len(whole.damage) < 2500
+    assert whole.damage.isprintable()
+
+
+# A video's subtitle files, by what follows its name.
+sidecars = st.dictionaries(st.sampled_from([".srt", ".en.srt", ".de.srt", ".vtt", ".en.vtt"]), st.binary(max_size=3))
+
+
+def write_sidecars(folder: Path, name: str, contents: dict[str, bytes]) -> Path:
+    """Write the subtitle files of a video, and return the path of the video."""
+    for suffix, content in contents.items():
+        folder.joinpath(f"{name}{suffix}").write_bytes(content)
+    return folder / f"{name}.mp4"
+
+
+@settings(max_examples=100, deadline=None)
+@given(sidecars, sidecars)
+def test_fingerprints_are_equal_only_for_equal_subtitle_files(
+    tmp_path_factory: pytest.TempPathFactory, one: dict[str, bytes], other: dict[str, bytes]
+) -> None:
+    folders = [tmp_path_factory.mktemp("sidecars") for _ in range(2)]
+    first = write_sidecars(folders[0], "talk", one)
+    # The name of the video and files that are not its subtitles make no difference.
+    write_sidecars(folders[0], "walk", other)
+    second = write_sidecars(folders[1], "[1] a*b", other)
+    assert (sidecar_fingerprint(first) == sidecar_fingerprint(second)) == (one == other)
+    assert bool(sidecar_fingerprint(first)) == bool(one)
+
+
+def test_fingerprint_of_unreadable_and_large_subtitle_files(tmp_path: Path) -> None:
+    video = write_sidecars(tmp_path, "talk", {".srt": b"x"})
+    (tmp_path / "talk.srt").unlink()
+    os.mkfifo(tmp_path / "talk.srt")  # reading it would wait forever
+    (tmp_path / "talk.en.srt").symlink_to("missing.srt")
+    assert sidecar_fingerprint(video) == ""
+    with (tmp_path / "talk.vtt").open("wb") as file:
+        file.truncate(2**40)
+    assert sidecar_fingerprint(video) != ""
 
 
 @pytest.mark.parametrize("changes", [{"pages": None}, {"resolution": "720p"}])

@@ -9,8 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langchain_videochat.errors import InputError, MediaError, SourceError
-from langchain_videochat.media import Cue, read_subtitles
+from langchain_videochat.media import Cue, Damage, probe, read_subtitles
+from langchain_videochat.media.subtitles.subtitle_pictures import read_subtitle_pictures
+from langchain_videochat.perception import perceive
+from langchain_videochat.perception.subtitle_tracks import SubtitleTracks
+from langchain_videochat.timeline import Timeline
 from tests.media_files import STRANGE_NAMES, make_beeps, make_traps, run_ffmpeg
+from tests.picture_subtitles import make_picture_video
+from tests.subtitled_video import contents, spoken
 
 SRT = """1
 00:00:00,500 --> 00:00:01,500
@@ -39,8 +45,18 @@ def video(film: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(film, tmp_path))
 
 
-def contents(cues: list[Cue]) -> list[tuple[float, float, str]]:
-    return [(round(cue.start, 2), round(cue.end, 2), cue.text) for cue in cues]
+def embed(film: Path, path: Path, name: str, words: bytes | str, *options: str) -> Path:
+    """Add a subtitle file in the format that FFmpeg calls `name` to a video."""
+    (path.parent / "words").write_bytes(words if isinstance(words, bytes) else words.encode())
+    inputs = ["-i", str(film), "-f", name, "-i", str(path.parent / "words"), "-map", "0", "-map", "1"]
+    run_ffmpeg(*inputs, "-c", "copy", *options, str(path))
+    return path
+
+
+def read(video: Path) -> tuple[list[Cue], list[str]]:
+    damage: list[Damage] = []
+    cues = read_subtitles(video, on_damage=damage.append)
+    return cues, [str(one) for one in damage]
 
 
 @pytest.mark.parametrize(
@@ -65,15 +81,83 @@ def test_embedded_tracks(name: str, codec: str, offset: float, film: Path, tmp_p
     assert all(cue.track.startswith("track ") for cue in cues)
 
 
-def test_tracks_of_pictures_are_skipped(film: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    # The smallest Blu-ray subtitle: a single end segment.
-    (tmp_path / "pictures").write_bytes(b"PG" + (90_000).to_bytes(4, "big") + bytes(4) + b"\x80\0\0")
-    path = tmp_path / "blu-ray.mkv"
-    run_ffmpeg("-i", str(film), "-f", "sup", "-i", str(tmp_path / "pictures"), "-map", "0", "-map", "1",
-               "-c", "copy", str(path))  # fmt: skip
+def test_embedded_speakers(film: Path, tmp_path: Path) -> None:
+    webvtt = "WEBVTT\n\nid\n00:01.000 --> 00:02.000 line:0\n<v Ada>Hi &amp;</v>\n<v Bob>ho</v>\n"
+    cues, problems = read(embed(film, tmp_path / "web.mkv", "webvtt", webvtt))
+    assert (spoken(cues), problems) == ([("Ada", "Hi &"), ("Bob", "ho")], [])
+    ass = "[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,Default,Ada,0,0,0,,Hello,\\Nyou\n"
+    cues, problems = read(embed(film, tmp_path / "anime.mkv", "ass", ass))
+    assert (spoken(cues), problems) == ([("Ada", "Hello, you")], [])
+
+
+def test_embedded_cues_without_duration_last_until_the_next(film: Path, tmp_path: Path) -> None:
+    times = [("00:00:01,000", "One"), ("00:00:02,500", "Two"), ("00:00:03,000", "Three")]
+    words = "".join(f"{time} --> {time}\n{text}\n\n" for time, text in times)
+    path = embed(film, tmp_path / "endless.mkv", "srt", words)
+    cues, problems = read(path)
+    assert contents(cues) == [(1.0, 2.5, "One"), (2.5, 3.0, "Two"), (3.0, 8.0, "Three")]
+    assert problems == ["track 2: 3 cues have no duration"]
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("cp1253", "Πού είναι το παιδί; Δεν ξέρω."), ("utf-8", "Grüße 你好")])
+def test_encodings_of_embedded_tracks(encoding: str, text: str, film: Path, tmp_path: Path) -> None:
+    words = f"1\n00:00:01,000 --> 00:00:02,000\n{text}\n".encode(encoding)
+    path = embed(film, tmp_path / "legacy.mkv", "srt", words)
+    cues, problems = read(path)
+    assert [cue.text for cue in cues] == [text]
+    assert len(problems) == (encoding != "utf-8")
+    damage: list[Damage] = []
+    cues = read_subtitles(path, encoding=encoding, on_damage=damage.append)
+    assert ([cue.text for cue in cues], damage) == ([text], [])
+
+
+def test_early_embedded_cues_are_reported(film: Path, tmp_path: Path) -> None:
+    words = "1\n00:00:01,000 --> 00:00:02,000\nnever\n\n2\n00:00:02,500 --> 00:00:04,000\nfirst\n"
+    path = tmp_path / "early.mkv"
+    (tmp_path / "words").write_text(words)
+    run_ffmpeg("-itsoffset", "3", "-i", str(film), "-f", "srt", "-i", str(tmp_path / "words"), "-map", "0", "-map", "1",
+               "-c", "copy", "-copyts", str(path))  # fmt: skip
+    cues, problems = read(path)
+    assert contents(cues) == [(0.0, 1.0, "first")]
+    assert problems == ["track 2: 2 cues start before the video"]
+
+
+def test_unknown_formats_are_reported(film: Path, tmp_path: Path) -> None:
+    path = embed(film, tmp_path / "unknown.mkv", "srt", SRT)
+    path.write_bytes(path.read_bytes().replace(b"S_TEXT/UTF8", b"S_TEXT/XTF8"))
+    assert read(path) == ([], ["track 2: the format of these subtitles is not supported"])
+
+
+def test_joined_recordings(film: Path, tmp_path: Path) -> None:
+    part, joined = tmp_path / "part.ts", tmp_path / "joined.ts"
+    make_picture_video(film, part, [(1.0, "The bread is ready"), (2.0, None)], codec="dvbsub")
+    joined.write_bytes(part.read_bytes() * 2)
+    starts = [cue.start for cue in read_subtitle_pictures(joined)]
+    length = probe(part).duration
+    assert starts == [pytest.approx(1.0, abs=0.1), pytest.approx(1.0 + length, abs=0.1)]
+
+
+def test_tracks_of_pictures_are_left_to_text_recognition(
+    film: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = make_picture_video(film, tmp_path / "blu-ray.mkv", [(1.0, "Hello"), (2.0, None)])
     with caplog.at_level(logging.INFO, "langchain_videochat"):
-        assert read_subtitles(path) == []
+        assert read(path) == ([], [])
     assert "track 2, which is not text" in caplog.text
+
+
+def test_a_copy_of_a_track_is_merged_with_it(film: Path, tmp_path: Path) -> None:
+    path = embed(film, tmp_path / "film.mkv", "srt", SRT, "-metadata:s:s:0", "language=eng")
+    (tmp_path / "film.en.srt").write_text(SRT)
+    (tmp_path / "film.srt").write_text(SRT.replace("Hello", "<b>Hello</b>"))
+    (tmp_path / "film.de.srt").write_text(SRT)
+    timeline = Timeline.of(probe(path), "id", perceive(path, [SubtitleTracks()]))
+    assert sorted((one.text, one.language) for one in timeline) == [
+        ("Hello, world", "de"),
+        ("Hello, world", "en"),
+        ("Tom & Jerry say 2 < 3", "de"),
+        ("Tom & Jerry say 2 < 3", "en"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,22 +189,6 @@ def test_webvtt_and_ass_sidecars(video: Path) -> None:
         "Dialogue: 0,0:00:02.50,0:00:03.00,Default,,0,0,0,,{\\b1}bold{\\b0}\\Nmove, on\n"
     )
     assert contents(read_subtitles(video)) == [(1.0, 2.0, "Hi you & me"), (2.5, 3.0, "bold move, on")]
-
-
-@pytest.mark.parametrize(
-    ("encoding", "text"),
-    [
-        ("utf-8", "Grüße 你好 🎬"),
-        ("utf-8-sig", "Grüße 你好 🎬"),
-        ("utf-16", "Grüße, das sind Untertitel"),
-        ("cp1251", "Привет, это субтитры на русском языке. Сегодня хорошая погода."),
-        ("cp1252", "¿Dónde está el niño? Mañana será otro día, señor. También quería decirle que no."),
-        ("shift_jis", "これは日本語の字幕です。今日はとても良い天気ですね。"),
-    ],
-)
-def test_encodings(encoding: str, text: str, video: Path) -> None:
-    video.with_suffix(".srt").write_bytes(f"1\n00:00:01,000 --> 00:00:02,000\n{text}\n".encode(encoding))
-    assert contents(read_subtitles(video)) == [(1.0, 2.0, text)]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,6 +11,8 @@ from langchain_core.documents.base import Blob
 from langchain_videochat import VideoChatTextLoader, VideoChatTextParser
 from langchain_videochat.errors import InputError, MediaError, ModelUnavailableError, SourceError
 from langchain_videochat.media import video_id
+from langchain_videochat.timeline import Granularity
+from tests.media_files import make_beeps
 from tests.slides import render_talk
 
 SLIDES = [["Unpack the tent", "Count 8 pegs"], ["Raise the poles"], ["Code TX-19 done"]]
@@ -96,6 +98,16 @@ def test_bad_files_raise_or_are_skipped(folder: Path, tmp_path: Path, caplog: py
         _loader([bad, folder]).load()
     assert "Raise the poles" in _on_screen(_loader([bad, folder], on_error="skip").load())
     assert "notes.mp4" in caplog.text
+
+
+@pytest.mark.parametrize("granularity", ["observation", "moment"])
+def test_damage_is_logged_with_the_name_of_the_file(
+    granularity: Granularity, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    video = make_beeps(tmp_path / "beeps.mp4", seconds=2)
+    (tmp_path / "beeps.srt").write_text("1\n00:01:00,000 --> 00:01:02,000\nToo late.\n")
+    assert _loader(video, granularity=granularity).load()
+    assert f"{video}: 1 cue starts after the end of the video" in caplog.messages
 
 
 def test_errors_name_their_subject(folder: Path, tmp_path: Path) -> None:

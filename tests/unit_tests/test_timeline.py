@@ -242,7 +242,8 @@ class TestMoments:
     @given(st.lists(observations(), max_size=12))
     def test_contain_no_scene_boundary(self, seen: list[Observation]) -> None:
         whole = timeline(*seen)
-        cuts = [one.start for one in whole if one.modality == "scene"]
+        starts = sorted({one.start for one in whole if one.modality == "scene"})
+        cuts = starts[1:]  # the first scene may begin after the sound
 
         assert not [cut for cut in cuts for moment in whole.moments() if moment.start < cut < moment.end]
 

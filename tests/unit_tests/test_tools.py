@@ -211,6 +211,14 @@ def test_search_returns_times_and_citations(store: VideoTimelineStore, tent: Tim
         assert expected in text
 
 
+def test_search_returns_the_time_of_the_best_match() -> None:
+    said = [Observation(start, start + 3, "speech", text) for start, text in ((0, "Hello"), (7, "Whisk two eggs"))]
+    message = succeed(SearchVideosTool(store=make_store(make_timeline("talk", *said))), query="eggs", k=1)
+    text = text_of(message.content)
+    for expected in ("talk, 00:00-00:10 (0-10 s)", "Best match: 00:07-00:10 (7-10 s)", "#t=7,10", "Speech: Hello"):
+        assert expected in text
+
+
 def test_search_within_a_video_and_an_interval(store: VideoTimelineStore) -> None:
     tool = SearchVideosTool(store=store)
     found = succeed(tool, query="TX-19", video_id="eggs", start="00:04", end="0:08").artifact
@@ -247,6 +255,12 @@ def test_videos_are_found_by_id_prefix_or_title(store: VideoTimelineStore, eggs:
     tool = VideoChatTextTool(store=store)
     for name in (eggs.video_id, eggs.video_id[:6], eggs.video_id[:6].upper(), "eggs", " Eggs "):
         assert succeed(tool, video_id=name).artifact["video_id"] == eggs.video_id
+
+
+@pytest.mark.parametrize("name", ["Crème brûlée", "cre\u0300me BRU\u0302LE\u0301E", "creme brulee"])
+def test_titles_match_without_case_and_accents(name: str) -> None:
+    store = make_store(make_slides("Crème brûlée", "Whisk"), make_slides("Soup", "Stir"))
+    assert succeed(VideoChatTextTool(store=store), video_id=name).artifact["video_id"] == "Crème brûlée"
 
 
 @pytest.mark.parametrize("name", ["", " ", "e", "omelette", "%", "' OR 1=1", "ab" * 5000])
@@ -559,13 +573,48 @@ def test_a_new_video_is_perceived_and_stored(root: Path, eggs: Timeline) -> None
     assert again.artifact["observations"] == message.artifact["observations"]
 
 
-def test_unreadable_seconds_are_reported(tmp_path: Path) -> None:
+def test_damage_is_reported_and_stored(tmp_path: Path) -> None:
     whole = make_beeps(tmp_path / "beeps.mp4", "-movflags", "faststart").read_bytes()
     (tmp_path / "beeps.mp4").write_bytes(whole[: len(whole) // 2])
-    tool = IndexVideoTool(store=make_store(), files=AgentFiles(tmp_path), profile="lite")
+    (tmp_path / "beeps.srt").write_text("1\n00:01:00,000 --> 00:01:02,000\nToo late.\n")
+    store = make_store()
+    tool = IndexVideoTool(store=store, files=AgentFiles(tmp_path), profile="lite")
     message = succeed(tool, source="beeps.mp4")
-    assert any("s could not be read" in problem for problem in message.artifact["problems"])
-    assert "s could not be read" in text_of(message.content)
+    (problem,) = message.artifact["problems"]
+    assert "the file ends early (" in problem
+    assert "1 cue starts after the end of the video" in problem
+    assert problem in text_of(message.content)
+    (record,) = store.videos()
+    assert (record.damage, record.failures, record.profile) == (problem, "", "lite")
+    assert 0 < record.decoded_fraction < 1
+    again = succeed(tool, source="beeps.mp4").artifact
+    assert (again["status"], again["problems"]) == ("skipped", [problem])
+    listed = succeed(ListVideosTool(store=store))
+    assert f"beeps  (incomplete: {problem[:80]}" in text_of(listed.content)
+    assert listed.artifact[0]["damage"] == problem
+
+
+def test_a_video_is_perceived_again_when_its_subtitles_have_changed(tmp_path: Path) -> None:
+    make_beeps(tmp_path / "beeps.mp4", seconds=2)
+    store = make_store()
+    tool = IndexVideoTool(store=store, files=AgentFiles(tmp_path), profile="lite")
+    for text in ("Beep.", "Beep, beep."):
+        (tmp_path / "beeps.srt").write_text(f"1\n00:00:00,000 --> 00:00:01,000\n{text}\n")
+        assert succeed(tool, source="beeps.mp4").artifact["status"] == "indexed"
+        assert succeed(tool, source="beeps.mp4").artifact["status"] == "skipped"
+        timeline = store.timeline(store.videos()[0].video_id)
+        assert [one.text for one in timeline if one.modality == "subtitle"] == [text]
+    (tmp_path / "copy.mp4").write_bytes((tmp_path / "beeps.mp4").read_bytes())
+    assert succeed(tool, source="copy.mp4").artifact["status"] == "skipped"
+    (tmp_path / "copy.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nBoop.\n")
+    ignored = succeed(tool, source="copy.mp4").artifact
+    assert (ignored["status"], "subtitle files beside it are ignored" in ignored["problems"][0]) == ("skipped", True)
+    (tmp_path / "beeps.srt").unlink()
+    other = IndexVideoTool(store=store, files=AgentFiles(tmp_path), profile="full")
+    assert succeed(other, source="beeps.mp4").artifact["status"] == "skipped"
+    assert succeed(tool, source="beeps.mp4").artifact["status"] == "indexed"
+    assert succeed(tool, source="copy.mp4").artifact["status"] == "indexed"
+    assert succeed(tool, source="beeps.mp4").artifact["status"] == "skipped"
 
 
 @pytest.mark.parametrize("source", ["nowhere.mp4", "", ".", "notes.mp4", "empty.mp4", "x" * 5000])

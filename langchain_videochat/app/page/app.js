@@ -29,12 +29,13 @@ let timeline = null;
 let hits = [];
 
 /* Show a video: the player at once, the lanes when they are loaded. */
-async function showVideo({ video_id: id, title, unplayable, failures }) {
+async function showVideo({ video_id: id, title, unplayable, damage, failures }) {
   document.getElementById("title").textContent = title;
   document.title = `${title} – VideoChat`;
   history.replaceState(null, "", `#${id}`);
   library.playable = !unplayable;
-  notice.textContent = [unplayable, failures && `The timeline is incomplete: ${failures}`].filter(Boolean).join(" ");
+  const problems = [damage && `The file is damaged: ${damage}.`, failures && `The timeline is incomplete: ${failures}`];
+  notice.textContent = [unplayable, ...problems].filter(Boolean).join(" ");
   player.load(unplayable ? null : videoUrl(id, "file"));
   try {
     const loaded = await fetchJson(videoUrl(id, "lanes"));

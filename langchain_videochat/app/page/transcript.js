@@ -2,6 +2,12 @@
 
 /* All observations as text, in time order. */
 
+/* Return a text without case, accents and the vowel points of Arabic and Hebrew, to compare it. */
+function fold(text) {
+  const decomposed = text.normalize("NFKD").toLowerCase();
+  return decomposed.replace(/(?<=[\p{sc=Latin}\p{sc=Greek}\p{sc=Arabic}\p{sc=Hebrew}])\p{M}+/gu, "").normalize("NFC");
+}
+
 class Transcript {
   constructor(element, { onSeek }) {
     this.element = element;
@@ -12,7 +18,7 @@ class Transcript {
   show({ lanes }) {
     const all = lanes.flatMap((lane) => lane.bars.map(([start, end, , text]) => ({ start, end, text, label: lane.label })));
     all.sort((one, other) => one.start - other.start);
-    this.rows = all.map((one) => ({ ...one, item: this.makeRow(one) }));
+    this.rows = all.map((one) => ({ ...one, folded: fold(one.text), item: this.makeRow(one) }));
     this.element.replaceChildren(make("ol", {}, ...this.rows.map((row) => row.item)));
   }
 
@@ -25,11 +31,10 @@ class Transcript {
 
   /* Show only rows that contain all words of a query, and return their intervals. */
   filter(query) {
-    const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = fold(query).split(/\s+/).filter(Boolean);
     const found = [];
     for (const row of this.rows) {
-      const text = row.text.toLowerCase();
-      row.item.hidden = !words.every((word) => text.includes(word));
+      row.item.hidden = !words.every((word) => row.folded.includes(word));
       if (words.length && !row.item.hidden) found.push({ start: row.start, end: row.end });
     }
     return found;

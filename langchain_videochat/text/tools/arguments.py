@@ -9,6 +9,7 @@ from langchain_videochat.store import VideoRecord
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.timecode import parse_timecode
+from langchain_videochat.utils.unicode import fold
 
 Time = float | str
 """Seconds, `mm:ss` or `h:mm:ss`."""
@@ -37,7 +38,7 @@ def find_video(videos: Sequence[VideoT], name: str | None) -> VideoT:
 
     Args:
         videos: All videos.
-        name: An id, a prefix of one, or a title, ignoring case. None stands for the only video.
+        name: An id, a prefix of one, or a title, ignoring case and accents. None stands for the only video.
 
     Raises:
         InputError: No video or more than one matches.
@@ -56,7 +57,7 @@ def find_video(videos: Sequence[VideoT], name: str | None) -> VideoT:
 
 def _matches(videos: Sequence[VideoT], name: str) -> list[VideoT]:
     by_id = [one for one in videos if one.video_id == name]
-    by_title = [one for one in videos if one.video.title.strip().casefold() == name.casefold()]
+    by_title = [one for one in videos if fold(one.video.title.strip()) == fold(name)]
     by_prefix = [one for one in videos if len(name) >= MIN_PREFIX_LENGTH and one.video_id.startswith(name.lower())]
     return by_id or by_title or by_prefix
 

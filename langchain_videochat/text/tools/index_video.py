@@ -1,6 +1,7 @@
 """The tool that indexes a new video."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -8,10 +9,14 @@ from typing import Any, Literal
 from langchain_core.tools.base import ArgsSchema
 from pydantic import BaseModel, Field, SkipValidation
 
-from langchain_videochat.media import VideoInfo, probe, video_id
+from langchain_videochat.errors import VideoChatError
+from langchain_videochat.media import Damage, VideoInfo, local_path, probe, video_id
 from langchain_videochat.media.sources import is_web_address
 from langchain_videochat.perception import PerceptionCallbacks, load_profile, perceive
-from langchain_videochat.store import VideoTimelineStore
+from langchain_videochat.store import VideoRecord, VideoTimelineStore
+from langchain_videochat.store.index_report import describe_ignored_sidecars
+from langchain_videochat.store.provenance import describe_damage
+from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.text.tools.base import VideoTool
@@ -31,8 +36,8 @@ class IndexVideoTool(VideoTool):
     """Perceives a new video and stores its timeline for the other tools.
 
     Artifact: `{"video_id", "title", "duration", "source", "observations", "status", "problems"}`. `status` is
-    "indexed", or "skipped" if the same content is already stored; `problems` lists perceivers that failed and seconds
-    of video that could not be read.
+    "indexed", or "skipped" if the same content is already stored and its subtitle files have not changed; `problems`
+    lists what could not be read of the file, and perceivers that failed.
 
     Example:
         As one of the tools of `VideoChatToolkit`, or alone:
@@ -59,25 +64,32 @@ class IndexVideoTool(VideoTool):
 
     def _execute(self, source: str) -> tuple[str, dict[str, Any]]:
         location = source if is_web_address(source) else str(self.files.locate(source))
+        profile = load_profile(self.profile).name
         self._report_progress(0.0, "opening")
         with self.files.local_file(location) as path:
-            content_id = video_id(path)
+            content_id, sidecars = video_id(path), sidecar_fingerprint(path)
             stored = next((one for one in self.store.videos() if one.video_id == content_id), None)
-            if stored is not None:
-                return format_result(stored.video, content_id, stored.observations, "skipped", [])
-            timeline, problems = self._perceive(path, replace(probe(path), source=location), content_id)
-        self.store.add(timeline, "" if problems else load_profile(self.profile).name)
+            if stored is not None and not _needs_subtitles(stored, path, profile, sidecars):
+                return format_result(
+                    stored.video, content_id, stored.observations, "skipped", list(_known_problems(stored, sidecars))
+                )
+            damage: list[Damage] = []
+            failures: list[str] = []
+            timeline = self._perceive(path, replace(probe(path), source=location), content_id, damage, failures)
+        self.store.add(timeline, profile, damage=damage, failures=failures, sidecars=sidecars)
         self._report_progress(1.0, "stored")
+        problems = [one for one in (describe_damage(damage), *failures) if one]
         return format_result(timeline.video, content_id, len(timeline), "indexed", problems)
 
-    def _perceive(self, path: Path, video: VideoInfo, content_id: str) -> tuple[Timeline, list[str]]:
-        problems: list[str] = []
+    def _perceive(
+        self, path: Path, video: VideoInfo, content_id: str, damage: list[Damage], failures: list[str]
+    ) -> Timeline:
         callbacks = PerceptionCallbacks(
             progress=self._progress_callback(video.duration),
-            damage=lambda missing: problems.append(f"{format_seconds(missing)} s could not be read"),
-            failure=lambda failure: problems.append(str(failure)),
+            damage=damage.append,
+            failure=lambda failure: failures.append(str(failure)),
         )
-        return Timeline.of(video, content_id, perceive(path, self.profile, callbacks=callbacks)), problems
+        return Timeline.of(video, content_id, perceive(path, self.profile, callbacks=callbacks))
 
     def _progress_callback(self, duration: float) -> Callable[[float], None]:
         last_percent = 0
@@ -92,6 +104,28 @@ class IndexVideoTool(VideoTool):
                 self._report_progress(min(percent / 100, 0.99), message)
 
         return report
+
+
+def _needs_subtitles(stored: VideoRecord, path: Path, profile: str, sidecars: str) -> bool:
+    """Return whether a stored video must be perceived again because of its subtitle files."""
+    # Another profile may be better than that of this tool.
+    if stored.profile != profile or stored.sidecars == sidecars:
+        return False
+    # Another copy of the video has its own subtitle files. They count if the timeline was made without any.
+    return _is_file(stored.source, path) or not stored.sidecars
+
+
+def _is_file(source: str, path: Path) -> bool:
+    try:
+        return os.path.realpath(local_path(source)) == str(path)
+    except VideoChatError:
+        return False
+
+
+def _known_problems(stored: VideoRecord, sidecars: str) -> Iterator[str]:
+    yield from filter(None, (stored.damage, stored.failures))
+    if sidecars not in ("", stored.sidecars):
+        yield describe_ignored_sidecars(stored)
 
 
 def format_result(

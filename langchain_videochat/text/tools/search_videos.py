@@ -63,9 +63,11 @@ class SearchVideosTool(VideoTool):
 
 
 def format_moment(moment: Document) -> str:
-    """Format a moment for a language model, with its title, times and citation."""
+    """Format a moment for a language model, with its title, times and citation, and when it matches best."""
     data = moment.metadata
     text = moment.page_content.removeprefix(data["title"]).strip()
-    times = format_interval(Interval(data["start"], data["end"]))
-    head = f"{one_line(data['title'])}, {times}, video_id {data['video_id']}"
-    return f"{head}\n{data['citation']}\n{shorten(text, MAX_MOMENT_LENGTH)}"
+    times = Interval(data["start"], data["end"])
+    hit = Interval(data["hit_start"], data["hit_end"])
+    head = f"{one_line(data['title'])}, {format_interval(times)}, video_id {data['video_id']}"
+    best = "" if hit == times else f"Best match: {format_interval(hit)}\n"
+    return f"{head}\n{best}{data['citation']}\n{shorten(text, MAX_MOMENT_LENGTH)}"

@@ -1,0 +1,250 @@
+"""The index of a media file: what is presented when, found without decoding."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
+from numpy.typing import NDArray
+
+from langchain_videochat.errors import MediaError
+from langchain_videochat.media.clock import MAX_GAP_SECONDS, Clock, ClockRules, repair_pts
+from langchain_videochat.media.container import MEDIA_FORMATS, open_container
+from langchain_videochat.media.damage import Damage, DamageKind
+from langchain_videochat.media.info import StreamInfo
+from langchain_videochat.media.packets import StreamPackets, read_packets
+
+MIN_FRAME_SECONDS, MAX_FRAME_SECONDS = 0.001, 600.0
+"""Bounds of the time between frames; a header that declares another frame rate is damaged."""
+
+DEFAULT_FRAME_RATE = 25
+"""Frames per second of a video whose frame rate is unknown."""
+
+UNSEEKABLE_FORMATS = ("mpeg",)
+"""Formats in which the packets after a seek can differ: program streams are parsed from the middle of a packet."""
+
+MAX_HEADER_ERROR = 0.2
+"""Seconds by which a header may declare more than the file contains without being truncated."""
+
+MAX_PRIMING_SECONDS = 1.0
+"""Longest sound that encoders put before the first audible sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class StreamIndex:
+    """The packets of a stream on the clock that a player shows."""
+
+    packets: StreamPackets
+    """The packets in file order."""
+
+    times: NDArray[np.float64]
+    """When each packet is presented, in seconds; NaN if it is not, [N]."""
+
+    pixel_aspect: Fraction | None
+    """Width of a stored pixel divided by its height; None if the file does not declare it."""
+
+    lacks_order: bool
+    """Whether the codec may reorder frames, and the timestamps don't say so: AVI has none of presentation."""
+
+    @cached_property
+    def presented(self) -> NDArray[np.intp]:
+        """Positions in `packets` of what is presented, in order of presentation, without repeated times."""
+        order = np.argsort(self.times, kind="stable")
+        times, first = np.unique(self.times[order], return_index=True)
+        return order[first[~np.isnan(times)]]
+
+    @cached_property
+    def keyframes(self) -> NDArray[np.bool_]:
+        """Whether decoding can begin at what is presented; the first frame counts, though it may take longer, [N]."""
+        keyframes = self.packets.keyframes[self.presented]
+        keyframes[0] = True
+        return keyframes
+
+    @cached_property
+    def start(self) -> float:
+        """Time at which the first packet is presented, in seconds."""
+        return float(self.times[self.presented[0]])
+
+    @cached_property
+    def end(self) -> float:
+        """Time at which the last packet ends, in seconds."""
+        last = self.presented[-1]
+        duration = self.packets.seconds(self.packets.durations[last])
+        return float(self.times[last] + min(duration or self.mean_duration or 1 / DEFAULT_FRAME_RATE, MAX_GAP_SECONDS))
+
+    def displayed_time(self, time: float) -> float:
+        """Return the time at which the frame that is displayed at a time appears; all in seconds."""
+        times = self.times[self.presented]
+        position = int(np.searchsorted(times, time, side="right")) - 1
+        return float(times[max(0, position)])
+
+    @cached_property
+    def mean_duration(self) -> float:
+        """Mean time between two presented packets, in seconds; 0 if there is only one."""
+        times = self.times[self.presented]
+        return float((times[-1] - times[0]) / max(1, len(times) - 1))
+
+    @property
+    def frame_rate(self) -> float | None:
+        """Mean frames per second; None if there is only one."""
+        return 1 / self.mean_duration if self.mean_duration else None
+
+
+@dataclass(frozen=True, eq=False)
+class MediaIndex:
+    """All streams of a file, and the packets of its pictures and sound."""
+
+    tracks: tuple[StreamInfo, ...]
+    """All streams, in file order."""
+
+    streams: Mapping[int, StreamIndex]
+    """The video and audio streams that present anything, by track."""
+
+    start_time: float
+    """Timestamp of time 0, in seconds."""
+
+    duration: float
+    """Seconds from time 0 to the end of the picture or sound that ends last."""
+
+    declared_duration: float
+    """Seconds according to the header; more than `duration` if the file is truncated."""
+
+    is_continuous: bool
+    """Whether all times are timestamps minus `start_time`."""
+
+    can_seek: bool
+    """Whether the packets after a seek are those that are read from the beginning, too."""
+
+    damage: tuple[Damage, ...]
+    """What is wrong with the timestamps."""
+
+
+def index_media(path: Path) -> MediaIndex:
+    """Read the packet headers of all video and audio streams. The index is cached until the file changes.
+
+    Raises:
+        MediaError: The file cannot be opened, or none of its packets can be read.
+    """
+    status = path.stat()
+    return _index_media(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _index_media(path: Path, size: int, modified: int) -> MediaIndex:
+    with open_container(path, MEDIA_FORMATS) as container:
+        streams = {stream.index: stream for stream in container.streams if _is_presented(stream)}
+        packets = read_packets(container, list(streams.values()))
+        if not any(found.presented.any() for found in packets.values()):
+            problem = "none of its pictures and sound can be found"
+            raise MediaError(path, problem, "The file is damaged: copy or export it again")
+        tracks = tuple(map(_describe, container.streams))
+        rules = ClockRules.of(container)
+        aspects = {track: getattr(stream, "sample_aspect_ratio", None) for track, stream in streams.items()}
+        reorders = {track for track, stream in streams.items() if getattr(stream.codec_context, "has_b_frames", False)}
+        name = container.format.name
+        starts = {track: _declared_start(stream) for track, stream in streams.items()}
+        # Only MP4 and QuickTime count their frames reliably.
+        counted = streams if "mov" in name.split(",") else {}
+        ends = {track: end for track, stream in counted.items() if (end := _declared_end(stream)) is not None}
+    packets = {track: repair_pts(found, rules) for track, found in packets.items()}
+    packets, impossible = _repair_frame_rates(tracks, packets)
+    ends = {track: end for track, end in ends.items() if track not in impossible}
+    clock = Clock.of(packets, rules)
+    indexes = {
+        track: StreamIndex(
+            found,
+            times=clock.times(track, found),
+            pixel_aspect=aspects[track],
+            lacks_order=track in reorders and found.is_in_decoding_order,
+        )
+        for track, found in packets.items()
+    }
+    indexes = {track: index for track, index in indexes.items() if len(index.presented)}
+    start_time = min(_first_sample(index.start, starts[track]) for track, index in indexes.items())
+    indexes = {track: replace(index, times=(index.times - start_time).round(6)) for track, index in indexes.items()}
+    duration = round(max(index.end for index in indexes.values()), 6)
+    declared = max((ends[track] - start_time for track in indexes if track in ends), default=duration)
+    return MediaIndex(
+        tracks=tracks,
+        streams=indexes,
+        start_time=start_time,
+        duration=duration,
+        declared_duration=declared if declared > duration + MAX_HEADER_ERROR else duration,
+        is_continuous=clock.is_continuous and not impossible,
+        can_seek=clock.is_continuous and not impossible and name not in UNSEEKABLE_FORMATS,
+        damage=(*impossible.values(), *clock.damage(), *_stray_damage(tracks, indexes)),
+    )
+
+
+def _is_presented(stream: Stream) -> bool:
+    is_still = stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
+    return stream.type in ("video", "audio") and not is_still and stream.codec_context is not None
+
+
+def _describe(stream: Stream) -> StreamInfo:
+    codec = stream.codec_context
+    return StreamInfo(
+        kind=stream.type,
+        codec=codec.name if codec else "unknown",
+        language=None if stream.language == "und" else stream.language,
+        track=stream.index,
+        title=stream.metadata.get("title"),
+        is_default=bool(stream.disposition & Disposition.default),
+        width=codec.width if isinstance(codec, VideoCodecContext) else 0,
+        height=codec.height if isinstance(codec, VideoCodecContext) else 0,
+    )
+
+
+def _declared_start(stream: Stream) -> float | None:
+    if stream.start_time is None or stream.time_base is None:
+        return None
+    return float(stream.start_time * stream.time_base)
+
+
+def _declared_end(stream: Stream) -> float | None:
+    start = _declared_start(stream)
+    if start is None or stream.time_base is None or not (stream.frames and stream.duration):
+        return None
+    return start + float(stream.duration * stream.time_base)
+
+
+def _first_sample(first_packet: float, declared: float | None) -> float:
+    """Return when a stream starts: encoders put inaudible samples before the first one, and headers say how many."""
+    if declared is not None and first_packet < declared < first_packet + MAX_PRIMING_SECONDS:
+        return declared
+    return first_packet
+
+
+def _repair_frame_rates(
+    tracks: Sequence[StreamInfo], packets: Mapping[int, StreamPackets]
+) -> tuple[dict[int, StreamPackets], dict[int, Damage]]:
+    """Replace impossible frame rates: the frames are spread over the time of the sound, or shown at 25 per second.
+
+    Returns:
+        All packets, and the damage of each track that was repaired.
+    """
+    repaired, damage = dict(packets), {}
+    sound = max((found.span for track, found in packets.items() if tracks[track].kind == "audio"), default=0.0)
+    for track, found in packets.items():
+        steps = np.diff(found.decoding_times[found.presented])
+        frame_seconds = float(np.median(steps)) if len(steps) else MIN_FRAME_SECONDS
+        if tracks[track].kind == "video" and not MIN_FRAME_SECONDS <= frame_seconds <= MAX_FRAME_SECONDS and found.span:
+            seconds = sound or len(steps) / DEFAULT_FRAME_RATE
+            repaired[track] = replace(found, time_base=found.time_base * Fraction(seconds / found.span))
+            problem = (
+                f"the header declares an impossible frame rate ({1 / frame_seconds:.2g} per second); it was guessed"
+            )
+            damage[track] = Damage("clock", problem)
+    return repaired, damage
+
+
+def _stray_damage(tracks: Sequence[StreamInfo], indexes: Mapping[int, StreamIndex]) -> Iterator[Damage]:
+    for track, index in indexes.items():
+        lost = int(np.isnan(index.times[index.packets.presented]).sum())
+        if lost:
+            kind: DamageKind = "picture" if tracks[track].kind == "video" else "sound"
+            yield Damage(kind, f"track {track} has impossible timestamps", lost * index.mean_duration)
