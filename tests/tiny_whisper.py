@@ -2,6 +2,8 @@
 
 The position of a token determines the next token: embeddings of positions and tokens share one dimension for each step
 of the script. Another dimension contains the pitch from the encoder: positive for high tones, negative for low ones.
+The cross-attention of the last layer, from which the times of words are computed, attends to the time of each token in
+the script: keys and queries are points on a half circle, on which the 30 seconds of a window lie.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 import whisper
 from numpy.typing import NDArray
-from whisper.model import ModelDimensions, Whisper
+from whisper.model import ModelDimensions, MultiHeadAttention, Whisper
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
 TINY = ModelDimensions(
@@ -31,14 +33,19 @@ TINY = ModelDimensions(
 PITCH = -1
 """The dimension that contains the pitch."""
 
+SHARPNESS = 2000.0
+"""Scale of the queries that attend to a time: at 2000 the attention is about half a second wide."""
+
 Script = Sequence[float | str | tuple[str, str]]
 """Timestamps in seconds, text, and pairs of words, one for high tones and one for low ones."""
 
 
 def tone(hertz: float, seconds: float) -> NDArray[np.float32]:
-    """Return the samples of a tone."""
+    """Return the samples of a breathy tone that comes and goes like syllables: a steady tone would be noise."""
     times = np.arange(round(seconds * 16_000)) / 16_000
-    return (0.3 * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
+    breath = np.random.default_rng(0).normal(0, 0.05, len(times))
+    syllables = np.clip(3 * np.sin(2 * np.pi * 4 * times) + 1.5, 0.01, 1)
+    return np.asarray(syllables * (0.3 * np.sin(2 * np.pi * hertz * times) + breath), dtype=np.float32)
 
 
 def high(seconds: float) -> NDArray[np.float32]:
@@ -89,10 +96,17 @@ def _untrained(**dims: int) -> Whisper:
     """Create a model that distinguishes high from low tones, without a transcript."""
     torch.manual_seed(0)
     model = Whisper(ModelDimensions(**dims))
-    lengths = (2, 5, 10, 20, 30)
-    encoded = torch.stack([_encode_audio(model, tone_of(seconds)) for tone_of in (high, low) for seconds in lengths])
-    targets = torch.tensor([[20.0]] * len(lengths) + [[-20.0]] * len(lengths))
-    pitch = torch.linalg.lstsq(torch.nn.functional.pad(encoded, (0, 1), value=1.0), targets).solution[:, 0]
+    circle = _on_half_circle(torch.arange(model.dims.n_audio_ctx) / model.dims.n_audio_ctx)
+    model.encoder.positional_embedding.zero_()
+    model.encoder.positional_embedding[:, :2] = 20.0 * circle
+    for layer in (model.encoder.blocks[0].attn.out, model.encoder.blocks[0].mlp[2]):
+        layer.weight.zero_()
+        layer.bias.zero_()
+    sounds = [(seconds, level) for seconds in (2, 5, 10, 20, 30) for level in (1.0, 0.2)]
+    encoded = [_encode_audio(model, level * tone_of(seconds)) for tone_of in (high, low) for seconds, level in sounds]
+    targets = torch.tensor([[20.0]] * len(sounds) + [[-20.0]] * len(sounds))
+    means = torch.nn.functional.pad(torch.stack([features.mean(dim=0) for features in encoded]), (0, 1), value=1.0)
+    pitch = torch.linalg.lstsq(means, targets).solution[:, 0]
     for block in model.decoder.blocks:
         for layer in (block.attn.out, block.cross_attn.out, block.mlp[2]):
             layer.weight.zero_()
@@ -103,12 +117,28 @@ def _untrained(**dims: int) -> Whisper:
     cross.value.weight[PITCH] = pitch[:-1]
     cross.value.bias[PITCH] = pitch[-1]
     cross.out.weight[PITCH, PITCH] = 1.0
+    places = torch.linalg.lstsq(torch.cat(encoded), circle.repeat(len(encoded), 1)).solution
+    alignment = model.decoder.blocks[1].cross_attn
+    alignment.key.weight.zero_()
+    for head in _heads(alignment):
+        alignment.key.weight[head] = places.T
     return model
 
 
 def _encode_audio(model: Whisper, samples: NDArray[np.float32]) -> torch.Tensor:
     features: torch.Tensor = model.encoder(whisper.log_mel_spectrogram(whisper.pad_or_trim(samples))[None])
-    return features[0].mean(dim=0)
+    return features[0]
+
+
+def _on_half_circle(parts: torch.Tensor) -> torch.Tensor:
+    """Return the points of parts of a window, from 0 to 1."""
+    return torch.stack([torch.cos(torch.pi * parts), torch.sin(torch.pi * parts)], dim=-1)
+
+
+def _heads(attention: MultiHeadAttention) -> list[slice]:
+    """Return the first two dimensions of each head."""
+    size = attention.query.weight.shape[0] // attention.n_head
+    return [slice(head * size, head * size + 2) for head in range(attention.n_head)]
 
 
 def _write_script(model: Whisper, script: Script, languages: Sequence[str], no_speech: bool) -> None:
@@ -128,6 +158,46 @@ def _write_script(model: Whisper, script: Script, languages: Sequence[str], no_s
     steps = [alternatives for item in script for alternatives in encode(item, tokenizer)]
     for step, alternatives in enumerate([*steps, [tokenizer.eot]], start=len(tokenizer.sot_sequence) - 1):
         set_step(step, alternatives)
+    _write_times(model, script, tokenizer)
+
+
+@torch.no_grad()
+def _write_times(model: Whisper, script: Script, tokenizer: Tokenizer) -> None:
+    """Let the prediction of each text token attend to its time, and the prediction of the end to the time after it."""
+    text, centers = _token_times(script, tokenizer)
+    inputs = torch.tensor([*tokenizer.sot_sequence, tokenizer.no_timestamps, *text])
+    states = model.decoder.token_embedding(inputs) + model.decoder.positional_embedding[: len(inputs)]
+    attention = model.decoder.blocks[1].cross_attn
+    normalized = model.decoder.blocks[1].cross_attn_ln(states)[len(tokenizer.sot_sequence) :, :PITCH]
+    # The pitch shifts all dimensions by the same amount, which must not matter.
+    equations = torch.cat([normalized, torch.ones(1, normalized.shape[1])])
+    targets = torch.cat([SHARPNESS * _on_half_circle(torch.tensor(centers) / 30), torch.zeros(1, 2)])
+    attention.query.weight.zero_()
+    attention.query.bias.zero_()
+    for head in _heads(attention):
+        attention.query.weight[head, :PITCH] = torch.linalg.lstsq(equations, targets, driver="gelsd").solution.T
+
+
+def _token_times(script: Script, tokenizer: Tokenizer) -> tuple[list[int], list[float]]:
+    """Return the text tokens, and the seconds to which they and the end attend.
+
+    The words divide the time between two timestamps. Punctuation, and the end, are after it by half a word, so that
+    the last word ends at the timestamp: its end is halfway to the next token.
+    """
+    tokens: list[int] = []
+    times: list[float] = []
+    start, pending = 0.0, list[int]()
+    for token in [step[0] for item in script for step in encode(item, tokenizer)]:
+        if token < tokenizer.timestamp_begin:
+            pending.append(token)
+            continue
+        end = (token - tokenizer.timestamp_begin) * 0.02
+        words = sum(any(letter.isalnum() for letter in tokenizer.decode([one])) for one in pending)
+        half = (end - start) / max(1, words) / 2
+        times += [start + half * min(2 * number + 1, 2 * words + 1) for number in range(len(pending))]
+        tokens += pending
+        start, pending = end, []
+    return tokens + pending, times + [start + 0.5 + number for number in range(len(pending) + 1)]
 
 
 def encode(item: float | str | tuple[str, str], tokenizer: Tokenizer) -> list[list[int]]:

@@ -1,19 +1,36 @@
-"""Parsing of Whisper transcripts, and removal of hallucinations over silence and music."""
+"""Transcripts of Whisper: their sentences, and hallucinations over silence and music, which are removed."""
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
+
+import numpy as np
+import regex
+
+from langchain_videochat.perception.audio_windows import AudioWindow
+from langchain_videochat.perception.word_alignment import Word
 
 if TYPE_CHECKING:
     from whisper.decoding import DecodingResult
-    from whisper.tokenizer import Tokenizer
 
 MAX_NO_SPEECH_PROB = 0.6
 """Probability of "no speech" above which there is none, as in the Whisper paper (arXiv 2212.04356, 4.5)."""
 
 MIN_AVG_LOGPROB = -1.0
 """Mean log probability of the tokens below which text is a guess, as in the paper."""
+
+DOUBTFUL_NO_SPEECH_PROB = 0.4
+"""Probability of "no speech" above which text must be more probable."""
+
+DOUBTFUL_MIN_AVG_LOGPROB = -0.8
+"""Mean log probability of the tokens below which text is a guess if there may be no speech."""
+
+STOCK_NO_SPEECH_PROB = 0.2
+"""Probability of "no speech" above which a stock phrase must be more probable. It is below 0.2 where one is said."""
+
+STOCK_MIN_AVG_LOGPROB = -0.6
+"""Mean log probability of the tokens below which a stock phrase is a guess if there may be no speech."""
 
 MAX_COMPRESSION_RATIO = 2.4
 """Compression ratio by gzip above which text repeats itself, as in the paper."""
@@ -40,117 +57,167 @@ STOCK_PHRASES = frozenset(
 
 Without case and punctuation."""
 
-MIN_ADVANCE_SECONDS = 1.0
-"""Minimum progress before decoding starts again: it terminates even if the model repeats itself."""
+MAX_PAUSE_SECONDS = 1.5
+"""Pause after which another sentence starts, whatever the punctuation."""
 
-TIMESTAMP_SECONDS = 0.02
-"""Resolution of Whisper's timestamps."""
+MAX_SENTENCE_SECONDS = 20.0
+"""Length above which a sentence is split at its longest pause."""
+
+MIN_DISTINCT_WORDS = 4
+"""Different words of a sentence that is kept although the transcript repeats itself."""
+
+MIN_SOUND_FRAMES = 5
+"""Frames of sound in the shortest sentence."""
 
 
 @dataclass(frozen=True)
-class Segment:
-    """A transcribed interval: about a sentence, or one word."""
-
-    start: float
-    """Seconds from the beginning of the window."""
-
-    end: float
-    """Seconds from the beginning of the window."""
+class Sentence:
+    """A sentence of a transcript."""
 
     text: str
     """What is said, without surrounding whitespace."""
 
-    score: float
-    """Geometric mean of the token probabilities, from 0 to 1."""
+    words: tuple[Word, ...]
+    """Its words, with their times in the video."""
 
-    tokens: tuple[int, ...] = ()
-    """Token ids of the text."""
+    @property
+    def start(self) -> float:
+        """Start in seconds."""
+        return self.words[0].start
 
+    @property
+    def end(self) -> float:
+        """End in seconds."""
+        return self.words[-1].end
 
-def parse_segments(
-    result: "DecodingResult", tokenizer: "Tokenizer", duration: float
-) -> tuple[list[Segment], float | None]:
-    """Parse a transcript: timestamp, text, timestamp, and so on.
-
-    Args:
-        result: The decoded transcript.
-        tokenizer: The model's tokenizer.
-        duration: Length of the window in seconds; later segments are dropped.
-
-    Returns:
-        The segments, and the time from which to decode again if the last one is unfinished.
-    """
-    segments: list[Segment] = []
-    score = math.exp(result.avg_logprob)
-    start, text = 0.0, list[int]()
-
-    def close(end: float) -> None:
-        if text and start < end:
-            segments.append(Segment(start, end, tokenizer.decode(text).strip(), score, tuple(text)))
-
-    for token in result.tokens:
-        if token < tokenizer.eot:
-            text.append(token)
-        elif token >= tokenizer.timestamp_begin:
-            time = min((token - tokenizer.timestamp_begin) * TIMESTAMP_SECONDS, duration)
-            close(time)
-            start, text = time, []
-    # A segment that exceeds the window has a timestamp at its start, perhaps text, and no timestamp at its end.
-    is_unfinished = bool(text) or all(token >= tokenizer.timestamp_begin for token in result.tokens[-2:])
-    if is_unfinished and MIN_ADVANCE_SECONDS <= start < duration:
-        return segments, start
-    close(duration)
-    return segments, None
+    def split_words(self) -> list["Sentence"]:
+        """Return each word as a sentence."""
+        return [Sentence(word.text.strip(), (word,)) for word in self.words]
 
 
 def is_confident(result: "DecodingResult") -> bool:
     """Return whether a transcript is probable enough to be used."""
-    return bool(result.avg_logprob >= MIN_AVG_LOGPROB)
+    is_doubtful = result.no_speech_prob > DOUBTFUL_NO_SPEECH_PROB
+    is_probable = result.avg_logprob >= (DOUBTFUL_MIN_AVG_LOGPROB if is_doubtful else MIN_AVG_LOGPROB)
+    return bool(is_probable) and not _is_stock_phrase(_words(result.text), result)
+
+
+def is_repetitive(result: "DecodingResult") -> bool:
+    """Return whether a transcript repeats itself."""
+    return bool(result.compression_ratio > MAX_COMPRESSION_RATIO)
 
 
 def needs_beam_search(result: "DecodingResult") -> bool:
     """Return whether a transcript is wrong although there is speech."""
-    if is_confident(result):
-        return bool(result.compression_ratio > MAX_COMPRESSION_RATIO)
+    if result.avg_logprob >= MIN_AVG_LOGPROB:
+        return is_repetitive(result)
     return bool(result.no_speech_prob <= MAX_NO_SPEECH_PROB)
 
 
-def remove_hallucinations(segments: Iterable[Segment], no_speech_prob: float) -> list[Segment]:
-    """Remove empty segments, segments that repeat themselves, and stock phrases where there is no speech.
-
-    Successive segments with the same words are joined.
+def split_sentences(words: Sequence[Word], language: str | None) -> list[Sentence]:
+    """Split a transcript at the ends of its sentences, and at long pauses.
 
     Args:
-        segments: The segments of one transcript.
-        no_speech_prob: The model's probability of "no speech", from 0 to 1.
+        words: The words, with their times in the video.
+        language: Its language, which decides what an abbreviation is.
 
     Example:
-        >>> segments = [Segment(0, 2, "Hello.", 0.9), Segment(2, 4, "...", 0.9), Segment(4, 5, "Thank you!", 0.9)]
-        >>> [segment.text for segment in remove_hallucinations(segments, no_speech_prob=0.1)]
-        ['Hello.', 'Thank you!']
-        >>> [segment.text for segment in remove_hallucinations(segments, no_speech_prob=0.9)]
-        ['Hello.']
+        >>> words = [Word(text, 0.0, 0.5, 0.9) for text in (" Mr.", " Li", " has", " 2", ".5.", " Who", " knows?")]
+        >>> [sentence.text for sentence in split_sentences(words, "en")]
+        ['Mr. Li has 2.5.', 'Who knows?']
     """
-    kept: list[Segment] = []
-    for segment in segments:
-        if not _is_plausible(segment.text, no_speech_prob):
-            continue
-        if kept and _words(kept[-1].text) == _words(segment.text):
-            kept[-1] = replace(kept[-1], end=segment.end)
+    import sentencex
+
+    ends = np.cumsum([len(sentence) for sentence in sentencex.segment(language or "en", _join(words))])
+    lengths = np.array([len(word.text) for word in words], dtype=int)
+    # The first letter of a word decides: the space before it belongs to the sentence before.
+    firsts = [next(index for index, letter in enumerate(word.text) if letter.isalnum()) for word in words]
+    numbers = np.searchsorted(ends, np.cumsum(lengths) - lengths + firsts, side="right")
+    sentences = []
+    for number in range(len(ends)):
+        sentence = [word for word, each in zip(words, numbers, strict=True) if each == number]
+        sentences += [Sentence(_join(part).strip(), tuple(part)) for part in _split_at_pauses(sentence) if part]
+    return sentences
+
+
+def remove_hallucinations(
+    sentences: Iterable[Sentence], result: "DecodingResult", window: AudioWindow
+) -> list[Sentence]:
+    """Remove sentences over silence, sentences that repeat themselves, and stock phrases where there is no speech.
+
+    Successive sentences with the same words are joined.
+
+    Args:
+        sentences: The sentences of one transcript.
+        result: The decoded transcript.
+        window: The audio.
+    """
+    heard = [one for one in sentences if _is_plausible(one.text, result) and _is_audible(one, window)]
+    kept: list[Sentence] = []
+    for sentence in _remove_loops(heard) if is_repetitive(result) or _repeats(heard) else heard:
+        if kept and _words(kept[-1].text) == _words(sentence.text):
+            kept[-1] = Sentence(kept[-1].text, kept[-1].words + sentence.words)
         else:
-            kept.append(segment)
+            kept.append(sentence)
     return kept
 
 
-def _is_plausible(text: str, no_speech_prob: float) -> bool:
+def _repeats(sentences: Sequence[Sentence]) -> bool:
+    from whisper.utils import compression_ratio
+
+    return bool(sentences) and compression_ratio(" ".join(one.text for one in sentences)) > MAX_COMPRESSION_RATIO
+
+
+def _remove_loops(sentences: Sequence[Sentence]) -> list[Sentence]:
+    """Keep those sentences of a transcript in a loop that came before the loop: in no other are the same words."""
+    words = [_words(one.text).split() for one in sentences]
+    distinct = [set(each) for each in words]
+    return [
+        one
+        for number, one in enumerate(sentences)
+        if len(distinct[number]) >= max(MIN_DISTINCT_WORDS, len(words[number]) / 2)
+        and all(
+            2 * len(distinct[number] & other) < len(distinct[number])
+            for position, other in enumerate(distinct)
+            if position != number
+        )
+    ]
+
+
+def _is_plausible(text: str, result: "DecodingResult") -> bool:
     from whisper.utils import compression_ratio
 
     words = _words(text)
-    if words in STOCK_PHRASES and no_speech_prob > MAX_NO_SPEECH_PROB:
+    if not words or _is_stock_phrase(words, result):
         return False
-    return bool(words) and bool(compression_ratio(text) <= MAX_COMPRESSION_RATIO)
+    return bool(compression_ratio(text) <= MAX_COMPRESSION_RATIO)
+
+
+def _is_stock_phrase(words: str, result: "DecodingResult") -> bool:
+    """Return whether a phrase was not said but is what Whisper outputs for noise."""
+    is_silent = result.no_speech_prob > MAX_NO_SPEECH_PROB
+    is_guess = result.no_speech_prob > STOCK_NO_SPEECH_PROB and result.avg_logprob < STOCK_MIN_AVG_LOGPROB
+    return words in STOCK_PHRASES and bool(is_silent or is_guess)
+
+
+def _is_audible(sentence: Sentence, window: AudioWindow) -> bool:
+    is_spoken = (window.times >= sentence.start - 1e-6) & (window.times < sentence.end)
+    return bool((is_spoken & window.is_sound).sum() >= MIN_SOUND_FRAMES)
+
+
+def _split_at_pauses(words: list[Word]) -> list[list[Word]]:
+    pauses = [after.start - before.end for before, after in pairwise(words)]
+    is_long = words[-1].end - words[0].start > MAX_SENTENCE_SECONDS
+    if not pauses or (max(pauses) < MAX_PAUSE_SECONDS and not is_long):
+        return [words]
+    cut = int(np.argmax(pauses)) + 1
+    return _split_at_pauses(words[:cut]) + _split_at_pauses(words[cut:])
+
+
+def _join(words: Iterable[Word]) -> str:
+    return "".join(word.text for word in words)
 
 
 def _words(text: str) -> str:
     """Return the words only: without case, punctuation and musical notes."""
-    return " ".join("".join(letter if letter.isalnum() else " " for letter in text).casefold().split())
+    return " ".join(regex.findall(r"\w+", text.casefold()))

@@ -42,7 +42,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("video")
     silent = render_talk(folder / "silent.mp4", [["Omelette", "2 eggs"], ["Serve it hot"]], seconds=6.0)
     (folder / "cues.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nWhisk them well.\n")
-    sound = "aevalsrc='0.3*sin(2*PI*300*t)*lt(t,3)':s=16000:d=12"
+    sound = "aevalsrc='clip(3*sin(2*PI*4*t)+1.5,0,1)*(0.3*sin(2*PI*300*t)+0.1*random(0)-0.05)*lt(t,2)':s=16000:d=12"
     run_ffmpeg(
         *["-i", str(silent), "-f", "lavfi", "-i", sound, "-f", "srt", "-i", str(folder / "cues.srt")],
         *["-c:v", "copy", "-c:a", "aac", "-c:s", "mov_text", str(folder / "omelette.mp4")],
@@ -68,11 +68,12 @@ def test_every_modality_is_in_the_timeline_and_can_be_searched(
     assert set(observed) >= {modality.name for modality in list_modalities()} - {"region"}
     assert (observed["action"].start, observed["action"].end, observed["action"].text) == (0.0, 12.0, "cooking")
     assert (observed["object"].start, observed["object"].end, observed["object"].text) == (0.0, 12.0, "dog, left")
-    assert (observed["speech"].start, observed["speech"].end, observed["speech"].text) == (0.0, 2.0, "Whisk two eggs.")
+    assert (observed["speech"].start, observed["speech"].end) == pytest.approx((0.0, 2.0), abs=0.3)
+    assert observed["speech"].text == "Whisk two eggs."
     assert (observed["subtitle"].start, observed["subtitle"].text) == (1.0, "Whisk them well.")
     assert all(0 <= one.start <= one.end <= 12.0 for one in timeline)
     (found,) = store.search("eggs", k=1, modalities="speech")
-    assert found.metadata["start"] == 0.0
+    assert found.metadata["start"] == pytest.approx(0.0, abs=0.3)
 
 
 def test_a_damaged_model_is_reported_and_its_perceiver_runs_again(
