@@ -133,51 +133,71 @@ def index_media(path: Path) -> MediaIndex:
     return _index_media(path, status.st_size, status.st_mtime_ns)
 
 
+@dataclass(frozen=True)
+class _Header:
+    """What the header declares about a stream."""
+
+    pixel_aspect: Fraction | None
+    may_reorder: bool
+    """Whether its codec may reorder frames."""
+    start: float | None
+    """Timestamp of its first sample in seconds, if known."""
+    end: float | None
+    """Timestamp of its end in seconds, if it is reliable."""
+
+    @classmethod
+    def of(cls, stream: Stream, *, counts_frames: bool) -> "_Header":
+        start, end = _declared_start(stream), None
+        if counts_frames and start is not None and stream.time_base and stream.frames and stream.duration:
+            end = start + float(stream.duration * stream.time_base)
+        codec = stream.codec_context
+        return cls(
+            getattr(stream, "sample_aspect_ratio", None), getattr(codec, "has_b_frames", False), start=start, end=end
+        )
+
+
 @lru_cache(maxsize=4)
 def _index_media(path: Path, size: int, modified: int) -> MediaIndex:
     with open_container(path, MEDIA_FORMATS) as container:
-        streams = {stream.index: stream for stream in container.streams if _is_presented(stream)}
-        packets = read_packets(container, list(streams.values()))
+        streams = [stream for stream in container.streams if _is_presented(stream)]
+        packets = read_packets(container, streams)
         if not any(found.presented.any() for found in packets.values()):
             problem = "none of its pictures and sound can be found"
             raise MediaError(path, problem, "The file is damaged: copy or export it again")
         tracks = tuple(map(_describe, container.streams))
         rules = ClockRules.of(container)
-        aspects = {track: getattr(stream, "sample_aspect_ratio", None) for track, stream in streams.items()}
-        reorders = {track for track, stream in streams.items() if getattr(stream.codec_context, "has_b_frames", False)}
-        name = container.format.name
-        starts = {track: _declared_start(stream) for track, stream in streams.items()}
+        form = container.format.name
         # Only MP4 and QuickTime count their frames reliably.
-        counted = streams if "mov" in name.split(",") else {}
-        ends = {track: end for track, stream in counted.items() if (end := _declared_end(stream)) is not None}
+        counts_frames = "mov" in form.split(",")
+        headers = {stream.index: _Header.of(stream, counts_frames=counts_frames) for stream in streams}
     packets = {track: repair_pts(found, rules) for track, found in packets.items()}
     packets, impossible = _repair_frame_rates(tracks, packets)
-    ends = {track: end for track, end in ends.items() if track not in impossible}
     clock = Clock.of(packets, rules)
     indexes = {
-        track: StreamIndex(
-            found,
-            times=clock.times(track, found),
-            pixel_aspect=aspects[track],
-            lacks_order=track in reorders and found.is_in_decoding_order,
-        )
-        for track, found in packets.items()
+        track: _index_stream(headers[track], found, clock.times(track, found)) for track, found in packets.items()
     }
     indexes = {track: index for track, index in indexes.items() if len(index.presented)}
-    start_time = min(_first_sample(index.start, starts[track]) for track, index in indexes.items())
+    start_time = min(_first_sample(index.start, headers[track].start) for track, index in indexes.items())
     indexes = {track: replace(index, times=(index.times - start_time).round(6)) for track, index in indexes.items()}
     duration = round(max(index.end for index in indexes.values()), 6)
-    declared = max((ends[track] - start_time for track in indexes if track in ends), default=duration)
+    ends = (headers[track].end for track in indexes if track not in impossible)
+    declared = max((end - start_time for end in ends if end is not None), default=duration)
+    is_continuous = clock.is_continuous and not impossible
     return MediaIndex(
         tracks=tracks,
         streams=indexes,
         start_time=start_time,
         duration=duration,
         declared_duration=declared if declared > duration + MAX_HEADER_ERROR else duration,
-        is_continuous=clock.is_continuous and not impossible,
-        can_seek=clock.is_continuous and not impossible and name not in UNSEEKABLE_FORMATS,
+        is_continuous=is_continuous,
+        can_seek=is_continuous and form not in UNSEEKABLE_FORMATS,
         damage=(*impossible.values(), *clock.damage(), *_stray_damage(tracks, indexes)),
     )
+
+
+def _index_stream(header: _Header, packets: StreamPackets, times: NDArray[np.float64]) -> StreamIndex:
+    lacks_order = header.may_reorder and packets.is_in_decoding_order
+    return StreamIndex(packets, times, header.pixel_aspect, lacks_order)
 
 
 def _is_presented(stream: Stream) -> bool:
@@ -203,13 +223,6 @@ def _declared_start(stream: Stream) -> float | None:
     if stream.start_time is None or stream.time_base is None:
         return None
     return float(stream.start_time * stream.time_base)
-
-
-def _declared_end(stream: Stream) -> float | None:
-    start = _declared_start(stream)
-    if start is None or stream.time_base is None or not (stream.frames and stream.duration):
-        return None
-    return start + float(stream.duration * stream.time_base)
 
 
 def _first_sample(first_packet: float, declared: float | None) -> float:
