@@ -2,8 +2,8 @@
 
 The position of a token determines the next token: embeddings of positions and tokens share one dimension for each step
 of the script. Another dimension contains the pitch from the encoder: positive for high tones, negative for low ones.
-The cross-attention of the last layer, from which the times of words are computed, attends to the time of each token in
-the script: keys and queries are points on a half circle, on which the 30 seconds of a window lie.
+The cross-attention of the last layers, from which the times of words are computed, attends to the time of each token
+in the script: keys and queries are points on a half circle, on which the 30 seconds of a window lie.
 """
 
 from collections.abc import Sequence
@@ -99,9 +99,10 @@ def _untrained(**dims: int) -> Whisper:
     circle = _on_half_circle(torch.arange(model.dims.n_audio_ctx) / model.dims.n_audio_ctx)
     model.encoder.positional_embedding.zero_()
     model.encoder.positional_embedding[:, :2] = 20.0 * circle
-    for layer in (model.encoder.blocks[0].attn.out, model.encoder.blocks[0].mlp[2]):
-        layer.weight.zero_()
-        layer.bias.zero_()
+    for block in model.encoder.blocks:
+        for layer in (block.attn.out, block.mlp[2]):
+            layer.weight.zero_()
+            layer.bias.zero_()
     sounds = [(seconds, level) for seconds in (2, 5, 10, 20, 30) for level in (1.0, 0.2)]
     encoded = [_encode_audio(model, level * tone_of(seconds)) for tone_of in (high, low) for seconds, level in sounds]
     targets = torch.tensor([[20.0]] * len(sounds) + [[-20.0]] * len(sounds))
@@ -118,10 +119,10 @@ def _untrained(**dims: int) -> Whisper:
     cross.value.bias[PITCH] = pitch[-1]
     cross.out.weight[PITCH, PITCH] = 1.0
     places = torch.linalg.lstsq(torch.cat(encoded), circle.repeat(len(encoded), 1)).solution
-    alignment = model.decoder.blocks[1].cross_attn
-    alignment.key.weight.zero_()
-    for head in _heads(alignment):
-        alignment.key.weight[head] = places.T
+    for attention in _alignment_layers(model):
+        attention.key.weight.zero_()
+        for head in _heads(attention):
+            attention.key.weight[head] = places.T
     return model
 
 
@@ -133,6 +134,11 @@ def _encode_audio(model: Whisper, samples: NDArray[np.float32]) -> torch.Tensor:
 def _on_half_circle(parts: torch.Tensor) -> torch.Tensor:
     """Return the points of parts of a window, from 0 to 1."""
     return torch.stack([torch.cos(torch.pi * parts), torch.sin(torch.pi * parts)], dim=-1)
+
+
+def _alignment_layers(model: Whisper) -> list[MultiHeadAttention]:
+    """Return the layers from which openai-whisper computes the times of words."""
+    return [block.cross_attn for block in model.decoder.blocks[model.dims.n_text_layer // 2 :]]
 
 
 def _heads(attention: MultiHeadAttention) -> list[slice]:
@@ -167,15 +173,16 @@ def _write_times(model: Whisper, script: Script, tokenizer: Tokenizer) -> None:
     text, centers = _token_times(script, tokenizer)
     inputs = torch.tensor([*tokenizer.sot_sequence, tokenizer.no_timestamps, *text])
     states = model.decoder.token_embedding(inputs) + model.decoder.positional_embedding[: len(inputs)]
-    attention = model.decoder.blocks[1].cross_attn
     normalized = model.decoder.blocks[1].cross_attn_ln(states)[len(tokenizer.sot_sequence) :, :PITCH]
     # The pitch shifts all dimensions by the same amount, which must not matter.
     equations = torch.cat([normalized, torch.ones(1, normalized.shape[1])])
     targets = torch.cat([SHARPNESS * _on_half_circle(torch.tensor(centers) / 30), torch.zeros(1, 2)])
-    attention.query.weight.zero_()
-    attention.query.bias.zero_()
-    for head in _heads(attention):
-        attention.query.weight[head, :PITCH] = torch.linalg.lstsq(equations, targets, driver="gelsd").solution.T
+    queries = torch.linalg.lstsq(equations, targets, driver="gelsd").solution.T
+    for attention in _alignment_layers(model):
+        attention.query.weight.zero_()
+        attention.query.bias.zero_()
+        for head in _heads(attention):
+            attention.query.weight[head, :PITCH] = queries
 
 
 def _token_times(script: Script, tokenizer: Tokenizer) -> tuple[list[int], list[float]]:
