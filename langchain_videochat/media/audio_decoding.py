@@ -28,9 +28,8 @@ PREROLL_SECONDS = 1.0
 MAX_DRIFT_SECONDS = 0.01
 """Difference between timestamps and decoded samples that is not corrected: containers round by milliseconds."""
 
-
 BLOCKS_PER_SECOND = 4
-"""Blocks in which samples are mixed."""
+"""Number of blocks per second in which samples are mixed."""
 
 
 @dataclass(frozen=True, eq=False)

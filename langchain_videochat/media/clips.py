@@ -16,7 +16,7 @@ from langchain_videochat.media.container import VIDEO_FORMATS, open_container, v
 from langchain_videochat.media.ffmpeg import align_audio, ffmpeg_process, input_file, seek_options
 from langchain_videochat.media.frames import sample_frames
 from langchain_videochat.media.index import MediaIndex, index_media
-from langchain_videochat.media.remaking import remake
+from langchain_videochat.media.intermediate import write_intermediate
 from langchain_videochat.media.sources import local_path
 from langchain_videochat.media.tracks import choose_audio, choose_video, has_audio
 from langchain_videochat.utils.interval import Interval
@@ -153,9 +153,10 @@ def _write(
             logger.info("%s: ffmpeg cannot cut it: %s", path, error)
     # ffmpeg joins timestamps differently, and fails if one of the streams is damaged.
     rate = min(index.streams[choose_video(path, index)].frame_rate or _MIN_FRAME_RATE, _MAX_FRAME_RATE)
-    remade = remake(path, interval, rate, target.with_name("remade.mkv"), has_audio=has_audio(index))
+    file = target.with_name("intermediate.mkv")
+    write_intermediate(path, interval, rate, file, has_audio=has_audio(index))
     whole = Interval(0.0, interval.duration)
-    return _encode(_command(remade, index_media(remade), whole, target, preview), path, advance_to)
+    return _encode(_command(file, index_media(file), whole, target, preview), path, advance_to)
 
 
 def _encode(command: Any, path: Path, advance_to: Callable[[float], None]) -> None:

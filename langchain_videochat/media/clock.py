@@ -26,10 +26,10 @@ from langchain_videochat.media.damage import Damage
 from langchain_videochat.media.packets import NO_TIMESTAMP, StreamPackets
 
 MAX_JUMP_SECONDS = 10.0
-"""Jump after which the timestamps of a broadcast have restarted, as in ffmpeg (`-dts_delta_threshold`)."""
+"""Jump that counts as a restart of a broadcast's timestamps, as in ffmpeg (`-dts_delta_threshold`)."""
 
 MAX_REVERSAL_SECONDS = 0.1
-"""Step back of a stream's decoding timestamps after which they have restarted, as in ffmpeg."""
+"""Step back of a stream's decoding timestamps that counts as a restart, as in ffmpeg."""
 
 MAX_DELAY_SECONDS = 2.0
 """Longest time between decoding and presenting a frame of an MPEG stream; 0.6 s are common."""
@@ -37,14 +37,15 @@ MAX_DELAY_SECONDS = 2.0
 MAX_GAP_SECONDS = 24 * 3600.0
 """Longest gap in a file whose format has a clock of its own; ffmpeg allows 30 hours."""
 
-MAX_STRAY_PACKETS = {True: 5, False: 1000}
-"""Packets up to which a jump that is reversed is damage: in formats without a clock, it may be an inserted part."""
+MAX_STRAY_PACKETS = 1000
+"""Packets between a jump and its reversal that are damage in a format with a clock of its own."""
 
 MAX_LOOSE_PACKETS = 5
-"""Packets at the beginning or end of a stream that are damage if they do not follow from the others."""
+"""The same in a format without, in which more packets are an inserted part; also packets at the beginning or end of a
+stream that do not follow from the others."""
 
 MAX_JUMPS = 1000
-"""Jumps of a stream of which it is checked whether they are reversed: a hostile file may consist of jumps."""
+"""Maximum number of jumps of a stream that are checked for a reversal: a hostile file may consist of jumps."""
 
 ORDERED_FORMATS = ("mov", "matroska")
 """Formats whose decoding timestamps may be missing or step back although the clock continues."""
@@ -83,6 +84,11 @@ class ClockRules:
     def max_jump(self) -> float:
         """Seconds by which timestamps may jump ahead within a section."""
         return MAX_GAP_SECONDS if self.has_clock else MAX_JUMP_SECONDS
+
+    @property
+    def max_stray(self) -> int:
+        """Number of packets between a jump and its reversal that are damage."""
+        return MAX_STRAY_PACKETS if self.has_clock else MAX_LOOSE_PACKETS
 
     def follows(self, time: float, earlier: float) -> bool:
         """Return whether a packet of a stream can be in the same section as the one before it (times in seconds)."""
@@ -137,7 +143,7 @@ class Clock:
     sections: list[Section]
 
     numbers: Mapping[int, NDArray[np.intp]]
-    """Section number of each packet of each track; -1 if it is not presented."""
+    """Section number of each packet of each track; -1 for packets that are not presented."""
 
     @classmethod
     def of(cls, tracks: Mapping[int, StreamPackets], rules: ClockRules) -> "Clock":
@@ -211,7 +217,7 @@ def _find_strays(times: NDArray[np.float64], rules: ClockRules) -> NDArray[np.bo
         if not strays[jump]:
             # A return is a jump, too: timestamps that restart also reach the earlier ones again, in small steps.
             later = jumps[number + 1 :]
-            later = later[later <= jump + MAX_STRAY_PACKETS[not rules.has_clock]]
+            later = later[later <= jump + rules.max_stray]
             distances = times[later] - times[jump - 1]
             returns = later[(distances >= -rules.max_reversal) & (distances <= MAX_JUMP_SECONDS)]
             if len(returns):

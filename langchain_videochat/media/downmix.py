@@ -11,7 +11,6 @@ WINDOW_SECONDS = 1.0
 OPPOSITE, SAME = -0.5, 0.0
 """Correlation of two channels below which one is inverted, and above which it no longer is."""
 
-
 SILENCE = 1e-12
 """Energy that keeps the correlation of silent channels finite."""
 

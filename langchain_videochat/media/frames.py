@@ -147,7 +147,7 @@ def _select(
     end: float | None,
 ) -> NDArray[np.int64]:
     """Select a frame for each requested time, by its position in presentation order."""
-    times = index.times[index.presented]
+    times = index.presented_times
     exact = np.clip(np.searchsorted(times, requested + PTS_ROUNDING, side="right") - 1, 0, None)
     if mode == "exact" or not len(requested):
         return exact
@@ -201,15 +201,20 @@ def _match(
         while frame and _position(frame) < position and (following := next(frames, None)) is not None:
             # The decoder may return frames of a damaged stream out of order.
             frame = max(frame, following, key=_position)
-        found = recovered if recovered and _position(recovered) == position else frame
-        if tries and (found is None or _position(found) != position):
+        found = _with_position(position, frame, recovered)
+        if found is None and tries:
             recovered = recover(position)
-            tries = MAX_RECOVERY_FAILURES if recovered and _position(recovered) == position else tries - 1
-            found = recovered if tries == MAX_RECOVERY_FAILURES or found is None else found
-        if found is None:
+            found = _with_position(position, recovered)
+            tries = MAX_RECOVERY_FAILURES if found else tries - 1
+        substitute = found or frame or recovered
+        if substitute is None:
             problem = "none of the requested frames can be decoded"
             raise MediaError(path, problem, "The file is damaged: export it again")
-        yield found, _position(found) != position
+        yield substitute, found is None
+
+
+def _with_position(position: int, *frames: VideoFrame | None) -> VideoFrame | None:
+    return next((frame for frame in frames if frame and _position(frame) == position), None)
 
 
 def _recover(path: Path, index: MediaIndex, track: int, position: int) -> VideoFrame | None:
@@ -246,11 +251,10 @@ def _convert(
 
 
 def _batches(pictures: Iterator[_Picture], index: StreamIndex) -> Iterator[FrameBatch]:
-    times = index.times[index.presented]
     for first in pictures:
         length = max(1, min(MAX_BATCH_FRAMES, MAX_BATCH_BYTES // first[0].nbytes))
         frames, positions, missing = zip(first, *islice(pictures, length - 1), strict=True)
-        yield FrameBatch(np.stack(frames), times[np.array(positions)], sum(missing))
+        yield FrameBatch(np.stack(frames), index.presented_times[np.array(positions)], sum(missing))
 
 
 def _position(frame: VideoFrame) -> int:

@@ -1,4 +1,4 @@
-"""The index of a media file: what is presented when, found without decoding."""
+"""The index of a media file: the presentation times of its packets, found without decoding."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -48,18 +48,23 @@ class StreamIndex:
     """Width of a stored pixel divided by its height; None if the file does not declare it."""
 
     lacks_order: bool
-    """Whether the codec may reorder frames, and the timestamps don't say so: AVI has none of presentation."""
+    """Whether the codec may reorder frames but the timestamps are in decoding order, as in AVI."""
 
     @cached_property
     def presented(self) -> NDArray[np.intp]:
-        """Positions in `packets` of what is presented, in order of presentation, without repeated times."""
+        """Positions in `packets` of the presented packets, in presentation order, without repeated times, [N]."""
         order = np.argsort(self.times, kind="stable")
         times, first = np.unique(self.times[order], return_index=True)
         return order[first[~np.isnan(times)]]
 
     @cached_property
+    def presented_times(self) -> NDArray[np.float64]:
+        """When the frames or sounds in `presented` appear, in seconds, ascending, [N]."""
+        return self.times[self.presented]
+
+    @cached_property
     def keyframes(self) -> NDArray[np.bool_]:
-        """Whether decoding can begin at what is presented; the first frame counts, though it may take longer, [N]."""
+        """Whether each presented packet is a keyframe; the first one counts as one, whatever it depends on, [N]."""
         keyframes = self.packets.keyframes[self.presented]
         keyframes[0] = True
         return keyframes
@@ -67,7 +72,7 @@ class StreamIndex:
     @cached_property
     def start(self) -> float:
         """Time at which the first packet is presented, in seconds."""
-        return float(self.times[self.presented[0]])
+        return float(self.presented_times[0])
 
     @cached_property
     def end(self) -> float:
@@ -78,14 +83,13 @@ class StreamIndex:
 
     def displayed_time(self, time: float) -> float:
         """Return the time at which the frame that is displayed at a time appears; all in seconds."""
-        times = self.times[self.presented]
-        position = int(np.searchsorted(times, time, side="right")) - 1
-        return float(times[max(0, position)])
+        position = int(np.searchsorted(self.presented_times, time, side="right")) - 1
+        return float(self.presented_times[max(0, position)])
 
     @cached_property
     def mean_duration(self) -> float:
         """Mean time between two presented packets, in seconds; 0 if there is only one."""
-        times = self.times[self.presented]
+        times = self.presented_times
         return float((times[-1] - times[0]) / max(1, len(times) - 1))
 
     @property
@@ -117,7 +121,7 @@ class MediaIndex:
     """Whether all times are timestamps minus `start_time`."""
 
     can_seek: bool
-    """Whether the packets after a seek are those that are read from the beginning, too."""
+    """Whether a seek yields the same packets as reading from the beginning."""
 
     damage: tuple[Damage, ...]
     """What is wrong with the timestamps."""
@@ -243,15 +247,12 @@ def _repair_frame_rates(
     repaired, damage = dict(packets), {}
     sound = max((found.span for track, found in packets.items() if tracks[track].kind == "audio"), default=0.0)
     for track, found in packets.items():
-        steps = np.diff(found.decoding_times[found.presented])
+        steps = np.abs(np.diff(found.decoding_times[found.presented]))
         frame_seconds = float(np.median(steps)) if len(steps) else MIN_FRAME_SECONDS
         if tracks[track].kind == "video" and not MIN_FRAME_SECONDS <= frame_seconds <= MAX_FRAME_SECONDS and found.span:
             seconds = sound or len(steps) / DEFAULT_FRAME_RATE
             repaired[track] = replace(found, time_base=found.time_base * Fraction(seconds / found.span))
-            problem = (
-                f"the header declares an impossible frame rate ({1 / frame_seconds:.2g} per second); it was guessed"
-            )
-            damage[track] = Damage("clock", problem)
+            damage[track] = Damage("clock", "the header declares an impossible frame rate; it was guessed")
     return repaired, damage
 
 

@@ -154,7 +154,8 @@ def remove_hallucinations(
     """
     heard = [one for one in sentences if _is_plausible(one.text, result) and _is_audible(one, window)]
     kept: list[Sentence] = []
-    for sentence in _remove_loops(heard) if is_repetitive(result) or _repeats(heard) else heard:
+    is_loop = is_repetitive(result) or _repeats_itself(" ".join(one.text for one in heard))
+    for sentence in _remove_loops(heard) if is_loop else heard:
         if kept and _words(kept[-1].text) == _words(sentence.text):
             kept[-1] = Sentence(kept[-1].text, kept[-1].words + sentence.words)
         else:
@@ -162,14 +163,14 @@ def remove_hallucinations(
     return kept
 
 
-def _repeats(sentences: Sequence[Sentence]) -> bool:
+def _repeats_itself(text: str) -> bool:
     from whisper.utils import compression_ratio
 
-    return bool(sentences) and compression_ratio(" ".join(one.text for one in sentences)) > MAX_COMPRESSION_RATIO
+    return bool(compression_ratio(text) > MAX_COMPRESSION_RATIO)
 
 
 def _remove_loops(sentences: Sequence[Sentence]) -> list[Sentence]:
-    """Keep those sentences of a transcript in a loop that came before the loop: in no other are the same words."""
+    """Remove the sentences of a loop: those with few different words, or with the words of another sentence."""
     words = [_words(one.text).split() for one in sentences]
     distinct = [set(each) for each in words]
     return [
@@ -185,12 +186,8 @@ def _remove_loops(sentences: Sequence[Sentence]) -> list[Sentence]:
 
 
 def _is_plausible(text: str, result: "DecodingResult") -> bool:
-    from whisper.utils import compression_ratio
-
     words = _words(text)
-    if not words or _is_stock_phrase(words, result):
-        return False
-    return bool(compression_ratio(text) <= MAX_COMPRESSION_RATIO)
+    return bool(words) and not _is_stock_phrase(words, result) and not _repeats_itself(text)
 
 
 def _is_stock_phrase(words: str, result: "DecodingResult") -> bool:

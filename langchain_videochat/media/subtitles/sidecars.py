@@ -1,6 +1,7 @@
 """Subtitle files beside a video."""
 
 import logging
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -48,12 +49,14 @@ def find_sidecars(path: Path) -> list[Path]:
     """
     path = path.absolute()
     try:
-        names = sorted(file.name for file in path.parent.iterdir())
+        names = sorted(os.listdir(path.parent))
     except OSError as error:
         logger.warning("%s: cannot look for subtitle files: %s", path.parent, error)
         return []
+    stem = _comparable(path.stem)
+    names = [name for name in names if _comparable(name).startswith(stem)]  # cheap, for folders of thousands of videos
     sidecars = [name for name in names if name.lower().endswith(SIDECAR_SUFFIXES) and _match(path.name, name)]
-    rivals = [name for name in names if _is_video(name) and _comparable(name).startswith(_comparable(path.stem))]
+    rivals = [name for name in names if _is_video(name)]
     return [
         path.with_name(name)
         for name in sidecars

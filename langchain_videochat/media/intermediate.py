@@ -1,4 +1,4 @@
-"""An interval of a video as a new file with a plain clock, for what FFmpeg cannot read as this package does."""
+"""Intermediate files: intervals of videos, re-encoded so that the ffmpeg command reads them as this package does."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -17,10 +17,10 @@ from langchain_videochat.utils.interval import Interval
 SAMPLE_RATE = 48_000
 
 _H264 = {"preset": "ultrafast", "qp": "8"}
-"""Options of the encoder: the loss is invisible."""
+"""Encoder options, visually lossless."""
 
 
-def remake(path: Path, interval: Interval, rate: float, target: Path, *, has_audio: bool) -> Path:
+def write_intermediate(path: Path, interval: Interval, rate: float, target: Path, *, has_audio: bool) -> None:
     """Write what `sample_frames` and `read_audio` return for an interval to a Matroska file.
 
     Args:
@@ -37,7 +37,7 @@ def remake(path: Path, interval: Interval, rate: float, target: Path, *, has_aud
         frames = _frames(path, interval, rate)
         first = next(frames)
         video = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001), options=_H264)
-        video.width, video.height, video.pix_fmt = first.width, first.height, "yuv444p"  # it allows odd sizes
+        video.width, video.height, video.pix_fmt = first.width, first.height, "yuv444p"  # allows odd sizes
         audio = container.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono") if has_audio else None
         for frame in chain([first], frames):
             container.mux(video.encode(frame))
@@ -46,18 +46,15 @@ def remake(path: Path, interval: Interval, rate: float, target: Path, *, has_aud
             for sound in _sounds(path, interval):
                 container.mux(audio.encode(sound))
             container.mux(audio.encode(None))
-    return target
 
 
 def _frames(path: Path, interval: Interval, rate: float) -> Iterator[VideoFrame]:
     times = interval.start + np.arange(max(1, round(interval.duration * rate))) / rate
-    number = 0
-    for batch in sample_frames(path, times=times.tolist(), mode="exact"):
-        for picture in batch.frames:
-            frame = VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = number, 1 / Fraction(rate).limit_denominator(1001)
-            number += 1
-            yield frame
+    batches = sample_frames(path, times=times.tolist(), mode="exact")
+    for number, picture in enumerate(picture for batch in batches for picture in batch.frames):
+        frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts, frame.time_base = number, 1 / Fraction(rate).limit_denominator(1001)
+        yield frame
 
 
 def _sounds(path: Path, interval: Interval) -> Iterator[AudioFrame]:
