@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Orientation:
-    """How stored frames are turned for display, as phones and screen recorders write it into the file."""
+    """The orientation in which stored frames are displayed; phones and screen recorders write it into the file."""
 
     is_transposed: bool = False
     """Whether rows and columns are swapped first."""

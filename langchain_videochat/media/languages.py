@@ -62,7 +62,7 @@ def primary_language(word: str) -> str | None:
 
 
 def normalize_language(tag: str | None) -> str | None:
-    """Return a language tag with the shortest code of its language, as BCP 47 demands.
+    """Return a language tag with the shortest code of its language, as BCP 47 requires.
 
     Example:
         >>> normalize_language("ger"), normalize_language("pt_BR"), normalize_language(None)

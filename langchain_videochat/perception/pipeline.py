@@ -184,7 +184,7 @@ def _damage_of_file(video: VideoInfo, segment: Interval) -> Iterator[Damage]:
 
 
 def _limit(damage: Sequence[Damage]) -> tuple[Damage, ...]:
-    """Limit what is stored about a file, which can be damaged in any number of ways."""
+    """Limit the descriptions that are stored: a file can be damaged in any number of ways."""
     more = (replace(one, problem="there is more damage") for one in damage[MAX_PROBLEMS:])
     kept = (replace(one, problem=one.problem[:MAX_PROBLEM_LENGTH]) for one in damage[:MAX_PROBLEMS])
     return sum_damage([*kept, *more])

@@ -33,7 +33,7 @@ _decoding = threading.Lock()
 
 @dataclass(frozen=True)
 class Transcript:
-    """What is said in a window."""
+    """The transcript of a window."""
 
     result: "DecodingResult"
     """The decoded tokens and their probabilities."""

@@ -186,7 +186,7 @@ def _find_words(weights: Mapping[str, float], observations: Iterable[TimedWords]
 
 
 def _weights_within(found: Mapping[TimedWords, set[str]], weights: Mapping[str, float]) -> dict[str, float]:
-    """Return weights that are larger for the words of few observations of a moment: these tell them apart."""
+    """Return weights that are larger for words in few observations of a moment, which distinguish these."""
     counts = Counter(word for words in found.values() for word in words)
     return {word: weights[word] * inverse_document_frequency(count, len(found)) for word, count in counts.items()}
 

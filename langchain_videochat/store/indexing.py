@@ -162,7 +162,7 @@ class Indexer:
             and not record.stale
             and record.profile == self.profile.name
             and record.sidecars == copy.sidecars
-            # A perceiver that failed may succeed now. What is damaged stays damaged.
+            # A perceiver that failed may succeed now; damage is permanent.
             and not record.failures
         )
 

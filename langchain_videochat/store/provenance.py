@@ -10,7 +10,7 @@ MAX_PROBLEM_LENGTH = 200
 """Characters of a single problem: it may name a file."""
 
 MAX_PROBLEMS = 10
-"""Problems that are described: a file can be damaged in any number of ways."""
+"""Maximum number of problems that are described: a file can be damaged in any number of ways."""
 
 
 @dataclass(frozen=True)

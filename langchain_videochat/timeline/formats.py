@@ -45,8 +45,8 @@ def _prompt_line(one: Observation) -> str:
 def to_webvtt(observations: Sequence[Observation]) -> str:
     """Format observations as a WebVTT track.
 
-    The voice of each cue is its speaker, with the modality as the voice's class; if no one is known to speak, the voice
-    is the modality.
+    The voice of each cue is its speaker, with the modality as the voice's class, or the modality if the speaker is
+    unknown.
     """
     return "\n\n".join(["WEBVTT", *_cues(observations)]) + "\n"
 

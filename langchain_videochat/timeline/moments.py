@@ -86,7 +86,7 @@ def split_into_moments(video: VideoInfo, observations: Sequence[Observation], mo
 def _boundaries(video: VideoInfo, observations: Sequence[Observation], moment_seconds: float) -> list[float]:
     latest = max([video.duration, *(one.end for one in observations)])
     last = min(latest, video.duration + MAX_OVERHANG_SECONDS)
-    # The first scene may begin after the sound: that is no cut.
+    # The start of the first scene is not a cut: the pictures may begin after the sound.
     scenes = sorted({one.start for one in observations if one.modality == "scene"})
     cuts = [start for start in scenes[1:] if 0 < start < last]
     return [*_split_long([0.0, *cuts, last], moment_seconds), last]

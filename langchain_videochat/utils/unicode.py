@@ -13,7 +13,7 @@ UNSPACED = r"[[\p{scx=Han}\p{Bopomofo}\p{Hiragana}\p{scx=Katakana}\p{Line_Break=
 """A set for patterns of `regex` (version 1) with the letters and marks of scripts that put no spaces between words:
 Chinese, Japanese, Thai, Lao, Khmer, Burmese."""
 
-# Vowels of Arabic, Hebrew and Syriac are mostly left out, and so are accents by many who type. In other scripts, such
+# Vowels of Arabic, Hebrew and Syriac are mostly omitted, and many people type without accents. In other scripts, such
 # as Devanagari, vowel signs are letters. Tatweel only stretches a word.
 _IGNORED = regex.compile(
     r"[\p{Default_Ignorable_Code_Point}\u0640]"

@@ -1,4 +1,4 @@
-"""Subtitle cues, and what is wrong with those of a file."""
+"""Subtitle cues and their problems."""
 
 import math
 from collections import Counter
@@ -53,7 +53,7 @@ class ParsedCue(NamedTuple):
 
 
 class CueProblem(Enum):
-    """What can be wrong with a cue, as said of one and of several."""
+    """Problems of a cue, worded for one cue and for several."""
 
     BACKWARDS = "ends before it starts", "end before they start"
     NO_END = "has no duration", "have no duration"

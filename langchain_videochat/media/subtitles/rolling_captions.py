@@ -59,7 +59,7 @@ def _count_repeated(earlier: tuple[ParsedCue, list[str]], later: tuple[ParsedCue
     is_possible = cue.start < next_cue.start and cue.speaker == next_cue.speaker
     if not is_possible or max(len(lines), len(next_lines)) > MAX_LINES:
         return 0
-    # What is repeated as a whole after a pause is said again.
+    # A cue that is repeated as a whole after a pause was spoken again.
     is_near = next_cue.start <= cue.end + MAX_GAP_SECONDS
     most = min(len(lines), len(next_lines) if is_near else len(next_lines) - 1)
     return next((count for count in range(most, 0, -1) if lines[-count:] == next_lines[:count]), 0)

@@ -1,4 +1,4 @@
-"""SubRip (.srt), as it is found: there is no specification, and many files are written by hand."""
+"""SubRip (.srt). The format has no specification, and many files are written by hand."""
 
 import html
 import math

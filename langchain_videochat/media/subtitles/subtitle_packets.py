@@ -60,7 +60,7 @@ def demux_subtitles(
 def _with_offsets(
     index: MediaIndex, container: InputContainer, streams: Sequence[SubtitleStream], end: float
 ) -> Iterator[tuple["Packet[Any]", float]]:
-    """Yield packets with what has to be added to their timestamps, which the pictures or sound around them tell."""
+    """Yield packets with the offset of their timestamps, which is that of the pictures or sound around them."""
     track, guide = next(iter(index.streams.items()))
     offset = -index.start_time
     number = 0

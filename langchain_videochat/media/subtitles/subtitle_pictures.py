@@ -1,4 +1,4 @@
-"""Subtitles that are pictures, as on DVD, Blu-ray and in broadcasts, for text recognition."""
+"""Picture subtitles of DVDs, Blu-rays and broadcasts, read for text recognition."""
 
 import heapq
 import math
@@ -143,7 +143,7 @@ class _PictureTrack:
         start = time + subtitle.start_display_time / 1000
         shown = self.displayed
         if picture and shown and start <= shown.end and _is_same(picture, shown):
-            # Broadcasts repeat what is displayed for those who have just tuned in.
+            # Broadcasts repeat what is displayed for viewers who have just tuned in.
             self.displayed = replace(shown, end=max(shown.end, _declared_end(subtitle, packet, time)))
             return
         yield from self.end(start)
@@ -176,7 +176,7 @@ def _is_same(picture: tuple[NDArray[np.uint8], NDArray[np.uint8]], cue: PictureC
 
 
 def _render(subtitle: SubtitleSet) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-    """Return the luma and opacity of a subtitle, cut to what is visible; None if nothing is."""
+    """Return the luma and opacity of a subtitle, cropped to the visible part; None if nothing is visible."""
     all_rects = cast("tuple[BitmapSubtitle, ...]", subtitle.rects)
     rects = [rect for rect in all_rects if _has_pixels(rect)]
     if not rects:

@@ -44,7 +44,7 @@ def find_encoding(data: bytes) -> str:
         return marked
     if data.count(0) > MIN_NUL_FRACTION * len(data):
         return _detect(data, _UTF_16)
-    # No other encoding is valid UTF-8 by chance, but UTF-8 is damaged by those who edit it as something else.
+    # No other encoding is valid UTF-8 by chance, but editors that take it for another encoding damage it.
     sample = data[:SAMPLE_BYTES]
     text = sample.decode("utf-8", "surrogateescape")
     damaged = len(re.findall(r"[\udc80-\udcff]", text))
@@ -74,7 +74,7 @@ def decode_text(data: bytes, encoding: str) -> tuple[str, int]:
 
 
 def encoding_remarks(encoding: str, replaced: int, *, is_guess: bool) -> list[str]:
-    """Describe what is uncertain about a decoded text.
+    """Describe the uncertainties of a decoded text.
 
     Args:
         encoding: The encoding that it was decoded with.

@@ -14,7 +14,7 @@ MAX_VIDEOS = 100
 """Videos that are listed: about 4,000 tokens. The others can be searched."""
 
 MAX_PROBLEMS_LENGTH = 100
-"""Characters about what is missing from the timeline of a video."""
+"""Maximum length of the description of a video's damage and failures."""
 
 
 class ListVideosArguments(BaseModel):
