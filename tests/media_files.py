@@ -4,6 +4,8 @@ import subprocess
 from pathlib import Path
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from langchain_videochat.media.ffmpeg import find_ffmpeg
 
@@ -56,6 +58,12 @@ def overwrite_frames(video: Path, target: Path, start: float, end: float) -> Pat
                 content[at : at + packet.size] = b"\xff" * packet.size
     target.write_bytes(content)
     return target
+
+
+def onsets(samples: NDArray[np.float32], rate: int = 16_000) -> NDArray[np.float64]:
+    """Return the times, in seconds, at which sound starts after 0.3 s of silence."""
+    loud = np.flatnonzero(np.abs(samples) > 0.1)
+    return loud[np.diff(loud, prepend=-rate) > 0.3 * rate] / rate
 
 
 def make_traps(folder: Path) -> list[Path]:

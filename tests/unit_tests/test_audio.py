@@ -17,7 +17,7 @@ from langchain_videochat.media import probe
 from langchain_videochat.media.audio import AudioChunk, read_audio
 from langchain_videochat.media.container import VIDEO_FORMATS
 from langchain_videochat.media.ffmpeg import ffmpeg_process, find_ffmpeg, input_file
-from tests.media_files import STRANGE_NAMES, make_beeps, make_traps, run_ffmpeg
+from tests.media_files import STRANGE_NAMES, make_beeps, make_traps, onsets, run_ffmpeg
 
 RATE = 16_000
 PRIMING = 1024 / 48_000
@@ -32,12 +32,6 @@ def beeps(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def samples_of(path: str | Path, *arguments: Any) -> NDArray[np.float32]:
     return np.concatenate([chunk.samples for chunk in read_audio(path, *arguments)])
-
-
-def onsets(samples: NDArray[np.float32], rate: int = RATE) -> NDArray[np.float64]:
-    """Return the times, in seconds, at which sound starts after 0.3 s of silence."""
-    loud = np.flatnonzero(np.abs(samples) > 0.1)
-    return loud[np.diff(loud, prepend=-rate) > 0.3 * rate] / rate
 
 
 @pytest.mark.parametrize(

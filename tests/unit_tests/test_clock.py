@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import SamplingMode, cut_clip, probe, read_audio, sample_frames
 from tests.edit_lists import write_edit_list
-from tests.media_files import run_ffmpeg
+from tests.media_files import onsets, run_ffmpeg
 from tests.numbered_video import make_numbered, read_number
 from tests.players import present_pictures, present_sound
 from tests.talks import CONTAINERS, OPUS, make_talk
@@ -39,11 +39,6 @@ def all_frames(path: Path) -> tuple[list[int], list[float]]:
 
 def sound_of(path: Path, start: float | None = None, end: float | None = None) -> NDArray[np.float32]:
     return np.concatenate([chunk.samples for chunk in read_audio(path, start, end)])
-
-
-def onsets(samples: NDArray[np.float32]) -> list[float]:
-    loud = np.flatnonzero(np.abs(samples) > 0.1)
-    return [float(one) / RATE for one in loud[np.diff(loud, prepend=-RATE) > 0.3 * RATE]]
 
 
 JOINTS: dict[str, float] = {"restart": 0, "overlap": 3, "gap": 7, "jump": 3600, "day": 90_000}
