@@ -87,5 +87,6 @@ def to_rgb(frame: VideoFrame, orientation: Orientation, size: tuple[int, int]) -
         An RGB picture, [height, width, 3].
     """
     width, height = size[::-1] if orientation.is_transposed else size
-    picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+    # A scaler's own threads do not survive a fork, and a DataLoader worker that then frees the scaler crashes.
+    picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA", threads=1)
     return orientation.apply(np.asarray(picture, dtype=np.uint8))

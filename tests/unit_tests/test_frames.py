@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from itertools import islice
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -277,6 +278,22 @@ def test_an_error_while_reading_releases_the_file(reference: Callable[[str], Ref
         with pytest.raises(ArithmeticError):
             fail_midway()
     assert not is_open(path)
+
+
+@pytest.mark.skipif("fork" not in get_all_start_methods(), reason="the system cannot fork")
+def test_frames_read_before_a_fork_can_be_freed_after_it(reference: Callable[[str], Reference]) -> None:
+    """As in a worker process of a DataLoader."""
+    path = reference("closed.mp4").path
+    child = get_context("fork").Process(target=gc.collect)
+    gc.disable()
+    try:
+        list(sample_frames(path, size=64))
+        child.start()
+        child.join(timeout=20)
+        assert child.exitcode == 0
+    finally:
+        gc.enable()
+        child.kill()
 
 
 def test_a_program_can_exit_with_unread_frames(reference: Callable[[str], Reference]) -> None:
