@@ -120,7 +120,7 @@ def test_the_page_counts_from_the_first_picture_or_sound(ending: str, browser: B
     site.start()
     page = browser.new_page()
     page.goto(site.address)
-    page.wait_for_function("() => document.querySelector('video').readyState > 0")
+    page.wait_for_function("() => document.querySelector('video').readyState > 1")
     assert page.evaluate("player.time") == pytest.approx(0, abs=0.05)
     assert shown(page, 0.53) == pytest.approx(13, abs=1)
     page.close()

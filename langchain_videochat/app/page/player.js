@@ -11,7 +11,8 @@ class Player {
     this.end = null;
     this.origin = 0;
     this.pending = null;
-    video.addEventListener("loadedmetadata", () => {
+    // Before the first picture is there, "currentTime" may still be 0.
+    video.addEventListener("loadeddata", () => {
       this.origin = video.currentTime;
       if (this.pending !== null) this.time = this.pending;
       this.pending = null;
@@ -47,7 +48,7 @@ class Player {
   }
 
   set time(time) {
-    if (this.video.readyState === HTMLMediaElement.HAVE_NOTHING) this.pending = time;
+    if (this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) this.pending = time;
     else this.video.currentTime = time + this.origin;
   }
 
