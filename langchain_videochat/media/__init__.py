@@ -5,6 +5,7 @@ from langchain_videochat.media.clips import cut_clip, thumbnail
 from langchain_videochat.media.damage import Damage, OnDamage, log_damage, sum_damage
 from langchain_videochat.media.frames import FrameBatch, SamplingMode, sample_frames
 from langchain_videochat.media.info import StreamInfo, VideoInfo
+from langchain_videochat.media.isolation import isolated_media
 from langchain_videochat.media.probe import probe
 from langchain_videochat.media.sources import list_sources, local_file, local_path, video_id
 from langchain_videochat.media.subtitles import Cue, PictureCue, find_sidecars, read_subtitle_pictures, read_subtitles
@@ -21,6 +22,7 @@ __all__ = [
     "VideoInfo",
     "cut_clip",
     "find_sidecars",
+    "isolated_media",
     "list_sources",
     "local_file",
     "local_path",

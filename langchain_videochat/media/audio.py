@@ -13,6 +13,7 @@ from langchain_videochat.errors import InputError
 from langchain_videochat.media.audio_decoding import Piece, decode_audio
 from langchain_videochat.media.damage import OnDamage, log_damage
 from langchain_videochat.media.index import index_media
+from langchain_videochat.media.isolation import isolatable
 from langchain_videochat.media.sources import local_path
 from langchain_videochat.media.tracks import Track, choose_audio
 from langchain_videochat.utils.interval import Interval
@@ -29,6 +30,7 @@ class AudioChunk:
     """Time of the first sample, in seconds."""
 
 
+@isolatable
 def read_audio(
     source: str | Path,
     start: float | None = None,

@@ -17,6 +17,7 @@ from langchain_videochat.media.ffmpeg import align_audio, ffmpeg_process, input_
 from langchain_videochat.media.frames import sample_frames
 from langchain_videochat.media.index import MediaIndex, index_media
 from langchain_videochat.media.intermediate import write_intermediate
+from langchain_videochat.media.isolation import isolatable
 from langchain_videochat.media.sources import local_path
 from langchain_videochat.media.tracks import choose_audio, choose_video, has_audio
 from langchain_videochat.utils.interval import Interval
@@ -104,6 +105,7 @@ def cut_clip(
     return target
 
 
+@isolatable
 def thumbnail(source: str | Path, time: float, *, width: int = 320) -> bytes:
     """Return the frame displayed at a time as a JPEG.
 

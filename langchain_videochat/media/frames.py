@@ -16,6 +16,7 @@ from langchain_videochat.media.container import check_size, open_container, vide
 from langchain_videochat.media.decoding import decode
 from langchain_videochat.media.geometry import Orientation, displayed_size, to_rgb
 from langchain_videochat.media.index import MediaIndex, StreamIndex, index_media
+from langchain_videochat.media.isolation import isolatable
 from langchain_videochat.media.sources import local_path
 from langchain_videochat.media.tracks import choose_video
 from langchain_videochat.utils.concurrency import prefetch
@@ -58,6 +59,7 @@ class FrameBatch:
     """Number of frames that could not be decoded and are replaced by a neighbor."""
 
 
+@isolatable
 def sample_frames(
     source: str | Path,
     fps: float | None = None,

@@ -11,11 +11,13 @@ from langchain_videochat.media.container import open_container, video_stream
 from langchain_videochat.media.geometry import Orientation, displayed_size
 from langchain_videochat.media.index import index_media
 from langchain_videochat.media.info import VideoInfo
+from langchain_videochat.media.isolation import isolatable
 from langchain_videochat.media.packets import demux
 from langchain_videochat.media.sources import local_path
 from langchain_videochat.media.tracks import choose_video
 
 
+@isolatable
 def probe(source: str | Path) -> VideoInfo:
     """Read the metadata of a video.
 

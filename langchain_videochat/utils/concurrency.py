@@ -5,6 +5,8 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -34,8 +36,8 @@ class Worker(Generic[T]):
         _idle_thread().start_worker(self)
 
     def submit(self, job: Callable[[], T]) -> None:
-        """Add a job to the queue."""
-        self._jobs.put(job)
+        """Add a job to the queue. It runs in the present context (see `contextvars`)."""
+        self._jobs.put(partial(copy_context().run, job))
 
     @property
     def ready(self) -> bool:

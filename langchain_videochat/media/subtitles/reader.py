@@ -8,6 +8,7 @@ from pathlib import Path
 from langchain_videochat.errors import InputError
 from langchain_videochat.media.damage import Damage, OnDamage, log_damage
 from langchain_videochat.media.index import index_media
+from langchain_videochat.media.isolation import isolatable
 from langchain_videochat.media.languages import find_language
 from langchain_videochat.media.sources import local_path
 from langchain_videochat.media.subtitles.cue_tracks import CueTrack, choose_tracks
@@ -27,6 +28,7 @@ MIN_FRACTION_INSIDE = 0.9
 _INVISIBLE = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
+@isolatable
 def read_subtitles(
     source: str | Path,
     start: float | None = None,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from langchain_videochat.media.container import MAX_PIXELS, MEDIA_FORMATS, open_container
 from langchain_videochat.media.damage import OnDamage, log_damage
+from langchain_videochat.media.isolation import isolatable
 from langchain_videochat.media.sources import local_path
 from langchain_videochat.media.subtitles.cue_tracks import choose_tracks
 from langchain_videochat.media.subtitles.cues import MAX_UNKNOWN_SECONDS, Cue, CueProblem, Problems, describe
@@ -44,6 +45,7 @@ class PictureCue(Cue):
     """Opacity of each pixel from 0 to 255, [H, W]."""
 
 
+@isolatable
 def read_subtitle_pictures(
     source: str | Path,
     start: float | None = None,

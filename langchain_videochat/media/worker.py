@@ -1,0 +1,103 @@
+"""The program of a worker process: decodes files within limits, for `langchain_videochat.media.isolation`."""
+
+import faulthandler
+import logging
+import os
+import pickle
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from typing import IO
+
+from langchain_videochat.errors import MediaError, VideoChatError
+from langchain_videochat.media.isolation import Message, Request
+
+MAX_MEMORY = 2 * 2**30
+"""Bytes that a worker may allocate: twice what decoding 8K video takes."""
+
+
+class Worker:
+    """Answers requests.
+
+    Args:
+        responses: Where messages are written.
+    """
+
+    def __init__(self, responses: IO[bytes]) -> None:
+        self._responses = responses
+        self._seconds = 0.0
+        self._nowhere = open(os.devnull, "w")  # noqa: SIM115 - open as long as the process
+
+    def answer(self, request: Request) -> None:
+        """Run a function, and send its results."""
+        self._seconds = request.seconds
+        self._start_step()
+        subject = next(iter(request.arguments.values()))
+        advice = "The file may be damaged: export it again"
+        try:
+            for message in self._run(request):
+                self._send(message)
+        except VideoChatError as error:
+            self._send(("error", error))
+        except MemoryError:
+            problem = f"decoding it takes over {MAX_MEMORY / 2**20:,.0f} MiB of memory"
+            self._send(("error", MediaError(subject, problem, advice)))
+        except Exception as error:  # whatever a library raises for a hostile file
+            problem = f"cannot be decoded ({type(error).__name__}: {error})"
+            self._send(("error", MediaError(subject, problem, advice)))
+        faulthandler.cancel_dump_traceback_later()
+
+    def _run(self, request: Request) -> Iterator[Message]:
+        with suppress(OSError):  # it was deleted; absolute paths still work
+            os.chdir(request.directory)
+        function = getattr(import_module(request.module), request.function)
+        callbacks = {name: partial(self._report, name) for name in request.callbacks}
+        result = function(**request.arguments, **callbacks)
+        if isinstance(result, Iterator):
+            yield "iterator", None
+            yield from (("item", item) for item in result)
+        else:
+            yield "value", result
+        yield "end", None
+
+    def _report(self, name: str, *arguments: object) -> None:
+        self._send(("call", (name, arguments)))
+
+    def _send(self, message: Message) -> None:
+        # This may have to wait until the previous message has been used.
+        faulthandler.cancel_dump_traceback_later()
+        pickle.dump(message, self._responses, pickle.HIGHEST_PROTOCOL)
+        self._responses.flush()
+        self._start_step()
+
+    def _start_step(self) -> None:
+        # A thread of the interpreter, which needs no lock of it, ends the process with status 1.
+        faulthandler.dump_traceback_later(self._seconds, exit=True, file=self._nowhere)
+
+
+def main() -> None:
+    """Answer requests on the standard input until it is closed."""
+    responses = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # libraries may print; nothing else may be mixed with the messages
+    logging.getLogger().addHandler(logging.NullHandler())
+    _limit_memory()
+    worker = Worker(responses)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            worker.answer(pickle.load(sys.stdin.buffer))  # noqa: S301 - from the parent process
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(ValueError):  # a lower limit is in force
+        resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
+
+
+if __name__ == "__main__":
+    main()
