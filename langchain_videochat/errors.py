@@ -1,5 +1,11 @@
 """Errors of this package: each states its subject, the problem and what to do about it."""
 
+import re
+
+# Names of files may contain line breaks, and bytes that are not UTF-8: lone surrogates, which cannot be printed.
+_UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+_SURROGATE = re.compile("[\\ud800-\\udfff]")
+
 
 class VideoChatError(Exception):
     """Base class of all errors that this package raises.
@@ -21,7 +27,12 @@ class VideoChatError(Exception):
         self.advice = advice
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.problem}. {self.advice}."
+        subject = _UNPRINTABLE.sub(_escape, str(self.subject))
+        return _SURROGATE.sub(_escape, f"{subject}: {self.problem}. {self.advice}.")
+
+
+def _escape(char: re.Match[str]) -> str:
+    return char[0].encode("unicode_escape").decode()
 
 
 class SourceError(VideoChatError):

@@ -1,6 +1,8 @@
 """Damaged, unusual and malicious media files, and functions that read them in every way."""
 
+import resource
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +14,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import VideoChatError
-from langchain_videochat.media import SamplingMode, probe, read_subtitles, sample_frames
+from langchain_videochat.media import SamplingMode, cut_clip, probe, read_subtitles, sample_frames
 from langchain_videochat.media.audio import read_audio
 from tests.media_files import run_ffmpeg
 
@@ -142,6 +144,43 @@ def make_huge_gif(path: Path, width: int, height: int) -> Path:
     return path
 
 
+def make_large_animation(path: Path, side: int = 8192) -> Path:
+    """Write a square GIF of five frames, each of which restores the one before the last."""
+    from PIL import Image
+
+    frames = []
+    for number in range(5):
+        frame = Image.new("P", (side, side))
+        frame.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+        frame.paste(1 + number % 2, (number * 100, 0, number * 100 + 50, 50))
+        frames.append(frame)
+    frames[0].save(path, save_all=True, append_images=frames[1:], disposal=3, duration=100)
+    return path
+
+
+def replace_box(path: Path, kind: bytes, change: Callable[[bytes], bytes]) -> Path:
+    """Change the content of the first box of a kind in an MP4 file, to one of the same length."""
+    data = path.read_bytes()
+    start = data.index(kind)
+    (size,) = struct.unpack_from(">I", data, start - 4)
+    content = data[start + 4 : start - 4 + size]
+    changed = change(content)
+    assert len(changed) == len(content)
+    path.write_bytes(data[: start + 4] + changed + data[start + 4 + len(content) :])
+    return path
+
+
+def compress_header(path: Path) -> None:
+    """Compress the header of an MP4 file, as old QuickTime files do."""
+    data = path.read_bytes()
+    start = data.index(b"moov") - 4
+    (size,) = struct.unpack_from(">I", data, start)
+    content = struct.pack(">I", size) + zlib.compress(data[start : start + size])
+    method, compressed = struct.pack(">I4s4s", 12, b"dcom", b"zlib"), struct.pack(">I4s", 8 + len(content), b"cmvd")
+    box = struct.pack(">I4s", 8 + len(method + compressed + content), b"cmov") + method + compressed + content
+    path.write_bytes(data[:start] + struct.pack(">I4s", 8 + len(box), b"moov") + box + data[start + size :])
+
+
 def make_bomb(path: Path, width: int, height: int) -> Path:
     """Write a video whose header declares 160 x 120 pixels and whose frames are PNGs of this size."""
     import io
@@ -227,6 +266,19 @@ def read_in_memory(path: Path) -> tuple[dict[str, str], int]:
     before = _peak_memory()
     outcome = read_everything(path)
     return outcome, _peak_memory() - before
+
+
+def sample_in_memory(path: Path, **options: Any) -> tuple[int, int]:
+    """Sample frames; return their number and the growth of this process's peak memory in bytes."""
+    before = _peak_memory()
+    frames = sum(len(batch.frames) for batch in sample_frames(path, **options))
+    return frames, _peak_memory() - before
+
+
+def cut_in_memory(path: Path, start: float, end: float, output: Path) -> int:
+    """Cut a clip; return the peak memory of this process or of the ffmpeg program in bytes, whichever is larger."""
+    cut_clip(path, start, end, output)
+    return max(_peak_memory(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 
 
 def _peak_memory() -> int:

@@ -95,11 +95,12 @@ def _fill(pieces: Iterator[Piece], interval: Interval, rate: int, chunk_seconds:
             if piece.end > end:
                 break
             piece = next(pieces, None)
-        yield AudioChunk(np.clip(samples, -1, 1, out=samples), interval.start + number * chunk_seconds)
+        yield AudioChunk(samples, interval.start + number * chunk_seconds)
 
 
 def _copy(piece: Piece, samples: NDArray[np.float32], begin: int) -> None:
     """Copy the part of a piece that belongs into samples beginning at `begin`."""
     first, last = max(piece.position, begin), min(piece.end, begin + len(samples))
     if first < last:
-        samples[first - begin : last - begin] = piece.samples[first - piece.position : last - piece.position]
+        part = piece.samples[first - piece.position : last - piece.position]
+        samples[first - begin : last - begin] = np.clip(part, -1, 1)

@@ -1,5 +1,6 @@
 """Decoding of sound: samples placed on the clock of a player."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -27,6 +28,10 @@ PREROLL_SECONDS = 1.0
 
 MAX_DRIFT_SECONDS = 0.01
 """Difference between timestamps and decoded samples that is not corrected: containers round by milliseconds."""
+
+MIN_RATE = 1000
+MAX_RATE = 1_000_000
+"""Sample rates that are believed; a damaged header can declare any."""
 
 BLOCKS_PER_SECOND = 4
 """Number of blocks per second in which samples are mixed."""
@@ -71,7 +76,11 @@ def decode_audio(
                 if run is None or not run.is_followed_by(frame):
                     yield from run.finish() if run else ()
                     run = _Run(frame, rate, mix)
-                yield from run.add(frame)
+                try:
+                    yield from run.add(frame)
+                except av.error.FFmpegError:
+                    lost.append(frame.samples / frame.sample_rate)
+                    run = None
         yield from run.finish() if run else ()
     if lost:
         on_damage(Damage("sound", "sound cannot be decoded", sum(lost)))
@@ -106,6 +115,8 @@ def _decode(stream: AudioStream, packet: "Packet[AudioStream] | None", lost: lis
     """Decode a packet, or what the decoder still holds if it is None; the seconds of a damaged one go to `lost`."""
     try:
         frames = [frame for frame in stream.codec_context.decode(packet) if frame.samples]
+        if any(not MIN_RATE <= frame.sample_rate <= MAX_RATE for frame in frames):
+            raise av.error.InvalidDataError(0, "impossible sample rate")
         return frames if packet is None or packet.pts is not None else []
     except av.error.FFmpegError:
         if packet is not None and packet.pts is not None and packet.time_base is not None:
@@ -124,7 +135,8 @@ class _Run:
 
     def __init__(self, first: AudioFrame, rate: int, mix: Downmix) -> None:
         self._format = _format(first)
-        self._end = first.time or 0.0
+        # The time is not a number if a damaged header has changed the time base.
+        self._end = first.time if first.time and math.isfinite(first.time) else 0.0
         self._position = round(self._end * rate)
         self._mix = mix
         self._channels = min(first.layout.nb_channels, 2)

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import ffmpeg
+import numpy as np
 
 from langchain_videochat.errors import InputError, MediaError
 from langchain_videochat.media.container import VIDEO_FORMATS, open_container, video_stream
-from langchain_videochat.media.ffmpeg import align_audio, ffmpeg_process, input_file, seek_options
+from langchain_videochat.media.ffmpeg import align_audio, ffmpeg_process, file_argument, input_file, seek_options
 from langchain_videochat.media.frames import sample_frames
 from langchain_videochat.media.index import MediaIndex, index_media
+from langchain_videochat.media.info import StreamInfo
 from langchain_videochat.media.intermediate import write_intermediate
 from langchain_videochat.media.isolation import isolatable
+from langchain_videochat.media.probe import probe
 from langchain_videochat.media.sources import local_path
 from langchain_videochat.media.tracks import choose_audio, choose_video, has_audio
 from langchain_videochat.utils.interval import Interval
@@ -46,6 +49,12 @@ _PROGRESS = re.compile(rb"out_time_us=(\d+)\s*")
 # would be visibly late.
 _MIN_FRAME_RATE = 12.5
 _MAX_FRAME_RATE = 60
+# The frame size of H.264 level 5.2: hardware decodes no larger ones, and encoding them takes gigabytes.
+_MAX_PIXELS = 36_864 * 16**2
+
+# ffmpeg holds the silence of a gap in memory.
+_MAX_SILENT_SECONDS = 60.0
+
 _GIF_FRAME_RATE = 12.5
 _GIF_SIDE = 480
 
@@ -63,7 +72,8 @@ def cut_clip(
     """Write an interval of a video to a file.
 
     The clip is encoded again, so that it starts with the frame displayed at `start`, not at the keyframe before it. The
-    file appears under its name when it is complete.
+    file appears under its name when it is complete. Frames of more than 9.4 megapixels are scaled down to that size,
+    the largest that players decode in hardware.
 
     Args:
         source: A local file.
@@ -88,10 +98,7 @@ def cut_clip(
     """
     path, target = local_path(source), Path(output)
     _check_output(path, target, overwrite)
-    if end == math.inf:
-        raise InputError("end", "must be finite, got inf", "Give a time in seconds")
-    index = index_media(path)
-    interval = Interval.of(start, end).within(index.duration)
+    interval = _select(path, start, end)
     try:
         # A temporary folder beside the output is on the same disk, so that the finished file is moved, not copied.
         folder = tempfile.TemporaryDirectory(prefix=".videochat-", dir=target.absolute().parent)
@@ -100,9 +107,36 @@ def cut_clip(
     with folder:
         unfinished = Path(folder.name, "clip" + target.suffix.lower())
         with video_progress(target.name, interval.duration, show=show_progress) as advance_to:
-            _write(path, index, interval, unfinished, preview, advance_to)
+            _write(path, interval, unfinished, preview, advance_to)
         unfinished.replace(target)
     return target
+
+
+def write_clip(source: str | Path, start: float, end: float, output: Path) -> None:
+    """Write an interval of a video into a file that exists, in place.
+
+    This is `cut_clip` for an output that is a link to an open file, which renaming would replace.
+
+    Args:
+        source: A local file.
+        start: Time in seconds.
+        end: Seconds; the end of the video if later than that.
+        output: The file. Its folder may be used for temporary files, which are not removed.
+
+    Raises:
+        SourceError: The source does not exist.
+        MediaError: The source cannot be decoded, or ffmpeg lacks the encoder.
+        InputError: The times are invalid or outside the video, or the suffix of `output` is unknown.
+    """
+    path = local_path(source)
+    _check_output(path, output, overwrite=True)
+    _write(path, _select(path, start, end), output, False, lambda _: None)
+
+
+def _select(path: Path, start: float, end: float) -> Interval:
+    if end == math.inf:
+        raise InputError("end", "must be finite, got inf", "Give a time in seconds")
+    return Interval.of(start, end).within(probe(path).duration)
 
 
 @isolatable
@@ -127,7 +161,8 @@ def thumbnail(source: str | Path, time: float, *, width: int = 320) -> bytes:
     duration = index_media(path).duration
     if not 0 <= time <= duration:
         raise InputError("time", f"must be between 0 and {duration:.3f}, got {time}", "Give a time in seconds")
-    for batch in sample_frames(path, times=[time], mode="exact"):
+    # Scaled down in two steps: the first, to at least twice the size, is fast and saves memory.
+    for batch in sample_frames(path, times=[time], size=2 * width, mode="exact"):
         picture = Image.fromarray(batch.frames[0])
         picture.thumbnail((width, picture.height), Image.Resampling.LANCZOS)
         jpeg = io.BytesIO()
@@ -145,20 +180,36 @@ def _check_output(path: Path, target: Path, overwrite: bool) -> None:
         raise InputError(target, "this file already exists", "Choose another name, or allow overwriting")
 
 
-def _write(
-    path: Path, index: MediaIndex, interval: Interval, target: Path, preview: bool, advance_to: Callable[[float], None]
-) -> None:
-    if index.is_continuous:
+@isolatable
+def _write(path: Path, interval: Interval, target: Path, preview: bool, advance_to: Callable[[float], None]) -> None:
+    index = index_media(path)
+    track = choose_video(path, index)
+    size = _max_size(index.tracks[track])
+    if index.is_continuous and size is None and not _has_long_silence(path, index, interval):
         try:
             return _encode(_command(path, index, interval, target, preview), path, advance_to)
         except MediaError as error:
             logger.info("%s: ffmpeg cannot cut it: %s", path, error)
-    # ffmpeg joins timestamps differently, and fails if one of the streams is damaged.
-    rate = min(index.streams[choose_video(path, index)].frame_rate or _MIN_FRAME_RATE, _MAX_FRAME_RATE)
+    # ffmpeg joins timestamps differently, fails if one of the streams is damaged, and holds several frames in memory.
+    rate = min(max(index.streams[track].frame_rate or 0.0, _MIN_FRAME_RATE), _MAX_FRAME_RATE)
     file = target.with_name("intermediate.mkv")
-    write_intermediate(path, interval, rate, file, has_audio=has_audio(index))
+    write_intermediate(path, interval, rate, file, has_audio=has_audio(index), size=size)
     whole = Interval(0.0, interval.duration)
     return _encode(_command(file, index_media(file), whole, target, preview), path, advance_to)
+
+
+def _max_size(video: StreamInfo) -> int | None:
+    """Return the length to which the shorter side of large frames is scaled; None for others."""
+    scale = math.sqrt(_MAX_PIXELS / max(1, video.width * video.height))
+    return int(min(video.width, video.height) * scale) if scale < 1 else None
+
+
+def _has_long_silence(path: Path, index: MediaIndex, interval: Interval) -> bool:
+    if not has_audio(index):
+        return False
+    times = index.streams[choose_audio(path, index)].presented_times
+    inside = times[(times >= interval.start) & (times < interval.end)]
+    return bool(np.diff(inside, prepend=interval.start).max(initial=0.0) > _MAX_SILENT_SECONDS)
 
 
 def _encode(command: Any, path: Path, advance_to: Callable[[float], None]) -> None:
@@ -176,7 +227,8 @@ def _command(path: Path, index: MediaIndex, interval: Interval, target: Path, pr
     start, duration = index.start_time + interval.start, interval.duration
     first_frame = index.start_time + index.streams[video_track].displayed_time(interval.start)
     media = input_file(path, VIDEO_FORMATS, **seek_options(min(start, first_frame)))
-    is_gif = target.suffix == ".gif"
+    suffix = target.suffix.lower()
+    is_gif = suffix == ".gif"
     rate = _GIF_FRAME_RATE if is_gif else min(max(rate, _MIN_FRAME_RATE), _MAX_FRAME_RATE)
     # Frames from before the start are kept up to here: "fps" shows the last of them until the next one appears.
     video = media[str(video_track)].filter("setpts", f"max(PTS-{start:.6f}/TB,0)")
@@ -188,10 +240,12 @@ def _command(path: Path, index: MediaIndex, interval: Interval, target: Path, pr
     streams = [_to_gif(video) if is_gif else video.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2")]
     if has_audio(index) and not is_gif:
         audio_track = choose_audio(path, index)
-        audio = align_audio(media[str(audio_track)].filter("atrim", start=f"{start:.6f}"), start)
+        # Trimmed at both ends first: "aresample" holds the silence of a gap in memory, however long it is.
+        sound = media[str(audio_track)].filter("atrim", start=f"{start:.6f}", end=f"{start + duration:.6f}")
+        audio = align_audio(sound, start)
         streams.append(audio.filter("apad").filter("atrim", end=f"{duration:.6f}"))
-    options = {"map_metadata": -1, "map_chapters": -1, **ENCODINGS[target.suffix], **(_PREVIEW if preview else {})}
-    return ffmpeg.output(*streams, f"file:{target}", **options)
+    options = {"map_metadata": -1, "map_chapters": -1, **ENCODINGS[suffix], **(_PREVIEW if preview else {})}
+    return ffmpeg.output(*streams, file_argument(target), **options).overwrite_output()
 
 
 def _to_gif(video: Any) -> Any:

@@ -34,8 +34,14 @@ MAX_REVERSAL_SECONDS = 0.1
 MAX_DELAY_SECONDS = 2.0
 """Longest time between decoding and presenting a frame of an MPEG stream; 0.6 s are common."""
 
+MAX_REORDERING = 16
+"""Maximum number of frames that a decoder holds back to reorder them, in H.264 and HEVC."""
+
 MAX_GAP_SECONDS = 24 * 3600.0
-"""Longest gap in a file whose format has a clock of its own; ffmpeg allows 30 hours."""
+"""Longest gap in a file whose format has a clock of its own, and the total of all its gaps; ffmpeg allows 30 hours."""
+
+MAX_PACKET_SECONDS = 600.0
+"""Longest duration of a packet; more is damage."""
 
 MAX_STRAY_PACKETS = 1000
 """Packets between a jump and its reversal that are damage in a format with a clock of its own."""
@@ -187,14 +193,22 @@ def repair_pts(packets: StreamPackets, rules: ClockRules) -> StreamPackets:
 
     Where two parts of an MPEG stream meet, the last frame of one can have the timestamp of the next.
     """
-    if rules.has_clock:
-        return packets
     delays = np.where(packets.dts == NO_TIMESTAMP, 0, packets.pts - packets.dts)
-    is_wrong = packets.presented & (np.abs(packets.seconds(delays)) > MAX_DELAY_SECONDS)
-    if not is_wrong.any() or is_wrong.all():
+    is_wrong = packets.presented & (np.abs(packets.seconds(delays)) > _max_delay(packets, rules))
+    right = delays[packets.presented & ~is_wrong]
+    if not is_wrong.any() or (not len(right) and not rules.has_clock):
         return packets
-    delay = np.int64(np.median(delays[packets.presented & ~is_wrong]))
+    delay = np.int64(np.median(right)) if len(right) else 0
     return replace(packets, pts=np.where(is_wrong, packets.dts + delay, packets.pts))
+
+
+def _max_delay(packets: StreamPackets, rules: ClockRules) -> float:
+    """Return the longest time in seconds between decoding and presenting a packet."""
+    if not rules.has_clock:
+        return MAX_DELAY_SECONDS
+    # A slide show may have minutes between two frames, and decode some of them early.
+    steps = np.abs(np.diff(packets.decoding_times[packets.presented]))
+    return max(MAX_JUMP_SECONDS, min(MAX_REORDERING * float(np.median(steps)), MAX_GAP_SECONDS) if len(steps) else 0.0)
 
 
 def _is_continuous(tracks: Iterable[StreamPackets], rules: ClockRules) -> bool:
@@ -237,15 +251,21 @@ def _divide(
     """Divide the packets into sections, and write the section of each into `numbers`."""
     sections: list[Section] = []
     current: dict[int, int] = {}
+    gaps = 0.0
+    gapless = replace(rules, has_clock=False)
     for _, track, position, time, end in sorted(_in_file_order(tracks, numbers), key=itemgetter(0)):
         # Streams are interleaved, so they change sections one by one; none returns to an earlier section.
         newest = len(sections) - 1
+        gap = max(0.0, time - sections[newest].end - MAX_JUMP_SECONDS) if sections else 0.0
+        allowed = rules if gaps + gap <= MAX_GAP_SECONDS else gapless
         candidates = (current.get(track, newest), *range(max(current.get(track, newest) + 1, newest - 1), newest + 1))
         number = next(
-            (one for one in candidates if one >= 0 and sections[one].accepts(track, time, rules)), len(sections)
+            (one for one in candidates if one >= 0 and sections[one].accepts(track, time, allowed)), len(sections)
         )
         if number == len(sections):
             sections.append(Section(time, end))
+        elif number == newest:
+            gaps += gap
         sections[number].add(track, time, end)
         numbers[track][position] = current[track] = number
     return sections
@@ -257,7 +277,7 @@ def _in_file_order(
     for track, packets in tracks.items():
         used = np.flatnonzero(numbers[track] >= 0)
         times = packets.decoding_times[used]
-        ends = times + packets.seconds(packets.durations[used]).clip(max=MAX_GAP_SECONDS)
+        ends = times + packets.seconds(packets.durations[used]).clip(max=MAX_PACKET_SECONDS)
         columns = (packets.rows[used], used, times, ends)
         rows, positions, starts, ends_ = (column.tolist() for column in columns)
         for row, position, time, end in zip(rows, positions, starts, ends_, strict=True):

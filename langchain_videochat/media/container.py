@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from langchain_videochat.errors import MediaError
+from langchain_videochat.media.mov_tables import check_tables
 
 if TYPE_CHECKING:
     from typing import IO
@@ -43,6 +44,7 @@ def open_container(path: Path, formats: tuple[str, ...] = VIDEO_FORMATS) -> Iter
     Raises:
         MediaError: The file has none of these formats, or its header is damaged.
     """
+    check_tables(path)
     with open_as_file(path) as file:
         options = {
             "protocol_whitelist": "file",

@@ -13,14 +13,12 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from langchain_videochat.media.clock import MAX_REORDERING
 from langchain_videochat.media.index import StreamIndex
 from langchain_videochat.media.packets import demux, seek
 
 MIN_SEEK_PACKETS = 300
 """Fewer unneeded packets than this are read and dropped, because a seek costs about as much as reading them."""
-
-MAX_REORDERING = 16
-"""Maximum number of frames that a decoder holds back to reorder them, in H.264 and HEVC."""
 
 NOT_PRESENTED = -1
 """Timestamp of packets that are not presented and that other frames depend on."""

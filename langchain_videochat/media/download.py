@@ -1,10 +1,11 @@
 """Size-limited downloads from public addresses."""
 
-import time
 from collections.abc import Collection
 from pathlib import Path
 
+import anyio
 import httpx
+from anyio.from_thread import start_blocking_portal
 
 from langchain_videochat.errors import SourceError
 
@@ -30,35 +31,46 @@ def download(
         address: An `http:` or `https:` address.
         target: The file to write.
         max_bytes: Maximum size of the file.
-        max_seconds: Maximum duration of the download; a server that stops responding is given up after 30 seconds.
+        max_seconds: Maximum duration of the download, from connecting to the last byte, redirects included; a server
+            that stops responding is given up after 30 seconds.
         allowed_hosts: Hosts that may be contacted even if they are on a private network.
 
     Raises:
         SourceError: The address is refused, the server does not send the file, or a limit is exceeded.
     """
-    deadline = time.monotonic() + max_seconds
-    timeout = min(TIMEOUT_SECONDS, max_seconds)
+    # A deadline can end every wait of an event loop; httpx's own timeouts start again with each byte. The loop has a
+    # thread of its own, because the caller may be in another loop.
+    try:
+        with start_blocking_portal() as portal:
+            portal.call(_download, address, target, max_bytes, max_seconds, frozenset(allowed_hosts))
+    except (TimeoutError, httpx.TimeoutException) as error:
+        problem = "the server is too slow, and the download takes too long"
+        raise SourceError(address, problem, "Try again later, or download the video and give its path") from error
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
+        raise SourceError(address, f"cannot be downloaded ({error})", "Check the address and the connection") from error
+
+
+async def _download(
+    address: str, target: Path, max_bytes: int, max_seconds: float, allowed_hosts: frozenset[str]
+) -> None:
     # langchain-core offers this protection to its partner packages under private names only; they are used only here.
     from langchain_core._security._exceptions import SSRFBlockedError
     from langchain_core._security._policy import SSRFPolicy
-    from langchain_core._security._transport import ssrf_safe_client
+    from langchain_core._security._transport import ssrf_safe_async_client
 
-    policy = SSRFPolicy(allowed_hosts=frozenset(allowed_hosts))
+    policy = SSRFPolicy(allowed_hosts=allowed_hosts)
     headers = {"Accept-Encoding": "identity"}
     try:
-        with (
-            ssrf_safe_client(policy, timeout=timeout, headers=headers) as client,
-            client.stream("GET", address) as response,
-        ):
-            _check_response(address, response, max_bytes)
-            _save(address, response, target, max_bytes, deadline)
+        with anyio.fail_after(max_seconds):
+            async with (
+                ssrf_safe_async_client(policy, timeout=TIMEOUT_SECONDS, headers=headers) as client,
+                client.stream("GET", address) as response,
+            ):
+                _check_response(address, response, max_bytes)
+                await _save(address, response, target, max_bytes)
     except SSRFBlockedError as error:
         advice = "Download the video yourself and give its path"
         raise SourceError(address, f"the address is refused ({error})", advice) from error
-    except httpx.TimeoutException as error:
-        raise SourceError(address, "the server is too slow", "Try again later") from error
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
-        raise SourceError(address, f"cannot be downloaded ({error})", "Check the address and the connection") from error
 
 
 def _check_response(address: str, response: httpx.Response, max_bytes: int) -> None:
@@ -72,15 +84,13 @@ def _check_response(address: str, response: httpx.Response, max_bytes: int) -> N
         raise _too_large(address, max_bytes)
 
 
-def _save(address: str, response: httpx.Response, target: Path, max_bytes: int, deadline: float) -> None:
+async def _save(address: str, response: httpx.Response, target: Path, max_bytes: int) -> None:
     size = 0
     with target.open("wb") as file:
-        for chunk in response.iter_bytes():
+        async for chunk in response.aiter_bytes():
             size += len(chunk)
             if size > max_bytes:
                 raise _too_large(address, max_bytes)
-            if time.monotonic() > deadline:
-                raise SourceError(address, "the download takes too long", "Download the video and give its path")
             file.write(chunk)
 
 

@@ -1,13 +1,16 @@
 """Running the ffmpeg program on local files: safe arguments, bounded logs, no process left behind."""
 
+import os
 import re
 import shutil
+import subprocess
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
+from urllib.parse import quote, unquote_to_bytes
 
 import ffmpeg
 
@@ -18,7 +21,17 @@ _MAX_LOG_LINES = 50
 # Maximum distance in a file between audio and video of the same time.
 _MAX_INTERLEAVING_SECONDS = 5.0
 
+_FILE = "file:"
+
 _LOG_PREFIX = re.compile(r"^(\[[^\]]*\]\s*)+")
+
+
+def file_argument(path: Path) -> str:
+    """Return a local file in the form in which `ffmpeg_process` expects inputs and outputs.
+
+    ffmpeg-python rejects names that are not UTF-8, so that they are percent-encoded until ffmpeg is started.
+    """
+    return _FILE + quote(os.fsencode(path))
 
 
 def input_file(path: Path, formats: tuple[str, ...], **options: Any) -> Any:
@@ -32,7 +45,7 @@ def input_file(path: Path, formats: tuple[str, ...], **options: Any) -> Any:
         options: Further input options, without their dash.
     """
     return ffmpeg.input(
-        f"file:{path}",
+        file_argument(path),
         protocol_whitelist="file,pipe",
         format_whitelist=",".join(formats),
         fflags="+genpts",
@@ -69,7 +82,7 @@ def ffmpeg_process(command: Any, subject: object) -> Iterator[IO[bytes]]:
     The process is killed when the block is left early, for example by an error or because a generator is closed.
 
     Args:
-        command: An ffmpeg-python output node.
+        command: An ffmpeg-python output node, with files in the form of `file_argument`.
         subject: The file to name in error messages.
 
     Yields:
@@ -80,7 +93,9 @@ def ffmpeg_process(command: Any, subject: object) -> Iterator[IO[bytes]]:
     """
     command = command.global_args("-nostdin", "-hide_banner", "-loglevel", "error")
     log: deque[bytes] = deque(maxlen=_MAX_LOG_LINES)
-    with command.run_async(cmd=find_ffmpeg(), pipe_stdout=True, pipe_stderr=True) as process:
+    arguments = [_decode_file(argument) for argument in command.compile(cmd=find_ffmpeg())]
+    started: Any = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603
+    with started as process:
         # ffmpeg would block on a full stderr pipe.
         reader = Thread(target=log.extend, args=(process.stderr,), daemon=True)
         reader.start()
@@ -110,6 +125,10 @@ def find_ffmpeg() -> str:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
         raise MediaError("ffmpeg", "is not installed", "Install ffmpeg and make sure that it is on the PATH") from error
+
+
+def _decode_file(argument: str) -> str:
+    return os.fsdecode(unquote_to_bytes(argument)) if argument.startswith(_FILE) else argument
 
 
 def _reason(log: deque[bytes]) -> str:

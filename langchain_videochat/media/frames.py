@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -40,6 +42,9 @@ MAX_RECOVERY_FAILURES = 3
 MAX_BATCH_FRAMES = 8
 MAX_BATCH_BYTES = 2**25
 """Upper bounds of a batch, which always holds at least one frame."""
+
+LARGE_PIXELS = 2**24
+"""Size of a frame above which as few as possible are held in memory at a time: twice 4K."""
 
 _Picture = tuple[NDArray[np.uint8], int, bool]
 """An RGB picture, its position among the frames, and whether it replaces a frame that could not be decoded."""
@@ -168,41 +173,103 @@ def _select(
     return np.asarray(np.where(distances.min(axis=0) <= tolerance + PTS_ROUNDING, nearest, exact))
 
 
+class _Converter:
+    """Converts frames to RGB pictures as displayed, all to the size of the first."""
+
+    def __init__(self, path: Path, pixel_aspect: Fraction | None, size: int | None) -> None:
+        self._path = path
+        self._pixel_aspect = pixel_aspect
+        self._size = size
+        self._output: tuple[Orientation, tuple[int, int]] | None = None
+
+    def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """Convert a frame to [height, width, 3]."""
+        if self._output is None:
+            orientation = Orientation.of(frame)
+            stored = frame.width, frame.height, self._pixel_aspect, orientation.rotation
+            check_size(self._path, *displayed_size(*stored))
+            self._output = orientation, displayed_size(*stored, self._size)
+        return to_rgb(frame, *self._output)
+
+    def decoded(self, frame: VideoFrame) -> "_Decoded":
+        """Return a frame that has been converted."""
+        return _Decoded(frame.pts or 0, self.convert(frame))
+
+
+@dataclass(eq=False)
+class _Decoded:
+    """A decoded frame, which is converted when it turns out to be needed."""
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> "_Decoded":
+        """Return a frame that has not been converted."""
+        return cls(frame.pts or 0, frame)
+
+    position: int
+    """Its position among the frames in presentation order."""
+
+    content: VideoFrame | NDArray[np.uint8]
+    """The frame, or the picture if it has been converted."""
+
+    def picture(self, converter: _Converter) -> NDArray[np.uint8]:
+        """Return the frame as a picture, [height, width, 3]."""
+        if isinstance(self.content, VideoFrame):
+            self.content = converter.convert(self.content)
+        return self.content
+
+
 def _read(
     path: Path, index: MediaIndex, track: int, positions: NDArray[np.int64], size: int | None
 ) -> Iterator[FrameBatch]:
-    # One thread decodes while this one converts. FFmpeg's own frame threads stay off: runs between seeks are so short
-    # that they mostly wait for each other. Of 300 s of 720p on two cores, exact sampling takes 19 s with them and 14 s
-    # without, keyframes alone 2.3 s and 1.4 s.
-    decoded = prefetch(_decode(path, index, track, positions))
-    frames = _match(path, decoded, positions.tolist(), partial(_recover, path, index, track))
-    yield from _batches(_convert(path, frames, index.streams[track], size), index.streams[track])
+    converter = _Converter(path, index.streams[track].pixel_aspect, size)
+    decode_positions = partial(_decode, path, index, track, converter=converter)
+    decoded: Iterator[_Decoded] = decode_positions(np.unique(positions))
+    if not _is_large(index, track):
+        # One thread decodes while this one converts. FFmpeg's own frame threads stay off: runs between seeks are so
+        # short that they mostly wait for each other. Of 300 s of 720p on two cores, exact sampling takes 19 s with them
+        # and 14 s without, keyframes alone 2.3 s and 1.4 s.
+        decoded = prefetch(decode_positions(np.unique(positions)))
+    recover = partial(_recover, index.streams[track], decode_positions)
+    frames = _match(path, decoded, positions.tolist(), recover)
+    pictures = ((frame.picture(converter), frame.position, missing) for frame, missing in frames)
+    yield from _batches(pictures, index.streams[track])
 
 
-def _decode(path: Path, index: MediaIndex, track: int, positions: NDArray[np.int64]) -> Generator[VideoFrame]:
+def _is_large(index: MediaIndex, track: int) -> bool:
+    return index.tracks[track].width * index.tracks[track].height > LARGE_PIXELS
+
+
+def _decode(
+    path: Path, index: MediaIndex, track: int, positions: NDArray[np.int64], converter: _Converter
+) -> Generator[_Decoded]:
     with open_container(path) as container:
         stream = video_stream(container, path, track)
-        yield from decode(container, stream, index.streams[track], np.unique(positions), can_seek=index.can_seek)
+        frames = decode(container, stream, index.streams[track], positions, can_seek=index.can_seek)
+        # A large frame is converted at once, and "map" does not keep it, so that the decoder can reuse its memory.
+        yield from map(converter.decoded if _is_large(index, track) else _Decoded.of, frames)
+
+
+_POSITION = attrgetter("position")
 
 
 def _match(
     path: Path,
-    frames: Iterator[VideoFrame],
+    frames: Iterator[_Decoded],
     requested: list[int],
-    recover: Callable[[int], VideoFrame | None],
-) -> Iterator[tuple[VideoFrame, bool]]:
+    recover: Callable[[int], _Decoded | None],
+) -> Iterator[tuple[_Decoded, bool]]:
     """Yield each requested frame and whether it is a substitute.
 
     A missing frame is decoded again from an earlier keyframe. If that fails, the next frame or the last replaces it;
     after several failures, it is not tried any longer.
     """
     frame = next(frames, None) if requested else None
-    recovered: VideoFrame | None = None
+    recovered: _Decoded | None = None
     tries = MAX_RECOVERY_FAILURES
     for position in requested:
-        while frame and _position(frame) < position and (following := next(frames, None)) is not None:
+        while frame and frame.position < position and (following := next(frames, None)) is not None:
             # The decoder may return frames of a damaged stream out of order.
-            frame = max(frame, following, key=_position)
+            frame = max(frame, following, key=_POSITION)
         found = _with_position(position, frame, recovered)
         if found is None and tries:
             recovered = recover(position)
@@ -215,49 +282,32 @@ def _match(
         yield substitute, found is None
 
 
-def _with_position(position: int, *frames: VideoFrame | None) -> VideoFrame | None:
-    return next((frame for frame in frames if frame and _position(frame) == position), None)
+def _with_position(position: int, *frames: _Decoded | None) -> _Decoded | None:
+    return next((frame for frame in frames if frame and frame.position == position), None)
 
 
-def _recover(path: Path, index: MediaIndex, track: int, position: int) -> VideoFrame | None:
+def _recover(
+    index: StreamIndex, decode_positions: Callable[[NDArray[np.int64]], Iterator[_Decoded]], position: int
+) -> _Decoded | None:
     """Decode a frame from earlier keyframes than the one before it; return the latest frame before it if that fails.
 
     Live streams mark frames as keyframes from which the picture is complete only some frames later.
     """
-    keyframes = np.flatnonzero(index.streams[track].keyframes[: position + 1])
-    latest: VideoFrame | None = None
+    keyframes = np.flatnonzero(index.keyframes[: position + 1])
+    latest: _Decoded | None = None
     for first in keyframes[:-1][: -RECOVERY_KEYFRAMES - 1 : -1].tolist():
-        for frame in _decode(path, index, track, np.arange(first, position + 1)):
-            if _position(frame) <= position:
-                latest = frame if latest is None else max(latest, frame, key=_position)
-        if latest is not None and _position(latest) == position:
+        for frame in decode_positions(np.arange(first, position + 1)):
+            if frame.position <= position:
+                latest = frame if latest is None else max(latest, frame, key=_POSITION)
+        if latest is not None and latest.position == position:
             break
     return latest
-
-
-def _convert(
-    path: Path, frames: Iterator[tuple[VideoFrame, bool]], index: StreamIndex, size: int | None
-) -> Iterator[_Picture]:
-    """Convert each frame once, all to the size of the first."""
-    converted: VideoFrame | None = None
-    for frame, missing in frames:
-        if converted is None:
-            orientation = Orientation.of(frame)
-            stored = frame.width, frame.height, index.pixel_aspect, orientation.rotation
-            check_size(path, *displayed_size(*stored))
-            output_size = displayed_size(*stored, size)
-        if frame is not converted:
-            picture = to_rgb(frame, orientation, output_size)
-            converted = frame
-        yield picture, _position(frame), missing
 
 
 def _batches(pictures: Iterator[_Picture], index: StreamIndex) -> Iterator[FrameBatch]:
     for first in pictures:
         length = max(1, min(MAX_BATCH_FRAMES, MAX_BATCH_BYTES // first[0].nbytes))
         frames, positions, missing = zip(first, *islice(pictures, length - 1), strict=True)
-        yield FrameBatch(np.stack(frames), index.presented_times[np.array(positions)], sum(missing))
-
-
-def _position(frame: VideoFrame) -> int:
-    return frame.pts or 0
+        # A single picture is not copied: it may be large.
+        stacked = np.stack(frames) if len(frames) > 1 else frames[0][None]
+        yield FrameBatch(stacked, index.presented_times[np.array(positions)], sum(missing))

@@ -9,6 +9,8 @@ from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+_COPY_SIDE = 16
+
 
 @dataclass(frozen=True)
 class Orientation:
@@ -26,7 +28,10 @@ class Orientation:
     @classmethod
     def of(cls, frame: VideoFrame) -> "Orientation":
         """Return the orientation of a frame, to the nearest right angle."""
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        # A small copy, because a frame and its side data refer to each other: the frame would remain in memory until
+        # Python collects garbage.
+        copy = frame.reformat(width=_COPY_SIDE, height=_COPY_SIDE, format="rgb24", interpolation="POINT", threads=1)
+        matrix = copy.side_data.get("DISPLAYMATRIX")
         if not isinstance(matrix, SideData):
             return cls()
         # x' = a x + c y and y' = b x + d y
@@ -68,7 +73,7 @@ def displayed_size(
         ((768, 576), (360, 640))
     """
     if pixel_aspect:
-        width = round(width * pixel_aspect)
+        width = max(1, round(width * pixel_aspect))
     if rotation % 180:
         width, height = height, width
     scale = min(1.0, size / min(width, height)) if size else 1.0

@@ -12,11 +12,12 @@ from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import MediaError
-from langchain_videochat.media.clock import MAX_GAP_SECONDS, Clock, ClockRules, repair_pts
+from langchain_videochat.media.clock import MAX_PACKET_SECONDS, Clock, ClockRules, repair_pts
 from langchain_videochat.media.container import MEDIA_FORMATS, open_container
 from langchain_videochat.media.damage import Damage, DamageKind
-from langchain_videochat.media.info import StreamInfo
+from langchain_videochat.media.info import MAX_LANGUAGE_LENGTH, MAX_TITLE_LENGTH, StreamInfo
 from langchain_videochat.media.packets import StreamPackets, read_packets
+from langchain_videochat.utils.plain_text import plain_line
 
 MIN_FRAME_SECONDS, MAX_FRAME_SECONDS = 0.001, 600.0
 """Bounds of the time between frames; a header that declares another frame rate is damaged."""
@@ -78,8 +79,8 @@ class StreamIndex:
     def end(self) -> float:
         """Time at which the last packet ends, in seconds."""
         last = self.presented[-1]
-        duration = self.packets.seconds(self.packets.durations[last])
-        return float(self.times[last] + min(duration or self.mean_duration or 1 / DEFAULT_FRAME_RATE, MAX_GAP_SECONDS))
+        duration = self.packets.seconds(self.packets.durations[last]) or self.mean_duration or 1 / DEFAULT_FRAME_RATE
+        return float(self.times[last] + min(duration, MAX_PACKET_SECONDS))
 
     def displayed_time(self, time: float) -> float:
         """Return the time at which the frame that is displayed at a time appears; all in seconds."""
@@ -181,7 +182,7 @@ def _index_media(path: Path, size: int, modified: int) -> MediaIndex:
         track: _index_stream(headers[track], found, clock.times(track, found)) for track, found in packets.items()
     }
     indexes = {track: index for track, index in indexes.items() if len(index.presented)}
-    start_time = min(_first_sample(index.start, headers[track].start) for track, index in indexes.items())
+    start_time = min(_start(tracks[track], index, headers[track]) for track, index in indexes.items())
     indexes = {track: replace(index, times=(index.times - start_time).round(6)) for track, index in indexes.items()}
     duration = round(max(index.end for index in indexes.values()), 6)
     ends = (headers[track].end for track in indexes if track not in impossible)
@@ -214,13 +215,19 @@ def _describe(stream: Stream) -> StreamInfo:
     return StreamInfo(
         kind=stream.type,
         codec=codec.name if codec else "unknown",
-        language=None if stream.language == "und" else stream.language,
+        language=stream_language(stream),
         track=stream.index,
-        title=stream.metadata.get("title"),
+        title=plain_line(stream.metadata.get("title", ""), MAX_TITLE_LENGTH) or None,
         is_default=bool(stream.disposition & Disposition.default),
         width=codec.width if isinstance(codec, VideoCodecContext) else 0,
         height=codec.height if isinstance(codec, VideoCodecContext) else 0,
     )
+
+
+def stream_language(stream: Stream) -> str | None:
+    """Return the language tag of a stream, None if unknown."""
+    tag = plain_line(stream.language or "", MAX_LANGUAGE_LENGTH)
+    return None if tag in ("", "und") else tag
 
 
 def _declared_start(stream: Stream) -> float | None:
@@ -229,11 +236,11 @@ def _declared_start(stream: Stream) -> float | None:
     return float(stream.start_time * stream.time_base)
 
 
-def _first_sample(first_packet: float, declared: float | None) -> float:
+def _start(track: StreamInfo, index: StreamIndex, header: _Header) -> float:
     """Return when a stream starts: encoders put inaudible samples before the first one, and headers say how many."""
-    if declared is not None and first_packet < declared < first_packet + MAX_PRIMING_SECONDS:
-        return declared
-    return first_packet
+    if track.kind == "audio" and header.start is not None and 0 < header.start - index.start < MAX_PRIMING_SECONDS:
+        return header.start
+    return index.start
 
 
 def _repair_frame_rates(

@@ -3,6 +3,13 @@
 from dataclasses import dataclass
 
 from langchain_videochat.media.damage import Damage
+from langchain_videochat.media.sources import safe_source
+
+MAX_TITLE_LENGTH = 200
+"""Characters of a title: a file may hold one of any length, and each prompt repeats it."""
+
+MAX_LANGUAGE_LENGTH = 35
+"""Characters of a language tag, which BCP 47 says are enough."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class VideoInfo:
     """Metadata of a video. All times in this package are those that a player shows."""
 
     source: str
-    """Path or address, as given by the user."""
+    """Path or address, as given by the user, in the form of `langchain_videochat.media.sources.safe_source`."""
 
     title: str
     """The container's title, or else the file name without its suffix."""
@@ -70,3 +77,7 @@ class VideoInfo:
 
     damage: tuple[Damage, ...] = ()
     """What is wrong with the file's timestamps."""
+
+    def __post_init__(self) -> None:
+        # From here, the source reaches databases, JSON, prompts and consoles.
+        object.__setattr__(self, "source", safe_source(self.source))

@@ -10,11 +10,12 @@ from av.video.stream import VideoStream
 from langchain_videochat.media.container import open_container, video_stream
 from langchain_videochat.media.geometry import Orientation, displayed_size
 from langchain_videochat.media.index import index_media
-from langchain_videochat.media.info import VideoInfo
+from langchain_videochat.media.info import MAX_TITLE_LENGTH, VideoInfo
 from langchain_videochat.media.isolation import isolatable
 from langchain_videochat.media.packets import demux
 from langchain_videochat.media.sources import local_path
 from langchain_videochat.media.tracks import choose_video
+from langchain_videochat.utils.plain_text import plain_line
 
 
 @isolatable
@@ -46,7 +47,7 @@ def probe(source: str | Path) -> VideoInfo:
         width, height = displayed_size(*size, video.pixel_aspect, rotation)
         return VideoInfo(
             source=str(source),
-            title=container.metadata.get("title", "").strip() or path.stem,
+            title=_title(container) or plain_line(path.stem, MAX_TITLE_LENGTH),
             duration=index.duration,
             width=width,
             height=height,
@@ -57,6 +58,10 @@ def probe(source: str | Path) -> VideoInfo:
             streams=index.tracks,
             damage=index.damage,
         )
+
+
+def _title(container: InputContainer) -> str:
+    return plain_line(container.metadata.get("title", ""), MAX_TITLE_LENGTH)
 
 
 def _orientation(container: InputContainer, stream: VideoStream) -> Orientation:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
 
 import regex
@@ -26,6 +26,10 @@ VIDEO_SUFFIXES = (
 # At least two letters: "C:" is a drive.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
+# Lone surrogates stand for bytes that are not UTF-8 in names of files, or are an error.
+_UNSAFE = regex.compile(r"[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]")
+_NOT_BYTES = regex.compile(r"[\ud800-\udc7f\udd00-\udfff]")
+
 MAX_NAME_LENGTH = 60
 """Maximum number of characters in a file name derived from an address or a title."""
 
@@ -41,7 +45,8 @@ def list_sources(source: str | Path | Iterable[str | Path]) -> list[str]:
         source: A path, an `http:`, `https:` or `file:` address, a folder, a glob pattern, or several of these.
 
     Returns:
-        Paths and addresses in the given order, files of a folder sorted by name, without duplicates.
+        Paths and addresses in the given order, files of a folder sorted by name, without duplicates. Each is in the
+        form of `safe_source`.
 
     Raises:
         SourceError: A file does not exist, a folder or pattern contains no video, or no source is given.
@@ -55,7 +60,7 @@ def list_sources(source: str | Path | Iterable[str | Path]) -> list[str]:
         raise SourceError("source", "no video given", "Give a path, an address, a folder or a glob pattern")
     found: dict[str, str] = {}
     for name in (name for item in given for name in _expand(str(item))):
-        found.setdefault(_identity(name), name)
+        found.setdefault(_identity(name), safe_source(name))
     return list(found.values())
 
 
@@ -95,7 +100,7 @@ def local_path(source: str | Path) -> Path:
     name = str(source)
     if is_web_address(name):
         raise SourceError(name, "is a web address, not a file", "Download it with langchain_videochat.media.local_file")
-    path = Path(os.path.abspath(_path(name)))
+    path = Path(os.path.abspath(file_path(name)))
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -135,7 +140,7 @@ def is_web_address(source: str) -> bool:
 def _expand(name: str) -> list[str]:
     if is_web_address(name):
         return [name]
-    path = _path(name)
+    path = file_path(name)
     if os.path.isdir(path):
         files, problem = _files_in(path), "the folder contains no video"
     elif os.path.lexists(path):
@@ -156,7 +161,30 @@ def _files_in(folder: str) -> Iterator[Path]:
         yield from (Path(parent, each) for each in files if not each.startswith("."))
 
 
-def _path(name: str) -> str:
+def safe_source(source: str) -> str:
+    r"""Return a source in a form that can be stored, printed and sent, and still opens the file.
+
+    Names of files may have bytes that are not UTF-8, line breaks, and marks that reverse the direction of text. A path
+    with such characters becomes a `file:` address, in which they are percent-encoded.
+
+    Example:
+        >>> safe_source("café.mp4"), safe_source(os.fsdecode(b"/films/caf\xe9.mp4"))
+        ('café.mp4', 'file:///films/caf%E9.mp4')
+    """
+    if not _UNSAFE.search(source):
+        return source
+    source = _NOT_BYTES.sub("\ufffd", source)
+    if is_web_address(source) or source.lower().startswith("file:"):
+        return _UNSAFE.sub(lambda char: quote(os.fsencode(char[0])), source)
+    return Path(os.path.abspath(source)).as_uri()
+
+
+def file_path(name: str) -> str:
+    """Convert a `file:` address to a path; a path is returned unchanged.
+
+    Raises:
+        SourceError: The name is empty or contains a NUL, or the address is not that of a file on this machine.
+    """
     if not name:
         raise SourceError("source", "is an empty string", "Give a path, an address, a folder or a glob pattern")
     # The operating system would cut the name off at a NUL and open another file than the one checked.
@@ -167,14 +195,15 @@ def _path(name: str) -> str:
     address = urlsplit(name)
     if address.netloc not in ("", "localhost"):
         raise SourceError(name, "is a file on another machine", "Copy it here, or give an http address")
-    path = url2pathname(address.path)
+    # On Windows, url2pathname also converts the drive; elsewhere, it replaces bytes that are not UTF-8.
+    path = url2pathname(address.path) if os.name == "nt" else os.fsdecode(unquote_to_bytes(os.fsencode(address.path)))
     if not path or "\0" in path:
         raise SourceError(name, "is not the address of a file", "Write file:///folder/video.mp4")
     return path
 
 
 def _identity(name: str) -> str:
-    return name if is_web_address(name) else os.path.realpath(_path(name))
+    return name if is_web_address(name) else os.path.realpath(file_path(name))
 
 
 def _missing(name: str) -> SourceError:
@@ -191,4 +220,4 @@ def safe_file_name(text: str) -> str:
         >>> safe_file_name("../what is 1/2?.mp4"), safe_file_name("चाबी.mp4")
         ('_what is 1_2_.mp4', 'चाबी.mp4')
     """
-    return regex.sub(r"[^\w .-]", "_", text).strip(" .")[-MAX_NAME_LENGTH:] or "video"
+    return regex.sub(r"[^\w .-]", "_", text)[-MAX_NAME_LENGTH:].strip(" .") or "video"

@@ -28,6 +28,13 @@ def find_entry_points() -> dict[str, EntryPoint]:
     return built_in | {point.name: point for point in entry_points(group=GROUP) if point.name not in built_in}
 
 
+def find_entry_point(name: str) -> EntryPoint | None:
+    """Return the entry point of a perceiver, None if there is none; built-in ones are found without a search."""
+    if name in _BUILT_IN:
+        return EntryPoint(name, f"{__package__}.{_BUILT_IN[name]}", GROUP)
+    return find_entry_points().get(name)
+
+
 def import_plugins() -> None:
     """Import the perceivers of other packages; one that fails is logged and left out."""
     for point in entry_points(group=GROUP):

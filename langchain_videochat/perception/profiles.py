@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.perception.perceiver import AnyPerceiver
-from langchain_videochat.perception.plugins import find_entry_points
+from langchain_videochat.perception.plugins import find_entry_point, find_entry_points
 
 PROFILES = ("lite", "standard", "full")
 
@@ -96,10 +96,11 @@ def _parse(name: str, text: str) -> tuple[tuple[str, dict[str, Any]], ...]:
 
 
 def _create(profile: str, name: str, options: dict[str, Any]) -> AnyPerceiver:
-    points = find_entry_points()
-    if name not in points:
-        raise InputError(f"profile {profile}", f"unknown perceiver {name!r}", f"Use one of {', '.join(points)}")
-    perceiver_class: type[AnyPerceiver] = points[name].load()
+    point = find_entry_point(name)
+    if point is None:
+        known = ", ".join(find_entry_points())
+        raise InputError(f"profile {profile}", f"unknown perceiver {name!r}", f"Use one of {known}")
+    perceiver_class: type[AnyPerceiver] = point.load()
     try:
         return perceiver_class(**options)
     except TypeError as error:

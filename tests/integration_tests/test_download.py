@@ -1,5 +1,6 @@
 """Downloads from a local server."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -40,6 +41,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/drip":
             self._head(200)
             self._send_until_closed(b"x", pause=0.05)
+        elif path == "/slow-headers":
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Padding: ")
+            self._send_until_closed(b"x", pause=0.05)
+        elif path.startswith("/slow-redirects"):
+            time.sleep(0.1)
+            self._head(302, Location=f"{path}/next")
         elif path == "/silent":
             time.sleep(2)
         elif path.endswith("film.mp4"):
@@ -111,11 +118,25 @@ def test_redirects_to_other_private_addresses_are_refused(server: str, path: str
         ("/endless", "larger than"),
         ("/drip", "too long"),
         ("/silent", "too slow"),
+        ("/slow-headers", "too slow"),
+        ("/slow-redirects", "too slow"),
     ],
 )
 def test_server_errors(server: str, path: str, problem: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=problem):
         download(server + path, tmp_path / "film.mp4", max_bytes=2**20, max_seconds=0.5, allowed_hosts=["127.0.0.1"])
+
+
+def test_a_server_that_never_answers_the_tls_handshake_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"https://127.0.0.1:{listener.getsockname()[1]}/film.mp4"
+        with pytest.raises(SourceError, match="too slow"):
+            download(address, tmp_path / "film.mp4", max_seconds=0.5, allowed_hosts=["127.0.0.1"])
+
+
+async def test_downloads_within_an_event_loop(server: str, tmp_path: Path) -> None:
+    download(f"{server}/film.mp4", tmp_path / "film.mp4", allowed_hosts=["127.0.0.1"])
+    assert (tmp_path / "film.mp4").read_bytes() == CONTENT
 
 
 def test_the_content_length_is_checked_before_writing(server: str, tmp_path: Path) -> None:

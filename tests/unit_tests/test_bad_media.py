@@ -1,6 +1,7 @@
 """Unusual files are read correctly; damaged and malicious ones are read in part or raise a helpful error."""
 
 import multiprocessing
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -371,6 +372,68 @@ def test_huge_pictures_do_not_exhaust_memory(
     assert memory < 150 * 2**20
     with pytest.raises(MediaError, match=message):
         frames_of(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to measure peak memory")
+@pytest.mark.parametrize(("size", "limit"), [(64, 650), (None, 1024)])
+def test_few_large_frames_are_in_memory_at_a_time(
+    size: int | None, limit: int, tmp_path: Path, fresh_process: ProcessPoolExecutor
+) -> None:
+    path = hostile_files.make_large_animation(tmp_path / "large.gif")  # 256 MiB per frame
+    options = {"fps": 10, "mode": "exact", "size": size}
+    frames, memory = fresh_process.submit(hostile_files.sample_in_memory, path, **options).result(timeout=120)
+    assert frames == 5
+    assert memory < limit * 2**20
+
+
+def make_negative_track(path: Path) -> None:
+    make_numbered(path, container_options={"movflags": "frag_keyframe+empty_moov"})
+    hostile_files.replace_box(path, b"tkhd", lambda content: content[:12] + b"\xff\xff\xff\xfe" + content[16:])
+
+
+def make_endless_fragment(path: Path) -> None:
+    """Write a fragment of two hundred million samples of the default size."""
+    make_numbered(path, container_options={"movflags": "frag_keyframe+empty_moov"})
+    count = struct.pack(">II", 1, 200_000_000)
+    hostile_files.replace_box(path, b"trun", lambda content: count + content[8:])
+
+
+def make_endless_track(path: Path) -> None:
+    """Write a track of two hundred million samples of ten bytes."""
+    make_numbered(path)
+    hostile_files.replace_box(path, b"stsz", lambda content: struct.pack(">III", 0, 10, 200_000_000) + content[12:])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (make_negative_track, "invalid number -2"),
+        (make_endless_fragment, "200,000,000 frames"),
+        (make_endless_track, "200,000,000 frames"),
+    ],
+)
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_tables_that_cost_minutes_or_gigabytes_are_refused(
+    make: Callable[[Path], None], message: str, is_compressed: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "tables.mp4"
+    make(path)
+    if is_compressed and make is not make_endless_fragment:
+        hostile_files.compress_header(path)
+    for reader in ALL_READERS.values():
+        with pytest.raises(MediaError, match=message):
+            reader(path)
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "adpcm_ima_qt"])
+@pytest.mark.parametrize("part", [1.0, 0.3])
+def test_sound_of_constant_size_is_not_mistaken_for_a_wrong_table(codec: str, part: float, tmp_path: Path) -> None:
+    path = tmp_path / "sound.mov"
+    picture = ["-f", "lavfi", "-i", "color=s=16x16:d=60:r=1"]
+    sound = ["-f", "lavfi", "-i", "sine=d=60:r=96000"]
+    run_ffmpeg(*picture, *sound, "-c:v", "mpeg4", "-c:a", codec, "-movflags", "faststart", str(path))
+    path.write_bytes(path.read_bytes()[: round(path.stat().st_size * part)])
+    assert probe(path).duration == pytest.approx(60 * part, rel=0.1)
 
 
 @pytest.mark.parametrize("reader", ALL_READERS)

@@ -1,7 +1,10 @@
 """Clips start and end at the requested times, and incomplete ones never appear."""
 
 import io
+import multiprocessing
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from langchain_videochat.media import probe, sample_frames
 from langchain_videochat.media.audio import read_audio
 from langchain_videochat.media.clips import cut_clip, thumbnail
 from langchain_videochat.media.index import index_media
+from tests import hostile_files
 from tests.media_files import STRANGE_NAMES, make_beeps, make_traps, run_ffmpeg
 
 FRAME = 1 / 25
@@ -133,6 +137,37 @@ def test_a_failed_cut_changes_nothing(tmp_path: Path) -> None:
     assert output.read_bytes() == b"precious"
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert set(psutil.Process().children()) <= children
+
+
+@pytest.fixture(scope="module")
+def fresh_process() -> Iterator[ProcessPoolExecutor]:
+    """Run each call in a new process, whose peak memory is due to that call only."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        yield pool
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to measure peak memory")
+@pytest.mark.parametrize(("start", "end"), [(0.0, 0.5), (5000.0, 5000.5), (9000.0, 10000.5)])
+def test_silence_of_hours_is_not_held_in_memory(
+    start: float, end: float, tmp_path: Path, fresh_process: ProcessPoolExecutor
+) -> None:
+    path, output = tmp_path / "late sound.mkv", tmp_path / "clip.mkv"
+    late = ["-itsoffset", "10000", "-f", "lavfi", "-i", "sine=d=1:r=48000"]
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=32x32:d=1", *late, "-map", "0", "-map", "1", str(path))
+    memory = fresh_process.submit(hostile_files.cut_in_memory, path, start, end, output).result(timeout=120)
+    assert memory < 250 * 2**20
+    assert index_media(output).duration == pytest.approx(end - start, abs=0.08)
+    loudness = [float(np.abs(chunk.samples).max()) for chunk in read_audio(output, chunk_seconds=0.5)]
+    assert [position for position, value in enumerate(loudness) if value > 0.05] == ([2000] if end > 10_000 else [])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to measure peak memory")
+def test_large_frames_are_scaled_down(tmp_path: Path, fresh_process: ProcessPoolExecutor) -> None:
+    path, output = hostile_files.make_large_animation(tmp_path / "large.gif"), tmp_path / "clip.mp4"
+    memory = fresh_process.submit(hostile_files.cut_in_memory, path, 0.0, 0.3, output).result(timeout=120)
+    assert memory < 1024 * 2**20
+    assert (probe(output).width, probe(output).height) == (3072, 3072)  # 9.4 megapixels
+    assert index_media(output).duration == pytest.approx(0.3, abs=0.08)
 
 
 def test_a_clip_has_the_permissions_of_new_files(beeps: Path, tmp_path: Path) -> None:

@@ -260,6 +260,27 @@ def _delay_ts_frame(path: Path, number: int, seconds: int) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.parametrize("ending", [".mkv", ".mp4"])
+def test_all_gaps_together_last_a_day_at_most(ending: str, tmp_path: Path) -> None:
+    parts = [20 * 3_600_000 * part for part in range(20)]
+    times = [start + 40 * number for start in parts for number in range(20)]
+    path = make_numbered(tmp_path / f"gaps{ending}", times=times)
+    assert 20 * 3600 < probe(path).duration < 25 * 3600
+    assert sum(len(batch.frames) for batch in sample_frames(path, fps=30, mode="exact")) == len(times)
+
+
+def test_a_last_frame_lasts_ten_minutes_at_most(tmp_path: Path) -> None:
+    source, path = make_numbered(tmp_path / "source.mp4"), tmp_path / "long.mp4"
+    with av.open(source) as original, av.open(path, "w") as container:
+        stream = container.add_stream_from_template(original.streams.video[0])
+        packets = [packet for packet in original.demux(video=0) if packet.size]
+        packets[-1].duration = round(30 * 3600 / packets[-1].time_base)
+        for packet in packets:
+            packet.stream = stream
+            container.mux(packet)
+    assert probe(path).duration == pytest.approx(600 + 74 / 25, abs=0.1)
+
+
 def test_an_impossible_frame_rate_is_replaced(tmp_path: Path) -> None:
     path = make_talk(tmp_path / "slow.avi", codecs=("copy", "pcm_s16le"))
     data = path.read_bytes()

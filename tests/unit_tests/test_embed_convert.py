@@ -4,8 +4,12 @@ import argparse
 import json
 import math
 import os
+import pickle
 import shutil
-from collections.abc import Callable
+import tracemalloc
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -239,6 +243,7 @@ def training(weights: Weights) -> Any:
         (".bin", training, {}),
         (".pth", training, {"pickle_protocol": 4}),
         (".pth", nested, {"_use_new_zipfile_serialization": False}),
+        (".pth", training, {"_use_new_zipfile_serialization": False, "pickle_protocol": 4}),
     ],
 )
 def test_all_file_formats_are_read(
@@ -351,6 +356,73 @@ def test_tensor_cannot_exceed_its_storage(tmp_path: Path) -> None:
     path = saved(tmp_path / "weights.pth", {"model": {"weight": beyond}})
     with pytest.raises(ModelError, match="damaged"):
         read_checkpoint(path)
+
+
+def test_tensor_cannot_exceed_the_file(tmp_path: Path) -> None:
+    weights = {"mask": torch.ones(1).expand(2**40)}  # repeats one element
+    path = saved(tmp_path / "weights.pth", weights)
+    with pytest.raises(ModelError, match="damaged"):
+        read_checkpoint(path)
+
+
+def pickled(path: Path, content: bytes, compression: int = zipfile.ZIP_STORED) -> Path:
+    """Write a checkpoint with this pickle."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("weights/data.pkl", content)
+    return path
+
+
+def legacy(path: Path, content: bytes) -> Path:
+    """Write a checkpoint with this pickle in the format of PyTorch before 1.6."""
+    start = pickle.dumps(0x1950A86A20F9469CFC6C) + pickle.dumps(1001) + pickle.dumps({})
+    path.write_bytes(start + content + pickle.dumps([]))
+    return path
+
+
+@pytest.mark.parametrize("write", [pickled, legacy])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02}r\xff\xff\xff\x0f.",
+        b"}p268435455\n.",
+        b"\x80\x02})" + b"\x85" * 1_000_000 + b"K\x01s.",
+        b"\x80\x02})" + b"K\x02\x86" * 100_000 + b"K\x01s.",
+        b"\x80\x02})" + b"q\x000h\x00\x85" * 100_000 + b"K\x01s.",
+        b"\x80\x02})" + b"(0\x85" * 100_000 + b"K\x01s.",
+    ],
+    ids=["memo", "text memo", "tuples", "pairs", "tuples by reference", "tuples beside marks"],
+)
+def test_small_pickles_that_exhaust_memory_or_the_stack_are_rejected(
+    write: Callable[[Path, bytes], Path], content: bytes, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "weights.pth", content)
+    with pytest.raises(ModelError, match="exhaust memory"):
+        read_checkpoint(path)
+
+
+@contextmanager
+def limited_memory() -> Iterator[None]:
+    """Check that a block allocates little memory."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_compressed_pickle_is_rejected(tmp_path: Path) -> None:
+    path = pickled(tmp_path / "weights.pth", pickle.dumps(bytes(2**28)), zipfile.ZIP_DEFLATED)
+    with limited_memory(), pytest.raises(ModelError, match="damaged"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_calls_in_a_pickle_allocate_nothing(zipped: bool, tmp_path: Path) -> None:
+    weights = {"weight": torch.ones(3), "buffer": PickledCall(bytearray, 2**30)}
+    path = saved(tmp_path / "weights.pth", weights, _use_new_zipfile_serialization=zipped)
+    with limited_memory():
+        assert read_checkpoint(path)["weight"].tolist() == [1, 1, 1]
 
 
 def test_mapped_tensors_do_not_change_the_file(tmp_path: Path) -> None:

@@ -16,7 +16,16 @@ import psutil
 import pytest
 
 from langchain_videochat.errors import InputError, MediaError
-from langchain_videochat.media import Damage, isolation, probe, read_audio, read_subtitles, sample_frames, thumbnail
+from langchain_videochat.media import (
+    Damage,
+    cut_clip,
+    isolation,
+    probe,
+    read_audio,
+    read_subtitles,
+    sample_frames,
+    thumbnail,
+)
 from langchain_videochat.media.isolation import MAX_BLOCKS, isolatable, isolated_media
 from langchain_videochat.utils.concurrency import prefetch
 from tests.hostile_files import cut
@@ -118,6 +127,23 @@ def test_threads_that_read_ahead_are_isolated(talk: Path) -> None:
     with isolated_media():
         assert os.getpid() not in list(prefetch(process_ids()))
     assert set(prefetch(process_ids())) == {os.getpid()}
+
+
+def test_clips_are_cut_in_workers(talk: Path, tmp_path: Path) -> None:
+    clip, expected = tmp_path / "clip.mp4", tmp_path / "expected.mp4"
+    cut_clip(talk, 1, 2, expected)
+    with isolated_media():
+        cut_clip(talk, 1, 2, clip, show_progress=True)
+    assert clip.read_bytes() == expected.read_bytes()
+
+
+def test_a_clip_that_takes_too_long_leaves_nothing(talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with isolated_media():
+        assert probe(talk).width
+        monkeypatch.setattr(isolation, "MIN_SECONDS", 0.01)
+        with pytest.raises(MediaError, match="takes over"):
+            cut_clip(talk, 0, 5, tmp_path / "clip.mp4")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_callbacks_and_items_keep_their_order(talk: Path) -> None:

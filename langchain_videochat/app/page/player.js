@@ -9,9 +9,8 @@ class Player {
   constructor(video, { onTime }) {
     this.video = video;
     this.end = null;
-    this.origin = 0;
+    this.origin = null; // unknown before the first picture is there: "currentTime" may still be 0
     this.pending = null;
-    // Before the first picture is there, "currentTime" may still be 0.
     video.addEventListener("loadeddata", () => {
       this.origin = video.currentTime;
       if (this.pending !== null) this.time = this.pending;
@@ -36,8 +35,7 @@ class Player {
   }
 
   load(url) {
-    this.end = this.pending = null;
-    this.origin = 0;
+    this.end = this.pending = this.origin = null;
     if (url) this.video.src = url;
     else this.video.removeAttribute("src");
     this.video.load();
@@ -48,7 +46,7 @@ class Player {
   }
 
   set time(time) {
-    if (this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) this.pending = time;
+    if (this.origin === null) this.pending = time;
     else this.video.currentTime = time + this.origin;
   }
 

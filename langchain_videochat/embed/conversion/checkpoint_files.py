@@ -1,16 +1,20 @@
 """Checkpoint files: memory-mapped tensors, read from pickles without executing code in them."""
 
+import io
+import math
 import pickle
 import struct
 import zipfile
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from langchain_videochat.embed.conversion.pickle_checks import check_pickle
 from langchain_videochat.errors import ModelError, ModelUnavailableError
 
 NESTED_KEYS = ("model", "module", "state_dict")
@@ -21,6 +25,11 @@ _LOCAL_HEADER_SIZE = 30
 
 _LENGTHS_OFFSET = 26
 """Offset of the lengths of the variable fields, name and extra, in the header; two bytes each."""
+
+_LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+_LEGACY_PREAMBLE = 3
+"""Number of pickles before that of the checkpoint, in the format of PyTorch before 1.6: the magic number, the version
+of the format and a description of the CPU. One with the keys of the storages follows, and then the storages."""
 
 _DTYPES = {
     "DoubleStorage": torch.float64,
@@ -41,7 +50,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint, memory-mapped.
 
     From a pickle, only tensors, dicts, lists and plain values are loaded. Everything else in it, such as a training
-    program's config, is replaced by an inert object, and none of its code is executed.
+    program's config, is replaced by an inert object, and none of its code is executed. Memory use is proportional to
+    the size of the pickle, and no tensor is larger than the file.
 
     Args:
         path: A `.safetensors` file, or a file written by `torch.save`, such as `.pth`, `.pt` or `.bin`. The weights may
@@ -58,6 +68,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
         raise ModelUnavailableError(path, "no such file", "Check the path")
     try:
         weights = _find_weights(_read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path))
+    except ModelError:
+        raise
     except Exception as error:  # a damaged pickle may raise anything
         problem = "this file is damaged or not a checkpoint"
         raise ModelError(path, problem, "Download it again, or save only its weights") from error
@@ -80,19 +92,27 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path) -> Any:
-    if not zipfile.is_zipfile(path):
-        return torch.load(path, "cpu", weights_only=True)  # the format of PyTorch before 1.6
-    mapped = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=path.stat().st_size)
+    file = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=path.stat().st_size)
+    mapped = cast("torch.UntypedStorage", file)
+    read = _read_zip if zipfile.is_zipfile(path) else _read_legacy
+    return read(path, mapped)
+
+
+def _read_zip(path: Path, mapped: torch.UntypedStorage) -> Any:
     storages = {}
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-        (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        # PyTorch does not compress, and a compressed pickle could be a thousand times as large as the file.
+        entries = [info for info in archive.infolist() if info.compress_type == zipfile.ZIP_STORED]
+        (pickled,) = [info.filename for info in entries if info.filename.endswith("/data.pkl")]
         folder = pickled.removesuffix("data.pkl") + "data/"
-        for info in archive.infolist():
-            if info.filename.startswith(folder) and info.compress_type == zipfile.ZIP_STORED:
+        for info in entries:
+            if info.filename.startswith(folder):
                 start = _data_offset(file, info)
                 storages[info.filename.removeprefix(folder)] = mapped[start : start + info.file_size]
-        with archive.open(pickled) as stream:
-            return _TensorUnpickler(stream, storages).load()
+        stream = io.BytesIO(archive.read(pickled))
+    check_pickle(stream, path)
+    stream.seek(0)
+    return _TensorUnpickler(stream, storages, mapped.nbytes()).load()
 
 
 def _data_offset(file: BinaryIO, info: zipfile.ZipInfo) -> int:
@@ -100,34 +120,83 @@ def _data_offset(file: BinaryIO, info: zipfile.ZipInfo) -> int:
     return info.header_offset + _LOCAL_HEADER_SIZE + sum(struct.unpack("<HH", file.read(4)))
 
 
-class _TensorUnpickler(pickle.Unpickler):
-    """Unpickles tensors, and replaces every other class or function by an inert class."""
+def _read_legacy(path: Path, mapped: torch.UntypedStorage) -> Any:
+    """Read a file of PyTorch before 1.6."""
+    with path.open("rb") as file:
+        for _ in range(_LEGACY_PREAMBLE + 2):
+            check_pickle(file, path)
+        file.seek(0)
+        magic_number, *_ = [_InertUnpickler(file).load() for _ in range(_LEGACY_PREAMBLE)]
+        if magic_number != _LEGACY_MAGIC_NUMBER:
+            raise ValueError("not a file of torch.save")
+        start = file.tell()
+        # The positions of the storages follow from their dtypes, which a first pass finds.
+        finder = _StorageFinder(file)
+        finder.load()
+        keys = _InertUnpickler(file).load()
+        storages = dict(_legacy_storages(file, mapped, keys, finder.dtypes))
+        file.seek(start)
+        return _TensorUnpickler(file, storages, mapped.nbytes()).load()
 
-    def __init__(self, file: Any, storages: dict[str, torch.UntypedStorage]) -> None:
+
+def _legacy_storages(
+    file: BinaryIO, mapped: torch.UntypedStorage, keys: Iterable[str], dtypes: Mapping[str, torch.dtype]
+) -> Iterator[tuple[str, torch.UntypedStorage]]:
+    for key in keys:
+        (length,) = struct.unpack("<Q", file.read(8))
+        start = file.tell()
+        end = start + length * dtypes[key].itemsize
+        yield key, mapped[start:end].clone()  # aligned, unlike the file
+        file.seek(end)
+
+
+class _InertUnpickler(pickle.Unpickler):
+    """Unpickles plain values, and replaces every class or function by an inert class."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        return _DTYPES.get(name, _Inert) if module == "torch" else _Inert
+
+
+class _StorageFinder(_InertUnpickler):
+    """Finds the dtypes of storages, and skips the tensors."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
+        self.dtypes: dict[str, torch.dtype] = {}
+
+    def persistent_load(self, pid: Any) -> Any:
+        _, dtype, key, *_ = pid
+        self.dtypes[key] = dtype
+
+
+class _TensorUnpickler(_InertUnpickler):
+    """Unpickles tensors, too, which may have up to `max_bytes`."""
+
+    def __init__(self, file: BinaryIO, storages: Mapping[str, torch.UntypedStorage], max_bytes: int) -> None:
         super().__init__(file)
         self._storages = storages
+        self._max_bytes = max_bytes
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild_tensor
+            return self._rebuild_tensor
         if module == "torch._utils" and name.startswith("_rebuild_parameter"):
             return _parameter_data
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch" and name in _DTYPES:
-            return _DTYPES[name]
-        # A new class each time: a pickle that sets attributes of one must not affect others.
-        return type("_Inert", (_Inert,), {"__slots__": ()})
+        return super().find_class(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
         _, dtype, key, *_ = pid
         return self._storages[key], dtype
 
-
-def _rebuild_tensor(storage: tuple[torch.UntypedStorage, torch.dtype], offset: int, *shape: Any) -> Tensor:
-    content, dtype = storage
-    size, stride = shape[:2]
-    return torch.empty(0, dtype=dtype).set_(content, offset, size, stride)
+    def _rebuild_tensor(self, storage: tuple[torch.UntypedStorage, torch.dtype], offset: int, *shape: Any) -> Tensor:
+        content, dtype = storage
+        size, stride = shape[:2]
+        # A stride of 0 repeats one element any number of times.
+        if math.prod(size) * dtype.itemsize > self._max_bytes:
+            raise ValueError(f"a tensor of {size} is larger than the file")
+        return torch.empty(0, dtype=dtype).set_(content, offset, size, stride)
 
 
 def _parameter_data(data: Any, *_: Any) -> Any:

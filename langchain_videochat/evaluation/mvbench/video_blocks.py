@@ -17,7 +17,7 @@ import ffmpeg
 from langchain_videochat.errors import InputError, MediaError, SourceError
 from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem
 from langchain_videochat.media import cut_clip, probe
-from langchain_videochat.media.ffmpeg import ffmpeg_process, input_file
+from langchain_videochat.media.ffmpeg import ffmpeg_process, file_argument, input_file
 from langchain_videochat.utils.interval import Interval
 
 FRAME_RATE = 3
@@ -85,7 +85,7 @@ def _join_frames(frames: Path, folder: Path) -> Path:
     with sequence.open("wb") as file:
         file.writelines(path.read_bytes() for path in paths)
     jpegs = input_file(sequence, ("mjpeg",), format="mjpeg", framerate=FRAME_RATE)
-    with ffmpeg_process(ffmpeg.output(jpegs, f"file:{video}", codec="copy"), frames):
+    with ffmpeg_process(ffmpeg.output(jpegs, file_argument(video), codec="copy"), frames):
         pass
     return video
 

@@ -9,9 +9,16 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from langchain_videochat.media.damage import Damage
+from langchain_videochat.utils.plain_text import plain_line
 
 MAX_UNKNOWN_SECONDS = 5.0
 """Maximum length in seconds of a cue without an end, which lasts until the next cue."""
+
+MAX_LENGTH = 10_000
+"""Characters of a cue: ten minutes of speech. Longer ones are cut off."""
+
+MAX_SPEAKER_LENGTH = 100
+"""Characters of a speaker's name."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class CueProblem(Enum):
 
     BACKWARDS = "ends before it starts", "end before they start"
     NO_END = "has no duration", "have no duration"
+    TOO_LONG = "is too long and was cut off", "are too long and were cut off"
     NO_TIME = "has no valid time", "have no valid time"
     UNDECODABLE = "cannot be decoded", "cannot be decoded"
     BEFORE_VIDEO = "starts before the video", "start before the video"
@@ -82,7 +90,7 @@ def _count(singular: str, plural: str, count: int) -> str:
 
 
 def arrange(cues: Iterable[ParsedCue], problems: Problems) -> list[ParsedCue]:
-    """Sort cues, drop those that end before they start, and end those without an end.
+    """Sort cues, drop those that end before they start, end those without an end, and cut off those that are too long.
 
     Args:
         cues: Cues in file order.
@@ -100,7 +108,13 @@ def arrange(cues: Iterable[ParsedCue], problems: Problems) -> list[ParsedCue]:
     forward = [cue for cue in given if not cue.end < cue.start]
     problems[CueProblem.BACKWARDS] += len(given) - len(forward)
     problems[CueProblem.NO_END] += sum(not cue.end > cue.start for cue in forward if cue.text.strip())
-    return [cue for cue in _end_endless(forward) if cue.text.strip()]
+    problems[CueProblem.TOO_LONG] += sum(len(cue.text) > MAX_LENGTH for cue in forward)
+    return [cue for cue in map(_cut_off, _end_endless(forward)) if cue.text.strip()]
+
+
+def _cut_off(cue: ParsedCue) -> ParsedCue:
+    speaker = plain_line(cue.speaker or "", MAX_SPEAKER_LENGTH)
+    return cue._replace(text=cue.text[:MAX_LENGTH], speaker=speaker or None)
 
 
 def _end_endless(cues: list[ParsedCue]) -> list[ParsedCue]:

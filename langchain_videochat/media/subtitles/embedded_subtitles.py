@@ -15,6 +15,7 @@ from av.subtitles.subtitle import AssSubtitle
 
 from langchain_videochat.media.container import MEDIA_FORMATS, open_container
 from langchain_videochat.media.damage import Damage
+from langchain_videochat.media.index import stream_language
 from langchain_videochat.media.subtitles.cue_tracks import CueTrack
 from langchain_videochat.media.subtitles.cues import CueProblem, ParsedCue, Problems
 from langchain_videochat.media.subtitles.subrip import plain_text
@@ -82,11 +83,6 @@ def is_supported(stream: SubtitleStream) -> bool:
     return stream.codec_context is not None and stream.codec_context.codec is not None
 
 
-def track_language(stream: SubtitleStream) -> str | None:
-    """Return the language tag of a track, None if unknown."""
-    return None if stream.language in (None, "", "und") else stream.language
-
-
 @lru_cache(maxsize=4)
 def _read(path: Path, encoding: str | None, size: int, modified: int) -> tuple[CueTrack, ...]:
     with open_container(path, MEDIA_FORMATS) as container:
@@ -117,7 +113,7 @@ def _format(stream: SubtitleStream) -> str:
 def _unsupported(stream: SubtitleStream) -> CueTrack:
     name = f"track {stream.index}"
     damage = Damage("subtitle", f"{name}: the format of these subtitles is not supported")
-    return CueTrack(name, track_language(stream), damage=(damage,))
+    return CueTrack(name, stream_language(stream), damage=(damage,))
 
 
 def _add(track: _Track, packet: "Packet[Any]", start: float | None) -> None:
@@ -151,7 +147,7 @@ def _parse(track: _Track, encoding: str | None) -> CueTrack:
         cues += [ParsedCue(payload.start, payload.end, part, speaker) for speaker, part in parts]
     remarks = encoding_remarks(chosen, replaced_in_track, is_guess=encoding is None)
     name = f"track {track.stream.index}"
-    return CueTrack.of(name, track_language(track.stream), cues, track.problems, remarks)
+    return CueTrack.of(name, stream_language(track.stream), cues, track.problems, remarks)
 
 
 def _content(text_format: str, data: bytes) -> bytes:

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from langchain_videochat.media.container import MAX_PIXELS, MEDIA_FORMATS, open_container
 from langchain_videochat.media.damage import OnDamage, log_damage
+from langchain_videochat.media.index import stream_language
 from langchain_videochat.media.isolation import isolatable
 from langchain_videochat.media.sources import local_path
 from langchain_videochat.media.subtitles.cue_tracks import choose_tracks
 from langchain_videochat.media.subtitles.cues import MAX_UNKNOWN_SECONDS, Cue, CueProblem, Problems, describe
-from langchain_videochat.media.subtitles.embedded_subtitles import is_supported, track_language
+from langchain_videochat.media.subtitles.embedded_subtitles import is_supported
 from langchain_videochat.media.subtitles.subtitle_packets import demux_subtitles
 from langchain_videochat.utils.interval import Interval
 
@@ -123,7 +124,7 @@ class _PictureTrack:
     def __init__(self, stream: SubtitleStream) -> None:
         self.stream = stream
         self.name = f"track {stream.index}"
-        self.language = track_language(stream)
+        self.language = stream_language(stream)
         self.problems = Problems()
         self.displayed: PictureCue | None = None
 
@@ -159,7 +160,10 @@ class _PictureTrack:
         if self.displayed:
             cue, self.displayed = self.displayed, None
             end = min(cue.end, time)
-            yield replace(cue, end=end if end < math.inf else cue.start + MAX_UNKNOWN_SECONDS)
+            if end > cue.start:
+                yield replace(cue, end=end if end < math.inf else cue.start + MAX_UNKNOWN_SECONDS)
+            else:
+                self.problems[CueProblem.BACKWARDS] += 1
 
     def end_long(self, time: float) -> Iterator[PictureCue]:
         """End the picture that is displayed, and yield it, if it has been displayed for very long."""
