@@ -12,7 +12,7 @@ import typer
 from langchain_videochat import __version__
 from langchain_videochat.cli import ask, benchmarks, embed_model, installation, instruct, page, perceivers, videos
 from langchain_videochat.cli.options import FAILED
-from langchain_videochat.cli.output import errors, print_error
+from langchain_videochat.cli.output import errors, escape_unprintable, print_error
 from langchain_videochat.errors import VideoChatError
 
 P = ParamSpec("P")
@@ -49,6 +49,7 @@ def _handle_errors(function: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        escape_unprintable()
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
         try:
             function(*args, **kwargs)

@@ -1,6 +1,8 @@
 """Terminal output shared by the commands."""
 
+import io
 import json
+import sys
 from typing import Any
 
 import typer
@@ -11,6 +13,13 @@ from langchain_videochat.errors import VideoChatError
 
 console = Console()
 errors = Console(stderr=True)
+
+
+def escape_unprintable() -> None:
+    """Make output escape characters that the terminal's encoding lacks, such as those of file names in other ones."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_json(value: Any) -> None:

@@ -29,10 +29,14 @@ def find_video(store: "VideoTimelineStore", name: str) -> "VideoRecord":
         InputError: No video matches, or several do.
     """
     from langchain_videochat.media import video_id
+    from langchain_videochat.media.sources import safe_source
 
+    source = safe_source(name)
     content = video_id(name) if Path(name).is_file() else None
     found = [
-        record for record in store.videos() if name in (record.source, record.title) or content == record.video_id
+        record
+        for record in store.videos()
+        if name == record.title or source in [one.address for one in record.sources] or content == record.video_id
     ] or [record for record in store.videos() if record.video_id.startswith(name)]
     if len(found) != 1:
         problem = f"{len(found)} videos match" if found else "no video in the store has this path, title or id"

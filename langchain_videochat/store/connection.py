@@ -3,7 +3,7 @@
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import chromadb
 import httpx
 from chromadb.api import ClientAPI
 from chromadb.config import Settings
-from chromadb.errors import ChromaError, InvalidArgumentError, NotFoundError
+from chromadb.errors import ChromaError, InternalError, InvalidArgumentError, NotFoundError
 
 from langchain_videochat.errors import InputError, StoreError
+from langchain_videochat.store.local_database import LocalDatabase
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,24 @@ class Connection:
     client: ClientAPI
     place: str
     """Name of the store in error messages: its directory, or its collection."""
+    database: LocalDatabase | None
+    """The files of the store; None in memory and on a server."""
     moments: chromadb.Collection
     timelines: chromadb.Collection
     catalogue: chromadb.Collection
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Make the store ready for use, and convert errors of Chroma and SQLite in this block to a StoreError."""
+        with _storage_errors(self.place, self.database):
+            if self.database is not None:
+                self.database.prepare()
+            yield
+
+    def check_space(self) -> None:
+        """Check the free disk space before a write; raises a StoreError if there is too little."""
+        if self.database is not None:
+            self.database.check_space()
 
 
 def connect(persist_directory: Path | None, collection_name: str, client: ClientAPI | None) -> Connection:
@@ -33,13 +49,16 @@ def connect(persist_directory: Path | None, collection_name: str, client: Client
 
     Raises:
         InputError: Chroma rejects the name, or both a directory and a client are given.
-        StoreError: The directory or the server cannot be opened.
+        StoreError: The directory or the server cannot be opened, or the database is damaged.
     """
     if persist_directory is not None and client is not None:
         raise InputError("client", "cannot be combined with persist_directory", "Give one of the two")
-    place = str(persist_directory or f"the collection {collection_name!r}")
-    with storage_errors(place):
-        client = client or _open_client(persist_directory, place)
+    # Chroma would resolve a relative path whenever it opens a file: to another one after os.chdir.
+    directory = None if persist_directory is None else str(persist_directory.absolute())
+    database = _find_database(directory, client)
+    place = str(database.directory if database else f"the collection {collection_name!r}")
+    with _storage_errors(place, database), database.opening() if database else nullcontext():
+        client = client or _open_client(directory)
         try:
             moments = client.get_or_create_collection(
                 collection_name, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
@@ -52,35 +71,59 @@ def connect(persist_directory: Path | None, collection_name: str, client: Client
                 f"Chroma rejects the name {collection_name!r}",
                 "Use 3 to 500 letters a-z, digits, dots, hyphens and underscores, with a letter or digit at both ends",
             ) from error
-    return Connection(client, place, moments, timelines, catalogue)
+    return Connection(client, place, database, moments, timelines, catalogue)
 
 
-@contextmanager
-def storage_errors(place: str) -> Iterator[None]:
-    """Convert errors of Chroma and SQLite to a StoreError about a place."""
-    try:
-        yield
-    except NotFoundError as error:
-        raise StoreError(place, "the collection has been deleted", "Open the store again") from error
-    except httpx.TransportError as error:
-        problem = f"the Chroma server does not answer ({error})"
-        raise StoreError(place, problem, "Check that it is running; finished work is kept") from error
-    except (ChromaError, sqlite3.Error) as error:
-        problem = f"cannot be read or written ({error})"
-        advice = "Check the free disk space and the permissions, then run the command again; finished work is kept"
-        raise StoreError(place, problem, advice) from error
+def _find_database(directory: str | None, client: ClientAPI | None) -> LocalDatabase | None:
+    if client is None:
+        return None if directory is None else LocalDatabase(directory)
+    settings = client.get_settings()
+    is_local = settings.is_persistent and settings.chroma_server_host is None
+    return LocalDatabase(settings.persist_directory) if is_local else None
 
 
-def _open_client(persist_directory: Path | None, place: str) -> ClientAPI:
+def _open_client(directory: str | None) -> ClientAPI:
     # Default settings: Chroma allows one set of settings per directory and process, so others would prevent
     # langchain_chroma.Chroma from opening the same directory. The defaults send no telemetry.
-    try:
-        if persist_directory is not None:
-            return chromadb.PersistentClient(persist_directory)
+    if directory is None:
         # In-memory clients in one process share their data, so each store gets a separate database.
         database = uuid.uuid4().hex
         chromadb.AdminClient(Settings(is_persistent=False)).create_database(database)
         return chromadb.EphemeralClient(Settings(), database=database)
+    try:
+        return chromadb.PersistentClient(directory)
     except (ValueError, OSError) as error:
-        problem = f"Chroma cannot open it ({error})"
-        raise StoreError(place, problem, "Check the directory and its permissions") from error
+        raise InternalError(f"Chroma cannot open it: {error}") from error
+
+
+@contextmanager
+def _storage_errors(place: str, database: LocalDatabase | None) -> Iterator[None]:
+    """Convert errors of Chroma and SQLite to a StoreError about a place."""
+    try:
+        yield
+    except BaseException as error:
+        if not _is_storage_error(error):
+            raise
+        raise _explain(error, place, database) from error
+
+
+def _is_storage_error(error: BaseException) -> bool:
+    # The class of Chroma's panics cannot be imported, and is not a subclass of Exception.
+    is_panic = type(error).__name__ == "PanicException"
+    return is_panic or isinstance(error, ChromaError | sqlite3.Error | httpx.TransportError)
+
+
+def _explain(error: BaseException, place: str, database: LocalDatabase | None) -> StoreError:
+    try:
+        if database is not None:
+            database.check_after_error()
+    except StoreError as cause:
+        return cause
+    if isinstance(error, NotFoundError):
+        return StoreError(place, "the collection has been deleted", "Open the store again")
+    if isinstance(error, httpx.TransportError):
+        problem = f"the Chroma server does not answer ({error})"
+        return StoreError(place, problem, "Check that it is running; finished work is kept")
+    problem = f"cannot be read or written ({error})"
+    advice = "Check the free disk space and the permissions, then run the command again; finished work is kept"
+    return StoreError(place, problem, advice)

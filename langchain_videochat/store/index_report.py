@@ -77,7 +77,8 @@ class IndexedVideo:
 
 def describe_ignored_sidecars(record: VideoRecord) -> str:
     """Describe the damage of a video beside which there are other subtitle files than its timeline was made with."""
-    return f"the subtitle files beside it are ignored: its timeline was made from {record.source}"
+    used = (one.address for one in record.sources if one.sidecars == record.sidecars)
+    return f"the subtitle files beside it are ignored: its timeline was made from {next(used, record.source)}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -13,18 +13,18 @@ from typing import Literal, get_args
 
 from langchain_videochat.errors import InputError, MediaError, ModelUnavailableError, StoreError, VideoChatError
 from langchain_videochat.media import VideoInfo, list_sources, local_file, probe, video_id
-from langchain_videochat.media.sources import is_web_address, local_path
+from langchain_videochat.media.sources import is_web_address, local_path, safe_source
 from langchain_videochat.perception import Profile, keep_models
-from langchain_videochat.store.catalogue import VideoRecord
+from langchain_videochat.store.addresses import VideoSource, add_source, is_deleted
+from langchain_videochat.store.catalogue import Catalogue, VideoRecord
 from langchain_videochat.store.embeddings import EmbeddingCheck
 from langchain_videochat.store.index_report import IndexedVideo, IndexReport, Status
 from langchain_videochat.store.local_index import LocalIndex
 from langchain_videochat.store.provenance import Provenance
-from langchain_videochat.store.saving import StoreCollections, save
+from langchain_videochat.store.saving import StoreCollections, delete_leftovers, save
 from langchain_videochat.store.segments import count_segments, perform, plan, summarize
 from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.timeline import Timeline
-from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.progress import video_progress
 
 OnError = Literal["raise", "skip"]
@@ -93,16 +93,18 @@ class Indexer:
             identity = self._identify(source, path)
             if self.refresh and identity not in self.restarted:
                 self._restart(identity, probe(path).duration)
-            stored = self._find(identity)
+            stored = self.collections.catalogue.get(identity)
             given = _Copy(source, path, sidecar_fingerprint(path))
-            recorded = self._find_recorded(stored, given)
-            copy = _choose_copy(stored, recorded, given)
-            if stored is None or not self._is_current(stored, copy):
+            used = self._find_used(stored, given)
+            copy = _choose_copy(stored, used, given)
+            if stored is None or not self._is_current(stored, copy, is_used_here=used is not None):
                 status: Status = "indexed"
                 record = self._index_video(identity, copy)
             else:
                 status = "skipped"
-                record = self._follow_renaming(stored, given) if recorded is None else stored
+                new = VideoSource.of(given.source, given.sidecars)
+                record = record_source(self.collections.catalogue, self.index, stored, new, path)
+                delete_leftovers(self.collections, identity)
         # A skipped video has drafts if the last run was interrupted directly after the video was saved.
         self.collections.pages.delete_drafts(identity, self.profile.name, count_segments(record.duration))
         ignores_sidecars = given.sidecars not in ("", record.sidecars)
@@ -113,17 +115,15 @@ class Indexer:
         # Not later: the marks are written to the store.
         self.check.run_for_writing()
         places = set(map(_place, sources))
-        for record, _ in self.collections.catalogue.all():
-            if _place(record.source) in places:
+        for record in self.collections.catalogue.all():
+            if any(_place(one.address) in places for one in record.sources):
                 self._restart(record.video_id, record.duration)
 
     def _restart(self, identity: str, duration: float) -> None:
         """Mark a video to be perceived again, without results of earlier runs; readers keep its timeline until then."""
         self.restarted.add(identity)
         self.collections.pages.delete_drafts(identity, self.profile.name, count_segments(duration))
-        stored = self._find(identity)
-        if stored is not None:
-            self.collections.catalogue.put(replace(stored, stale=True))
+        self.collections.catalogue.mark_stale(identity)
 
     def _identify(self, source: str, path: Path) -> str:
         if is_web_address(source):
@@ -136,41 +136,56 @@ class Indexer:
             self.index.remember_file(path, status.st_size, status.st_mtime_ns, identity)
         return identity
 
-    def _find(self, identity: str) -> VideoRecord | None:
-        stored = self.collections.catalogue.get(identity)
-        return None if stored is None else stored[0]
+    def _find_used(self, record: VideoRecord | None, given: _Copy) -> _Copy | None:
+        """Return the copy that a timeline was made from, with its present subtitle files.
 
-    def _find_recorded(self, record: VideoRecord | None, given: _Copy) -> _Copy | None:
-        """Return the file that a timeline was made from; None if it was moved, changed or deleted."""
+        Returns:
+            None if the copy was moved, changed or deleted, or is on another machine.
+        """
         if record is None:
             return None
-        if is_web_address(record.source):
-            return replace(given, source=record.source, sidecars="")  # there are no subtitle files beside it
+        for address in _used_addresses(record):
+            if is_web_address(address):
+                return replace(given, source=address, sidecars="")  # there are no subtitle files beside it
+            if self._identify_file(address) == record.video_id:
+                path = local_path(address)
+                return _Copy(address, path, sidecar_fingerprint(path))
+        return None
+
+    def _identify_file(self, address: str) -> str | None:
+        """Return the id of the video in a file; None if it cannot be read."""
         try:
-            path = local_path(record.source)
-            if path == given.path:
-                return given
-            if self._identify(record.source, path) != record.video_id:
-                return None
+            return self._identify(address, local_path(address))
         except (VideoChatError, OSError):
             return None
-        return _Copy(record.source, path, sidecar_fingerprint(path))
 
-    def _is_current(self, record: VideoRecord, copy: _Copy) -> bool:
+    def _is_current(self, record: VideoRecord, copy: _Copy, *, is_used_here: bool) -> bool:
+        """Return whether a timeline need not be made again from a copy of its video.
+
+        Args:
+            record: The record of the video.
+            copy: The copy whose subtitle files the timeline is to have.
+            is_used_here: Whether the copy that the timeline was made from is on this machine.
+        """
         return (
-            record.complete
-            and not record.stale
+            not record.stale
             and record.profile == self.profile.name
-            and record.sidecars == copy.sidecars
+            and (record.sidecars == copy.sidecars or (not is_used_here and self._keeps_subtitles(record, copy)))
             # A perceiver that failed may succeed now; damage is permanent.
             and not record.failures
         )
 
-    def _follow_renaming(self, record: VideoRecord, given: _Copy) -> VideoRecord:
-        self.check.run_for_writing()
-        observations = self.collections.pages.read(record.video_id, record.pages, Interval())
-        video = replace(probe(given.path), source=given.source)
-        return save(self.collections, Timeline(video, record.video_id, tuple(observations)), record.provenance)
+    def _keeps_subtitles(self, record: VideoRecord, copy: _Copy) -> bool:
+        """Return whether a timeline keeps the subtitles of a copy on another machine, which may still be the same.
+
+        Otherwise two machines with other subtitle files beside the video, or none, would replace each other's timeline
+        at every run.
+        """
+        used = _used_addresses(record)
+        if all(is_deleted(address) or self._identify_file(address) for address in used):
+            return False
+        is_unchanged = VideoSource.of(copy.source, copy.sidecars) in record.sources
+        return is_unchanged or not copy.sidecars
 
     def _index_video(self, identity: str, copy: _Copy) -> VideoRecord:
         pages, name = self.collections.pages, self.profile.name
@@ -180,6 +195,7 @@ class Indexer:
             self.check.run_for_writing()
             by_number = pages.read_drafts(identity, name, count_segments(video.duration), copy.sidecars)
             for task in plan(copy.path, video.duration, self.profile, by_number):
+                self.collections.check_space()  # perceiving a segment can take long
                 by_number[task.number] = perform(task, report)
                 pages.write_draft(identity, name, task.number, by_number[task.number], copy.sidecars)  # commits it
             report(video.duration)
@@ -210,15 +226,40 @@ class Indexer:
             yield report
 
 
-def _choose_copy(stored: VideoRecord | None, recorded: _Copy | None, given: _Copy) -> _Copy:
+def record_source(
+    catalogue: Catalogue, index: LocalIndex, record: VideoRecord, source: VideoSource, path: Path | None
+) -> VideoRecord:
+    """Record a file, or a web address, that has the content of a video; nothing is written if it is known.
+
+    Args:
+        catalogue: Where it is recorded.
+        index: Knows the files on this machine.
+        record: The record of the video.
+        source: The file or web address.
+        path: The local file, from which the title is read; None for a web address.
+    """
+    if source in record.sources:
+        return record
+    if path is not None:
+        source = replace(source, title=probe(path).title)
+    sources = add_source(record.sources, source, lambda address: index.has_video(record.video_id, address))
+    return record if sources == record.sources else catalogue.update_sources(record, sources)
+
+
+def _used_addresses(record: VideoRecord) -> list[str]:
+    """Return the addresses of the copies whose subtitle files a timeline was made with."""
+    return [one.address for one in record.sources if one.sidecars == record.sidecars]
+
+
+def _choose_copy(stored: VideoRecord | None, used: _Copy | None, given: _Copy) -> _Copy:
     """Choose the copy of a video whose subtitle files its timeline is to have.
 
     That is the copy that the timeline was made from if it has any: two copies must not replace each other at every
     run, and one without subtitle files replaces none. A refresh prefers the given copy if both have some.
     """
-    if stored is None or recorded is None or not recorded.sidecars:
+    if stored is None or used is None or not used.sidecars:
         return given
-    return given if stored.stale and given.sidecars else recorded
+    return given if stored.stale and given.sidecars else used
 
 
 def _list_or_skip(item: str | Path) -> list[str | IndexedVideo]:
@@ -237,5 +278,6 @@ def _place(source: str) -> str:
 
 
 def _failed(source: str, error: BaseException) -> IndexedVideo:
+    source = safe_source(source)
     _LOG.warning("skipping %s: %s", source, error)
     return IndexedVideo(source=source, status="failed", error=str(error) or type(error).__name__)

@@ -18,16 +18,25 @@ import numpy as np
 from langchain_core.documents import Document
 from numpy.typing import NDArray
 
+from langchain_videochat.errors import VideoChatError
+from langchain_videochat.media import local_path
+from langchain_videochat.media.sources import is_web_address
+from langchain_videochat.store.addresses import VideoSource, choose_source, dump_sources, load_sources
+from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.words import index_text
+from langchain_videochat.timeline import citation
 
 CACHE_KIB = 65536
 """Size of SQLite's page cache: reading 2,000 scattered vectors takes twice as long with its default of 2 MB."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (token TEXT);
-CREATE TABLE IF NOT EXISTS videos (video_id TEXT PRIMARY KEY, revision TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS videos (
+    video_id TEXT PRIMARY KEY, save_id TEXT NOT NULL, title TEXT NOT NULL,
+    sources TEXT NOT NULL -- VideoSources as a JSON array of arrays
+);
 -- Sets of modalities that occur in moments, as sorted JSON arrays of names: few, however many moments there are.
 CREATE TABLE IF NOT EXISTS modality_sets (number INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS moments (
@@ -73,6 +82,29 @@ class IndexedMoment:
     observations: Sequence[TimedWords]
 
 
+@dataclass(frozen=True)
+class IndexedVersion:
+    """The version of a video that is in the index."""
+
+    save_id: str
+    title: str
+    sources: tuple[VideoSource, ...]
+
+    @classmethod
+    def of(cls, record: VideoRecord) -> "IndexedVersion":
+        """Return the version that a record describes."""
+        return cls(record.save_id, record.title, record.sources)
+
+    @classmethod
+    def load(cls, save_id: str, title: str, sources: str) -> "IndexedVersion":
+        """Return the version that a row of the database describes."""
+        return cls(save_id, title, load_sources(sources))
+
+    def has_same_moments(self, other: "IndexedVersion") -> bool:
+        """Return whether the moments of another version of the video are the same."""
+        return (self.save_id, self.title) == (other.save_id, other.title)
+
+
 class LocalIndex:
     """Finds moments by time, video, modality and word, on one machine.
 
@@ -98,21 +130,30 @@ class LocalIndex:
             database.execute("DELETE FROM state")
             database.execute("INSERT INTO state VALUES (?)", (token,))
 
-    def revisions(self) -> dict[str, str]:
-        """Return the revision of each video in the index, by video id."""
-        return dict(self._select("SELECT video_id, revision FROM videos"))
+    def versions(self) -> dict[str, IndexedVersion]:
+        """Return the version of each video in the index, by video id."""
+        rows = self._select("SELECT video_id, save_id, title, sources FROM videos")
+        return {video_id: IndexedVersion.load(*rest) for video_id, *rest in rows}
 
-    def put_video(self, video_id: str, revision: str, moments: Iterable[IndexedMoment]) -> None:
-        """Replace all moments of a video in one transaction."""
-        with self._transaction() as database:
+    def put_video(self, video_id: str, version: IndexedVersion, moments: Iterable[IndexedMoment]) -> None:
+        """Replace all moments of a video in one transaction, unless another thread or program has just done so."""
+        with self._change() as database:
+            known = _get_version(database, video_id)
+            if known is not None and known.has_same_moments(version):
+                return  # A search may be using the numbers of its moments.
             _delete_video(database, video_id)
-            database.execute("INSERT INTO videos VALUES (?, ?)", (video_id, revision))
+            _put_version(database, video_id, version)
             for moment in moments:
                 _insert_moment(database, video_id, moment)
 
+    def put_sources(self, video_id: str, version: IndexedVersion) -> None:
+        """Replace the version of a video by one with the same moments."""
+        with self._change() as database:
+            _put_version(database, video_id, version)
+
     def delete_video(self, video_id: str) -> None:
         """Delete a video."""
-        with self._transaction() as database:
+        with self._change() as database:
             _delete_video(database, video_id)
 
     def modalities(self) -> set[str]:
@@ -179,18 +220,19 @@ class LocalIndex:
         return [document for document, _ in self.moments(numbers)]
 
     def moments(self, numbers: Sequence[int]) -> list[tuple[Document, list[TimedWords]]]:
-        """Return moments and the words of their observations, in the order of their numbers."""
-        query = """SELECT number, text, metadata, observations FROM documents
+        """Return moments and the words of their observations, in the order of their numbers.
+
+        Title, `source` and `citation` are those of the file on this machine at present.
+        """
+        query = """SELECT number, text, metadata, observations, video_id, sources
+            FROM documents JOIN moments USING (number) JOIN videos USING (video_id)
             WHERE number IN (SELECT value FROM json_each(?))"""
         rows = {number: rest for number, *rest in self._select(query, json.dumps(numbers))}
         found = [rows[number] for number in numbers if number in rows]
-        return [
-            (
-                Document(page_content=text, metadata=json.loads(metadata)),
-                [TimedWords(*one) for one in json.loads(words)],
-            )
-            for text, metadata, words in found
-        ]
+        chosen = {video_id: self.choose_source(video_id, load_sources(text)) for *_, video_id, text in found}
+        documents = [_with_source(text, json.loads(data), chosen[video_id]) for text, data, _, video_id, _ in found]
+        observations = [[TimedWords(*one) for one in json.loads(words)] for _, _, words, *_ in found]
+        return list(zip(documents, observations, strict=True))
 
     def timed_words(self, video_id: str, start: float) -> list[TimedWords]:
         """Return the words of the observations of the moment of a video that starts at a time in seconds."""
@@ -211,6 +253,26 @@ class LocalIndex:
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (os.fsencode(path), size, mtime_ns, video_id)
             )
 
+    def choose_source(self, video_id: str, sources: Sequence[VideoSource]) -> VideoSource:
+        """Return the source of a video on this machine, which all readers get: see `addresses.choose_source`."""
+        return choose_source(sources, lambda address: self.has_video(video_id, address))
+
+    def has_video(self, video_id: str, address: str) -> bool:
+        """Return whether a video is at an address: any web address, or a file that is not known to have other content.
+
+        Files are not read for that; `remember_file` makes their content known.
+        """
+        if is_web_address(address):
+            return True
+        try:
+            path = local_path(address)
+            status = path.stat()
+            return self.find_file(path, status.st_size, status.st_mtime_ns) in (None, video_id)
+        except (VideoChatError, OSError):
+            return False
+        except sqlite3.DatabaseError:
+            return True  # Nothing is known: the next search rebuilds the index.
+
     def rebuild(self) -> None:
         """Replace the index by an empty one."""
         with self._lock:
@@ -228,6 +290,13 @@ class LocalIndex:
             self._database.execute("BEGIN IMMEDIATE")
             with self._database:
                 yield self._database
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """Change videos in a transaction; the index counts as outdated until the next `set_token`."""
+        with self._transaction() as database:
+            database.execute("DELETE FROM state")
+            yield database
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -273,6 +342,28 @@ def _delete_video(database: sqlite3.Connection, video_id: str) -> None:
     for table, key in (("words", "rowid"), ("vectors", "number"), ("documents", "number"), ("moments", "number")):
         database.executemany(f"DELETE FROM {table} WHERE {key} = ?", rows)  # noqa: S608
     database.execute("DELETE FROM videos WHERE video_id = ?", (video_id,))
+
+
+def _get_version(database: sqlite3.Connection, video_id: str) -> IndexedVersion | None:
+    query = "SELECT save_id, title, sources FROM videos WHERE video_id = ?"
+    return next((IndexedVersion.load(*row) for row in database.execute(query, (video_id,))), None)
+
+
+def _put_version(database: sqlite3.Connection, video_id: str, version: IndexedVersion) -> None:
+    row = (video_id, version.save_id, version.title, dump_sources(version.sources))
+    database.execute("INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?)", row)
+
+
+def retitle(moment: Document, title: str) -> Document:
+    """Replace the title of a moment, with which its text begins: the file may have been renamed since it was stored."""
+    text = title + moment.page_content.removeprefix(moment.metadata["title"])
+    return Document(page_content=text, metadata=moment.metadata | {"title": title})
+
+
+def _with_source(text: str, metadata: dict[str, Any], source: VideoSource) -> Document:
+    address = source.address
+    located = metadata | {"source": address, "citation": citation(address, metadata["start"], metadata["end"])}
+    return retitle(Document(page_content=text, metadata=located), source.title or metadata["title"])
 
 
 def _insert_moment(database: sqlite3.Connection, video_id: str, moment: IndexedMoment) -> None:

@@ -11,6 +11,7 @@ from langchain_core.utils.iter import batch_iterate
 from langchain_videochat.media import Damage
 from langchain_videochat.perception import Observation, SegmentResult
 from langchain_videochat.perception.streams import UNDECODABLE
+from langchain_videochat.store.record_ids import DRAFT, group_by_save, record_id
 from langchain_videochat.timeline.formats import dump_observations, load_observations
 from langchain_videochat.utils.interval import Interval
 
@@ -25,37 +26,57 @@ class Pages:
     """The collection of pages.
 
     An observation is stored in every page that it overlaps, together with its position in the timeline: readers of
-    several pages use it to remove duplicates and to restore the order.
+    several pages use it to remove duplicates and to restore the order. The pages of a save are written once and never
+    changed: a later save of the same video writes its own.
     """
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
 
-    def write(self, video_id: str, observations: Sequence[Observation]) -> None:
+    def write(self, video_id: str, save_id: str, observations: Sequence[Observation]) -> None:
         """Write the observations of a timeline, which must be in time order."""
-        # Empty pages are written too, to replace pages of an earlier timeline.
         pages: list[list[tuple[int, Observation]]] = [[] for _ in range(count_pages(observations))]
         for position, one in enumerate(observations):
             # The last page includes longer observations: one wrong end time must not create a million pages.
             for page in pages[_page_at(one.start) : _page_at(one.end) + 1]:
                 page.append((position, one))
         for batch in batch_iterate(BATCH, enumerate(pages)):
-            self._upsert(video_id, {_page_id(video_id, page): _dump_page(content) for page, content in batch})
+            documents = {record_id(video_id, save_id, str(page)): _dump_page(content) for page, content in batch}
+            self._upsert(video_id, documents)
 
-    def read(self, video_id: str, pages: int, interval: Interval) -> list[Observation]:
-        """Return the observations, in timeline order, on those of a video's pages that overlap an interval."""
+    def read(self, video_id: str, save_id: str, pages: int, interval: Interval) -> list[Observation] | None:
+        """Return the observations, in timeline order, on those pages of a save that overlap an interval.
+
+        Args:
+            video_id: The video.
+            save_id: The save that wrote its pages.
+            pages: Number of its pages.
+            interval: Seconds from the start of the video.
+
+        Returns:
+            None if a page is missing: a later save has replaced this one, or the video was removed.
+        """
+        if not pages:
+            return []
         first = _page_at(min(interval.start, pages * PAGE_SECONDS - 1))
         last = _page_at(min(interval.end, pages * PAGE_SECONDS - 1))
         found: dict[int, Observation] = {}
-        for batch in batch_iterate(BATCH, (_page_id(video_id, page) for page in range(first, last + 1))):
-            for document in self._collection.get(ids=batch, include=["documents"])["documents"] or []:
+        for batch in batch_iterate(BATCH, (record_id(video_id, save_id, str(page)) for page in range(first, last + 1))):
+            documents = self._collection.get(ids=batch, include=["documents"])["documents"] or []
+            if len(documents) < len(batch):
+                return None
+            for document in documents:
                 positions, records = json.loads(document)
                 found.update(zip(positions, load_observations(records), strict=True))
         return [found[position] for position in sorted(found)]
 
-    def delete(self, video_id: str, pages: range) -> None:
-        """Delete a range of pages of a video."""
-        for batch in batch_iterate(BATCH, (_page_id(video_id, page) for page in pages)):
+    def list_saves(self, video_id: str) -> dict[str, list[str]]:
+        """Return the ids of the pages of a video by save; those of its drafts are under `DRAFT`."""
+        return group_by_save(video_id, self._collection.get(where={"video_id": video_id}, include=[])["ids"])
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete pages and drafts."""
+        for batch in batch_iterate(BATCH, ids):
             self._collection.delete(ids=batch)
 
     def write_draft(self, video_id: str, profile: str, segment: int, result: SegmentResult, sidecars: str) -> None:
@@ -82,12 +103,7 @@ class Pages:
 
     def delete_drafts(self, video_id: str, profile: str, segments: int) -> None:
         """Delete the drafts of a video."""
-        for batch in batch_iterate(BATCH, (_draft_id(video_id, profile, segment) for segment in range(segments))):
-            self._collection.delete(ids=batch)
-
-    def delete_all(self, video_id: str) -> None:
-        """Delete all pages and drafts of a video; this reads the whole collection."""
-        self._collection.delete(where={"video_id": video_id})
+        self.delete([_draft_id(video_id, profile, segment) for segment in range(segments)])
 
     def _upsert(self, video_id: str, pages: dict[str, str]) -> None:
         self._collection.upsert(
@@ -139,9 +155,5 @@ def _load_draft(document: str) -> tuple[SegmentResult, str]:
     return result, draft["sidecars"]
 
 
-def _page_id(video_id: str, page: int) -> str:
-    return f"{video_id}:{page}"
-
-
 def _draft_id(video_id: str, profile: str, segment: int) -> str:
-    return f"{video_id}:draft:{profile}:{segment}"
+    return record_id(video_id, DRAFT, f"{profile}:{segment}")

@@ -21,6 +21,9 @@ EXACT_LIMIT = 1500
 COUNT_LIMIT = 10_000
 """Limit for counting the moments that match a filter, to estimate how many neighbors to request: takes 0.4 ms."""
 
+RETRY_FACTOR = 4
+"""Factor by which more moments are requested from Chroma if too few of those returned can be used."""
+
 WORD_BUDGET = 1000
 """Maximum number of matches of all words of a query; the most common words are skipped beyond it."""
 
@@ -89,9 +92,16 @@ def rank_by_embedding(
         return _nearest(index, index.find(condition, EXACT_LIMIT), embedding, depth)
     # Enough for 2 * k matches if the matching moments are distributed evenly.
     fetched = depth if condition == Filter() else max(depth, math.ceil(2 * k * index.size() / candidates))
-    found = moments.query(query_embeddings=[embedding], n_results=fetched, include=["distances"])
-    matching = index.resolve(found["ids"][0], condition)[:depth]
+    matching = index.resolve(_query(moments, embedding, fetched), condition)[:depth]
+    if len(matching) < k:
+        # Perhaps because of moments of saves in progress, which are in Chroma only.
+        matching = index.resolve(_query(moments, embedding, RETRY_FACTOR * fetched), condition)[:depth]
     return matching if len(matching) >= k else _nearest_of_all(index, embedding, depth, condition)
+
+
+def _query(moments: Collection, embedding: Sequence[float], count: int) -> list[str]:
+    found = moments.query(query_embeddings=[embedding], n_results=count, include=["distances"])
+    return found["ids"][0]
 
 
 def rank_by_words(index: LocalIndex, query: str, depth: int, condition: Filter) -> WordRanking:

@@ -12,16 +12,19 @@ from langchain_chroma import Chroma
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from langchain_videochat.errors import InputError, VideoChatError
+from langchain_videochat.errors import InputError, StoreError, VideoChatError
 from langchain_videochat.media import Damage, local_path
-from langchain_videochat.perception import load_profile
+from langchain_videochat.media.sources import is_web_address
+from langchain_videochat.perception import Observation, load_profile
+from langchain_videochat.store.addresses import VideoSource
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
-from langchain_videochat.store.connection import Connection, connect, storage_errors
+from langchain_videochat.store.connection import Connection, connect
 from langchain_videochat.store.embeddings import DefaultEmbeddings, EmbeddingCheck
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.index_report import IndexReport
-from langchain_videochat.store.indexing import Indexer, OnError, OnProgress
+from langchain_videochat.store.indexing import Indexer, OnError, OnProgress, record_source
+from langchain_videochat.store.local_database import INDEX_SUFFIX
 from langchain_videochat.store.local_index import LocalIndex, is_damage
 from langchain_videochat.store.pages import Pages
 from langchain_videochat.store.provenance import Provenance
@@ -69,24 +72,28 @@ class VideoTimelineStore:
         collection_name: str = "videos",
         client: ClientAPI | None = None,
     ) -> None:
-        directory = None if persist_directory is None else Path(persist_directory)
+        directory = None if persist_directory is None else Path(persist_directory).absolute()
         connection = connect(directory, collection_name, client)
-        self._place = connection.place
         self._embedding = embedding or DefaultEmbeddings()
-        with storage_errors(self._place):
-            self._check = EmbeddingCheck(self._embedding, connection.client, collection_name, self._place)
+        with connection.errors():
+            self._check = EmbeddingCheck(self._embedding, connection.client, collection_name, connection.place)
             if embedding is not None:
                 self._check.run()
-            self._catalogue = Catalogue(connection.client, connection.catalogue)
+            self._index = LocalIndex(_index_path(directory, connection))
+            self._catalogue = Catalogue(connection.client, connection.catalogue, self._index.choose_source)
             self._pages = Pages(connection.timelines)
             moments = Chroma(collection_name, self._embedding, client=connection.client)
-            self._collections = StoreCollections(self._catalogue, self._pages, moments)
-            self._index = LocalIndex(_index_path(directory, connection))
+            self._collections = StoreCollections(self._catalogue, self._pages, moments, connection.check_space)
         self._connection = connection
 
     @property
     def vectorstore(self) -> Chroma:
-        """The moments as a plain LangChain vector store; use it for reading only."""
+        """The moments as a plain LangChain vector store; use it for reading only.
+
+        While a video is saved again, and after a save that was killed, it also returns moments that `search` does not.
+        `source`, `citation` and `title` in the metadata are those of the file when the moment was stored; `search`
+        gives the present ones.
+        """
         return self._collections.moments
 
     def index(
@@ -102,8 +109,9 @@ class VideoTimelineStore:
         """Perceive videos, and store their timelines and moments.
 
         A video that was indexed before with the same profile and the same subtitle files beside it is skipped, even if
-        its file was renamed. Of several copies of a video, the one with subtitle files is perceived. An interrupted
-        run resumes when it is called again; at most ten minutes of video are perceived twice.
+        its file was renamed, or is at another path on this machine: only the path is recorded. Of several copies of a
+        video, the one with subtitle files is perceived. An interrupted run resumes when it is called again; at most
+        ten minutes of video are perceived twice.
 
         Args:
             sources: Path, URL, folder, glob pattern, or several of these.
@@ -125,7 +133,7 @@ class VideoTimelineStore:
         loaded = load_profile(profile)
         loaded.create()  # reports invalid options before any model is loaded
         indexer = Indexer(self._collections, self._index, self._check, loaded, refresh, show_progress, on_progress)
-        with storage_errors(self._place):
+        with self._connection.errors():
             return indexer.run(sources, on_error)
 
     def add(
@@ -153,9 +161,30 @@ class VideoTimelineStore:
         """
         if sidecars is None:
             sidecars = _fingerprint(timeline.video.source)
-        with storage_errors(self._place):
+        with self._connection.errors():
             self._check.run_for_writing()
             save(self._collections, timeline, Provenance.of(timeline.video, profile, damage, failures, sidecars))
+
+    def add_source(self, video_id: str, source: str | Path) -> VideoRecord:
+        """Record another file, or web address, that has the content of a stored video, as `index` does.
+
+        Args:
+            video_id: The video.
+            source: Path or URL. It is not checked that it has this content.
+
+        Returns:
+            The record with this source.
+
+        Raises:
+            InputError: The store has no such video.
+            SourceError: The file does not exist.
+            MediaError: The file cannot be read as a video.
+            StoreError: The store cannot be written.
+        """
+        path = None if is_web_address(str(source)) else local_path(source)
+        added = VideoSource.of(str(source), "" if path is None else sidecar_fingerprint(path))
+        with self._connection.errors():
+            return record_source(self._catalogue, self._index, self._find(video_id), added, path)
 
     def search(
         self,
@@ -191,7 +220,7 @@ class VideoTimelineStore:
         if k < 1:
             raise InputError("k", f"must be at least 1, got {k}", "Request at least one moment")
         condition = Filter.of(video_id, start, end, modalities)
-        with storage_errors(self._place):
+        with self._connection.errors():
             self._check.run()  # before the local index is built, which can take long
         return self._read_index(lambda: self._search(query, k, condition))
 
@@ -239,19 +268,14 @@ class VideoTimelineStore:
             StoreError: The store cannot be read.
         """
         interval = Interval(start or 0.0, math.inf if end is None else end)
-        with storage_errors(self._place):
-            record, revision = self._find(video_id)
-            observations = self._pages.read(video_id, record.pages, interval)
-            # If the video was written while its pages were read, some may be old and some new.
-            while revision != (latest := self._find(video_id))[1]:
-                record, revision = latest
-                observations = self._pages.read(video_id, record.pages, interval)
+        with self._connection.errors():
+            record, observations = self._read_timeline(video_id, interval)
         return Timeline(record.video, video_id, tuple(observations)).slice(start, end)
 
     def videos(self) -> list[VideoRecord]:
         """Return the videos in the order in which they were stored."""
-        with storage_errors(self._place):
-            return [record for record, _ in self._catalogue.all() if record.complete]
+        with self._connection.errors():
+            return self._catalogue.all()
 
     def remove(self, video_id: str) -> None:
         """Delete a video with its timeline and moments.
@@ -260,8 +284,8 @@ class VideoTimelineStore:
             InputError: The store has no such video.
             StoreError: The store cannot be written.
         """
-        with storage_errors(self._place):
-            remove(self._collections, self._find(video_id, include_incomplete=True)[0])
+        with self._connection.errors():
+            remove(self._collections, video_id)
 
     def as_retriever(self, **filters: Any) -> "VideoTimelineRetriever":
         """Return a LangChain retriever.
@@ -274,16 +298,22 @@ class VideoTimelineStore:
         return VideoTimelineRetriever(store=self, **filters)
 
     def _read_index(self, read: Callable[[], T]) -> T:
-        with storage_errors(self._place):
+        with self._connection.errors():
             try:
-                update_index(self._index, self._collections)
-                return read()
+                return self._read_unchanged_index(read)
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise
             self._index.rebuild()
-            update_index(self._index, self._collections)
-            return read()
+            return self._read_unchanged_index(read)
+
+    def _read_unchanged_index(self, read: Callable[[], T]) -> T:
+        while True:
+            token = update_index(self._index, self._collections)
+            result = read()
+            # If another thread or program has updated the index meanwhile, the result may mix two versions of a video.
+            if self._index.token() == token:
+                return result
 
     def _search(self, query: str, k: int, condition: Filter) -> list[Document]:
         if condition.modalities is not None:
@@ -293,9 +323,19 @@ class VideoTimelineStore:
         embedding = self._embedding.embed_query(query)
         return search(self._index, self._connection.moments, query, embedding, k=k, condition=condition)
 
-    def _find(self, video_id: str, *, include_incomplete: bool = False) -> tuple[VideoRecord, str]:
+    def _read_timeline(self, video_id: str, interval: Interval) -> tuple[VideoRecord, list[Observation]]:
+        record = self._find(video_id)
+        while (observations := self._pages.read(video_id, record.save_id, record.pages, interval)) is None:
+            # Pages are deleted when the record names others.
+            latest = self._find(video_id)
+            if latest.save_id == record.save_id:
+                raise StoreError(f"video {video_id}", "part of its timeline is missing", "Index it again with refresh")
+            record = latest
+        return record, observations
+
+    def _find(self, video_id: str) -> VideoRecord:
         found = self._catalogue.get(video_id)
-        if found is None or not (found[0].complete or include_incomplete):
+        if found is None:
             raise InputError("video_id", f"{video_id!r} is not in this store", "Use an id that videos() returns")
         return found
 
@@ -313,7 +353,7 @@ def _key(moment: Document) -> tuple[str, float]:
 
 def _index_path(directory: Path | None, connection: Connection) -> Path | None:
     if directory is not None:
-        return directory / f"{connection.moments.name}.index.sqlite3"
+        return directory / f"{connection.moments.name}{INDEX_SUFFIX}"
     settings = connection.client.get_settings()
     if settings.chroma_server_host is None and not settings.is_persistent:
         return None  # an in-memory client

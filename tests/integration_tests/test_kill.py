@@ -1,6 +1,7 @@
 """Indexing resumes after the process was killed or the disk was full, with the result of an uninterrupted run."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,15 +17,16 @@ from langchain_videochat.store import VideoTimelineStore
 from tests.subtitled_video import make_subtitled_video
 from tests.unit_tests.embeddings import BagOfWords, make_timeline
 
-# Counts the writes to Chroma and kills the process before the given one.
+# Counts the writes to Chroma and kills the process before the given one. What a killed run has left is no longer in use
+# at once, instead of after ten minutes.
 INDEX = """
 import os, resource, signal, sys
 from chromadb.api.models.Collection import Collection
-from langchain_videochat.store import VideoTimelineStore, saving, segments
+from langchain_videochat.store import VideoTimelineStore, leases, saving, segments
 from tests.unit_tests.embeddings import BagOfWords
 
 video, folder, kill_at, max_file_size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-segments.SEGMENT_SECONDS, saving.EMBED_BATCH = 10.0, 1
+segments.SEGMENT_SECONDS, saving.EMBED_BATCH, leases.LEASE_SECONDS = 10.0, 1, 0.0
 writes = 0
 
 def counted(write):
@@ -36,7 +38,7 @@ def counted(write):
         return write(self, *arguments, **options)
     return wrapper
 
-for name in ("upsert", "delete", "modify"):
+for name in ("upsert", "update", "delete", "modify"):
     setattr(Collection, name, counted(getattr(Collection, name)))
 store = VideoTimelineStore(folder, embedding=BagOfWords())
 if max_file_size:
@@ -68,15 +70,24 @@ def state(folder: Path) -> dict[str, Any]:
     store = VideoTimelineStore(folder, embedding=BagOfWords())
     client = chromadb.PersistentClient(folder)
     pages = client.get_collection("videos-timelines").get(include=["documents"])
-    moments = client.get_collection("videos").get(include=["documents", "metadatas", "embeddings"])
+    moments = client.get_collection("videos").get(include=["documents", "metadatas"])
     rows = zip(moments["ids"], moments["documents"] or [], moments["metadatas"] or [], strict=True)
     return {
         "videos": [(one.video, one.profile, one.observations, one.moments, one.pages) for one in store.videos()],
         "timelines": [store.timeline(one.video_id).to_json() for one in store.videos()],
-        "pages": dict(zip(pages["ids"], map(json.loads, pages["documents"] or []), strict=True)),
-        "moments": {moment_id: (text, metadata) for moment_id, text, metadata in rows},
+        "pages": {
+            _without_save(one): json.loads(page)
+            for one, page in zip(pages["ids"], pages["documents"] or [], strict=True)
+        },
+        "moments": {_without_save(moment_id): (text, metadata) for moment_id, text, metadata in rows},
+        "numbers": (len(pages["ids"]), len(moments["ids"])),
         "search": store.search("Sentence 7", k=20),
     }
+
+
+def _without_save(record_id: str) -> str:
+    """Remove the random id of the save from the id of a page or moment."""
+    return re.sub(":[0-9a-f]{32}:", ":", record_id)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +111,7 @@ def test_killed_run_resumes(
     assert killed.returncode == -signal.SIGKILL
     found = VideoTimelineStore(tmp_path, embedding=BagOfWords()).search("Sentence old words", k=50)
     texts = "\n".join(one.page_content for one in found)
-    assert not ("Sentence" in texts and "old words" in texts)
+    assert ("Sentence" in texts) != ("old words" in texts)
     again = index(video, tmp_path)
     assert again.returncode == 0, again.stderr
     assert state(tmp_path) == expected

@@ -1,9 +1,6 @@
 """Machines with separate cache folders that share a store on a Chroma server."""
 
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ import pytest
 
 from langchain_videochat.errors import StoreError
 from langchain_videochat.store import VideoTimelineStore
+from tests.chroma_server import run_chroma_server
 from tests.unit_tests.embeddings import BagOfWords, make_slides
 
 EGGS = make_slides("eggs", "Whisk two eggs", "Heat the pan", "Fold the omelette")
@@ -23,18 +21,8 @@ Machine = Callable[[str], VideoTimelineStore]
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    chroma = Path(sys.executable).with_name("chroma")
-    command = [str(chroma), "run", "--path", str(tmp_path / "server"), "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(port)
-        yield port, process
-    finally:
-        process.terminate()
-        process.wait()
+    with run_chroma_server(tmp_path / "server") as running:
+        yield running
 
 
 @pytest.fixture
@@ -45,18 +33,6 @@ def machine(server: tuple[int, object], tmp_path: Path, monkeypatch: pytest.Monk
         return VideoTimelineStore(client=client, embedding=BagOfWords())
 
     return open_store
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            chromadb.HttpClient(host="127.0.0.1", port=port).heartbeat()
-        except ValueError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail("the Chroma server does not start")
 
 
 def test_two_machines_find_the_same_moments(machine: Machine, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import threading
 from itertools import pairwise
@@ -17,8 +18,10 @@ from langchain_videochat.errors import InputError, StoreError
 from langchain_videochat.media import Damage, sum_damage
 from langchain_videochat.perception import Observation, list_modalities
 from langchain_videochat.store import VideoTimelineStore
+from langchain_videochat.store.addresses import VideoSource
 from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
+from langchain_videochat.timeline import Timeline
 from tests.unit_tests.embeddings import BagOfWords, make_slides, make_timeline
 
 EGGS = make_slides("eggs", "Whisk two eggs", "Heat the pan", "Fold the omelette")
@@ -195,12 +198,38 @@ def test_index_file_of_another_version_is_rebuilt(tmp_path: Path, script: str) -
 
 
 def rewrite_record(folder: Path, **changes: str | float | None) -> None:
-    """Change fields in the catalogue's only record; None removes a field."""
+    """Change fields in the catalogue's record of "eggs"; None removes a field."""
     catalogue = chromadb.PersistentClient(folder).get_collection("videos-catalogue")
-    found = catalogue.get(include=["documents", "metadatas", "embeddings"])
-    fields = {key: value for key, value in ({**(found["metadatas"] or [])[0]} | changes).items() if value is not None}
-    catalogue.delete(found["ids"])
-    catalogue.add(found["ids"], embeddings=found["embeddings"], documents=found["documents"], metadatas=[fields])
+    catalogue.update(["eggs"], metadatas=[changes])
+
+
+def make_old_store(folder: Path, *timelines: Timeline, complete: bool = True) -> VideoTimelineStore:
+    """Store timelines in the layout of earlier versions, whose ids named no save."""
+    VideoTimelineStore(folder, embedding=BagOfWords()).add(EGGS)
+    client = chromadb.PersistentClient(folder)
+    for timeline in timelines:
+        VideoTimelineStore(folder, embedding=BagOfWords()).add(timeline)
+    for name in ("videos", "videos-timelines"):
+        collection = client.get_collection(name, embedding_function=None)
+        found = collection.get(include=["documents", "metadatas", "embeddings"])
+        collection.delete(found["ids"])
+        ids = [re.sub(":[0-9a-f]{32}:", ":", one) for one in found["ids"]]
+        collection.add(ids, found["embeddings"], found["metadatas"], found["documents"])
+    catalogue = client.get_collection("videos-catalogue", embedding_function=None)
+    old = {"sources": None, "save_id": None, "complete": complete, "revision": "5a3e"}
+    for timeline in (EGGS, *timelines):
+        catalogue.update([timeline.video_id], metadatas=[old])
+    catalogue.delete([":token"])
+    catalogue.modify(metadata={**(catalogue.metadata or {}), "token": "5a3e"})
+    for path in folder.glob("videos.index.sqlite3*"):
+        path.unlink()
+    return VideoTimelineStore(folder, embedding=BagOfWords())
+
+
+def stored_ids(folder: Path) -> list[str]:
+    """Return the ids of all moments and pages."""
+    client = chromadb.PersistentClient(folder)
+    return [one for name in ("videos", "videos-timelines") for one in client.get_collection(name).get()["ids"]]
 
 
 def test_record_with_the_old_field_names_is_read(tmp_path: Path) -> None:
@@ -217,6 +246,45 @@ def test_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     rewrite_record(tmp_path, damage=None, sidecars=None, stale=None)
     (video,) = VideoTimelineStore(tmp_path, embedding=BagOfWords()).videos()
     assert (video.profile, video.damage, video.sidecars, video.stale) == ("lite", "", "", False)
+
+
+def test_store_of_an_earlier_version_is_read_replaced_and_emptied(tmp_path: Path) -> None:
+    store = make_old_store(tmp_path, YOGA)
+    assert set(stored_ids(tmp_path)) == {
+        *("eggs:000000", "eggs:000001", "eggs:000002", "eggs:0", "eggs:1"),
+        *("yoga:000000", "yoga:000001", "yoga:0"),
+    }
+    assert {one.video_id: one.sources for one in store.videos()} == {
+        "eggs": (VideoSource("/films/eggs.mp4"),),
+        "yoga": (VideoSource("/films/yoga.mp4"),),
+    }
+    assert store.timeline("eggs") == EGGS
+    assert len(store.search("eggs", k=20)) == 5
+    record = store.add_source("eggs", "https://example.org/eggs.mp4")
+    assert store.timeline("eggs") == Timeline(record.video, "eggs", EGGS.observations)
+    assert {one.metadata["source"] for one in store.search("eggs", video_id="eggs")} == {"https://example.org/eggs.mp4"}
+    store.add(make_slides("eggs", "Boil them instead"))
+    assert [one.text for one in store.timeline("eggs") if one.modality == "screen_text"] == ["Boil them instead"]
+    assert sum(one.metadata["video_id"] == "eggs" for one in store.search("eggs", k=20)) == 1
+    assert not [one for one in stored_ids(tmp_path) if re.fullmatch("eggs:[0-9]+", one)]
+    store.remove("eggs")
+    store.remove("yoga")
+    assert stored_ids(tmp_path) == []
+    assert store.search("eggs") == []
+
+
+def test_video_that_an_earlier_version_left_incomplete_is_hidden_and_replaced(tmp_path: Path) -> None:
+    store = make_old_store(tmp_path, complete=False)
+    assert (store.videos(), store.search("eggs")) == ([], [])
+    with pytest.raises(InputError, match="'eggs' is not in this store"):
+        store.timeline("eggs")
+    store.add(EGGS)
+    assert store.timeline("eggs") == EGGS
+    assert len(store.search("eggs")) == 3
+    assert len(stored_ids(tmp_path)) == 5
+    store = make_old_store(tmp_path, complete=False)
+    store.remove("eggs")
+    assert stored_ids(tmp_path) == []
 
 
 def test_damage_and_failures_of_an_added_timeline_are_stored(store: VideoTimelineStore) -> None:
