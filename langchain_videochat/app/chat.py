@@ -3,17 +3,24 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import AddableDict, Runnable
 
 from langchain_videochat.app.collection import Collection
 from langchain_videochat.errors import InputError
+from langchain_videochat.media import isolated_media
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.prompts import strip_invisible
-from langchain_videochat.text.question_answering import create_video_qa_chain
+from langchain_videochat.text.question_answering import (
+    Citation,
+    VideoAnswer,
+    create_video_qa_chain,
+    unsupported_remark,
+)
 from langchain_videochat.utils.timecode import format_timecode
 
 if TYPE_CHECKING:
@@ -49,7 +56,8 @@ class Chat(Protocol):
         """Stream an answer: deltas of `text`, then `citations`.
 
         Each citation has a `number` or None, a `label`, and an interval of a video: `video_id`, `start` and `end` in
-        seconds.
+        seconds. The last part may also have `supported`, a `remark` to show if it is false, and the `closest` moments,
+        in the form of citations, if nothing is cited; see `VideoAnswer`.
         """
 
 
@@ -67,12 +75,17 @@ class TimelineChat:
     def answer(self, question: ChatQuestion) -> Iterator[dict[str, Any]]:
         """Stream the answer, then the cited moments."""
         inputs = {"question": question.question, "history": question.history, "video_id": question.video_id}
+        answer = AddableDict()
         for part in self._chain.stream(inputs):
+            answer += part
             if part.get("answer"):
                 yield {"text": strip_invisible(part["answer"])}
-            if "citations" in part:
-                citations = [{name: getattr(one, name) for name in _CITATION_FIELDS} for one in part["citations"]]
-                yield {"citations": citations}
+        yield {
+            "citations": list(map(_describe, answer["citations"])),
+            "supported": answer["supported"],
+            "remark": unsupported_remark(cast("VideoAnswer", answer)) or "",
+            "closest": list(map(_describe, answer["closest"])),
+        }
 
 
 class EmbedChat:
@@ -100,7 +113,10 @@ class EmbedChat:
         # Any video type will do: the container is detected from the file's content.
         video = {"type": "video", "url": self._collection.path(video_id).as_uri(), "mime_type": "video/mp4"}
         prompt = HumanMessage([video, {"type": "text", "text": first.text}])
-        for chunk in self._llm.stream([prompt, *others]):
+        chunks = self._llm.stream([prompt, *others])
+        with isolated_media():
+            first_chunk = next(chunks)  # all frames are decoded before it
+        for chunk in chain([first_chunk], chunks):
             if chunk.text:
                 yield {"text": strip_invisible(chunk.text)}
             times = chunk.response_metadata.get("sampled_times")
@@ -123,6 +139,10 @@ class EmbedChat:
 def to_messages(turns: Sequence[tuple[str, str]]) -> list[BaseMessage]:
     """Convert pairs of question and answer to messages."""
     return [message for question, answer in turns for message in (HumanMessage(question), AIMessage(answer))]
+
+
+def _describe(citation: Citation) -> dict[str, Any]:
+    return {name: getattr(citation, name) for name in _CITATION_FIELDS}
 
 
 def _cite_frame(video_id: str, time: float) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import io
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 THUMBNAIL_COLUMNS = 32
 """Width of a cited moment's thumbnail, in characters; each character shows two pixels, one above the other."""
 
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Show no answer that does not cite the videos, or cites what is not in them.")
+]
 VideoOption = Annotated[str | None, typer.Option("--video", help="Ask about this video only.")]
 
 
@@ -36,27 +41,36 @@ def ask(
     model: ModelOption,
     store: StoreOption = DEFAULT_STORE,
     video: VideoOption = None,
+    strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question with a language model that reads the timelines and cites moments.
 
     Example: `videochat ask "How much flour do I need?" --model openai:gpt-5-mini`
     """
-    parts = _open_conversation(store, video, model).ask(question)
+    parts = _open_conversation(store, video, model, strict).ask(question)
     if not as_json:
         show_answer(console, parts)
         return
-    answer = list(parts)
-    citations = [asdict(citation) for part in answer for citation in part.get("citations", [])]
-    print_json({"answer": "".join(part.get("answer", "") for part in answer), "citations": citations})
+    answer = _merge(parts)
+    print_json(
+        {
+            "answer": answer["answer"],
+            "supported": answer["supported"],
+            "citations": [asdict(citation) for citation in answer["citations"]],
+            "closest": [asdict(citation) for citation in answer["closest"]],
+        }
+    )
 
 
-def chat(model: ModelOption, store: StoreOption = DEFAULT_STORE, video: VideoOption = None) -> None:
+def chat(
+    model: ModelOption, store: StoreOption = DEFAULT_STORE, video: VideoOption = None, strict: StrictOption = False
+) -> None:
     """Ask questions in a conversation; Ctrl-C quits.
 
     Example: `videochat chat --model ollama:qwen3 --video talk.mp4`
     """
-    conversation = _open_conversation(store, video, model)
+    conversation = _open_conversation(store, video, model, strict)
     console.print("Ask about the videos. Press Ctrl-C to quit.", style="dim")
     with suppress(EOFError, KeyboardInterrupt):
         while True:
@@ -72,16 +86,18 @@ def chat(model: ModelOption, store: StoreOption = DEFAULT_STORE, video: VideoOpt
 class Conversation:
     """Questions to a language model about one video or all of them, each asked with the previous turns as context."""
 
-    def __init__(self, model: str, store: "VideoTimelineStore", video_id: str | None = None) -> None:
+    def __init__(
+        self, model: str, store: "VideoTimelineStore", video_id: str | None = None, *, strict: bool = False
+    ) -> None:
         from langchain_videochat.text.llms import load_chat_model
         from langchain_videochat.text.question_answering import create_video_qa_chain
 
-        self._chain = create_video_qa_chain(load_chat_model(model), store)
+        self._chain = create_video_qa_chain(load_chat_model(model), store, strict=strict)
         self._video_id = video_id
         self._history: list[BaseMessage] = []
 
     def ask(self, question: str) -> Iterator["VideoAnswer"]:
-        """Stream an answer: deltas of `answer`, then `citations`."""
+        """Stream an answer: deltas of `answer`, then `citations`, `supported` and `closest`."""
         from langchain_core.messages import AIMessage, HumanMessage
 
         from langchain_videochat.text.llms import model_errors
@@ -96,27 +112,47 @@ class Conversation:
 
 
 def show_answer(console: Console, parts: Iterable["VideoAnswer"]) -> None:
-    """Print an answer while it streams, then its citations as links, with thumbnails on truecolor terminals."""
-    from langchain_videochat.text.prompts import strip_invisible
+    """Print an answer while it streams, then its citations as links, with thumbnails on truecolor terminals.
 
-    citations: list[Citation] = []
+    An answer that is not supported is marked as such; without citations, the closest moments are shown.
+    """
+    from langchain_videochat.text.prompts import strip_invisible
+    from langchain_videochat.text.question_answering import unsupported_remark
+
+    shown: list[VideoAnswer] = []
     with console.status("Searching") as status:
         for part in parts:
-            citations += part.get("citations", [])
+            shown.append(part)
             if "answer" in part:
                 status.stop()
                 console.print(strip_invisible(part["answer"]), end="", markup=False, highlight=False, soft_wrap=True)
-    console.print("\n" if citations else "")
-    for citation in citations:
-        link = Text(f"[{citation.number}] {citation.label}", Style(bold=True, link=citation.uri))
-        console.print(link, Text(citation.uri, "dim"), soft_wrap=True)
-        if console.is_terminal and console.color_system == "truecolor":
-            console.print(_draw_thumbnail(citation.source, citation.start))
+    answer = _merge(shown)
+    console.print()
+    if remark := unsupported_remark(answer):
+        console.print(remark, style="yellow")
+    if answer["closest"]:
+        console.print("\nThe closest moments:", style="dim")
+    elif answer["citations"]:
+        console.print()
+    for citation in answer["citations"] or answer["closest"]:
+        _print_citation(console, citation)
 
 
-def _open_conversation(folder: Path, video: str | None, model: str) -> Conversation:
+def _merge(parts: Iterable["VideoAnswer"]) -> "VideoAnswer":
+    return reduce(add, parts)  # parts are AddableDicts
+
+
+def _print_citation(console: Console, citation: "Citation") -> None:
+    link = Text(f"[{citation.number}] {citation.label}", Style(bold=True, link=citation.uri))
+    console.print(link, Text(citation.uri, "dim"), soft_wrap=True)
+    if console.is_terminal and console.color_system == "truecolor":
+        console.print(_draw_thumbnail(citation.source, citation.start))
+
+
+def _open_conversation(folder: Path, video: str | None, model: str, strict: bool) -> Conversation:
     store = open_store(folder)
-    return Conversation(model, store, None if video is None else find_video(store, video).video_id)
+    video_id = None if video is None else find_video(store, video).video_id
+    return Conversation(model, store, video_id, strict=strict)
 
 
 def _draw_thumbnail(source: str, time: float) -> Text:

@@ -109,6 +109,8 @@ class CitationCheck:
 
     def __init__(self, moments: Mapping[int, Document]) -> None:
         self._moments = moments
+        self.removed: list[str] = []
+        """The citations that `check` has removed so far."""
 
     def check(self, text: str) -> str:
         """Return the text without unknown citations and times."""
@@ -183,6 +185,7 @@ class CitationCheck:
             numbers = self._find(part)
             kept += [part] if numbers and ":" in part else map(str, numbers)
             if not numbers:
+                self.removed.append(part)
                 logger.debug("Removed citation %r: no such moment was given to the model", part)
         space = bracket[0][: -len(bracket[0].lstrip())]
         return f"{space}[{', '.join(kept)}]" if kept else ""

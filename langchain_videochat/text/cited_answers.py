@@ -18,18 +18,22 @@ from langchain_videochat.store.hits import TimedWords, find_hit, hit_interval, i
 from langchain_videochat.store.words import index_text, query_words
 from langchain_videochat.text.citations import Citation, CitationCheck, number_moments
 from langchain_videochat.text.context import CountTokens, Note, group_notes, join_notes, moment_note, truncate_condensed
-from langchain_videochat.text.prompts import NOT_SHOWN, mark_as_data
-from langchain_videochat.text.retrieval import Library
+from langchain_videochat.text.prompts import NOT_SHOWN, NOT_SUPPORTED, is_not_shown, mark_as_data
+from langchain_videochat.text.questions import ParsedQuestion
+from langchain_videochat.text.retrieval import FoundMoments, Library
 from langchain_videochat.utils.interval import Interval
 
 logger = logging.getLogger(__name__)
+
+MAX_CLOSEST = 3
+"""Closest moments of an answer without citations."""
 
 
 @dataclass(frozen=True)
 class AnswerContext:
     """A question, and the notes that the model reads to answer it."""
 
-    question: str
+    question: ParsedQuestion
 
     moments: Mapping[int, Document]
     """All moments found for the question, by number."""
@@ -45,7 +49,7 @@ class AnswerContext:
     @property
     def prompt_variables(self) -> dict[str, str]:
         """The variables of the prompts."""
-        return {"notes": join_notes(self.notes), "question": self.question}
+        return {"notes": join_notes(self.notes), "question": self.question.text}
 
 
 @dataclass(frozen=True)
@@ -71,17 +75,15 @@ class Answerer:
 
     count_tokens: CountTokens
 
-    def answer(self, found: Mapping[str, Any]) -> Any:
-        """Answer a `question` from `documents`: moments in the order of their numbers."""
-        moments = number_moments(found["documents"])
+    strict: bool = False
+    """Whether an answer that is not supported is replaced by `NOT_SUPPORTED`."""
+
+    def answer(self, found: FoundMoments) -> Any:
+        """Answer a question from moments."""
+        moments = number_moments(found.documents)
         notes = [moment_note(number, moment) for number, moment in moments.items()]
-        context = AnswerContext(found["question"], moments, notes)
-        stream = CitedAnswerStream(moments, self.library)
-        return (
-            RunnableLambda(lambda _: self._condense(context))
-            | RunnableLambda(self._write)
-            | RunnableGenerator(stream.transform, stream.atransform, name="cite")
-        )
+        context = AnswerContext(found.question, moments, notes)
+        return RunnableLambda(lambda _: self._condense(context)) | RunnableLambda(self._write)
 
     def _condense(self, context: AnswerContext) -> Any:
         """Condense the notes, in as many rounds as necessary, until they fit into one prompt."""
@@ -102,15 +104,18 @@ class Answerer:
 
     def _condensed_note(self, check: CitationCheck, text: str) -> Note:
         checked = check.check(require_text(text))
-        if checked.strip("\"'. \n").casefold() == NOT_SHOWN.strip(".").casefold():
+        if is_not_shown(checked):
             return Note("", ())
         text = truncate_condensed(check.with_times(checked), self.max_tokens, self.count_tokens)
         return Note(mark_as_data(text), tuple(check.cited(text)))
 
     def _write(self, context: AnswerContext) -> Any:
+        check = context.citation_check
+        stream = CitedAnswerStream(context, check, self.library, self.strict)
+        cite = RunnableGenerator(stream.transform, stream.atransform, name="cite")
         if not context.notes:
-            return NOT_SHOWN
-        return self._ask(self.prompt) | context.citation_check.as_runnable()
+            return RunnableLambda(lambda _: NOT_SHOWN) | cite
+        return self._ask(self.prompt) | check.as_runnable() | cite
 
     def _ask(self, prompt: ChatPromptTemplate) -> Runnable[AnswerContext, str]:
         return RunnableLambda(lambda context: context.prompt_variables) | prompt | self.llm | StrOutputParser()
@@ -118,7 +123,7 @@ class Answerer:
 
 @dataclass(frozen=True)
 class CitedAnswerStream:
-    """Converts the deltas of a checked answer to dicts: `documents` first, then `answer`, `citations` last.
+    """Converts the deltas of a checked answer to dicts: `documents` first, then `answer`; last, what supports it.
 
     `RunnablePassthrough.assign` would do the same, but it passes each delta between threads: 25 ms for 130 deltas
     instead of 9 ms.
@@ -127,10 +132,14 @@ class CitedAnswerStream:
         ModelError: The answer is empty.
     """
 
-    moments: Mapping[int, Document]
-    """By number."""
+    context: AnswerContext
+
+    check: CitationCheck
+    """The check that the answer passes through."""
 
     library: Library
+
+    strict: bool
 
     def transform(self, deltas: Iterator[str]) -> Iterator[AddableDict]:
         """Convert the deltas of an answer."""
@@ -138,8 +147,9 @@ class CitedAnswerStream:
         answer = ""
         for delta in deltas:
             answer += delta
-            yield AddableDict(answer=delta)
-        yield self._citations(answer)
+            if not self.strict:
+                yield AddableDict(answer=delta)
+        yield from self._conclude(answer)
 
     async def atransform(self, deltas: AsyncIterator[str]) -> AsyncIterator[AddableDict]:
         """Convert the deltas of an answer."""
@@ -147,28 +157,58 @@ class CitedAnswerStream:
         answer = ""
         async for delta in deltas:
             answer += delta
-            yield AddableDict(answer=delta)
-        yield await run_in_executor(None, self._citations, answer)
+            if not self.strict:
+                yield AddableDict(answer=delta)
+        for part in await run_in_executor(None, self._conclude, answer):
+            yield part
 
     @property
     def _documents(self) -> AddableDict:
-        return AddableDict(documents=list(self.moments.values()))
+        return AddableDict(documents=list(self.context.moments.values()))
 
-    def _citations(self, answer: str) -> AddableDict:
-        statements = CitationCheck(self.moments).statements(require_text(answer))
+    def _conclude(self, answer: str) -> list[AddableDict]:
+        """Return the last parts: the answer, unless it was streamed, and what supports it."""
+        statements = CitationCheck(self.context.moments).statements(require_text(answer))
+        supported = bool(statements) and not self.check.removed
+        parts = []
+        if self.strict:
+            is_allowed = supported or is_not_shown(answer)
+            parts.append(AddableDict(answer=answer if is_allowed else NOT_SUPPORTED))
+            statements = statements if is_allowed else {}
+        closest = [] if statements else self._cite_all(self._closest())
+        return [*parts, AddableDict(citations=self._cite_all(statements), supported=supported, closest=closest)]
+
+    def _closest(self) -> dict[int, list[str]]:
+        """Return the numbers of the moments that match the question best, best first, each with the question."""
+        question, moments = self.context.question, self.context.moments
+        if not moments:
+            return {}
+        numbers = {_place(moment): number for number, moment in moments.items()}
+        try:
+            found = self.library.search(
+                question.text, MAX_CLOSEST, video_id=question.video_ids, start=question.start, end=question.end
+            )
+        except StoreError as error:
+            logger.warning("Cannot search for the closest moments: %s", error)
+            return {}
+        # Those that did not fit into the context are left out: `documents` does not hold them.
+        given = [numbers[_place(moment)] for moment in found if _place(moment) in numbers]
+        return {number: [question.text] for number in given[:MAX_CLOSEST]}
+
+    def _cite_all(self, statements: Mapping[int, Iterable[str]]) -> list[Citation]:
         cited = zip(statements.items(), self._timed_words(list(statements)), strict=True)
-        return AddableDict(citations=[self._cite(number, texts, words) for (number, texts), words in cited])
+        return [self._cite(number, texts, words) for (number, texts), words in cited]
 
     def _timed_words(self, numbers: Sequence[int]) -> list[list[TimedWords]]:
         try:
-            return self.library.timed_words(self.moments[number] for number in numbers)
+            return self.library.timed_words(self.context.moments[number] for number in numbers)
         except StoreError as error:
             # The answer is complete: its citations are whole moments instead.
             logger.warning("Cannot read the cited moments: %s", error)
             return [[] for _ in numbers]
 
     def _cite(self, number: int, statements: Iterable[str], observations: Collection[TimedWords]) -> Citation:
-        moment = self.moments[number]
+        moment = self.context.moments[number]
         hits = [hit for one in statements for hit in find_hit(self._informative_words(one), observations)]
         whole = Interval(moment.metadata["start"], moment.metadata["end"])
         return Citation.of(number, moment, hit_interval(hits, whole))
@@ -179,7 +219,11 @@ class CitedAnswerStream:
 
     @cached_property
     def _texts(self) -> list[str]:
-        return [f" {index_text(moment.page_content)} " for moment in self.moments.values()]
+        return [f" {index_text(moment.page_content)} " for moment in self.context.moments.values()]
+
+
+def _place(moment: Document) -> tuple[str, float]:
+    return moment.metadata["video_id"], moment.metadata["start"]
 
 
 def require_text(text: str) -> str:

@@ -103,13 +103,18 @@ def join_notes(notes: Iterable[Note]) -> str:
 
 
 def select_fitting(documents: Sequence[Document], max_tokens: int, count_tokens: CountTokens) -> list[Document]:
-    """Return the first moments whose notes fit into a token budget; the last one may be truncated."""
+    """Return the first moments whose notes fit into a token budget; the last one may be truncated.
+
+    Moments whose title alone exceeds the budget are skipped at the start.
+    """
     selected: list[Document] = []
     remaining = max_tokens
     for document in documents:
         fitting = truncate_moment(document, len(documents), remaining, count_tokens)
-        if fitting is None:
+        if fitting is None and selected:
             break
+        if fitting is None:
+            continue  # its title is too long, but that of another video may not be
         selected.append(fitting)
         remaining -= _cost(fitting, len(documents), count_tokens)
     return selected

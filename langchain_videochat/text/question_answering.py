@@ -1,5 +1,6 @@
 """VideoChat-Text as a chain: questions in, answers with verified citations out."""
 
+import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
@@ -15,17 +16,24 @@ from typing_extensions import TypedDict
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.citations import Citation
-from langchain_videochat.text.cited_answers import Answerer, require_text
+from langchain_videochat.text.cited_answers import Answerer
 from langchain_videochat.text.context import CountTokens, TokenCounter, select_fitting, truncate_moment
-from langchain_videochat.text.prompts import ANSWER_PROMPT, CONDENSE_PROMPT, STANDALONE_PROMPT, check_variables
+from langchain_videochat.text.prompts import (
+    ANSWER_PROMPT,
+    CONDENSE_PROMPT,
+    NOT_SUPPORTED,
+    STANDALONE_PROMPT,
+    check_variables,
+    is_not_shown,
+)
 from langchain_videochat.text.questions import (
-    MAX_QUESTION_LENGTH,
     ParsedQuestion,
     VideoQuestion,
     is_about_whole_video,
     parse_question,
 )
 from langchain_videochat.text.retrieval import (
+    FoundMoments,
     Library,
     TimelineLibrary,
     check_videos,
@@ -33,9 +41,12 @@ from langchain_videochat.text.retrieval import (
     list_moments,
     sort_by_time,
 )
+from langchain_videochat.text.rewritten_questions import clean_rewritten
 from langchain_videochat.timeline import Timeline
 
-__all__ = ["Citation", "VideoAnswer", "VideoQuestion", "create_video_qa_chain"]
+logger = logging.getLogger(__name__)
+
+__all__ = ["Citation", "VideoAnswer", "VideoQuestion", "create_video_qa_chain", "unsupported_remark"]
 
 MAX_CONTEXT_TOKENS = 3000
 """Default token budget of the notes: with instructions, question and answer they fill a context of 4,096 tokens, a
@@ -58,8 +69,32 @@ class VideoAnswer(TypedDict):
     citations: list[Citation]
     """The parts of the video that support the answer, one for each cited moment, in order of first citation."""
 
+    supported: bool
+    """Whether the answer cites at least one moment, and no citation had to be removed because the model was not given
+    such a moment. It is false for "The video does not show this.", too. That the cited moments say what the answer says
+    is not checked."""
+
+    closest: list[Citation]
+    """If `citations` is empty: the moments that match the question best, best first. They need not contain an
+    answer."""
+
     documents: list[Document]
     """The moments that the model was given: moment n is `documents[n - 1]`."""
+
+
+def unsupported_remark(answer: VideoAnswer) -> str | None:
+    """Return a remark to show with an answer that is not supported; None if it is, or does not claim anything.
+
+    Example:
+        >>> answer = VideoAnswer(answer="The car is red.", citations=[], supported=False, closest=[], documents=[])
+        >>> unsupported_remark(answer)
+        'Not supported by the videos: this answer cites none of their moments.'
+    """
+    if answer["supported"] or is_not_shown(answer["answer"]) or answer["answer"] == NOT_SUPPORTED:
+        return None
+    if answer["citations"]:
+        return "Not fully supported by the videos: this answer also cited moments that do not exist."
+    return "Not supported by the videos: this answer cites none of their moments."
 
 
 def create_video_qa_chain(
@@ -69,6 +104,7 @@ def create_video_qa_chain(
     k: int = 4,
     max_context_tokens: int = MAX_CONTEXT_TOKENS,
     scope: Scope = "auto",
+    strict: bool = False,
     prompt: ChatPromptTemplate | None = None,
     condense_prompt: ChatPromptTemplate | None = None,
     standalone_prompt: ChatPromptTemplate | None = None,
@@ -81,13 +117,16 @@ def create_video_qa_chain(
     of the whole moment if none stands out. If the videos do not answer the question, the answer is "The video does not
     show this."
 
+    An answer is `supported` if it cites at least one moment and no citation was removed. Small models often write
+    answers that are not. An answer without citations comes with the `closest` moments instead.
+
     Questions that need the whole video, such as for a summary or a count, are answered from all of it: each part of a
     long video is condensed by a separate prompt, and one more prompt combines the results. If the store has more than
     `k` videos and the question names none, the videos of the `k` best moments are used. Follow-up questions (those with
     a `history`) are first rewritten by the model to stand alone.
 
     `stream` and `astream` yield dicts that add up to the answer: first `documents`, then deltas of `answer`, then
-    `citations`.
+    `citations`, `supported` and `closest` together.
 
     Args:
         llm: The chat model.
@@ -97,6 +136,8 @@ def create_video_qa_chain(
             tokenizer if that needs no download, else estimated from the length of the text.
         scope: "moments" or "whole" to answer from single moments or from the whole video; "auto" decides by the words
             of each question.
+        strict: Replace an answer that is not supported, except "The video does not show this.", by "The videos do not
+            support an answer to this question." The answer is then streamed in one piece.
         prompt: Answers the question, with the variables `notes` and `question`; `prompts.ANSWER_PROMPT` if None.
         condense_prompt: Condenses one part of a long video, with the same variables; `prompts.CONDENSE_PROMPT` if None.
         standalone_prompt: Rewrites a follow-up question, with the variables `history` and `question`;
@@ -104,8 +145,8 @@ def create_video_qa_chain(
 
     Returns:
         A chain from a string or a `VideoQuestion` to a `VideoAnswer`. It raises InputError if the question is invalid
-        or names an unknown video or a time after its end, StoreError if the store cannot be read, ModelError if the
-        model's answer is empty, and any error of the model.
+        or names an unknown video or a time after its end, or if no moment fits into the context; StoreError if the
+        store cannot be read, ModelError if the model's answer is empty, and any error of the model.
 
     Raises:
         InputError: An argument is invalid.
@@ -130,7 +171,7 @@ def create_video_qa_chain(
     count_tokens = TokenCounter(llm)
     rewriter = _QuestionRewriter(llm, standalone_prompt, max_context_tokens, count_tokens)
     finder = _MomentFinder(library, k, max_context_tokens, scope, count_tokens)
-    answerer = Answerer(llm, library, answer_prompt, condense_prompt, max_context_tokens, count_tokens)
+    answerer = Answerer(llm, library, answer_prompt, condense_prompt, max_context_tokens, count_tokens, strict)
     chain: Runnable[Any, Any] = (
         RunnableLambda(parse_question)
         | RunnableLambda(rewriter.rewrite)
@@ -180,25 +221,28 @@ class _MomentFinder:
     scope: Scope
     count_tokens: CountTokens
 
-    def find(self, question: ParsedQuestion) -> dict[str, Any]:
+    def find(self, question: ParsedQuestion) -> FoundMoments:
         check_videos(self.library, question)
         # A word list decides: asking the model would add a call to every question.
         is_whole = self.scope == "whole" or (self.scope == "auto" and is_about_whole_video(question.text))
-        documents = self._whole_videos(question) if is_whole else self._relevant_moments(question)
-        return {"question": question.text, "documents": documents}
+        if is_whole:
+            found = list_moments(self.library, question, max_videos=self.k)
+            truncated = [truncate_moment(one, len(found), self.max_tokens, self.count_tokens) for one in found]
+            fitting = [document for document in truncated if document is not None]
+        else:
+            found = find_moments(self.library, question, self.k)
+            fitting = sort_by_time(select_fitting(found, self.max_tokens, self.count_tokens))
+        if found and not fitting:
+            problem = f"no moment fits into {self.max_tokens} tokens together with the title of its video"
+            raise InputError("max_context_tokens", problem, "Increase it, or shorten the title")
+        return FoundMoments(question, fitting)
 
-    def _whole_videos(self, question: ParsedQuestion) -> list[Document]:
-        documents = list_moments(self.library, question, max_videos=self.k)
-        fitting = [truncate_moment(one, len(documents), self.max_tokens, self.count_tokens) for one in documents]
-        return [document for document in fitting if document is not None]
 
-    def _relevant_moments(self, question: ParsedQuestion) -> list[Document]:
-        found = find_moments(self.library, question, self.k)
-        return sort_by_time(select_fitting(found, self.max_tokens, self.count_tokens))
-
-
-def _replace_text(question: ParsedQuestion, text: str) -> ParsedQuestion:
-    return replace(question, text=require_text(text)[:MAX_QUESTION_LENGTH], history=())
+def _replace_text(question: ParsedQuestion, rewritten: str) -> ParsedQuestion:
+    text = clean_rewritten(rewritten, question.text)
+    if text is None:
+        logger.debug("Kept the question as it is, because it was rewritten as %r", rewritten)
+    return replace(question, text=text or question.text, history=())
 
 
 def _check_arguments(k: int, max_context_tokens: int, scope: str) -> None:

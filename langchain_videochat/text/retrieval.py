@@ -76,6 +76,16 @@ Library = VideoTimelineStore | TimelineLibrary
 
 
 @dataclass(frozen=True)
+class FoundMoments:
+    """The moments that a question is answered from."""
+
+    question: ParsedQuestion
+
+    documents: Sequence[Document]
+    """The moments, in the order of their numbers."""
+
+
+@dataclass(frozen=True)
 class _IndexedMoment:
     document: Document
 

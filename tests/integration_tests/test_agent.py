@@ -251,7 +251,8 @@ def test_an_agent_indexes_a_video_and_asks_a_video_model(videos: Path) -> None:
     assert any(0 < share < 1 for share in shares)
     asked = next(part["tools"]["messages"][0] for mode, part in parts[::-1] if mode == "updates" and "tools" in part)
     assert (asked.artifact["answer"], asked.artifact["start"], asked.artifact["end"]) == ("Eight.", 0.0, 8.0)
-    assert video_model.received[0][0].content[0]["url"] == (videos / "camping.mp4").as_uri()  # type: ignore[index]
+    # A link to the open file, in a private folder.
+    assert video_model.received[0][0].content[0]["url"].endswith("/camping.mp4")  # type: ignore[index]
 
 
 def test_an_agent_recovers_from_errors(store: VideoTimelineStore, videos: Path) -> None:

@@ -15,7 +15,7 @@ from langchain_videochat.app import Chat, Collection, EmbedChat, TimelineChat, w
 from langchain_videochat.media import Damage
 from langchain_videochat.perception import Observation
 from tests.browser import SCREENSHOTS, Site, chromium, find_chromium
-from tests.scripted_model import model_answering
+from tests.scripted_model import ScriptedModel
 from tests.slides import render_talk
 from tests.unit_tests.embeddings import BagOfWords, make_timeline
 
@@ -64,12 +64,18 @@ def store(tmp_path: Path, folder: Path) -> VideoTimelineStore:
     return store
 
 
+def answer(prompt: str) -> str:
+    if "a dog?" in prompt:
+        return "A dog [9]."
+    return "The video does not show this." if "a cat?" in prompt else "Eight pegs [1].\nThen **ropes**."
+
+
 @pytest.fixture
 def site(tmp_path: Path, folder: Path, store: VideoTimelineStore) -> Iterator[Site]:
     profile = tmp_path / "quick.yaml"
     profile.write_text("- subtitles\n- scenes\n")
     chats: dict[str, Chat] = {
-        "text": TimelineChat(model_answering("Eight pegs [1].\nThen **ropes**."), store),
+        "text": TimelineChat(ScriptedModel(script=answer), store),
         "embed": EmbedChat("no/such/model", Collection(store, folder)),
     }
     site = Site(store, folder, chats, profile=str(profile))
@@ -144,6 +150,20 @@ def test_upload_search_and_chat_survive_a_reload(open_page: OpenPage, tmp_path: 
     wait_for(page, f"Math.abs({TIME} - {end}) < 0.3")
     page.locator(".message button").first.click()
     wait_for(page, f"!{PAUSED}")
+
+
+@pytest.mark.parametrize(("animal", "is_marked"), [("dog", True), ("cat", False)])
+def test_an_answer_without_support_shows_it_and_the_closest_moments(
+    open_page: OpenPage, animal: str, is_marked: bool
+) -> None:
+    page = open_page()
+    ask(page, f"Who can tie the ropes: a {animal}?")
+    shown = page.locator(".message").last
+    expect(shown).to_contain_text("The closest moments:", timeout=TIMEOUT)
+    assert ("Not supported by the videos" in (shown.text_content() or "")) is is_marked
+    page.reload()
+    shown.locator(".citations button", has_text="00:08-00:12").click()
+    wait_for(page, f"Math.abs({TIME} - 8) < 4")
 
 
 def test_lanes_show_a_tooltip_and_seek_on_click(open_page: OpenPage) -> None:

@@ -77,7 +77,28 @@ def test_ask_prints_json(run: Run, script: Callable[..., list[str]]) -> None:
     script("Two [1], and not three [9].")
     answer = json.loads(run("ask", "How many eggs?", "--video", "eggs", "--json").stdout)
     assert answer["answer"] == "Two [1], and not three."
+    assert (answer["supported"], answer["closest"]) == (False, [])
     assert [(one["video_id"], one["start"], one["end"]) for one in answer["citations"]] == [("eggs", 0, 10)]
+
+
+def test_ask_marks_an_answer_that_is_not_supported(run: Run, script: Callable[..., list[str]]) -> None:
+    script("It is a dog [9].", "Eight pegs [1], and a dog [9].", "The video does not show this.", "Eight pegs [1].")
+    none, some, refused, supported = (run("ask", "How many pegs?", "--video", "tent [1]").stdout for _ in range(4))
+    assert none.startswith("It is a dog.\nNot supported by the videos")
+    assert "The closest moments:\n[1] tent [1] 00:00-00:08" in none
+    assert "Not fully supported by the videos" in some
+    assert "closest" not in some
+    assert "Not supported" not in refused
+    assert "The closest moments:\n[1] tent [1] 00:00-00:08" in refused
+    assert "upported" not in supported
+
+
+def test_strict_answers_cite_the_videos(run: Run, script: Callable[..., list[str]]) -> None:
+    script("It is a dog [9].", "Eight pegs [1].", "Eight pegs, I think.")
+    refused, shown = (run("ask", "How many pegs?", "--video", "tent [1]", "--strict").stdout for _ in range(2))
+    assert refused.startswith("The videos do not support an answer to this question.\n\nThe closest moments:\n[1]")
+    assert shown.startswith("Eight pegs [1].")
+    assert "I think" not in run("chat", "--strict", typed="How many pegs?\n").stdout
 
 
 def test_model_option_overrides_the_environment(run: Run, script: Callable[..., list[str]]) -> None:

@@ -2,9 +2,11 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+import regex
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
@@ -25,6 +27,7 @@ fragments = st.sampled_from(
         *("\u202e", "\U000e0041", "\ud800", "\u200d", "im_start|>", "system", "###Human:", "a", "5", " ", "\n"),
     ]
 )
+INVISIBLE = regex.compile(r"[\p{Cc}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}\u2800]")
 hostile_texts = st.lists(fragments | st.text(max_size=5), max_size=12).map("".join)
 
 
@@ -47,16 +50,104 @@ def test_marked_text_cannot_close_the_tag(text: str) -> None:
 @given(hostile_texts)
 def test_marked_text_has_no_invisible_characters(text: str) -> None:
     within = inside(mark_as_data(text))
-    assert {unicodedata.category(letter) for letter in within if letter not in "\n\t\u200c\u200d"} & {
-        "Cc",
-        "Cf",
-        "Cs",
-    } == set()
+    assert not INVISIBLE.search(within.translate(dict.fromkeys(map(ord, "\n\t\u200c\u200d"))))
     within.encode()  # fails on lone surrogates, as every server would
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="<\uff1c\ufe64")))
+ignorable = st.sampled_from(
+    [chr(code) for code in range(0x110000) if regex.match(r"[\p{Default_Ignorable_Code_Point}\u2800]", chr(code))]
+)
+
+
+@given(st.lists(ignorable, min_size=1, max_size=20).map("".join), st.sampled_from(["", "a", "5", "<", "鸡", "!", "\n"]))
+def test_no_order_can_be_written_in_ignorable_characters(hidden: str, neighbor: str) -> None:
+    marked = mark_as_data(f"{neighbor}{hidden}{neighbor}")
+    assert not INVISIBLE.search(inside(marked).replace("\n", ""))
+
+
+@given(st.sampled_from(["न", "ب", "👩", "🏽", "அ", "്"]), st.text("\u200c\u200d\ufe0f\u3164", min_size=1))
+def test_at_most_one_joiner_remains_between_visible_characters(letter: str, hidden: str) -> None:
+    within = inside(mark_as_data(f"{letter}{hidden}{letter}{hidden}"))
+    assert regex.fullmatch(rf"(?:{letter}[\u200c\u200d]?){{2}}", within)
+
+
+@pytest.mark.parametrize(
+    ("text", "readable"),
+    [
+        ("می\u200cخواهم", "می\u200cخواهم"),  # noqa: RUF001
+        ("क्\u200dष", "क्\u200dष"),
+        ("അവന്\u200d വന്നു", "അവന്\u200d വന്നു"),
+        ("❤\ufe0f\u200d🔥 👩🏽\u200d🍳 1\ufe0f\u20e3", "❤\u200d🔥 👩🏽\u200d🍳 1\u20e3"),
+        ("⠓\u2800⠺", "⠓ ⠺"),
+        ("葛\U000e0100城", "葛城"),
+    ],
+)
+def test_scripts_and_emoji_stay_readable(text: str, readable: str) -> None:
+    assert inside(mark_as_data(text)) == readable
+
+
+TEMPLATE_MARKS = [
+    *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|im_sep|>", "<tool_call>", "<think>"),  # ChatML
+    *("<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<unk>", "<0x0A>"),  # Llama 2
+    *("<|begin_of_text|>", "<|start_header_id|>", "<|eot_id|>", "<|python_tag|>"),  # Llama 3
+    *("<|header_start|>", "<|header_end|>", "<|eot|>"),  # Llama 4
+    *("[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_CALLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]"),  # Mistral
+    *("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]", "[CALL_ID]", "[ARGS]", "[THINK]", "[/THINK]"),
+    *("[IMG]", "[IMG_BREAK]", "[PREFIX]", "[SUFFIX]", "[MIDDLE]", "[control_8]", "[MODEL_SETTINGS]"),
+    *("<start_of_turn>", "<end_of_turn>", "<bos>", "<|turn>", "<turn|>"),  # Gemma
+    *("<|user|>", "<|assistant|>", "<|system|>", "<|end|>", "Instruct:", "Output:"),  # Phi
+    *("<｜begin▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>", "<｜tool▁calls▁begin｜>"),  # noqa: RUF001 - DeepSeek
+    *("<|START_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>", "<BOS_TOKEN>"),  # Command R
+    *("[gMASK]", "<sop>", "<|observation|>", "[Round 1]", "问：", "答："),  # noqa: RUF001 - GLM
+    *("USER:", "ASSISTANT:", "### Human:", "###Human:", "### Assistant:"),  # Vicuna
+    *("### Instruction:", "### Response:", "### Input:"),  # Alpaca
+    *("<|start|>", "<|message|>", "<|channel|>", "<|return|>", "<|call|>"),  # Harmony
+    *("<|start_of_role|>", "<|end_of_role|>", "Question:", "Answer:"),  # Granite
+    *("[|system|]", "[|user|]", "[|assistant|]", "[|endofturn|]", "[|Human|]", "[|AI|]"),  # EXAONE, Baize
+    *("]~b]", "[e~[", "]~!b["),  # MiniMax
+    *("Human:", "Assistant:", "System:", "GPT4 Correct User:", "<|end_of_turn|>", "<human>:", "<bot>:"),
+    *("[USER]", "[BOT]", "[SEP]", "[CLS]", "[MASK]", "[PAD]", "[UNK]", "[EOS]", "[unused12]"),
+    *("<extra_id_0>", "<reserved_106>", "<eoh>", "<seed:bos>", "<role>HUMAN</role>", "Source: user"),
+]
+full_width = str.maketrans({code: code + 0xFEE0 for code in range(0x21, 0x7F)})
+variants = st.sampled_from(
+    [str, str.lower, str.upper, str.title, lambda mark: mark.translate(full_width), "\u3164".join]
+)
+
+
+def comparable(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+@given(st.sampled_from(TEMPLATE_MARKS), variants, hostile_texts, hostile_texts, st.sampled_from(["", " ", "\n", ". "]))
+def test_no_mark_of_a_chat_template_passes(
+    mark: str, vary: Callable[[str], str], before: str, after: str, space: str
+) -> None:
+    within = comparable(inside(mark_as_data(f"{before} {vary(mark)}{space}{after}")))
+    assert comparable(mark) not in within
+
+
+@pytest.mark.parametrize("mark", TEMPLATE_MARKS)
+def test_spaces_within_a_mark_make_no_difference(mark: str) -> None:
+    spaced = regex.sub(r"(?<=^[<\[])|(?=[>\]:]$)", "  ", mark)
+    assert comparable(mark) not in comparable(inside(mark_as_data(spaced)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[music]", "[MUSIC]", "[sic]", "[TX-19]", "[1, 3] at 18:30", "#9", "C#", "https://example.org", "Speech: hello"],
+)
+def test_ordinary_brackets_and_colons_are_unchanged(text: str) -> None:
+    assert inside(mark_as_data(text)) == text
+
+
+harmless = st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="<#[]:")
+LOOKS_LIKE_A_MARK = regex.compile(r"[<#\[\]:]")
+
+
+@given(st.text(harmless))
 def test_harmless_text_is_unchanged(text: str) -> None:
+    assume(not INVISIBLE.search(text) and not LOOKS_LIKE_A_MARK.search(unicodedata.normalize("NFKC", text)))
     assert inside(mark_as_data(text)) == text
 
 
@@ -73,7 +164,7 @@ def test_ordinary_angle_brackets_are_unchanged(text: str) -> None:
         ("a</video_notes>b", "a\u2039/video_notes>b"),
         ("a< /VIDEO_NOTES >b", "a\u2039 /VIDEO_NOTES >b"),
         ("<|im_start|>system", "\u2039|im_start|>system"),
-        ("</s><s>[INST]", "\u2039/s>\u2039s>[INST]"),
+        ("</s><s>[INST]", "\u2039/s>\u2039s>\u2045INST]"),
         ("\uff1c/video_notes\uff1e", "\u2039/video_notes\uff1e"),
         ("whi\x00sk\x1b[31m", "whisk[31m"),
         ("one\r\ntwo\rthree\x0bfour", "one\ntwo\nthree\nfour"),

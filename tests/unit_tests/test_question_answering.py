@@ -20,9 +20,10 @@ from langchain_videochat.errors import InputError, ModelError, StoreError
 from langchain_videochat.perception import Observation
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.citations import UNKNOWN_TIME, Citation, CitationCheck
-from langchain_videochat.text.prompts import DATA_TAG, NOT_SHOWN
+from langchain_videochat.text.prompts import DATA_TAG, NOT_SHOWN, NOT_SUPPORTED
 from langchain_videochat.text.question_answering import MIN_CONTEXT_TOKENS, create_video_qa_chain
 from langchain_videochat.text.questions import MAX_QUESTION_LENGTH, is_about_whole_video
+from langchain_videochat.text.rewritten_questions import clean_rewritten
 from langchain_videochat.timeline import Timeline
 from tests.scripted_model import ScriptedModel, model_answering
 from tests.unit_tests.embeddings import BagOfWords, make_slides, make_speech, make_timeline
@@ -65,6 +66,8 @@ def test_an_answer_has_citations_and_documents() -> None:
         "citations": [
             Citation(1, "eggs 00:00-00:30", "file:///films/eggs.mp4#t=0,30", "/films/eggs.mp4", "eggs", 0.0, 30.0)
         ],
+        "supported": True,
+        "closest": [],
         "documents": list(EGGS.to_documents("moment")),
     }
 
@@ -107,7 +110,7 @@ def test_unanswerable_questions_have_no_citations(answer: str) -> None:
 def test_the_model_is_not_called_without_moments(empty: VideoTimelineStore | Timeline, scope: Any) -> None:
     model = model_answering("It shows a dog.")
     answered = dict(create_video_qa_chain(model, empty, scope=scope).invoke("What is shown?"))
-    assert answered == {"documents": [], "answer": NOT_SHOWN, "citations": []}
+    assert answered == {"documents": [], "answer": NOT_SHOWN, "citations": [], "supported": False, "closest": []}
     assert model.prompts == []
 
 
@@ -186,6 +189,81 @@ def test_checked_answers_cite_only_given_moments(answer: str) -> None:
     checked = CitationCheck(MOMENTS).check(answer)
     inside = [part for bracket in re.findall(r"\[([\d, ]+)\]", checked) for part in bracket.split(",")]
     assert {int(part) for part in inside if part.strip()} <= set(MOMENTS)
+
+
+# Supported answers
+
+
+@pytest.mark.parametrize(
+    ("answer", "supported"),
+    [
+        ("Two eggs [1].", True),
+        ("Two eggs [1], in a pan [2].", True),
+        ("Two eggs [1], at 00:10.", True),
+        ("Two eggs [00:10].", True),
+        ("Two eggs [9].", False),
+        ("Two eggs [1], and a dog [9].", False),
+        ("Two eggs [1, 9].", False),
+        ("Two eggs [1] [12:00-12:30].", False),
+        ("Two eggs.", False),
+        ("Two eggs [sic].", False),
+        (NOT_SHOWN, False),
+    ],
+)
+@pytest.mark.parametrize("where", ["store", "timeline"])
+def test_answers_are_supported_if_all_their_citations_are_of_given_moments(
+    store: VideoTimelineStore, where: str, answer: str, supported: bool
+) -> None:
+    assert ask(store if where == "store" else EGGS, answer, "eggs, whisk, pan")["supported"] is supported
+
+
+@pytest.mark.parametrize("scope", ["moments", "whole"])
+@pytest.mark.parametrize("answer", ["Two eggs [99].", "Two eggs.", NOT_SHOWN])
+def test_without_citations_the_closest_moments_are_returned(store: VideoTimelineStore, scope: Any, answer: str) -> None:
+    answered = ask(store, answer, "Who can fold the omelette?", scope=scope)
+    assert answered["citations"] == []
+    best = answered["closest"][0]
+    assert answered["documents"][best.number - 1].page_content == "eggs\nOn screen: Fold the omelette"
+    assert (best.video_id, best.start, best.end) == ("eggs", 60, 90)
+    assert len(answered["closest"]) == len(set(numbers(answered["closest"]))) <= 3
+
+
+def test_closest_moments_have_the_times_of_the_best_observations() -> None:
+    answered = ask(COOKING, "Someone does it.", {"question": "Who whisks two eggs in a bowl?", "start": 0, "end": 12})
+    assert [(one.start, one.end) for one in answered["closest"]] == [(5, 10)]
+
+
+def test_closest_moments_are_empty_if_the_store_can_no_longer_be_read() -> None:
+    store = VideoTimelineStore(embedding=BagOfWords())
+    store.add(COOKING)
+
+    def destroy_then_answer(prompt: str) -> str:
+        delete_collections(store)
+        return "Two eggs are whisked."
+
+    answered = create_video_qa_chain(ScriptedModel(script=destroy_then_answer), store).invoke("Eggs?")
+    assert (answered["answer"], answered["closest"]) == ("Two eggs are whisked.", [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ("Two eggs [1].", "Two eggs [1]."),
+        (NOT_SHOWN, NOT_SHOWN),
+        ("Two eggs [9].", NOT_SUPPORTED),
+        ("Two eggs [1], and a dog [9].", NOT_SUPPORTED),
+        ("Two eggs.", NOT_SUPPORTED),
+    ],
+)
+@pytest.mark.parametrize("scope", ["moments", "whole"])
+def test_strict_chains_replace_answers_that_are_not_supported(scope: Any, answer: str, shown: str) -> None:
+    chain = create_video_qa_chain(model_answering(answer), EGGS, scope=scope, strict=True)
+    chunks = list(chain.stream("How many eggs?"))
+    answered = reduce(add, chunks)
+    assert [chunk["answer"] for chunk in chunks if "answer" in chunk] == [shown]
+    assert answered == chain.invoke("How many eggs?") == asyncio.run(chain.ainvoke("How many eggs?"))
+    assert bool(answered["citations"]) is answered["supported"] is (shown == "Two eggs [1].")
+    assert bool(answered["closest"]) is not answered["supported"]
 
 
 # Times of citations
@@ -359,6 +437,27 @@ def test_overlong_moments_are_truncated() -> None:
     assert 8000 < len(document.page_content) < 9000
 
 
+@pytest.mark.parametrize("scope", ["moments", "whole"])
+@pytest.mark.parametrize("where", ["store", "timeline"])
+def test_moments_that_do_not_fit_are_an_error_not_an_answer(where: str, scope: Any) -> None:
+    talk = make_slides("x" * 100_000, "Whisk two eggs", "Heat the pan")
+    store = VideoTimelineStore(embedding=BagOfWords())
+    store.add(talk)
+    model = model_answering("Two [1].")
+    chain = create_video_qa_chain(model, store if where == "store" else talk, scope=scope)
+    with pytest.raises(InputError, match="max_context_tokens: no moment fits into 3000 tokens"):
+        chain.invoke("How many eggs?")
+    assert model.prompts == []
+
+
+def test_a_video_with_an_overlong_title_does_not_hide_others() -> None:
+    store = VideoTimelineStore(embedding=BagOfWords())
+    store.add(make_slides("x" * 100_000, "Whisk two eggs"))
+    store.add(make_slides("eggs", "Whisk two eggs in a bowl"))
+    answered = ask(store, "Two [1].", "Whisk two eggs")
+    assert [one.metadata["video_id"] for one in answered["documents"]] == ["eggs"]
+
+
 def test_the_models_tokenizer_is_used_if_it_works() -> None:
     def broken(text: str) -> list[int]:
         raise OSError("cannot fetch the vocabulary")
@@ -499,6 +598,68 @@ def test_follow_up_questions_are_rewritten(store: VideoTimelineStore) -> None:
     assert "omelette" in answered["documents"][-1].page_content
 
 
+@pytest.mark.parametrize(
+    "rewritten",
+    [
+        "When is the omelette folded?",
+        " When is the omelette folded? \n",
+        '"When is the omelette folded?"',
+        "“When is the omelette folded?”",
+        "**When is the omelette folded?**",
+        "Rewritten question: When is the omelette folded?",
+        '**Rewritten question:** "When is the omelette folded?"',
+        "Here is the standalone question:\n\nWhen is the omelette folded?",
+        "Sure! Here's the rewritten version: When is the omelette folded?",
+        "<think>It is\n\nthe omelette: fold it?</think>\n\nWhen is the omelette folded?",
+        "It is the omelette.</think>When is the omelette folded?",
+        "[THINK]Hm.[/THINK]Question: When is the omelette folded?",
+        "When is \u200bthe omelette folded?",
+    ],
+)
+def test_only_the_question_of_a_rewrite_is_used(rewritten: str) -> None:
+    assert rewrite("When is it folded?", rewritten) == "When is the omelette folded?"
+
+
+@pytest.mark.parametrize(
+    "rewritten",
+    [
+        *("", " \n", "???", '""', "<think>It is", "<think>It is.</think>", "Rewritten question:"),
+        *(NOT_SHOWN, f'"{NOT_SHOWN}"', "the video does not show this", f"<think></think>{NOT_SHOWN}"),
+        "When is it folded?\n\nI replaced nothing.",
+        "An omelette\nis folded",
+        "It is folded, and then " * 200,
+        "fold " * 100_000,
+    ],
+)
+def test_questions_are_kept_if_they_are_rewritten_as_something_else(rewritten: str) -> None:
+    assert rewrite("When is it folded?", rewritten) == "When is it folded?"
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What does the sign say: stop or go?", "Question: why?", 'Who says "yes" and "no"?', "One:\n- eggs\n- butter?"],
+)
+def test_colons_and_quotes_of_questions_are_kept(question: str) -> None:
+    assert rewrite(question, question) == question
+
+
+@given(
+    st.text(max_size=300) | st.lists(st.sampled_from(["<think>", "</think>", '"', "Question:", "a", "\n"])).map("".join)
+)
+def test_any_rewrite_is_a_question_or_ignored(rewritten: str) -> None:
+    text = clean_rewritten(rewritten, "When?")
+    assert text is None or (text == text.strip() != "" and "\n" not in text)
+
+
+def rewrite(question: str, rewritten: str) -> str:
+    """Return the question that is answered if a model rewrites it in this way."""
+    model = ScriptedModel(
+        script=lambda prompt: rewritten if "Rewrite this" in prompt else "Yes [1].", delta_length=10_000
+    )
+    create_video_qa_chain(model, EGGS).invoke({"question": question, "history": [("human", "What is made?")]})
+    return model.last_messages[-1].split("notes>\n\nQuestion: ")[-1]
+
+
 def test_history_can_be_messages() -> None:
     model = model_answering("Folded [1].")
     history = [
@@ -539,7 +700,7 @@ def test_stream_chunks_add_up_to_the_answer(store: VideoTimelineStore, length: i
     chunks = list(chain.stream("whisk eggs"))
     assert reduce(add, chunks) == chain.invoke("whisk eggs")
     keys = [key for chunk in chunks for key in chunk]
-    assert keys == ["documents", *["answer"] * (len(keys) - 2), "citations"]
+    assert keys == ["documents", *["answer"] * (len(keys) - 4), "citations", "supported", "closest"]
     assert length == 1000 or len(keys) > 8
 
 
@@ -594,7 +755,7 @@ def test_the_chain_has_input_and_output_schemas() -> None:
     assert text == {"type": "string"}
     assert "VideoQuestion" in str(fields)
     answer = chain.get_output_jsonschema()["$defs"]["VideoAnswer"]
-    assert list(answer["properties"]) == ["answer", "citations", "documents"]
+    assert list(answer["properties"]) == ["answer", "citations", "supported", "closest", "documents"]
 
 
 # Errors

@@ -2,9 +2,12 @@
 
 import os
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,11 +18,13 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool
 
 from langchain_videochat.errors import InputError, SourceError
-from langchain_videochat.media import VideoInfo, probe
+from langchain_videochat.media import VideoInfo, cut_clip, probe, read_subtitles, video_id
+from langchain_videochat.media.clips import write_clip
 from langchain_videochat.media.sources import safe_file_name
 from langchain_videochat.perception import Observation
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.agent_files import AgentFiles
+from langchain_videochat.text.held_files import CAN_HOLD
 from langchain_videochat.text.prompts import DATA_TAG
 from langchain_videochat.text.toolkit import VideoChatToolkit
 from langchain_videochat.text.tools import CutClipTool, IndexVideoTool, VideoChatTextTool, ViewFramesTool
@@ -262,6 +267,117 @@ def test_subtitles_outside_the_folder_are_not_read(root: Path, name: str) -> Non
     assert store.videos() == []
 
 
+# Files and folders that are replaced by links after they were checked
+
+holds_files = pytest.mark.skipif(not CAN_HOLD, reason="open files have no path on this system")
+
+
+@pytest.fixture
+def trap(root: Path, talk: Timeline) -> Path:
+    """A folder that an attacker moves away and replaces by a link to another, with other files of the same names."""
+    folder, outside = root / "folder", root.parent / "outside"
+    for place in (folder, outside):
+        place.mkdir()
+    os.link(talk.video.source, folder / "talk.mp4")
+    (outside / "talk.mp4").write_bytes(b"secret")
+    (outside / "talk.srt").write_text("1\n00:00:00,000 --> 00:00:02,000\nThe code is 4711\n")
+    return folder
+
+
+def spring(trap: Path) -> None:
+    trap.rename(trap.with_name("moved"))
+    trap.symlink_to(trap.parent.parent / "outside")
+
+
+def replace_file(trap: Path) -> None:
+    (trap / "talk.mp4").unlink()
+    (trap / "talk.mp4").symlink_to(trap.parent.parent / "outside" / "talk.mp4")
+
+
+@holds_files
+@pytest.mark.parametrize("attack", [spring, replace_file])
+def test_a_video_stays_the_same_when_its_path_is_replaced(
+    root: Path, trap: Path, talk: Timeline, attack: Callable[[Path], None], tmp_path: Path
+) -> None:
+    (trap / "talk.en.srt").write_text("1\n00:00:00,000 --> 00:00:02,000\nHello\n")
+    with AgentFiles(root).local_file(str(trap / "talk.mp4")) as path:
+        attack(trap)
+        assert path.name == "talk.mp4"
+        assert video_id(path) == talk.video_id
+        assert probe(path).title == "talk"
+        assert [cue.text for cue in read_subtitles(path)] == ["Hello"]
+        assert probe(cut_clip(path, 0, 1, tmp_path / "clip.mp4")).duration == pytest.approx(1, abs=0.2)
+    assert not path.exists()
+
+
+@holds_files
+def test_a_clip_is_written_to_the_folder_that_was_checked(root: Path, trap: Path, talk: Timeline) -> None:
+    before = sorted((root.parent / "outside").iterdir())
+    with AgentFiles(root).create(trap / "clip.mp4") as path:
+        spring(trap)
+        write_clip(talk.video.source, 0, 1, path)
+    assert probe(trap.with_name("moved") / "clip.mp4").duration == pytest.approx(1, abs=0.2)
+    assert sorted((root.parent / "outside").iterdir()) == before
+
+
+@holds_files
+def test_no_file_is_created_behind_a_link_that_replaced_a_checked_folder(root: Path, trap: Path) -> None:
+    files = AgentFiles(root)
+    target = files.locate("folder/clip.mp4")
+    spring(trap)
+    with pytest.raises(SourceError, match="outside of the folder"), files.create(target):
+        pass
+    assert not (root.parent / "outside" / "clip.mp4").exists()
+
+
+@holds_files
+def test_tools_never_follow_a_folder_that_is_replaced_again_and_again(root: Path, trap: Path, talk: Timeline) -> None:
+    outside = root.parent / "outside"
+    before = {path: path.read_bytes() for path in outside.iterdir()}
+    stop = Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            spring(trap)
+            stop.wait(0.0002)
+            trap.unlink()
+            trap.with_name("moved").rename(trap)
+            stop.wait(0.005)
+
+    files = AgentFiles(root)
+    cut = CutClipTool(store=stored_at(root / "talk.mp4", talk), files=files)
+    found = []
+    with ThreadPoolExecutor(1) as threads:
+        swapping = threads.submit(swap)
+        try:
+            for number in range(300):
+                with suppress(SourceError), files.local_file(str(trap / "talk.mp4")) as path:
+                    found.append(path.read_bytes()[:6])
+                    assert [file.name for file in path.parent.iterdir()] == ["talk.mp4"]
+                if number % 100 == 0:
+                    cut.invoke({"video_id": "talk", "start": 0, "end": 0.2, "filename": f"folder/{number}.mp4"})
+        finally:
+            stop.set()
+            swapping.result(timeout=60)
+    assert b"secret" not in found
+    assert {path: path.read_bytes() for path in outside.iterdir()} == before
+
+
+def test_pipes_are_not_opened(root: Path) -> None:
+    os.mkfifo(root / "pipe.mp4")
+    tool = IndexVideoTool(store=make_store(), files=AgentFiles(root), profile="lite")
+    assert "is not a regular file" in error_of(tool, source="pipe.mp4")
+
+
+def test_errors_name_the_real_file(root: Path, talk: Timeline) -> None:
+    (root / "talk.mp4").unlink()
+    (root / "talk.mp4").write_text("no longer a video")
+    tool = ViewFramesTool(store=stored_at(root / "talk.mp4", talk), files=AgentFiles(root))
+    problem = error_of(tool, video_id="talk", start=0, end=1)
+    assert str(root / "talk.mp4") in problem
+    assert "/proc/" not in problem
+
+
 def test_without_a_folder_agents_cannot_name_files(root: Path, talk: Timeline) -> None:
     store = stored_at(root / "talk.mp4", talk)
     assert "cannot access any files" in error_of(
@@ -303,6 +419,34 @@ def test_a_hostile_title_gives_a_harmless_file_name(root: Path, poisoned: Timeli
     written = Path(tool.invoke(tool_call("cut_clip", video_id=poisoned.video_id, start=0, end=1)).artifact["path"])
     assert written.parent == root
     assert written.is_file()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("clip\n.mp4", "clip\r.mp4", "clip\x1b[2J.mp4", "clip\u2028.mp4", "clip\t.mp4", "\x00.mp4", "\ud800.mp4"),
+        *("clip\u202e4pm.mp4", "\u2066clip.mp4", "clip\u200b.mp4", "clip\u3164.mp4", "clip\ufe0f.mp4"),
+        *(".clip.mp4", "folder/.clip.mp4", ".hidden/clip.mp4", "{root}/.clip.mp4"),
+    ],
+)
+def test_names_of_clips_must_be_visible(root: Path, talk: Timeline, name: str) -> None:
+    (root / "folder").mkdir()
+    (root / ".hidden").mkdir()
+    before = sorted(root.rglob("*"))
+    tool = CutClipTool(store=stored_at(root / "talk.mp4", talk), files=AgentFiles(root))
+    problem = error_of(tool, video_id="talk", start=0, end=1, filename=name.format(root=root))
+    assert "Choose another filename" in problem
+    assert sorted(root.rglob("*")) == before
+
+
+def test_clips_can_be_saved_in_subfolders(root: Path, talk: Timeline) -> None:
+    (root / "folder").mkdir()
+    (root / "link").symlink_to("folder")
+    tool = CutClipTool(store=stored_at(root / "talk.mp4", talk), files=AgentFiles(root))
+    for name in ("folder/clip.mp4", "link/चाबी 2.MP4", "./folder/a.gif"):
+        saved = tool.invoke(tool_call("cut_clip", video_id="talk", start=0, end=1, filename=name)).artifact["path"]
+        assert Path(saved).parent == root / "folder"
+        assert probe(saved).duration == pytest.approx(1, abs=0.2)
 
 
 @given(st.text(max_size=100))

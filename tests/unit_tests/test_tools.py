@@ -18,7 +18,7 @@ from langchain_tests.unit_tests import ToolsUnitTests
 from PIL import Image
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.media import VideoInfo, probe
+from langchain_videochat.media import Damage, VideoInfo, probe, read_subtitles
 from langchain_videochat.perception import Observation
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.agent_files import AgentFiles
@@ -654,6 +654,67 @@ def test_failed_clips_leave_no_files(root: Path, store: VideoTimelineStore) -> N
     for name in ("clip.avi", "clip", ".bashrc", "no/such/folder.mp4", "x" * 300 + ".mp4", "."):
         fail(tool, video_id="eggs", start=1, end=2, filename=name)
     assert sorted(root.iterdir()) == before
+
+
+# Texts of any length
+
+
+def test_texts_of_a_file_are_bounded_where_they_enter(tmp_path: Path) -> None:
+    title = f"talk\n\x1b{'x' * 100_000}"
+    # Matroska: titles and languages of any length.
+    path = make_beeps(
+        tmp_path / "beeps.mkv", "-metadata", f"title={title}", "-metadata:s", f"title={title}", "-metadata:s",
+        f"language={'x' * 10_000}",
+    )  # fmt: skip
+    cue = f"<v {'Ada' * 1000}>{'word ' * 10_000}"
+    (tmp_path / "beeps.vtt").write_text(f"WEBVTT\n\n00:00.000 --> 00:02.000\n{cue}\n")
+    video = probe(path)
+    assert (video.title[:7], len(video.title)) == ("talk  x", 200)
+    assert all(len(one.title or "") <= 200 and len(one.language or "") <= 35 for one in video.streams)
+    assert any(one.title for one in video.streams)
+    damage: list[Damage] = []
+    (read,) = read_subtitles(path, on_damage=damage.append)
+    assert (len(read.text), len(read.speaker or "")) == (9_999, 100)
+    assert "1 cue is too long and was cut off" in str(damage[0])
+
+
+def test_names_of_files_are_titles_without_control_characters(tmp_path: Path) -> None:
+    path = make_beeps(tmp_path / "beeps.mp4", seconds=1).rename(tmp_path / "two\nbeeps\x07.mp4")
+    assert probe(path).title == "two beeps"
+
+
+@pytest.mark.parametrize("title", ["x" * 2_000_000, "x\n" * 1_000_000, "\u3164" * 100_000])
+def test_a_long_title_in_a_store_is_short_in_results(root: Path, eggs: Timeline, title: str) -> None:
+    store = make_store(replace(eggs, video=replace(eggs.video, title=title)))
+    files, model = AgentFiles(root), ScriptedChat(turns=[AIMessage("Two eggs.")])
+    calls: list[tuple[BaseTool, dict[str, Any]]] = [
+        (ListVideosTool(store=store), {}),
+        (SearchVideosTool(store=store), {"query": "eggs", "k": 1}),
+        (ViewFramesTool(store=store, files=files), {"video_id": eggs.video_id, "times": [1]}),
+        (AskVideoTool(store=store, files=files, model=model), {"question": "What?", "video_id": eggs.video_id}),
+        (IndexVideoTool(store=store, files=files, profile="lite"), {"source": "eggs.mp4"}),
+        (CutClipTool(store=store, files=files), {"video_id": eggs.video_id, "start": 0, "end": 1}),
+    ]
+    for tool, arguments in calls:
+        assert len(text_of(succeed(tool, **arguments).content)) < 2500, tool.name
+    assert len(text_of(succeed(VideoChatTextTool(store=store)).content)) < MAX_TEXT_LENGTH + 200
+    assert len(fail(VideoChatTextTool(store=store), video_id="nothing")) < 1500
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"times": [{}] * 20_000},
+        {"times": [{}] * 90},
+        {"times": [{"x" * 100_000: 1}]},
+        {"times": ["x" * 1_000_000]},
+        {"start": "9" * 1_000_000},
+        {"start": {"x" * 100_000: 1}, "end": []},
+        {"video_id": ["x" * 100_000]},
+    ],
+)
+def test_errors_of_invalid_arguments_are_short(store: VideoTimelineStore, arguments: dict[str, Any]) -> None:
+    assert len(fail(ViewFramesTool(store=store), **{"video_id": "eggs", **arguments})) < 1500
 
 
 # Async and calls by models

@@ -2,6 +2,7 @@
 
 /* Questions and answers. The tab keeps the conversation, so that it survives a reload and a restart of the server. */
 
+const MAX_TURNS = 50; // the server accepts twice as many
 const CITATION = /\[(\d+(?:\s*[,-]\s*\d+)*)\]/g;
 
 class Chat {
@@ -49,8 +50,8 @@ class Chat {
     const question = this.question.value.trim();
     if (!question || this.button.disabled) return;
     this.question.value = "";
-    const turn = { question, text: "", citations: [], error: "" };
-    const history = this.turns.filter((one) => one.text && !one.error).map((one) => [one.question, one.text]);
+    const turn = { question, text: "", citations: [], closest: [], remark: "", error: "" };
+    const history = this.turns.filter((one) => one.text && !one.error).map((one) => [one.question, one.text]).slice(-MAX_TURNS);
     const answer = this.addTurn(turn);
     this.turns.push(turn);
     this.abort = new AbortController();
@@ -73,6 +74,8 @@ class Chat {
     for await (const part of readLines(await request("api/chat", options))) {
       turn.text += part.text ?? "";
       turn.citations.push(...(part.citations ?? []));
+      turn.closest.push(...(part.closest ?? []));
+      turn.remark = part.remark ?? turn.remark;
       turn.error = part.error ?? turn.error;
       this.render(answer, turn, false);
     }
@@ -93,8 +96,10 @@ class Chat {
     const atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
     answer.replaceChildren(...this.linkCitations(turn));
     if (!turn.text && !finished) answer.append(make("span", { className: "quiet", textContent: "Working…" }));
-    if (turn.citations.length) {
-      answer.append(make("div", { className: "citations" }, ...turn.citations.map((one) => this.makeCitation(one))));
+    if (turn.citations.length) answer.append(this.makeCitations(turn.citations));
+    if (turn.remark) answer.append(make("p", { className: "bad", textContent: turn.remark }));
+    if (turn.closest?.length) {
+      answer.append(make("p", { className: "quiet", textContent: "The closest moments:" }), this.makeCitations(turn.closest));
     }
     if (turn.error) answer.append(make("p", { className: "bad", textContent: turn.error }));
     if (atEnd) this.log.scrollTop = this.log.scrollHeight;
@@ -111,6 +116,10 @@ class Chat {
       done = match.index + match[0].length;
     }
     return [...parts, text.slice(done)];
+  }
+
+  makeCitations(citations) {
+    return make("div", { className: "citations" }, ...citations.map((one) => this.makeCitation(one)));
   }
 
   makeCitation(citation, text = `${citation.number ? `[${citation.number}] ` : ""}${citation.label}`) {

@@ -26,6 +26,7 @@ from langchain_videochat.text.tools.base import (
     VideoTool,
     format_interval,
     interval_artifact,
+    one_line,
     open_stored_video,
     shorten,
 )
@@ -71,7 +72,8 @@ class AskVideoTool(VideoTool):
 
     model: SkipValidation[BaseChatModel]
     """A chat model that takes a HumanMessage with a block
-    `{"type": "video", "url": "file:///...", "extras": {"start", "end"}}` (seconds) and the question."""
+    `{"type": "video", "url": "file:///...", "extras": {"start", "end"}}` (seconds) and the question. It must read the
+    file, which may be a link to one that is held open, before it returns."""
 
     files: AgentFiles = AgentFiles()
     """The files that may be opened."""
@@ -87,7 +89,7 @@ class AskVideoTool(VideoTool):
             answer = self._ask(path, interval, question)
         self._report_progress(1.0, "answered")
         artifact = interval_artifact(video.video, video.video_id, interval)
-        content = mark_as_data(f"{answer}\n\n{video.title}, {times}\n{artifact['citation']}")
+        content = mark_as_data(f"{answer}\n\n{one_line(video.title)}, {times}\n{artifact['citation']}")
         return content, {"answer": answer, **artifact}
 
     def _select(

@@ -10,6 +10,7 @@ from langchain_core.tools import BaseTool, ToolException
 
 from langchain_videochat.errors import SourceError, VideoChatError
 from langchain_videochat.media import VideoInfo
+from langchain_videochat.media.info import MAX_TITLE_LENGTH
 from langchain_videochat.store import VideoRecord
 from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.prompts import mark_as_data
@@ -20,11 +21,22 @@ from langchain_videochat.utils.timecode import format_seconds, format_timecode
 MAX_ERROR_LENGTH = 1000
 """Characters of an error message that the model gets."""
 
+MAX_INVALID_ARGUMENTS = 5
+"""Errors of invalid arguments that the model gets: it can correct these, and call the tool again."""
+
+MAX_ARGUMENT_ERROR_LENGTH = 160
+"""Characters of one of them: it may repeat what the model wrote."""
+
 
 def format_validation_error(error: Any) -> str:
-    """Format a pydantic.ValidationError for a language model."""
-    problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-    return f"Invalid arguments: {problems}. Correct them and call the tool again."
+    """Format the first errors of a pydantic.ValidationError for a language model."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    problems = [
+        shorten(f"{'.'.join(map(str, one['loc']))}: {one['msg']}", MAX_ARGUMENT_ERROR_LENGTH)
+        for one in errors[:MAX_INVALID_ARGUMENTS]
+    ]
+    rest = f"; and {len(errors) - len(problems)} more" if len(errors) > len(problems) else ""
+    return f"Invalid arguments: {'; '.join(problems)}{rest}. Correct them and call the tool again."
 
 
 class VideoTool(BaseTool):
@@ -117,10 +129,10 @@ def shorten(text: str, max_length: int) -> str:
 
 
 def one_line(title: str) -> str:
-    r"""Put a title on one line, so that it cannot imitate further lines of a list.
+    r"""Put a title on one line of limited length, so that it cannot imitate further lines of a list.
 
     Example:
         >>> one_line("eggs\n0123456789abcdef  00:12  another video")
         'eggs 0123456789abcdef 00:12 another video'
     """
-    return " ".join(title.split())
+    return shorten(" ".join(title.split()), MAX_TITLE_LENGTH)

@@ -19,9 +19,12 @@ from langchain_videochat.store.provenance import describe_damage
 from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.prompts import mark_as_data
-from langchain_videochat.text.tools.base import VideoTool
+from langchain_videochat.text.tools.base import VideoTool, one_line, shorten
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.timecode import format_seconds, format_timecode
+
+MAX_RESULT_LENGTH = 4000
+"""Characters of the result: a file can have any number of problems."""
 
 
 class IndexVideoArguments(BaseModel):
@@ -69,7 +72,8 @@ class IndexVideoTool(VideoTool):
         with self.files.local_file(location) as path:
             content_id, sidecars = video_id(path), sidecar_fingerprint(path)
             stored = next((one for one in self.store.videos() if one.video_id == content_id), None)
-            if stored is not None and not _needs_subtitles(stored, path, profile, sidecars):
+            if stored is not None and not _needs_subtitles(stored, location, profile, sidecars):
+                stored = self.store.add_source(content_id, location)
                 return format_result(
                     stored.video, content_id, stored.observations, "skipped", list(_known_problems(stored, sidecars))
                 )
@@ -106,18 +110,18 @@ class IndexVideoTool(VideoTool):
         return report
 
 
-def _needs_subtitles(stored: VideoRecord, path: Path, profile: str, sidecars: str) -> bool:
+def _needs_subtitles(stored: VideoRecord, location: str, profile: str, sidecars: str) -> bool:
     """Return whether a stored video must be perceived again because of its subtitle files."""
     # Another profile may be better than that of this tool.
     if stored.profile != profile or stored.sidecars == sidecars:
         return False
     # Another copy of the video has its own subtitle files. They count if the timeline was made without any.
-    return _is_file(stored.source, path) or not stored.sidecars
+    return _is_at(stored.source, location) or not stored.sidecars
 
 
-def _is_file(source: str, path: Path) -> bool:
+def _is_at(source: str, location: str) -> bool:
     try:
-        return os.path.realpath(local_path(source)) == str(path)
+        return os.path.realpath(local_path(source)) == location
     except VideoChatError:
         return False
 
@@ -134,6 +138,11 @@ def format_result(
     """Return the content and the artifact for a video."""
     data = {"video_id": content_id, "title": video.title, "duration": video.duration, "source": video.source}
     outcome = "The video is now stored." if status == "indexed" else "The video was already stored."
-    lines = [f"{content_id}  {format_timecode(video.duration)}  {video.title}", f"{observations} observations"]
-    content = f"{outcome} Its id, length and title:\n" + mark_as_data("\n".join([*lines, *problems]))
+    lines = [
+        f"{content_id}  {format_timecode(video.duration)}  {one_line(video.title)}",
+        f"{observations} observations",
+    ]
+    content = f"{outcome} Its id, length and title:\n" + mark_as_data(
+        shorten("\n".join([*lines, *problems]), MAX_RESULT_LENGTH)
+    )
     return content, data | {"observations": observations, "status": status, "problems": problems}
