@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
 from langchain_videochat import VideoTimelineStore
 from langchain_videochat.app import Chat, Collection, create_app
+from langchain_videochat.app.connections import create_server
 
 SCREENSHOTS = Path("build/screenshots")
 
@@ -41,6 +42,7 @@ class Site:
         chats: Chat backends by name.
         profile: Perception profile for uploads.
         max_upload: Maximum size of an upload in bytes.
+        password: HTTP password, if any.
     """
 
     def __init__(
@@ -51,9 +53,10 @@ class Site:
         *,
         profile: str,
         max_upload: int = 10**7,
+        password: str | None = None,
     ) -> None:
         self._store, self._folder, self._chats = store, folder, chats
-        self._profile, self._max_upload = profile, max_upload
+        self._options: dict[str, Any] = {"profile": profile, "max_upload": max_upload, "password": password}
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
 
@@ -65,10 +68,10 @@ class Site:
     def start(self) -> None:
         """Serve the page until `stop` is called."""
         collection = Collection(self._store, self._folder)
-        page = create_app(collection, self._chats, profile=self._profile, max_upload=self._max_upload)
-        config = uvicorn.Config(page, port=self._port, log_level="warning", timeout_graceful_shutdown=1)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        page = create_app(collection, self._chats, **self._options)
+        listener = socket.create_server(("127.0.0.1", self._port))
+        self._server = create_server(page)
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
         self._thread.start()
         while not self._server.started:
             time.sleep(0.01)

@@ -6,7 +6,8 @@ from typing import Any
 
 from langchain_videochat.app.lanes import make_lanes
 from langchain_videochat.errors import InputError, VideoChatError
-from langchain_videochat.media import local_path, thumbnail
+from langchain_videochat.media import isolated_media, local_path, thumbnail
+from langchain_videochat.media.sources import file_path, is_web_address
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
 from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.prompts import strip_invisible
@@ -83,10 +84,11 @@ class Collection:
         Raises:
             InputError: The video is not in the store.
         """
-        path = Path(self._record(video_id).source)
+        sources = self._record(video_id).sources
         self.store.remove(video_id)
-        if path.parent == self.uploads:
-            path.unlink(missing_ok=True)
+        for path in (Path(file_path(one.address)) for one in sources if not is_web_address(one.address)):
+            if path.parent == self.uploads:
+                path.unlink(missing_ok=True)
 
     def search(self, query: str, video_id: str | None) -> list[dict[str, Any]]:
         """Search for moments, best first. `start` and `end` are those of what matches best in the moment.
@@ -108,7 +110,8 @@ class Collection:
 
     def _make_thumbnail(self, video_id: str, time: float) -> bytes:
         record = self._record(video_id)
-        return thumbnail(self._locate(record), min(time, record.duration), width=THUMBNAIL_WIDTH)
+        with isolated_media():
+            return thumbnail(self._locate(record), min(time, record.duration), width=THUMBNAIL_WIDTH)
 
     def _locate(self, record: VideoRecord) -> Path:
         return self._files.locate(str(local_path(record.source)))

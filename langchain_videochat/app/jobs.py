@@ -8,7 +8,16 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
 
+from langchain_videochat.errors import MediaError
+from langchain_videochat.media import isolated_media
+from langchain_videochat.media.sources import safe_source
 from langchain_videochat.store import VideoTimelineStore
+
+MAX_WAITING = 500
+"""Videos waiting to be indexed, above which no more are accepted."""
+
+MAX_FINISHED = 100
+"""Finished jobs that are listed."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,16 +45,26 @@ class Job:
 
 
 class IndexJobs:
-    """A queue of videos and a thread that indexes them one by one."""
+    """A queue of uploaded videos and a thread that indexes them one by one.
 
-    def __init__(self, store: VideoTimelineStore, profile: str) -> None:
+    A video that cannot be decoded is deleted. After any other error, such as a full disk, it is indexed at the next
+    start of the server.
+    """
+
+    def __init__(self, store: VideoTimelineStore, profile: str, uploads: Path) -> None:
         self._store = store
         self._profile = profile
+        self._uploads = uploads
         self._jobs: dict[int, Job] = {}
         self._numbers = count(1)
         self._queue: SimpleQueue[tuple[int, Path]] = SimpleQueue()
         # A daemon, as the next start resumes unfinished jobs with add_missing.
         threading.Thread(target=self._work, daemon=True, name="videochat-index").start()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many videos are waiting that no more should be added."""
+        return self._queue.qsize() >= MAX_WAITING
 
     def add(self, path: Path) -> Job:
         """Queue a video for indexing."""
@@ -54,15 +73,15 @@ class IndexJobs:
         self._queue.put((job.number, path))
         return job
 
-    def add_missing(self, folder: Path) -> None:
-        """Queue the videos of a folder that are not in the store."""
-        known = {record.source for record in self._store.videos()}
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and not path.name.startswith(".") and str(path) not in known:
+    def add_missing(self) -> None:
+        """Queue the uploads that are not in the store."""
+        known = {one.address for record in self._store.videos() for one in record.sources}
+        for path in sorted(self._uploads.iterdir()):
+            if path.is_file() and not path.name.startswith(".") and safe_source(str(path)) not in known:
                 self.add(path)
 
     def all(self) -> list[Job]:
-        """Return all jobs since the server was started."""
+        """Return all waiting jobs, the running one, and the latest finished ones."""
         return list(self._jobs.values())
 
     def _work(self) -> None:
@@ -73,20 +92,30 @@ class IndexJobs:
                 self._update(number, status="done", video_id=self._index(path, number))
             except Exception as error:
                 # One bad video must not stop the queue.
-                _LOG.warning("Cannot index %s", path, exc_info=True)
+                _LOG.warning("Cannot index %s", safe_source(str(path)), exc_info=True)
+                if isinstance(error, MediaError):
+                    path.unlink(missing_ok=True)
                 self._update(number, status="failed", error=str(error) or type(error).__name__)
+            self._forget_oldest()
 
     def _index(self, path: Path, number: int) -> str:
-        report = self._store.index(
-            path,
-            profile=self._profile,
-            show_progress=False,
-            on_progress=lambda _, step, progress: self._update(number, step=step, progress=progress),
-        )
+        with isolated_media():
+            report = self._store.index(
+                path,
+                profile=self._profile,
+                show_progress=False,
+                on_progress=lambda _, step, progress: self._update(number, step=step, progress=progress),
+            )
         video = report.videos[0]
-        if any(record.video_id == video.video_id and Path(record.source) != path for record in self._store.videos()):
+        source = safe_source(str(path))
+        if any(record.video_id == video.video_id and record.source != source for record in self._store.videos()):
             path.unlink()  # a copy of another file
         return video.video_id or ""
+
+    def _forget_oldest(self) -> None:
+        finished = [job.number for job in self.all() if job.status in ("done", "failed")]
+        for number in finished[:-MAX_FINISHED]:
+            del self._jobs[number]
 
     def _update(self, number: int, **changes: Any) -> None:
         self._jobs[number] = replace(self._jobs[number], **changes)

@@ -1,12 +1,11 @@
 """Access control of the page: a password, no cross-site requests, and a content security policy."""
 
-import base64
-import binascii
-import secrets
-
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from langchain_videochat.app.login import Login
 
 HEADERS = {
     # Only resources from this server are loaded, so text from videos stays harmless even if it were parsed as markup.
@@ -25,29 +24,36 @@ class SecurityMiddleware:
 
     def __init__(self, app: ASGIApp, password: str | None) -> None:
         self._app = app
-        self._password = password
+        self._login = None if password is None else Login(password)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle or reject a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        request = HTTPConnection(scope)
+        rejection = self._reject(scope["method"], request)
+        added = HEADERS | self._more_headers(request, is_rejected=rejection is not None)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                MutableHeaders(scope=message).update(added)
             await send(message)
 
-        rejection = self._reject(scope["method"], Headers(scope=scope))
         await (rejection or self._app)(scope, receive, send_with_headers)
 
-    def _reject(self, method: str, headers: Headers) -> Response | None:
-        if method not in SAFE_METHODS and not _is_same_origin(headers):
+    def _reject(self, method: str, request: HTTPConnection) -> Response | None:
+        if method not in SAFE_METHODS and not _is_same_origin(request.headers):
             return PlainTextResponse("Cross-site requests are not allowed.", 403)
-        if self._password is not None and not _has_password(headers.get("authorization", ""), self._password):
-            challenge = {"WWW-Authenticate": 'Basic realm="videochat", charset="UTF-8"'}
-            return PlainTextResponse("The password is missing or wrong.", 401, challenge)
-        return None
+        return None if self._login is None else self._login.reject(request)
+
+    def _more_headers(self, request: HTTPConnection, *, is_rejected: bool) -> dict[str, str]:
+        if is_rejected:
+            # Strangers get one response per connection: they can neither send a body nor leave responses unread.
+            return {"Connection": "close"} if request.scope["http_version"].startswith("1") else {}
+        if self._login is not None and not self._login.has_cookie(request):
+            return {"Set-Cookie": self._login.cookie}
+        return {}
 
 
 def _is_same_origin(headers: Headers) -> bool:
@@ -56,14 +62,3 @@ def _is_same_origin(headers: Headers) -> bool:
     if site is not None:
         return site == "same-origin"
     return origin is None or origin.partition("://")[2] == headers.get("host")
-
-
-def _has_password(authorization: str, password: str) -> bool:
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return False
-    try:
-        candidate = base64.b64decode(encoded, validate=True).partition(b":")[2]
-    except binascii.Error:
-        return False
-    return secrets.compare_digest(candidate, password.encode())

@@ -3,26 +3,28 @@
 import json
 import logging
 import mimetypes
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Any, cast
 
+import anyio
 from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from langchain_videochat.app.answer_stream import AnswerResponse
 from langchain_videochat.app.chat import Chat, ChatQuestion, to_messages
 from langchain_videochat.app.collection import Collection
 from langchain_videochat.app.jobs import IndexJobs
 from langchain_videochat.app.security import SecurityMiddleware
-from langchain_videochat.app.uploads import TooLargeError, save_upload
+from langchain_videochat.app.uploads import MAX_UPLOADS, BusyError, TooLargeError, remove_incomplete, save_upload
 from langchain_videochat.errors import InputError, MediaError, SourceError, VideoChatError
-from langchain_videochat.text.llms import model_errors
 
 PAGE = Path(__file__).parent / "page"
 
@@ -34,24 +36,45 @@ MAX_UPLOAD = 2 * 1000**3
 MAX_QUESTION = 20_000
 """Characters of a question: several pages."""
 
-STATUS_CODES = {TooLargeError: 413, SourceError: 404, MediaError: 415, InputError: 400}
+MAX_ANSWER = 100_000
+"""Characters of a previous answer."""
+
+MAX_TURNS = 100
+"""Previous questions that a chat request may contain."""
+
+MAX_NAME = 500
+"""Characters of the name of a chat backend, and of the id of a video."""
+
+MAX_BODY = 1_000_000
+"""Bytes of the body of a chat request."""
+
+MAX_CHATS = 16
+"""Answers that are generated at the same time; others wait. They must not use up the threads of other requests."""
+
+MAX_REPORTED_ERRORS = 3
+"""Fields of an invalid request that the response names."""
+
+STATUS_CODES = {TooLargeError: 413, SourceError: 404, MediaError: 415, InputError: 400, BusyError: 503}
 """HTTP status code of each kind of error."""
 
 _LOG = logging.getLogger(__name__)
+
+Turn = tuple[Annotated[str, Field(max_length=MAX_QUESTION)], Annotated[str, Field(max_length=MAX_ANSWER)]]
+"""A previous question and its answer."""
 
 
 class ChatRequest(BaseModel):
     """The body of a chat request."""
 
     question: str = Field(min_length=1, max_length=MAX_QUESTION)
-    model: str
+    model: str = Field(max_length=MAX_NAME)
     """Name of the chat backend."""
 
     # The page keeps the conversation: it survives a restart of the server, and tabs are independent.
-    history: list[tuple[str, str]] = []
+    history: list[Turn] = Field(default=[], max_length=MAX_TURNS)
     """Previous questions and answers."""
 
-    video_id: str | None = None
+    video_id: str | None = Field(default=None, max_length=MAX_NAME)
     """The video to ask about; all videos if None."""
 
 
@@ -64,7 +87,9 @@ def create_app(
     hosts: tuple[str, ...] = LOCAL_HOSTS,
     max_upload: int = MAX_UPLOAD,
 ) -> Starlette:
-    """Create the page's ASGI app, to be served by uvicorn, for example.
+    """Create the page's ASGI app.
+
+    Any ASGI server can serve it. `videochat app` adds limits on connections, which an app cannot have.
 
     Args:
         collection: The videos.
@@ -89,26 +114,41 @@ def create_app(
     except OSError as error:
         problem = f"cannot be created ({error.strerror})"
         raise InputError(collection.uploads, problem, "Choose another folder") from error
-    jobs = IndexJobs(collection.store, profile)
-    jobs.add_missing(collection.uploads)
+    remove_incomplete(collection.uploads)
+    jobs = IndexJobs(collection.store, profile, collection.uploads)
+    jobs.add_missing()
     return Starlette(
         routes=_Routes(collection, jobs, chats, max_upload).all(),
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
             Middleware(SecurityMiddleware, password=password),
         ],
-        exception_handlers={VideoChatError: _error_response, ValidationError: _validation_error_response},
+        exception_handlers={
+            VideoChatError: _error_response,
+            ValidationError: _validation_error_response,
+            ClientDisconnect: _disconnect_response,
+        },
     )
 
 
-@dataclass(frozen=True)
+class _Json(JSONResponse):
+    """JSON; bytes of file names that are not UTF-8 become question marks."""
+
+    def render(self, content: Any) -> bytes:
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")
+
+
 class _Routes:
     """The route handlers. Starlette runs those that are not async in threads."""
 
-    collection: Collection
-    jobs: IndexJobs
-    chats: Mapping[str, Chat]
-    max_upload: int
+    def __init__(self, collection: Collection, jobs: IndexJobs, chats: Mapping[str, Chat], max_upload: int) -> None:
+        self.collection = collection
+        self.jobs = jobs
+        self.chats = chats
+        self.max_upload = max_upload
+        self.upload_slots = anyio.Semaphore(MAX_UPLOADS)
+        self.chat_threads = anyio.CapacityLimiter(MAX_CHATS)
 
     def all(self) -> list[BaseRoute]:
         return [
@@ -131,26 +171,32 @@ class _Routes:
         # Jobs are read before videos, so that the video of every job that is done is included.
         jobs = [asdict(job) for job in self.jobs.all()]
         videos = self.collection.videos()
-        return JSONResponse({"videos": videos, "jobs": jobs, "models": list(self.chats), "max_upload": self.max_upload})
+        return _Json({"videos": videos, "jobs": jobs, "models": list(self.chats), "max_upload": self.max_upload})
 
     def search(self, request: Request) -> Response:
         query = request.query_params
-        return JSONResponse(self.collection.search(query.get("query", ""), query.get("video_id") or None))
+        return _Json(self.collection.search(query.get("query", ""), query.get("video_id") or None))
 
     async def upload(self, request: Request) -> Response:
         name = request.path_params["name"]
+        if self.jobs.is_full:
+            raise BusyError(name, "too many videos are waiting to be indexed", "Upload it when some are done")
+        try:
+            self.upload_slots.acquire_nowait()
+        except anyio.WouldBlock as error:
+            raise BusyError(name, "too many uploads at the same time", "Upload it when some are done") from error
         try:
             path = await save_upload(request.stream(), name, self.collection.uploads, self.max_upload)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        return JSONResponse(asdict(self.jobs.add(path)), 201)
+        finally:
+            self.upload_slots.release()
+        return _Json(asdict(self.jobs.add(path)), 201)
 
     def remove(self, request: Request) -> Response:
         self.collection.remove(request.path_params["video_id"])
         return Response(status_code=204)
 
     def lanes(self, request: Request) -> Response:
-        return JSONResponse(self.collection.lanes(request.path_params["video_id"]))
+        return _Json(self.collection.lanes(request.path_params["video_id"]))
 
     def file(self, request: Request) -> Response:
         path = self.collection.path(request.path_params["video_id"])
@@ -164,23 +210,21 @@ class _Routes:
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
     async def chat(self, request: Request) -> Response:
-        body = ChatRequest.model_validate_json(await request.body())
+        body = ChatRequest.model_validate_json(await _read_body(request))
         chat = self.chats.get(body.model)
         if chat is None:
             raise InputError("model", f"{body.model!r} is not available", "Reload the page and choose another model")
         question = ChatQuestion(body.question, to_messages(body.history), body.video_id)
-        return StreamingResponse(_stream_answer(chat, question), media_type="application/x-ndjson")
+        return AnswerResponse(chat, question, self.chat_threads)
 
 
-def _stream_answer(chat: Chat, question: ChatQuestion) -> Iterator[str]:
-    """Yield the parts of an answer as JSON Lines; if it fails midway, the last line has the error."""
-    try:
-        with model_errors():
-            for part in chat.answer(question):
-                yield json.dumps(part) + "\n"
-    except VideoChatError as error:
-        _LOG.warning("Chat failed: %s", error)
-        yield json.dumps({"error": str(error)}) + "\n"
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise TooLargeError("conversation", f"is longer than {MAX_BODY / 1e6:.0f} MB", "Clear it and ask again")
+    return bytes(body)
 
 
 def _parse_time(text: str) -> float:
@@ -192,8 +236,15 @@ def _parse_time(text: str) -> float:
 
 def _error_response(request: Request, error: Exception) -> Response:
     status = next((code for kind, code in STATUS_CODES.items() if isinstance(error, kind)), 500)
-    return JSONResponse({"error": str(error)}, status)
+    return _Json({"error": str(error)}, status)
 
 
 def _validation_error_response(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"Invalid request: {error}"}, 400)
+    # The input may be long, and so may be the list of errors.
+    errors = cast(ValidationError, error).errors(include_url=False, include_context=False, include_input=False)
+    problems = [": ".join([*map(str, one["loc"]), one["msg"]]) for one in errors[:MAX_REPORTED_ERRORS]]
+    return _Json({"error": f"Invalid request: {'; '.join(problems)}"}, 400)
+
+
+def _disconnect_response(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it

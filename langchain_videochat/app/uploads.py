@@ -1,18 +1,35 @@
 """Uploads of videos."""
 
-import tempfile
-from collections.abc import AsyncIterator
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from anyio import to_thread
 
-from langchain_videochat.errors import InputError, StoreError
-from langchain_videochat.media import probe
+from langchain_videochat.errors import InputError, StoreError, VideoChatError
+from langchain_videochat.media import isolated_media, probe
 from langchain_videochat.media.sources import safe_file_name
+
+if sys.platform != "win32":
+    import fcntl
+
+MAX_UPLOADS = 4
+"""Uploads at the same time. Each may take as much disk space as the largest video that is accepted."""
+
+SCRATCH_PREFIX = ".videochat-"
+"""Start of the names of temporary folders, each of which holds an incomplete upload."""
 
 
 class TooLargeError(InputError):
-    """An upload exceeds the size limit."""
+    """An upload or the body of another request exceeds the size limit."""
+
+
+class BusyError(VideoChatError):
+    """The server has so much to do that it accepts no more."""
 
 
 async def save_upload(chunks: AsyncIterator[bytes], name: str, folder: Path, max_bytes: int) -> Path:
@@ -27,13 +44,23 @@ async def save_upload(chunks: AsyncIterator[bytes], name: str, folder: Path, max
         StoreError: The file cannot be written, for example because the disk is full.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=".videochat-", dir=folder) as scratch:
+        with TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=folder) as scratch, _locked(Path(scratch)):
             path = Path(scratch, safe_file_name(name))
             await _write(chunks, path, name, max_bytes)
-            await to_thread.run_sync(probe, path)
+            await to_thread.run_sync(_check, path)
             return _move(path, folder)
     except OSError as error:
         raise StoreError(name, f"cannot be saved ({error.strerror})", "Free disk space on the server") from error
+
+
+def remove_incomplete(folder: Path) -> None:
+    """Delete incomplete uploads of a server that was killed, but not those that a running server receives."""
+    for scratch in folder.glob(f"{SCRATCH_PREFIX}*/"):
+        try:
+            with _locked(scratch):
+                shutil.rmtree(scratch, ignore_errors=True)
+        except OSError:
+            continue  # in use
 
 
 async def _write(chunks: AsyncIterator[bytes], path: Path, name: str, max_bytes: int) -> None:
@@ -45,6 +72,25 @@ async def _write(chunks: AsyncIterator[bytes], path: Path, name: str, max_bytes:
                 problem = f"is larger than the limit of {max_bytes / 1e6:,.0f} MB"
                 raise TooLargeError(name, problem, "Upload a smaller file")
             await to_thread.run_sync(file.write, chunk)
+
+
+def _check(path: Path) -> None:
+    with isolated_media():
+        probe(path)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder for this process; raise an OSError if another one has locked it. The end of a process unlocks."""
+    if sys.platform == "win32":
+        yield  # Windows refuses to delete open files
+    else:
+        handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(handle)
 
 
 def _move(path: Path, folder: Path) -> Path:

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 LOCAL_HOST = "127.0.0.1"
 
-SHUTDOWN_SECONDS = 2
-"""Seconds that streaming answers may still take when the server is stopped."""
-
 
 def app(
     folder: Annotated[
@@ -49,11 +46,10 @@ def app(
     Example: `videochat app --folder talks --model ollama:qwen3`
     """
     require_extra("app", "the page")
-    import uvicorn
-
     if host != LOCAL_HOST and not password:
         raise InputError("--host", f"other machines can reach {host}", "Set a --password too")
     from langchain_videochat.app.collection import Collection
+    from langchain_videochat.app.connections import create_server
     from langchain_videochat.app.server import LOCAL_HOSTS, create_app
     from langchain_videochat.store import VideoTimelineStore
 
@@ -69,10 +65,7 @@ def app(
             max_upload=max_upload * 1_000_000,
         )
         typer.echo(f"Open http://{host}:{listener.getsockname()[1]} in a browser. Press Ctrl-C to stop.")
-        config = uvicorn.Config(
-            page, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False
-        )
-        uvicorn.Server(config).run([listener])
+        create_server(page).run([listener])
 
 
 def report(

@@ -223,6 +223,52 @@ def test_unfinished_jobs_resume_at_the_next_start(open_page: Callable[..., TestC
     assert "broken.mp4" in jobs["broken.mp4"]["error"]
 
 
+def test_upload_that_cannot_be_indexed_is_reported_once(open_page: Callable[..., TestClient], folder: Path) -> None:
+    (folder / "uploads").mkdir()
+    (folder / "uploads" / "broken.mp4").write_bytes(b"not a video")
+
+    first, second = finished_jobs(open_page()), finished_jobs(open_page())
+
+    assert [job["status"] for job in first] == ["failed"]
+    assert second == []
+    assert list((folder / "uploads").iterdir()) == []
+
+
+def test_upload_is_kept_if_it_did_not_cause_the_error(
+    open_page: Callable[..., TestClient], folder: Path, tmp_path: Path
+) -> None:
+    (folder / "uploads").mkdir()
+    render_talk(folder / "uploads" / "talk.mp4", [["Hello"]])
+
+    (tmp_path / "quick.yaml").write_text("- no such perceiver\n")
+    failed = finished_jobs(open_page())
+    (tmp_path / "quick.yaml").write_text(PROFILE)
+    done = finished_jobs(open_page())
+
+    assert [job["status"] for job in (*failed, *done)] == ["failed", "done"]
+
+
+def test_file_names_that_are_not_utf_8_do_not_break_the_list(
+    open_page: Callable[..., TestClient], folder: Path
+) -> None:
+    (folder / "uploads").mkdir()
+    (folder / "uploads" / "caf\udce9.mp4").write_bytes(b"not a video")
+
+    (job,) = finished_jobs(open_page())
+
+    assert (job["name"], job["status"]) == ("caf?.mp4", "failed")
+
+
+def test_only_the_latest_jobs_are_listed(page: TestClient, tmp_path: Path) -> None:
+    talk = render_talk(tmp_path / "talk.mp4", [["Hello"]]).read_bytes()
+
+    for _ in range(103):
+        page.put("/api/uploads/talk.mp4", content=talk)
+    jobs = finished_jobs(page)
+
+    assert [job["number"] for job in jobs] == list(range(4, 104))
+
+
 def test_removing_a_video_deletes_its_file_only_if_uploaded(page: TestClient, folder: Path, tmp_path: Path) -> None:
     page.put("/api/uploads/talk.mp4", content=render_talk(tmp_path / "talk.mp4", [["Hello"]]).read_bytes())
     (job,) = finished_jobs(page)
@@ -294,6 +340,44 @@ def test_invalid_chat_request_is_rejected(page: TestClient, body: str) -> None:
     assert page.post("/api/chat", content=body).status_code == 400
 
 
+def test_long_chat_request_is_rejected(page: TestClient) -> None:
+    sent = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(100):
+            sent += 10**6
+            yield b" " * 10**6
+
+    answer = page.post("/api/chat", content=chunks())
+
+    assert answer.status_code == 413
+    assert "Clear it" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("question", "a" * 20_001),
+        ("model", "a" * 501),
+        ("video_id", "a" * 501),
+        ("history", [("a", "b")] * 101),
+        ("history", [("a" * 20_001, "b")]),
+        ("history", [("a", "b" * 100_001)]),
+        ("history", [{}] * 100),
+        ("history", [1] * 300_000),
+    ],
+)
+def test_error_of_an_invalid_chat_request_is_short_and_names_the_field(
+    page: TestClient, field: str, value: object
+) -> None:
+    answer = page.post("/api/chat", json={"question": "Hello?", "model": "text", field: value})
+
+    assert answer.status_code == 400
+    assert field in answer.json()["error"]
+    assert len(answer.text) < 500
+
+
 @pytest.mark.parametrize(
     "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://evil.example"}]
 )
@@ -314,5 +398,70 @@ def test_password_is_required_for_everything(open_page: Callable[..., TestClient
         assert page.get(path).status_code == 401
         assert page.get(path, auth=("anyone", "wrong")).status_code == 401
         assert page.get(path, auth=("anyone", "пароль")).status_code == 200
-    for header in ("Basic", "Basic !", "Bearer abc", "Basic Og=="):
-        assert page.get("/", headers={"Authorization": header}).status_code == 401
+    for header in ("Basic", "Basic !", "Bearer abc", "Basic Og==", "Basic é", "é"):
+        assert page.get("/", headers={b"Authorization": header.encode()}).status_code == 401
+
+
+def guess(page: TestClient, times: int, client: str = "192.0.2.1") -> list[int]:
+    """Send wrong passwords from an address, without cookies, and return the status codes."""
+    stranger = TestClient(page.app, base_url="http://localhost", client=(client, 40000))
+    return [stranger.get("/", auth=("anyone", f"guess {n}")).status_code for n in range(times)]
+
+
+def log_in(page: TestClient, client: str) -> tuple[int, str | None]:
+    """Send the password from an address, without cookies, and return the status code and "Retry-After"."""
+    user = TestClient(page.app, base_url="http://localhost", client=(client, 40000))
+    answer = user.get("/", auth=("anyone", "secret"))
+    return answer.status_code, answer.headers.get("retry-after")
+
+
+def test_guessing_the_password_is_slowed_down(open_page: Callable[..., TestClient]) -> None:
+    page = open_page(password="secret")
+
+    codes = guess(page, 20)
+    refused = log_in(page, "192.0.2.1")
+
+    assert codes == [401] * 5 + [429] * 15
+    # Not even the right password is compared: the answer would confirm a guess.
+    assert refused == (429, "2")
+    assert log_in(page, "192.0.2.2") == (200, None)
+    time.sleep(2)
+    assert log_in(page, "192.0.2.1") == (200, None)
+
+
+def test_guesses_from_one_ipv6_network_are_counted_together(open_page: Callable[..., TestClient]) -> None:
+    page = open_page(password="secret")
+
+    codes = [code for n in range(20) for code in guess(page, 1, f"2001:db8::{n}:1")]
+
+    assert codes == [401] * 5 + [429] * 15
+    assert log_in(page, "2001:db8:0:1::1") == (200, None)
+
+
+def test_many_addresses_get_one_guess_each(open_page: Callable[..., TestClient]) -> None:
+    page = open_page(password="secret")
+
+    codes = [guess(page, 5, f"192.0.2.{n}") for n in range(100)]
+
+    assert codes[-1] == [401, 429, 429, 429, 429]
+    assert log_in(page, "198.51.100.1") == (200, None)
+
+
+def test_guesses_are_logged_without_the_password(
+    open_page: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    page = open_page(password="secret")
+
+    for n in range(100):
+        guess(page, 5, f"192.0.2.{n}")
+
+    assert "192.0.2.0" in caplog.text
+    assert "guess" not in caplog.text
+    assert 1 < len(caplog.records) < 50
+
+
+def test_rejected_requests_without_a_password_are_not_guesses(open_page: Callable[..., TestClient]) -> None:
+    page = open_page(password="secret")
+
+    assert [page.get("/").status_code for _ in range(20)] == [401] * 20
+    assert page.get("/", auth=("anyone", "secret")).status_code == 200

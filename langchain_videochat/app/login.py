@@ -1,0 +1,212 @@
+"""The page's login: HTTP Basic authentication that slows down guessing."""
+
+import base64
+import hashlib
+import ipaddress
+import logging
+import math
+import secrets
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, Response
+
+FREE_FAILURES = 5
+"""Wrong passwords before a client has to wait."""
+
+MAX_DELAY = 300.0
+"""Longest time in seconds that a client has to wait."""
+
+FORGET_SECONDS = 3600.0
+"""Time without wrong passwords after which those of a client are forgotten."""
+
+MAX_CLIENTS = 10_000
+"""Clients whose wrong passwords are remembered, about 2 MB."""
+
+ATTACK_FAILURES = 30
+"""Wrong passwords of all clients within a minute that are taken for an attack from many addresses."""
+
+ATTACK_DELAY = 60.0
+"""Seconds that a client has to wait after a single wrong password during such an attack."""
+
+MAX_LOG_LINES = 20
+"""Lines about wrong passwords in the log within a minute."""
+
+COOKIE = "videochat-login"
+
+MINUTE = 60.0
+"""Seconds."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class Login:
+    """Checks the password of requests.
+
+    A client that has given the password once gets a cookie. It doesn't replace the password, but wrong passwords of
+    others no longer delay that client, even if they share its address, for example behind a reverse proxy.
+
+    Args:
+        password: The password; any user name is accepted.
+
+    Example:
+        >>> login = Login("secret")
+        >>> login.reject(HTTPConnection({"type": "http", "headers": []})).status_code
+        401
+    """
+
+    def __init__(self, password: str) -> None:
+        self._digest = _digest(password.encode("utf-8", "surrogateescape"))
+        self._token = secrets.token_urlsafe()
+        self._brake = LoginBrake()
+
+    @property
+    def cookie(self) -> str:
+        """The header `Set-Cookie` for clients that have given the password."""
+        return f"{COOKIE}={self._token}; Path=/; HttpOnly; SameSite=Strict"
+
+    def has_cookie(self, request: HTTPConnection) -> bool:
+        """Return whether the client has given the password before."""
+        return secrets.compare_digest(_digest(request.cookies.get(COOKIE, "").encode()), _digest(self._token.encode()))
+
+    def reject(self, request: HTTPConnection) -> Response | None:
+        """Return the response to a request without the password, or None if it has it."""
+        candidate = _password(request.headers.get("authorization", ""))
+        if candidate is None:
+            return _ask_for_password()
+        client = "a client that has logged in before" if self.has_cookie(request) else client_network(request.client)
+        wait = self._brake.wait(client)
+        if wait > 0:
+            seconds = math.ceil(wait)
+            message = f"Too many wrong passwords. Try again in {seconds} s."
+            return PlainTextResponse(message, 429, {"Retry-After": str(seconds)})
+        if secrets.compare_digest(_digest(candidate), self._digest):
+            return None
+        self._brake.add_failure(client)
+        return _ask_for_password()
+
+
+class LoginBrake:
+    """Delays clients after wrong passwords.
+
+    The delay is 2 s after the fifth wrong password and doubles with each further one. If many clients fail within a
+    minute, each has to wait after its first wrong password already; a client without wrong passwords never waits.
+
+    Example:
+        >>> brake = LoginBrake()
+        >>> for _ in range(7):
+        ...     brake.add_failure("192.0.2.1")
+        >>> 7 < brake.wait("192.0.2.1") <= 8, brake.wait("192.0.2.2")
+        (True, 0.0)
+    """
+
+    def __init__(self) -> None:
+        self._clients: OrderedDict[str, _Failures] = OrderedDict()
+        self._recent_failures = _LastMinute(ATTACK_FAILURES)
+        self._recent_lines = _LastMinute(MAX_LOG_LINES)
+
+    def wait(self, client: str) -> float:
+        """Return the seconds until the client's next password is compared; 0 if it may try now."""
+        failures = self._clients.get(client)
+        wait = 0.0 if failures is None else failures.blocked_until - time.monotonic()
+        if failures is None or wait <= 0:
+            return 0.0
+        failures.refused += 1
+        return wait
+
+    def add_failure(self, client: str) -> None:
+        """Record a wrong password."""
+        now = time.monotonic()
+        failures = self._clients.pop(client, None)
+        if failures is None or now - failures.last > FORGET_SECONDS:
+            failures = _Failures()
+        self._clients[client] = failures
+        if len(self._clients) > MAX_CLIENTS:
+            self._clients.popitem(last=False)
+        failures.count += 1
+        failures.last = now
+        self._recent_failures.add(now)
+        delay = self._delay(failures.count, now)
+        failures.blocked_until = now + delay
+        self._log(client, failures, delay)
+
+    def _delay(self, count: int, now: float) -> float:
+        excess = min(count - FREE_FAILURES, 10)
+        delay = 0.0 if excess < 0 else min(2.0 ** (excess + 1), MAX_DELAY)
+        return max(delay, ATTACK_DELAY) if self._recent_failures.is_full(now) else delay
+
+    def _log(self, client: str, failures: "_Failures", delay: float) -> None:
+        if self._recent_lines.is_full(failures.last):
+            return
+        self._recent_lines.add(failures.last)
+        _LOG.warning(
+            "Wrong password from %s (%d wrong and %d refused so far); it has to wait %.0f s",
+            client,
+            failures.count,
+            failures.refused,
+            delay,
+        )
+
+
+@dataclass
+class _Failures:
+    """The wrong passwords of a client."""
+
+    count: int = 0
+    refused: int = 0
+    """Attempts that came too early and were not compared."""
+
+    last: float = 0.0
+    blocked_until: float = 0.0
+
+
+class _LastMinute:
+    """Counts the events of the last minute, up to a limit."""
+
+    def __init__(self, limit: int) -> None:
+        self._times: deque[float] = deque(maxlen=limit)
+
+    def add(self, now: float) -> None:
+        self._times.append(now)
+
+    def is_full(self, now: float) -> bool:
+        return len(self._times) == self._times.maxlen and now - self._times[0] < MINUTE
+
+
+def client_network(address: tuple[str, int] | None) -> str:
+    """Return the part of a client's address that its user cannot change: an IPv4 address, or an IPv6 network.
+
+    Example:
+        >>> client_network(("192.0.2.1", 40000)), client_network(("2001:db8:1:2:3:4:5:6", 40000)), client_network(None)
+        ('192.0.2.1', '2001:db8:1:2::/64', 'an unknown address')
+    """
+    try:
+        ip = ipaddress.ip_address(address[0] if address else "")
+    except ValueError:
+        return "an unknown address"
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    # Providers give each customer at least the 2**64 addresses of such a network.
+    return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip) >> 64 << 64, 64)))
+
+
+def _ask_for_password() -> Response:
+    challenge = {"WWW-Authenticate": 'Basic realm="videochat", charset="UTF-8"'}
+    return PlainTextResponse("The password is missing or wrong.", 401, challenge)
+
+
+def _password(authorization: str) -> bytes | None:
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True).partition(b":")[2]
+    except ValueError:  # also for characters that are not ASCII
+        return None
+
+
+def _digest(secret: bytes) -> bytes:
+    # Comparing digests takes the same time whatever the length of the password.
+    return hashlib.sha256(secret).digest()
