@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs benchmark clean
+.PHONY: help demo test lint format docs benchmark fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ docs: $(INSTALLED) ## Write the API reference to build/docs
 
 benchmark: $(INSTALLED) ## Measure speed and quality on this machine
 	$(BIN)/python -m tests.benchmarks
+
+fuzz: $(INSTALLED) ## Read mutated files for two minutes
+	$(BIN)/python -m tests.fuzz --minutes 2
 
 clean: ## Remove the demo, builds and caches, but not .venv
 	rm -rf demo build dist .benchmarks .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""A fuzzer of everything that reads files: see `python -m tests.fuzz --help`."""
