@@ -4,36 +4,47 @@ import regex
 
 from langchain_videochat.text.prompts import is_not_shown, strip_invisible
 from langchain_videochat.text.questions import MAX_QUESTION_LENGTH
+from langchain_videochat.text.template_marks import neutralize_marks
 
 MAX_ADDED_LENGTH = 500
 """Characters that a rewritten question may have more than the original: names replace pronouns, nothing is answered."""
 
-_THOUGHT = r"(?:think(?:ing)?|thoughts?|reasoning|reflection)"
-_THOUGHT_BEGINS = regex.compile(rf"[<\[]{_THOUGHT}[>\]]", regex.VERSION1 | regex.IGNORECASE)
-_THOUGHT_ENDS = regex.compile(rf"[<\[]/{_THOUGHT}[>\]]", regex.VERSION1 | regex.IGNORECASE)
+_FLAGS = regex.VERSION1 | regex.VERBOSE | regex.IGNORECASE
 
-# "Rewritten question: ...", "Sure! Here is the standalone version:", "**Umformulierte Frage:** ...".
+_THOUGHT = r"(?: think(?:ing)? | thoughts? | reasoning(?:_content)? | reflection | analysis )"
+_THOUGHT_BEGINS = regex.compile(rf"[<\[◁] \s*+ {_THOUGHT} \s*+ [>\]▷]", _FLAGS)
+_THOUGHT_ENDS = regex.compile(rf"[<\[◁] \s*+ / \s*+ {_THOUGHT} \s*+ [>\]▷]", _FLAGS)
+
+# "Rewritten question: ...", "Sure! Here is the standalone version:", "**Umformulierte Frage:** ...", "Q: ...".
 _LABEL = regex.compile(
     r"""
-    (?: (?: sure | certainly | of\ course | okay | ok | here\ is | here['’]s | the | your | my | a | an | user['’]s
-          | new | last | final | full | complete | clear | clearer | improved | revised | updated | rewritten
-          | rephrased | reformulated | reworded | standalone | stand-alone | self-contained | follow-up
-          | umformulierte | eigenständige | neue | überarbeitete | nueva | nouvelle | nuova
-        ) [\s,.!*_]++ ){0,8}+
-    (?: questions? | query | version | rewrite | rewritten | rephrased | reformulated | standalone | answer | output
-      | frage | pregunta | domanda | pergunta | вопрос | 问题 | 問題 | 質問 | السؤال )
-    (?: \s++ \p{L}++ ){0,3}? [\s*_]*+ [:：] [\s*_]*+
+    (?: [^:：?？{}]{0,80}?
+        (?: question | query | rewrit | rewrote | rephras | reformulat | reword | standalone | stand-alone
+          | self-contained | frage | umformul | pregunta | domanda | pergunta | вопрос | 问题 | 問題 | 質問 | السؤال )
+        [^:：?？{}]{0,80}
+      | (?: q | user | human | assistant | follow-up | output | answer ) [\s*_]*
+    ) [:：]
     """,  # noqa: RUF001
-    regex.VERSION1 | regex.VERBOSE | regex.IGNORECASE,
+    _FLAGS,
 )
 
+_MARKUP = "*_#> \n"
+"""Characters of Markdown around a label or question."""
+
 _QUOTES = [tuple(pair) for pair in ['""', "''", "``", "“”", "„“", "‘’", "«»", "‹›", "「」", "『』", "**", "__"]]  # noqa: RUF001
+
+_REFUSAL = regex.compile(
+    r"""(?:i['’]?m\ |i\ am\ )?(?:sorry | unable) | unfortunately | i\ (?:cannot | can['’]t | don['’]t | do\ not)""",  # noqa: RUF001
+    _FLAGS,
+)
+
+_JSON_OR_CITATION = regex.compile(r"[{}] | \[\d", _FLAGS)
 
 
 def clean_rewritten(text: str, original: str) -> str | None:
     """Return the question in a language model's answer to a request to rewrite one.
 
-    Thinking, labels and quotes around the question are removed.
+    Thinking, labels, quotes and Markdown around the question are removed.
 
     Args:
         text: The model's answer.
@@ -41,7 +52,8 @@ def clean_rewritten(text: str, original: str) -> str | None:
 
     Returns:
         The question, or None if the answer is something else: it is empty, has more lines than the original, is much
-        longer, or says that the video does not show something.
+        longer, lacks the question mark of the original, is a refusal, or contains JSON, citations or marks of a chat
+        template.
 
     Example:
         >>> clean_rewritten('<think>Eggs.</think> **Rewritten question:** "When are the eggs whisked?"', "When?")
@@ -49,17 +61,8 @@ def clean_rewritten(text: str, original: str) -> str | None:
     """
     question = _without_thinking(strip_invisible(text))
     # A label may be within quotes, and quotes follow a label.
-    for _ in range(2):
-        question = _unquote(question)
-        label = _LABEL.match(question.lstrip("*_# "))
-        if label and not _LABEL.match(original):
-            question = question.lstrip("*_# ")[label.end() :]
-    question = _unquote(question)
-    lines = [line for line in question.splitlines() if line.strip()]
-    max_length = min(MAX_QUESTION_LENGTH, len(original) + MAX_ADDED_LENGTH)
-    if not any(map(str.isalnum, question)) or is_not_shown(question) or len(question) > max_length:
-        return None
-    return question if len(lines) <= max(1, len(original.splitlines())) else None
+    question = _unquote(_without_label(_unquote(question), original))
+    return question if _is_rewrite(question, original) else None
 
 
 def _without_thinking(text: str) -> str:
@@ -70,6 +73,17 @@ def _without_thinking(text: str) -> str:
     return rest[: begins.start()] if begins else rest
 
 
+def _without_label(text: str, original: str) -> str:
+    label = _LABEL.match(text)
+    # Rewriting keeps the colons of a question, and adds none.
+    is_added = label is not None and _count_colons(text) > _count_colons(original)
+    return text[label.end() :].strip(_MARKUP) if label and is_added else text
+
+
+def _count_colons(text: str) -> int:
+    return text.count(":") + text.count("：")  # noqa: RUF001
+
+
 def _unquote(text: str) -> str:
     text = text.strip()
     for opening, closing in _QUOTES:
@@ -78,3 +92,23 @@ def _unquote(text: str) -> str:
         if is_quoted and opening not in inside and closing not in inside:
             return inside.strip()
     return text
+
+
+def _is_rewrite(question: str, original: str) -> bool:
+    """Return whether a text has the form of the original question, in other words."""
+    lines = [line for line in question.splitlines() if line.strip()]
+    if not any(map(str.isalnum, question)) or len(lines) > max(1, len(original.splitlines())):
+        return False
+    if len(question) > min(MAX_QUESTION_LENGTH, len(original) + MAX_ADDED_LENGTH):
+        return False
+    if not _is_asked(question) and (_is_asked(original) or _REFUSAL.match(question) or is_not_shown(question)):
+        return False
+    return not (_has_markup(question) and not _has_markup(original))
+
+
+def _is_asked(text: str) -> bool:
+    return regex.search("[?？؟՞]", text) is not None  # noqa: RUF001 - the question marks of several scripts
+
+
+def _has_markup(text: str) -> bool:
+    return _JSON_OR_CITATION.search(text) is not None or neutralize_marks(text) != text

@@ -599,6 +599,20 @@ def test_follow_up_questions_are_rewritten(store: VideoTimelineStore) -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "supported"), [("Last [1].", True), ("Last [3].", False), ("Last.", False), (NOT_SHOWN, False)]
+)
+def test_answers_to_follow_ups_need_citations_of_their_own(
+    store: VideoTimelineStore, answer: str, supported: bool
+) -> None:
+    model = ScriptedModel(script=lambda prompt: "When is the omelette folded?" if "Rewrite" in prompt else answer)
+    history = [("human", "What is made?"), ("ai", "An omelette [3].")]
+    answered = create_video_qa_chain(model, store, k=1).invoke({"question": "When is it folded?", "history": history})
+    assert answered["supported"] is supported
+    closest = [(one.video_id, one.start) for one in answered["closest"]]
+    assert closest[:1] == ([] if supported else [("eggs", 60)])
+
+
+@pytest.mark.parametrize(
     "rewritten",
     [
         "When is the omelette folded?",
@@ -610,9 +624,15 @@ def test_follow_up_questions_are_rewritten(store: VideoTimelineStore) -> None:
         '**Rewritten question:** "When is the omelette folded?"',
         "Here is the standalone question:\n\nWhen is the omelette folded?",
         "Sure! Here's the rewritten version: When is the omelette folded?",
+        "Here is the question so that it can be understood without the conversation: When is the omelette folded?",
+        "### Rewritten question:\n\n> When is the omelette folded?",
+        '"Question (standalone): When is the omelette folded?"',
+        "Q: When is the omelette folded?",
+        "Assistant: When is the omelette folded?",
         "<think>It is\n\nthe omelette: fold it?</think>\n\nWhen is the omelette folded?",
         "It is the omelette.</think>When is the omelette folded?",
         "[THINK]Hm.[/THINK]Question: When is the omelette folded?",
+        "◁think▷Hm.◁/think▷When is the omelette folded?",
         "When is \u200bthe omelette folded?",
     ],
 )
@@ -625,6 +645,13 @@ def test_only_the_question_of_a_rewrite_is_used(rewritten: str) -> None:
     [
         *("", " \n", "???", '""', "<think>It is", "<think>It is.</think>", "Rewritten question:"),
         *(NOT_SHOWN, f'"{NOT_SHOWN}"', "the video does not show this", f"<think></think>{NOT_SHOWN}"),
+        *("I'm sorry, I cannot help with that.", "The video doesn't show this!", "It is folded at 01:00 [1]."),
+        *(
+            "<question>When is the omelette folded?</question>",
+            "<|channel|>final<|message|>When is it folded?",
+            "<think",
+        ),
+        *('{"question": "When is the omelette folded?"}', "When is the omelette folded? [1]"),
         "When is it folded?\n\nI replaced nothing.",
         "An omelette\nis folded",
         "It is folded, and then " * 200,
@@ -641,6 +668,11 @@ def test_questions_are_kept_if_they_are_rewritten_as_something_else(rewritten: s
 )
 def test_colons_and_quotes_of_questions_are_kept(question: str) -> None:
     assert rewrite(question, question) == question
+
+
+def test_a_refusal_to_rewrite_is_not_a_question() -> None:
+    assert rewrite("and the second one", "I'm sorry, I cannot help with that.") == "and the second one"
+    assert rewrite("and the second one", "the second egg") == "the second egg"
 
 
 @given(

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -715,6 +716,28 @@ def test_a_long_title_in_a_store_is_short_in_results(root: Path, eggs: Timeline,
 )
 def test_errors_of_invalid_arguments_are_short(store: VideoTimelineStore, arguments: dict[str, Any]) -> None:
     assert len(fail(ViewFramesTool(store=store), **{"video_id": "eggs", **arguments})) < 1500
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[{}] * 20_000, {"x" * 100_000: "x"}, "x" * 1_000_000, "9" * 1_000_000, "1\n" * 100_000, 10**4000, None, b"x"],
+)
+def test_errors_of_all_tools_are_short_whatever_the_arguments(
+    root: Path, store: VideoTimelineStore, value: Any
+) -> None:
+    toolkit = VideoChatToolkit(store=store, root_dir=root, model=ScriptedChat(turns=[]), profile="lite")
+    for tool in toolkit.get_tools()[1:]:  # list_videos takes no arguments
+        for name in tool.args:
+            message = ask(tool, **{"video_id": "eggs", "query": "eggs", "question": "Eggs?", name: value})
+            if message.status == "error":
+                assert len(text_of(message.content)) < 1500, (tool.name, name)
+    assert message.status == "error"
+
+
+def test_an_error_lists_videos_with_long_titles(eggs: Timeline) -> None:
+    other = replace(eggs, video_id="feed1234", video=replace(eggs.video, title="x" * 100_000))
+    problem = fail(VideoChatTextTool(store=make_store(other, eggs)), video_id="nothing")
+    assert {other.video_id, eggs.video_id} <= set(re.findall(r"[\w-]+", problem))
 
 
 # Async and calls by models

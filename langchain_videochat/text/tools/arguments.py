@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoRecord
+from langchain_videochat.text.tools.base import one_line, shorten
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.timecode import parse_timecode
@@ -63,7 +64,10 @@ def _matches(videos: Sequence[VideoT], name: str) -> list[VideoT]:
 
 
 def _list_videos(videos: Sequence[VideoT]) -> str:
-    names = ", ".join(f"{one.video_id} ({one.video.title})" for one in videos[:MAX_LISTED_VIDEOS])
+    names = ", ".join(
+        f"{one.video_id} ({shorten(one_line(one.video.title), MAX_QUOTED_LENGTH)})"
+        for one in videos[:MAX_LISTED_VIDEOS]
+    )
     return f"{names} and others" if len(videos) > MAX_LISTED_VIDEOS else names
 
 
