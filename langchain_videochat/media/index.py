@@ -175,8 +175,9 @@ def _index_media(path: Path, size: int, modified: int) -> MediaIndex:
         # Only MP4 and QuickTime count their frames reliably.
         counts_frames = "mov" in form.split(",")
         headers = {stream.index: _Header.of(stream, counts_frames=counts_frames) for stream in streams}
-    packets = {track: repair_pts(found, rules) for track, found in packets.items()}
-    packets, impossible = _repair_frame_rates(tracks, packets)
+    repaired = {track: repair_pts(found, rules) for track, found in packets.items()}
+    guessed = [track for track, found in repaired.items() if rules.has_clock and found is not packets[track]]
+    packets, impossible = _repair_frame_rates(tracks, repaired)
     clock = Clock.of(packets, rules)
     indexes = {
         track: _index_stream(headers[track], found, clock.times(track, found)) for track, found in packets.items()
@@ -196,7 +197,12 @@ def _index_media(path: Path, size: int, modified: int) -> MediaIndex:
         declared_duration=declared if declared > duration + MAX_HEADER_ERROR else duration,
         is_continuous=is_continuous,
         can_seek=is_continuous and form not in UNSEEKABLE_FORMATS,
-        damage=(*impossible.values(), *clock.damage(), *_stray_damage(tracks, indexes)),
+        damage=(
+            *(Damage("clock", f"track {track} has impossible timestamps; they were guessed") for track in guessed),
+            *impossible.values(),
+            *clock.damage(),
+            *_stray_damage(tracks, indexes),
+        ),
     )
 
 

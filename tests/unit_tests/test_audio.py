@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import InputError, MediaError, SourceError
-from langchain_videochat.media import probe
+from langchain_videochat.media import Damage, probe
 from langchain_videochat.media.audio import AudioChunk, read_audio
 from langchain_videochat.media.container import VIDEO_FORMATS
 from langchain_videochat.media.ffmpeg import ffmpeg_process, find_ffmpeg, input_file
@@ -133,6 +133,19 @@ def test_damaged_audio_is_silence_and_later_audio_keeps_its_time(tmp_path: Path)
     path.write_bytes(data)
     samples = samples_of(path)
     assert onsets(samples)[[0, 1, -1]] == pytest.approx([PRIMING, 1 + PRIMING, 5 + PRIMING], abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("rate", [1, 7, 2**31 - 1])
+def test_impossible_sample_rates_are_damage(rate: int, tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    run_ffmpeg("-f", "lavfi", "-i", "sine=d=1", "-ar", "8000", str(path))
+    data = bytearray(path.read_bytes())
+    data[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(data)
+    damage: list[Damage] = []
+    chunks = list(read_audio(path, end=10, on_damage=damage.append))
+    assert all(not chunk.samples.any() for chunk in chunks)
+    assert damage or not chunks
 
 
 def test_an_interval_after_the_end_is_empty(beeps: Path) -> None:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import SamplingMode, cut_clip, probe, read_audio, sample_frames
 from tests.edit_lists import write_edit_list
+from tests.fuzz.mutations import ebml
+from tests.fuzz.mutations.tree import walk
 from tests.media_files import onsets, run_ffmpeg
 from tests.numbered_video import make_numbered, read_number
 from tests.players import present_pictures, present_sound
@@ -228,6 +230,21 @@ def test_a_single_wrong_timestamp_costs_a_frame_at_most(ending: str, hours: int,
     assert onsets(sound_of(path)) == pytest.approx(range(6), abs=0.3)
 
 
+@pytest.mark.parametrize("milliseconds", [2**31, 2**47])
+def test_frames_presented_long_after_they_are_decoded_are_damage(milliseconds: int, tmp_path: Path) -> None:
+    path = make_talk(tmp_path / "talk.mkv", "-cluster_time_limit", "200", **OPUS)
+    elements = ebml.parse(path.read_bytes())
+    *_, last = [one for one in walk(elements) if one.kind == ebml.CLUSTER]
+    (timestamp,) = [one for one in last.children or [] if one.kind == ebml.TIMESTAMP]
+    timestamp.content = milliseconds.to_bytes(8, "big")
+    path.write_bytes(ebml.write(elements))
+    _, times = all_frames(path)
+    assert times[-1] < 6.1
+    info = probe(path)
+    assert info.duration == pytest.approx(6, abs=0.3)
+    assert any("impossible timestamps" in str(one) for one in info.damage)
+
+
 def _flv_tags(data: bytearray) -> Iterator[tuple[int, int]]:
     """Yield the position of each tag, and its time in milliseconds."""
     position = 13
@@ -237,13 +254,14 @@ def _flv_tags(data: bytearray) -> Iterator[tuple[int, int]]:
         position += int.from_bytes(data[position + 1 : position + 4], "big") + 15
 
 
+def _flv_frames(data: bytearray) -> dict[int, int]:
+    """Return the times of video tags that are not headers, in milliseconds, by their positions."""
+    return {position: time for position, time in _flv_tags(data) if data[position] == 9 and data[position + 12] == 1}
+
+
 def _delay_flv_frame(path: Path, number: int, seconds: int) -> None:
     data = bytearray(path.read_bytes())
-    # Video tags that are no headers.
-    frames = [
-        (position, time) for position, time in _flv_tags(data) if data[position] == 9 and data[position + 12] == 1
-    ]
-    position, time = frames[number]
+    position, time = list(_flv_frames(data).items())[number]
     late = time + seconds * 1000
     data[position + 4 : position + 8] = (late & 0xFFFFFF).to_bytes(3, "big") + bytes([late >> 24])
     path.write_bytes(data)
