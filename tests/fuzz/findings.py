@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fuzz.isolation import Measurement
+from tests.fuzz.measurement import Measurement
 
 _FRAME = re.compile(r'File "[^"]*/langchain_videochat/([^"]+)", line (\d+),? in (\w+)')
 

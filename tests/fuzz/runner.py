@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.fuzz.files import make_file
 from tests.fuzz.findings import FileResult, save
-from tests.fuzz.isolation import Limits, measure
+from tests.fuzz.measurement import Limits, measure
 from tests.fuzz.operations import operations_for
 
 

@@ -19,7 +19,7 @@ from langchain_videochat.errors import MediaError
 from langchain_videochat.media import probe, read_audio
 from tests.fuzz.files import MAX_SIZE, make_file
 from tests.fuzz.findings import FileResult, Summary
-from tests.fuzz.isolation import Limits, Measurement, measure
+from tests.fuzz.measurement import Limits, Measurement, measure
 from tests.fuzz.mutations import ebml, generic, mp4, riff
 from tests.fuzz.operations import Operation
 from tests.fuzz.seeds import CHECKPOINTS, MEDIA, SIDECARS, Seed, make_seeds
