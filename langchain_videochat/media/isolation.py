@@ -89,6 +89,7 @@ def isolated_media() -> Iterator[None]:
     once; others wait. Do not yield from a block, except in a context manager.
 
     Example:
+        >>> from langchain_videochat.media import probe
         >>> with isolated_media():
         ...     probe("demo/quick_recipes.mp4").width
         640

@@ -114,7 +114,7 @@ def is_deleted(address: str) -> bool:
     """Return whether a file is missing although its folder exists: it was not on another machine.
 
     Example:
-        >>> is_deleted("demo/no such file.mp4"), is_deleted("/no such folder/talk.mp4")
+        >>> is_deleted("no such file.mp4"), is_deleted("/no such folder/talk.mp4")
         (True, False)
     """
     if is_web_address(address) or is_file_here(address):
