@@ -91,8 +91,9 @@ def isolated_media() -> Iterator[None]:
     Example:
         >>> from langchain_videochat.media import probe
         >>> with isolated_media():
-        ...     probe("demo/quick_recipes.mp4").width
-        640
+        ...     probe("upload.mp4")
+        Traceback (most recent call last):
+        langchain_videochat.errors.SourceError: upload.mp4: no such file. Check the path.
     """
     if _is_isolated.get():
         yield
