@@ -188,18 +188,21 @@ class Clock:
             yield Damage("clock", f"the timestamps restart or jump {times}; the parts were joined")
 
 
-def repair_pts(packets: StreamPackets, rules: ClockRules) -> StreamPackets:
+def repair_timestamps(packets: StreamPackets, rules: ClockRules) -> StreamPackets:
     """Replace presentation timestamps that are far from the decoding timestamps of their packets.
 
-    Where two parts of an MPEG stream meet, the last frame of one can have the timestamp of the next.
+    Where two parts of an MPEG stream meet, the last frame of one can have the timestamp of the next. If all packets of
+    a stream are presented long before or after they are decoded, the decoding timestamps are wrong.
     """
-    delays = np.where(packets.dts == NO_TIMESTAMP, 0, packets.pts - packets.dts)
-    is_wrong = packets.presented & (np.abs(packets.seconds(delays)) > _max_delay(packets, rules))
-    right = delays[packets.presented & ~is_wrong]
-    if not is_wrong.any() or (not len(right) and not rules.has_clock):
+    known = packets.presented & (packets.dts != NO_TIMESTAMP)
+    delays = np.where(known, packets.pts - packets.dts, 0)
+    max_delay = _max_delay(packets, rules) / float(packets.time_base)
+    if not (np.abs(delays) > max_delay).any():
         return packets
-    delay = np.int64(np.median(right)) if len(right) else 0
-    return replace(packets, pts=np.where(is_wrong, packets.dts + delay, packets.pts))
+    delay = np.int64(np.median(delays[known]))
+    dts = np.where(known, packets.dts + delay, packets.dts) if abs(delay) > max_delay else packets.dts
+    is_wrong = known & (np.abs(delays - delay) > max_delay)
+    return replace(packets, pts=np.where(is_wrong, packets.dts + delay, packets.pts), dts=dts)
 
 
 def _max_delay(packets: StreamPackets, rules: ClockRules) -> float:

@@ -12,7 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import MediaError
-from langchain_videochat.media.clock import MAX_PACKET_SECONDS, Clock, ClockRules, repair_pts
+from langchain_videochat.media.clock import MAX_PACKET_SECONDS, Clock, ClockRules, repair_timestamps
 from langchain_videochat.media.container import MEDIA_FORMATS, open_container
 from langchain_videochat.media.damage import Damage, DamageKind
 from langchain_videochat.media.info import MAX_LANGUAGE_LENGTH, MAX_TITLE_LENGTH, StreamInfo
@@ -175,8 +175,10 @@ def _index_media(path: Path, size: int, modified: int) -> MediaIndex:
         # Only MP4 and QuickTime count their frames reliably.
         counts_frames = "mov" in form.split(",")
         headers = {stream.index: _Header.of(stream, counts_frames=counts_frames) for stream in streams}
-    repaired = {track: repair_pts(found, rules) for track, found in packets.items()}
-    guessed = [track for track, found in repaired.items() if rules.has_clock and found is not packets[track]]
+    repaired = {track: repair_timestamps(found, rules) for track, found in packets.items()}
+    guessed = [
+        track for track, found in repaired.items() if rules.has_clock and (found.pts != packets[track].pts).any()
+    ]
     packets, impossible = _repair_frame_rates(tracks, repaired)
     clock = Clock.of(packets, rules)
     indexes = {
@@ -188,7 +190,7 @@ def _index_media(path: Path, size: int, modified: int) -> MediaIndex:
     duration = round(max(index.end for index in indexes.values()), 6)
     ends = (headers[track].end for track in indexes if track not in impossible)
     declared = max((end - start_time for end in ends if end is not None), default=duration)
-    is_continuous = clock.is_continuous and not impossible
+    is_continuous = clock.is_continuous and not impossible and not guessed
     return MediaIndex(
         tracks=tracks,
         streams=indexes,

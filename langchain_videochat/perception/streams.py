@@ -164,7 +164,8 @@ def _read_frames(source: str | Path, inputs: dict[AnyPerceiver, FrameInputs], se
         scaled = {size: _scale_down(batch, size) for size in {spec.size for spec in inputs.values()}}
         parts = {}
         for perceiver, grid in grids.items():
-            is_requested = np.isin(times, grid) & (batch.times < segment.end)
+            # Not `np.isin`, which would sort the times of the whole segment for each batch.
+            is_requested = (grid[np.searchsorted(grid, times, side="right") - 1] == times) & (batch.times < segment.end)
             part = _select(scaled[inputs[perceiver].size], is_requested, last[perceiver])
             if len(part.times):
                 last[perceiver] = float(part.times[-1])
