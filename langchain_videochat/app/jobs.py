@@ -8,8 +8,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
 
-from langchain_videochat.errors import MediaError
-from langchain_videochat.media import isolated_media
+from langchain_videochat.errors import MediaError, VideoChatError
+from langchain_videochat.media import isolated_media, local_path
 from langchain_videochat.media.sources import safe_source
 from langchain_videochat.store import VideoTimelineStore
 
@@ -106,10 +106,9 @@ class IndexJobs:
                 show_progress=False,
                 on_progress=lambda _, step, progress: self._update(number, step=step, progress=progress),
             )
-        video = report.videos[0]
-        source = safe_source(str(path))
-        if any(record.video_id == video.video_id and record.source != source for record in self._store.videos()):
-            path.unlink()  # a copy of another file
+        (video,) = report.videos
+        if any(one.video_id == video.video_id and _is_another_file(one.source, path) for one in self._store.videos()):
+            path.unlink()  # a copy
         return video.video_id or ""
 
     def _forget_oldest(self) -> None:
@@ -119,3 +118,10 @@ class IndexJobs:
 
     def _update(self, number: int, **changes: Any) -> None:
         self._jobs[number] = replace(self._jobs[number], **changes)
+
+
+def _is_another_file(source: str, path: Path) -> bool:
+    try:
+        return not local_path(source).samefile(path)
+    except (VideoChatError, OSError):
+        return False  # it is not on this machine

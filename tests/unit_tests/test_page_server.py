@@ -248,6 +248,30 @@ def test_upload_is_kept_if_it_did_not_cause_the_error(
     assert [job["status"] for job in (*failed, *done)] == ["failed", "done"]
 
 
+def test_upload_is_kept_if_the_folder_is_reached_by_another_path(
+    page: TestClient, store: VideoTimelineStore, folder: Path, tmp_path: Path
+) -> None:
+    page.put("/api/uploads/talk.mp4", content=render_talk(tmp_path / "talk.mp4", [["Hello"]]).read_bytes())
+    finished_jobs(page)
+    (tmp_path / "link").symlink_to(folder)
+
+    other = create_app(Collection(store, tmp_path / "link"), {}, profile=str(tmp_path / "quick.yaml"))
+    finished_jobs(TestClient(other, base_url="http://localhost"))
+
+    assert (folder / "uploads" / "talk.mp4").exists()
+
+
+def test_copy_of_an_upload_is_deleted(page: TestClient, folder: Path, tmp_path: Path) -> None:
+    talk = render_talk(tmp_path / "talk.mp4", [["Hello"]]).read_bytes()
+    for name in ("talk.mp4", "copy.mp4"):
+        page.put(f"/api/uploads/{name}", content=talk)
+
+    first, second = finished_jobs(page)
+
+    assert first["video_id"] == second["video_id"]
+    assert [file.name for file in (folder / "uploads").iterdir()] == ["talk.mp4"]
+
+
 def test_file_names_that_are_not_utf_8_do_not_break_the_list(
     open_page: Callable[..., TestClient], folder: Path
 ) -> None:
