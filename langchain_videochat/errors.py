@@ -2,7 +2,7 @@
 
 import re
 
-# Names of files may contain line breaks, and bytes that are not UTF-8: lone surrogates, which cannot be printed.
+# File names may contain line breaks, and bytes that are not UTF-8, as lone surrogates, which cannot be printed.
 _UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 _SURROGATE = re.compile("[\\ud800-\\udfff]")
 

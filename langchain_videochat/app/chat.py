@@ -115,7 +115,7 @@ class EmbedChat:
         prompt = HumanMessage([video, {"type": "text", "text": first.text}])
         chunks = self._llm.stream([prompt, *others])
         with isolated_media():
-            first_chunk = next(chunks)  # all frames are decoded before it
+            first_chunk = next(chunks)  # all frames are decoded before the first chunk
         for chunk in chain([first_chunk], chunks):
             if chunk.text:
                 yield {"text": strip_invisible(chunk.text)}

@@ -1,6 +1,6 @@
 """The page's web server, uvicorn with limits on connections.
 
-uvicorn waits forever for a request, and for the rest of one. The limits are those of Apache's mod_reqtimeout.
+uvicorn waits indefinitely for a request and for the rest of one. The limits are those of Apache's mod_reqtimeout.
 """
 
 import asyncio
@@ -15,29 +15,29 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from langchain_videochat.app.login import client_network
 
 MAX_CONNECTIONS = 200
-"""Connections at once. Each may also hold a file open, and systems allow a process 256 open files or more."""
+"""Maximum number of connections. Each may also hold a file open, and some systems allow a process only 256."""
 
 MAX_CONNECTIONS_PER_CLIENT = 100
-"""Connections at once from one address. A browser opens six, for all its tabs together."""
+"""Maximum number of connections from one client. A browser opens six for all its tabs together."""
 
 GRACE_SECONDS = 0.01
-"""Seconds after which a new connection counts. A request that arrived with it is read first."""
+"""Seconds before a new connection is counted, so that a request that arrived with it is read first."""
 
 BACKLOG = 256
-"""Connections that the system holds until the server accepts them, which it does all at once."""
+"""Connections that the system queues until the server accepts them, all at once."""
 
 SLOW_SECONDS = 10.0
 """Interval in which the client must send the next part of a request."""
 
 MIN_BYTES_PER_SECOND = 500
-"""Slowest transfer of a request."""
+"""Minimum transfer rate of a request."""
 
 SHUTDOWN_SECONDS = 2
 """Seconds that streaming answers may still take when the server is stopped."""
 
 
 def create_server(page: ASGIApp) -> uvicorn.Server:
-    """Create a web server that clients cannot keep busy by sending nothing, or very little.
+    """Create a web server that disconnects clients that send nothing or send too slowly.
 
     Behind a reverse proxy, set the environment variable FORWARDED_ALLOW_IPS to the proxy's address: the clients'
     addresses are then read from its header X-Forwarded-For.
@@ -57,11 +57,11 @@ def create_server(page: ASGIApp) -> uvicorn.Server:
         page,
         http=LimitedProtocol,
         ws="none",
-        # Strangers could fill the log with warnings, which are all about invalid requests.
+        # Warnings are all about invalid requests, and strangers could fill the log with them.
         log_level="error",
         access_log=False,
         server_header=False,
-        # By default uvicorn believes any client on this machine, and what a tunnel forwards arrives from there too.
+        # By default, uvicorn trusts these headers from any client on this machine, which includes tunnels.
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
         backlog=BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
@@ -77,7 +77,7 @@ class LimitedProtocol(H11Protocol):
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to watch the connection, and soon close one that waits if there are too many."""
+        """Start watching the connection, and soon close a waiting one if there are too many."""
         super().connection_made(transport)
         self.network = client_network(self.client)
         self.opened = self.loop.time()
@@ -92,7 +92,7 @@ class LimitedProtocol(H11Protocol):
         super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop to watch the connection."""
+        """Stop watching the connection."""
         self._timer.cancel()
         super().connection_lost(exc)
 
@@ -113,7 +113,7 @@ class LimitedProtocol(H11Protocol):
         """Close the oldest connection that never had a request, else one between two requests, else this one."""
         waiting = [one for one in connections if one.is_waiting and one is not self]
         closed = min(waiting, key=lambda one: (one.cycle is not None, one.opened), default=self)
-        # Its end is noticed later, and it must not be chosen twice.
+        # uvicorn notices its end later, and it must not be chosen twice.
         self.connections.discard(closed)
         closed.transport.close()
 
@@ -122,7 +122,7 @@ class LimitedProtocol(H11Protocol):
         state = (self.cycle, self.conn.their_state)
         is_sending = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.flow.read_paused
         is_slow = self._received < MIN_BYTES_PER_SECOND * SLOW_SECONDS
-        # If the state has changed, the client had less than an interval for it.
+        # If the state has changed, the client has not had a full interval to send.
         if is_sending and is_slow and state == self._last_state:
             self.transport.close()
             return

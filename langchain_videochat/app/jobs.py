@@ -14,10 +14,10 @@ from langchain_videochat.media.sources import safe_source
 from langchain_videochat.store import VideoTimelineStore
 
 MAX_WAITING = 500
-"""Videos waiting to be indexed, above which no more are accepted."""
+"""Maximum number of videos waiting to be indexed."""
 
 MAX_FINISHED = 100
-"""Finished jobs that are listed."""
+"""Maximum number of finished jobs that are listed."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ class Job:
 class IndexJobs:
     """A queue of uploaded videos and a thread that indexes them one by one.
 
-    A video that cannot be decoded is deleted. After any other error, such as a full disk, it is indexed at the next
-    start of the server.
+    A video that cannot be decoded is deleted. After any other error, such as a full disk, indexing is retried when the
+    server next starts.
     """
 
     def __init__(self, store: VideoTimelineStore, profile: str, uploads: Path) -> None:
@@ -63,7 +63,7 @@ class IndexJobs:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many videos are waiting that no more should be added."""
+        """Whether the queue is full, so that no more videos should be added."""
         return self._queue.qsize() >= MAX_WAITING
 
     def add(self, path: Path) -> Job:

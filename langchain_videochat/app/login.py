@@ -20,19 +20,19 @@ MAX_DELAY = 300.0
 """Longest time in seconds that a client has to wait."""
 
 FORGET_SECONDS = 3600.0
-"""Time without wrong passwords after which those of a client are forgotten."""
+"""Seconds without a wrong password after which a client's failures are forgotten."""
 
 MAX_CLIENTS = 10_000
-"""Clients whose wrong passwords are remembered, about 2 MB."""
+"""Maximum number of clients whose failures are remembered, which takes about 2 MB."""
 
 ATTACK_FAILURES = 30
-"""Wrong passwords of all clients within a minute that are taken for an attack from many addresses."""
+"""Wrong passwords from all clients within a minute that are considered an attack from many addresses."""
 
 ATTACK_DELAY = 60.0
 """Seconds that a client has to wait after a single wrong password during such an attack."""
 
 MAX_LOG_LINES = 20
-"""Lines about wrong passwords in the log within a minute."""
+"""Maximum number of log lines about wrong passwords per minute."""
 
 COOKIE = "videochat-login"
 
@@ -45,8 +45,9 @@ _LOG = logging.getLogger(__name__)
 class Login:
     """Checks the password of requests.
 
-    A client that has given the password once gets a cookie. It doesn't replace the password, but wrong passwords of
-    others no longer delay that client, even if they share its address, for example behind a reverse proxy.
+    A client that has given the correct password gets a cookie. The cookie doesn't replace the password, but wrong
+    passwords from others no longer delay this client, even if they share its address, for example behind a reverse
+    proxy.
 
     Args:
         password: The password; any user name is accepted.
@@ -64,15 +65,15 @@ class Login:
 
     @property
     def cookie(self) -> str:
-        """The header `Set-Cookie` for clients that have given the password."""
+        """The `Set-Cookie` header for clients that have given the password."""
         return f"{COOKIE}={self._token}; Path=/; HttpOnly; SameSite=Strict"
 
     def has_cookie(self, request: HTTPConnection) -> bool:
-        """Return whether the client has given the password before."""
+        """Return whether the client has logged in before."""
         return secrets.compare_digest(_digest(request.cookies.get(COOKIE, "").encode()), _digest(self._token.encode()))
 
     def reject(self, request: HTTPConnection) -> Response | None:
-        """Return the response to a request without the password, or None if it has it."""
+        """Return the response that rejects a request, or None if its password is correct."""
         candidate = _password(request.headers.get("authorization", ""))
         if candidate is None:
             return _ask_for_password()
@@ -91,8 +92,8 @@ class Login:
 class LoginBrake:
     """Delays clients after wrong passwords.
 
-    The delay is 2 s after the fifth wrong password and doubles with each further one. If many clients fail within a
-    minute, each has to wait after its first wrong password already; a client without wrong passwords never waits.
+    The delay is 2 s after the fifth wrong password and doubles with each further one. If there are many failures within
+    a minute, each client has to wait after its first wrong password; a client without wrong passwords never waits.
 
     Example:
         >>> brake = LoginBrake()
@@ -108,7 +109,7 @@ class LoginBrake:
         self._recent_lines = _LastMinute(MAX_LOG_LINES)
 
     def wait(self, client: str) -> float:
-        """Return the seconds until the client's next password is compared; 0 if it may try now."""
+        """Return the seconds until the client may try again; 0 if it may try now."""
         failures = self._clients.get(client)
         wait = 0.0 if failures is None else failures.blocked_until - time.monotonic()
         if failures is None or wait <= 0:
@@ -156,7 +157,7 @@ class _Failures:
 
     count: int = 0
     refused: int = 0
-    """Attempts that came too early and were not compared."""
+    """Attempts that came too early and were rejected unchecked."""
 
     last: float = 0.0
     blocked_until: float = 0.0
@@ -203,7 +204,7 @@ def _password(authorization: str) -> bytes | None:
         return None
     try:
         return base64.b64decode(encoded, validate=True).partition(b":")[2]
-    except ValueError:  # also for characters that are not ASCII
+    except ValueError:  # also raised for non-ASCII characters
         return None
 
 

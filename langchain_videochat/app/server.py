@@ -89,7 +89,7 @@ def create_app(
 ) -> Starlette:
     """Create the page's ASGI app.
 
-    Any ASGI server can serve it. `videochat app` adds limits on connections, which an app cannot have.
+    Any ASGI server can serve it. `videochat app` adds limits on connections, which an app cannot enforce.
 
     Args:
         collection: The videos.
@@ -132,7 +132,7 @@ def create_app(
 
 
 class _Json(JSONResponse):
-    """JSON; bytes of file names that are not UTF-8 become question marks."""
+    """A JSON response; bytes of file names that are not UTF-8 become question marks."""
 
     def render(self, content: Any) -> bytes:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -240,7 +240,7 @@ def _error_response(request: Request, error: Exception) -> Response:
 
 
 def _validation_error_response(request: Request, error: Exception) -> Response:
-    # The input may be long, and so may be the list of errors.
+    # The input and the list of errors may be long.
     errors = cast(ValidationError, error).errors(include_url=False, include_context=False, include_input=False)
     problems = [": ".join([*map(str, one["loc"]), one["msg"]]) for one in errors[:MAX_REPORTED_ERRORS]]
     return _Json({"error": f"Invalid request: {'; '.join(problems)}"}, 400)

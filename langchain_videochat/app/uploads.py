@@ -18,7 +18,7 @@ if sys.platform != "win32":
     import fcntl
 
 MAX_UPLOADS = 4
-"""Uploads at the same time. Each may take as much disk space as the largest video that is accepted."""
+"""Maximum number of concurrent uploads. Each may take as much disk space as the largest video that is accepted."""
 
 SCRATCH_PREFIX = ".videochat-"
 """Start of the names of temporary folders, each of which holds an incomplete upload."""
@@ -29,7 +29,7 @@ class TooLargeError(InputError):
 
 
 class BusyError(VideoChatError):
-    """The server has so much to do that it accepts no more."""
+    """The server is too busy to accept more."""
 
 
 async def save_upload(chunks: AsyncIterator[bytes], name: str, folder: Path, max_bytes: int) -> Path:
@@ -54,7 +54,7 @@ async def save_upload(chunks: AsyncIterator[bytes], name: str, folder: Path, max
 
 
 def remove_incomplete(folder: Path) -> None:
-    """Delete incomplete uploads of a server that was killed, but not those that a running server receives."""
+    """Delete incomplete uploads that a killed server left, but not those that a running server is receiving."""
     for scratch in folder.glob(f"{SCRATCH_PREFIX}*/"):
         try:
             with _locked(scratch):
@@ -81,7 +81,7 @@ def _check(path: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Lock a folder for this process; raise an OSError if another one has locked it. The end of a process unlocks."""
+    """Lock a folder; raise OSError if another process has locked it. The lock ends with the process."""
     if sys.platform == "win32":
         yield  # Windows refuses to delete open files
     else:

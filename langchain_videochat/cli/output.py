@@ -16,7 +16,7 @@ errors = Console(stderr=True)
 
 
 def escape_unprintable() -> None:
-    """Make output escape characters that the terminal's encoding lacks, such as those of file names in other ones."""
+    """Escape characters in the output that the terminal's encoding lacks, for example in file names."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -31,7 +31,7 @@ MAX_DRIFT_SECONDS = 0.01
 
 MIN_RATE = 1000
 MAX_RATE = 1_000_000
-"""Sample rates that are believed; a damaged header can declare any."""
+"""Bounds of plausible sample rates; a damaged header can declare any."""
 
 BLOCKS_PER_SECOND = 4
 """Number of blocks per second in which samples are mixed."""

@@ -113,7 +113,7 @@ def cut_clip(
 
 
 def write_clip(source: str | Path, start: float, end: float, output: Path) -> None:
-    """Write an interval of a video into a file that exists, in place.
+    """Write an interval of a video to an existing file, in place.
 
     This is `cut_clip` for an output that is a link to an open file, which renaming would replace.
 

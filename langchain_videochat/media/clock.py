@@ -38,10 +38,11 @@ MAX_REORDERING = 16
 """Maximum number of frames that a decoder holds back to reorder them, in H.264 and HEVC."""
 
 MAX_GAP_SECONDS = 24 * 3600.0
-"""Longest gap in a file whose format has a clock of its own, and the total of all its gaps; ffmpeg allows 30 hours."""
+"""Maximum length of a gap, and of all gaps together, in a file whose format has its own clock; ffmpeg allows 30
+hours."""
 
 MAX_PACKET_SECONDS = 600.0
-"""Longest duration of a packet; more is damage."""
+"""Maximum duration of a packet; a longer one is damage."""
 
 MAX_STRAY_PACKETS = 1000
 """Packets between a jump and its reversal that are damage in a format with a clock of its own."""

@@ -31,15 +31,15 @@ def download(
         address: An `http:` or `https:` address.
         target: The file to write.
         max_bytes: Maximum size of the file.
-        max_seconds: Maximum duration of the download, from connecting to the last byte, redirects included; a server
-            that stops responding is given up after 30 seconds.
+        max_seconds: Maximum duration of the download, from connecting to the last byte, redirects included; it also
+            fails if the server doesn't respond for 30 seconds.
         allowed_hosts: Hosts that may be contacted even if they are on a private network.
 
     Raises:
         SourceError: The address is refused, the server does not send the file, or a limit is exceeded.
     """
-    # A deadline can end every wait of an event loop; httpx's own timeouts start again with each byte. The loop has a
-    # thread of its own, because the caller may be in another loop.
+    # A deadline can end any wait in an event loop; httpx's own timeouts restart with each byte. The loop has its own
+    # thread, because the caller may be in another loop.
     try:
         with start_blocking_portal() as portal:
             portal.call(_download, address, target, max_bytes, max_seconds, frozenset(allowed_hosts))

@@ -29,7 +29,7 @@ _LOG_PREFIX = re.compile(r"^(\[[^\]]*\]\s*)+")
 def file_argument(path: Path) -> str:
     """Return a local file in the form in which `ffmpeg_process` expects inputs and outputs.
 
-    ffmpeg-python rejects names that are not UTF-8, so that they are percent-encoded until ffmpeg is started.
+    ffmpeg-python rejects names that are not UTF-8, so they are percent-encoded until ffmpeg is started.
     """
     return _FILE + quote(os.fsencode(path))
 

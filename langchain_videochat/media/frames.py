@@ -44,7 +44,7 @@ MAX_BATCH_BYTES = 2**25
 """Upper bounds of a batch, which always holds at least one frame."""
 
 LARGE_PIXELS = 2**24
-"""Size of a frame above which as few as possible are held in memory at a time: twice 4K."""
+"""Frame size in pixels above which as few frames as possible are held in memory: twice 4K."""
 
 _Picture = tuple[NDArray[np.uint8], int, bool]
 """An RGB picture, its position among the frames, and whether it replaces a frame that could not be decoded."""
@@ -198,7 +198,7 @@ class _Converter:
 
 @dataclass(eq=False)
 class _Decoded:
-    """A decoded frame, which is converted when it turns out to be needed."""
+    """A decoded frame that is converted only when it is needed."""
 
     @classmethod
     def of(cls, frame: VideoFrame) -> "_Decoded":

@@ -6,10 +6,10 @@ from langchain_videochat.media.damage import Damage
 from langchain_videochat.media.sources import safe_source
 
 MAX_TITLE_LENGTH = 200
-"""Characters of a title: a file may hold one of any length, and each prompt repeats it."""
+"""Maximum characters of a title: files may have titles of any length, and each prompt repeats them."""
 
 MAX_LANGUAGE_LENGTH = 35
-"""Characters of a language tag, which BCP 47 says are enough."""
+"""Maximum characters of a language tag: the length that BCP 47 recommends supporting."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Decoding of untrusted files in worker processes, which have limits and can be killed."""
+"""Decoding of untrusted files in worker processes that have limits and can be killed."""
 
 import atexit
 import inspect
@@ -43,7 +43,7 @@ _CLASSES = {
     "pathlib": ("PosixPath", "WindowsPath"),
     "pathlib._local": ("PosixPath", "WindowsPath"),
 }
-"""What results may consist of, besides the classes of `langchain_videochat.media` and of its errors."""
+"""Classes that results may contain, besides those of `langchain_videochat.media` and `langchain_videochat.errors`."""
 
 _is_isolated: ContextVar[bool] = ContextVar("is_isolated", default=False)
 _slots = threading.BoundedSemaphore(MAX_BLOCKS)
@@ -55,7 +55,7 @@ if hasattr(os, "register_at_fork"):
 
 @dataclass(frozen=True)
 class Request:
-    """A call of a function in a worker process."""
+    """A call to a function in a worker process."""
 
     module: str
     function: str
@@ -73,18 +73,18 @@ class Request:
 
 
 Message = tuple[str, Any]
-"""What a worker process sends. "call": the name and the arguments of a callback; "value": the result; "iterator": the
-result is an iterator; "item": its next item; "error": the error that was raised; "end": nothing else follows."""
+"""A message from a worker process. "call": the name and the arguments of a callback; "value": the result; "iterator":
+the result is an iterator; "item": its next item; "error": the error that was raised; "end": nothing else follows."""
 
 
 @contextmanager
 def isolated_media() -> Iterator[None]:
-    """Decode files in worker processes within the block, because they come from strangers.
+    """Decode untrusted files in worker processes within the block.
 
-    A damaged or hostile file can make FFmpeg crash, hang or fill the memory. In a worker process this costs only a
+    A damaged or hostile file can make FFmpeg crash, hang or exhaust memory. In a worker process, this only raises a
     MediaError: the process has limits on time and memory, and is killed when it exceeds them.
 
-    This applies to the calls of `probe`, `sample_frames`, `read_audio`, `read_subtitles`, `read_subtitle_pictures`,
+    This applies to calls to `probe`, `sample_frames`, `read_audio`, `read_subtitles`, `read_subtitle_pictures`,
     `thumbnail` and `cut_clip` in this thread and in threads of this package that it starts. At most four blocks run at
     once; others wait. Do not yield from a block, except in a context manager.
 
@@ -109,8 +109,8 @@ def isolated_media() -> Iterator[None]:
 def isolatable(function: Callable[P, T]) -> Callable[P, T]:
     """Make a function run in a worker process within `isolated_media`.
 
-    Its first argument is a file. It is found by its name in its module. Arguments and results must be picklable, except
-    for callbacks and for an iterator that it returns.
+    Its first argument is a file. The worker finds the function by its name in its module. Arguments and results must be
+    picklable, but arguments may be callbacks, and the result may be an iterator.
     """
     signature = inspect.signature(function)
 
@@ -244,4 +244,4 @@ def _size(source: str | Path) -> int:
     try:
         return local_path(source).stat().st_size
     except (VideoChatError, OSError):
-        return 0  # the call fails in the same way
+        return 0  # the call itself will fail

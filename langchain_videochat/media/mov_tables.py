@@ -14,7 +14,7 @@ from typing import BinaryIO
 from langchain_videochat.errors import MediaError
 
 MAX_UNLISTED_SAMPLES = 2**22
-"""Samples that a file with fewer bytes may declare without listing their sizes."""
+"""Samples that any file may declare without listing their sizes; a larger file may declare one per byte."""
 
 MAX_HEADER_BYTES = 2**27
 """Number of bytes of a header that are checked."""
@@ -28,7 +28,7 @@ _DISGUISED = {b"free", b"hoov"}
 _TABLES = re.compile(rb"trak|tkhd|hdlr|stts|stsz|trun")
 
 _HEADER_BYTES, _LONG_HEADER_BYTES = 8, 16
-"""Length of a box's size and kind, and with a size of 64 bits."""
+"""Length of a box header with a 32-bit size, and with a 64-bit size."""
 
 _LISTED = 0xF00
 """Flags of a "trun" box that lists its samples."""
@@ -97,7 +97,7 @@ def _count_unlisted(path: Path, box: bytes) -> int:
                 case b"hdlr":
                     is_sound = is_sound or box[start + 8 : start + 12] == b"soun"
                 case b"stts":
-                    # FFmpeg reads samples of one unit of time in chunks.
+                    # FFmpeg reads samples that last one unit of time in chunks.
                     entries, duration = unpack_from(">I4xI", box, start + 4)
                     is_pcm = is_sound and (entries, duration) == (1, 1)
                 case b"stsz":

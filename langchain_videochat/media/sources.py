@@ -26,7 +26,7 @@ VIDEO_SUFFIXES = (
 # At least two letters: "C:" is a drive.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
-# Lone surrogates stand for bytes that are not UTF-8 in names of files, or are an error.
+# Lone surrogates stand for non-UTF-8 bytes in file names, or are an error.
 _UNSAFE = regex.compile(r"[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]")
 _NOT_BYTES = regex.compile(r"[\ud800-\udc7f\udd00-\udfff]")
 
@@ -164,7 +164,7 @@ def _files_in(folder: str) -> Iterator[Path]:
 def safe_source(source: str) -> str:
     r"""Return a source in a form that can be stored, printed and sent, and still opens the file.
 
-    Names of files may have bytes that are not UTF-8, line breaks, and marks that reverse the direction of text. A path
+    File names may contain bytes that are not UTF-8, line breaks, and marks that reverse the direction of text. A path
     with such characters becomes a `file:` address, in which they are percent-encoded.
 
     Example:

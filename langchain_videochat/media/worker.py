@@ -1,4 +1,4 @@
-"""The program of a worker process: decodes files within limits, for `langchain_videochat.media.isolation`."""
+"""The program of a worker process, which decodes files within limits for `langchain_videochat.media.isolation`."""
 
 import faulthandler
 import logging
@@ -22,7 +22,7 @@ class Worker:
     """Answers requests.
 
     Args:
-        responses: Where messages are written.
+        responses: The stream to which messages are written.
     """
 
     def __init__(self, responses: IO[bytes]) -> None:
@@ -31,7 +31,7 @@ class Worker:
         self._nowhere = open(os.devnull, "w")  # noqa: SIM115 - open as long as the process
 
     def answer(self, request: Request) -> None:
-        """Run a function, and send its results."""
+        """Run the requested function, and send its results."""
         self._seconds = request.seconds
         self._start_step()
         subject = next(iter(request.arguments.values()))
@@ -66,14 +66,14 @@ class Worker:
         self._send(("call", (name, arguments)))
 
     def _send(self, message: Message) -> None:
-        # This may have to wait until the previous message has been used.
+        # This may block until the parent process has read earlier messages, which does not count.
         faulthandler.cancel_dump_traceback_later()
         pickle.dump(message, self._responses, pickle.HIGHEST_PROTOCOL)
         self._responses.flush()
         self._start_step()
 
     def _start_step(self) -> None:
-        # A thread of the interpreter, which needs no lock of it, ends the process with status 1.
+        # A thread of the interpreter, which doesn't need its lock, ends the process with status 1.
         faulthandler.dump_traceback_later(self._seconds, exit=True, file=self._nowhere)
 
 

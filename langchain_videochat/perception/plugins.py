@@ -29,7 +29,7 @@ def find_entry_points() -> dict[str, EntryPoint]:
 
 
 def find_entry_point(name: str) -> EntryPoint | None:
-    """Return the entry point of a perceiver, None if there is none; built-in ones are found without a search."""
+    """Return the entry point of a perceiver, or None if there is none; built-in ones are found without a search."""
     if name in _BUILT_IN:
         return EntryPoint(name, f"{__package__}.{_BUILT_IN[name]}", GROUP)
     return find_entry_points().get(name)

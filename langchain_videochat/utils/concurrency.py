@@ -36,7 +36,7 @@ class Worker(Generic[T]):
         _idle_thread().start_worker(self)
 
     def submit(self, job: Callable[[], T]) -> None:
-        """Add a job to the queue. It runs in the present context (see `contextvars`)."""
+        """Add a job to the queue. It runs in the caller's context (see `contextvars`)."""
         self._jobs.put(partial(copy_context().run, job))
 
     @property

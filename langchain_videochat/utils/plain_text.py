@@ -1,4 +1,4 @@
-"""Texts from files, which may be of any length and hold any characters."""
+"""Text from files, which may have any length and contain any characters."""
 
 import unicodedata
 
@@ -7,7 +7,7 @@ _REPLACEMENTS = {"Cc": " ", "Zl": " ", "Zp": " ", "Cs": "\ufffd"}
 
 
 def plain_line(text: str, max_length: int) -> str:
-    r"""Return a text of limited length on one line, without control characters.
+    r"""Return a text as one line of limited length, without control characters.
 
     Example:
         >>> plain_line("Whisk\n\x1b[31mtwo eggs", 100), plain_line("Whisk two eggs", 10)

@@ -9,7 +9,7 @@ class Player {
   constructor(video, { onTime }) {
     this.video = video;
     this.end = null;
-    this.origin = null; // unknown before the first picture is there: "currentTime" may still be 0
+    this.origin = null; // unknown until the first frame is loaded: "currentTime" may still be 0
     this.pending = null;
     video.addEventListener("loadeddata", () => {
       this.origin = video.currentTime;

@@ -28,8 +28,8 @@ _LENGTHS_OFFSET = 26
 
 _LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _LEGACY_PREAMBLE = 3
-"""Number of pickles before that of the checkpoint, in the format of PyTorch before 1.6: the magic number, the version
-of the format and a description of the CPU. One with the keys of the storages follows, and then the storages."""
+"""Number of pickles before the checkpoint's in the format of PyTorch before 1.6: the magic number, the format version
+and a description of the CPU. After the checkpoint come a pickle with the keys of the storages, and the storages."""
 
 _DTYPES = {
     "DoubleStorage": torch.float64,
@@ -121,7 +121,7 @@ def _data_offset(file: BinaryIO, info: zipfile.ZipInfo) -> int:
 
 
 def _read_legacy(path: Path, mapped: torch.UntypedStorage) -> Any:
-    """Read a file of PyTorch before 1.6."""
+    """Read a file in the format of PyTorch before 1.6."""
     with path.open("rb") as file:
         for _ in range(_LEGACY_PREAMBLE + 2):
             check_pickle(file, path)
@@ -130,7 +130,7 @@ def _read_legacy(path: Path, mapped: torch.UntypedStorage) -> Any:
         if magic_number != _LEGACY_MAGIC_NUMBER:
             raise ValueError("not a file of torch.save")
         start = file.tell()
-        # The positions of the storages follow from their dtypes, which a first pass finds.
+        # The positions of the storages depend on their dtypes, which a first pass finds.
         finder = _StorageFinder(file)
         finder.load()
         keys = _InertUnpickler(file).load()
@@ -151,7 +151,7 @@ def _legacy_storages(
 
 
 class _InertUnpickler(pickle.Unpickler):
-    """Unpickles plain values, and replaces every class or function by an inert class."""
+    """Unpickles plain values, and replaces every class or function with an inert class."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -172,7 +172,7 @@ class _StorageFinder(_InertUnpickler):
 
 
 class _TensorUnpickler(_InertUnpickler):
-    """Unpickles tensors, too, which may have up to `max_bytes`."""
+    """Unpickles tensors of up to `max_bytes` too."""
 
     def __init__(self, file: BinaryIO, storages: Mapping[str, torch.UntypedStorage], max_bytes: int) -> None:
         super().__init__(file)

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 from langchain_videochat.errors import ModelError
 
 MAX_DEPTH = 1000
-"""Maximum depth of tuples in each other: Python's recursion limit keeps pickles from being written any deeper."""
+"""Maximum depth of nested tuples; Python's recursion limit prevents pickling deeper ones."""
 
 _PUTS = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
 _GETS = {"GET", "BINGET", "LONG_BINGET"}
@@ -21,10 +21,10 @@ _VALUES = {
 
 
 def check_pickle(file: BinaryIO, subject: object) -> None:
-    r"""Read a pickle up to its end without building anything, and refuse those that would exhaust memory.
+    r"""Read a pickle to its end without building any object, and refuse it if it would exhaust memory.
 
-    The unpickler allocates its memo up to the highest index, whatever the number of objects, and hashing tuples in
-    tuples, which dicts do to their keys, overflows the stack.
+    The unpickler allocates its memo up to the highest index, regardless of the number of objects, and hashing deeply
+    nested tuples, as keys of dicts for example, overflows the stack.
 
     Args:
         file: A file positioned at the start of the pickle; afterwards, at its end.
@@ -43,7 +43,7 @@ def check_pickle(file: BinaryIO, subject: object) -> None:
         Traceback (most recent call last):
         langchain_videochat.errors.ModelError: weights.pth: its pickle would exhaust memory. Do not trust this file.
     """
-    stack: list[int] = []  # how deep tuples are nested in each object on the unpickler's stack
+    stack: list[int] = []  # depth of nested tuples in each object on the unpickler's stack
     marks: list[int] = []
     memo: dict[int, int] = {}
     argument: Any

@@ -15,10 +15,10 @@ MAX_UNKNOWN_SECONDS = 5.0
 """Maximum length in seconds of a cue without an end, which lasts until the next cue."""
 
 MAX_LENGTH = 10_000
-"""Characters of a cue: ten minutes of speech. Longer ones are cut off."""
+"""Maximum characters of a cue: ten minutes of speech. Longer cues are truncated."""
 
 MAX_SPEAKER_LENGTH = 100
-"""Characters of a speaker's name."""
+"""Maximum characters of a speaker's name."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _count(singular: str, plural: str, count: int) -> str:
 
 
 def arrange(cues: Iterable[ParsedCue], problems: Problems) -> list[ParsedCue]:
-    """Sort cues, drop those that end before they start, end those without an end, and cut off those that are too long.
+    """Sort cues, drop those that end before they start, add missing ends, and truncate those that are too long.
 
     Args:
         cues: Cues in file order.
