@@ -157,7 +157,9 @@ def act(action: str, store: VideoTimelineStore, video_id: str) -> Callable[[], N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lease_seconds", [600.0, 0.0])
+@pytest.mark.parametrize(
+    ("machines", "lease_seconds"), [("folder", 600.0), ("server", 600.0), ("server", 0.0)], indirect=["machines"]
+)
 @pytest.mark.parametrize(
     ("stopped", "meanwhile", "expected"),
     [
