@@ -13,6 +13,7 @@ import ffmpeg
 import numpy as np
 
 from langchain_videochat.errors import InputError, MediaError
+from langchain_videochat.media.clip_additions import SUBTITLE_FORMATS, ClipAdditions
 from langchain_videochat.media.container import VIDEO_FORMATS, open_container, video_stream
 from langchain_videochat.media.ffmpeg import align_audio, ffmpeg_process, file_argument, input_file, seek_options
 from langchain_videochat.media.frames import sample_frames
@@ -74,6 +75,10 @@ def cut_clip(
     The clip is encoded again, so that it starts with the frame displayed at `start`, not at the keyframe before it. The
     file appears under its name when it is complete. Frames of more than 9.4 megapixels are scaled down to that size,
     the largest that players decode in hardware.
+
+    Subtitle tracks, chapters, titles and languages are kept, except in a .gif. Text subtitles are converted if the
+    format requires it; pictures that it cannot hold are left out, and logged: an .mp4 holds those of DVDs, an .mkv also
+    those of Blu-rays and broadcasts, a .webm none.
 
     Args:
         source: A local file.
@@ -182,20 +187,30 @@ def _check_output(path: Path, target: Path, overwrite: bool) -> None:
 
 @isolatable
 def _write(path: Path, interval: Interval, target: Path, preview: bool, advance_to: Callable[[float], None]) -> None:
+    # Not beside the output, which may have the same name.
+    with tempfile.TemporaryDirectory(prefix=".videochat-", dir=target.parent) as folder:
+        _write_with(Path(folder), path, interval, target, preview, advance_to)
+
+
+def _write_with(
+    folder: Path, path: Path, interval: Interval, target: Path, preview: bool, advance_to: Callable[[float], None]
+) -> None:
     index = index_media(path)
     track = choose_video(path, index)
+    suffix = target.suffix.lower()
+    additions = ClipAdditions.prepare(path, index, interval, suffix, folder) if suffix in SUBTITLE_FORMATS else None
     size = _max_size(index.tracks[track])
     if index.is_continuous and size is None and not _has_long_silence(path, index, interval):
         try:
-            return _encode(_command(path, index, interval, target, preview), path, advance_to)
+            return _encode(_command(path, index, interval, target, preview, additions), path, advance_to)
         except MediaError as error:
             logger.info("%s: ffmpeg cannot cut it: %s", path, error)
     # ffmpeg joins timestamps differently, fails if one of the streams is damaged, and holds several frames in memory.
     rate = min(max(index.streams[track].frame_rate or 0.0, _MIN_FRAME_RATE), _MAX_FRAME_RATE)
-    file = target.with_name("intermediate.mkv")
+    file = folder / "intermediate.mkv"
     write_intermediate(path, interval, rate, file, has_audio=has_audio(index), size=size)
     whole = Interval(0.0, interval.duration)
-    return _encode(_command(file, index_media(file), whole, target, preview), path, advance_to)
+    return _encode(_command(file, index_media(file), whole, target, preview, additions), path, advance_to)
 
 
 def _max_size(video: StreamInfo) -> int | None:
@@ -219,7 +234,9 @@ def _encode(command: Any, path: Path, advance_to: Callable[[float], None]) -> No
                 advance_to(int(written[1]) / 1e6)
 
 
-def _command(path: Path, index: MediaIndex, interval: Interval, target: Path, preview: bool) -> Any:
+def _command(
+    path: Path, index: MediaIndex, interval: Interval, target: Path, preview: bool, additions: ClipAdditions | None
+) -> Any:
     video_track = choose_video(path, index)
     with open_container(path) as container:
         stream = video_stream(container, path, video_track)
@@ -244,8 +261,10 @@ def _command(path: Path, index: MediaIndex, interval: Interval, target: Path, pr
         sound = media[str(audio_track)].filter("atrim", start=f"{start:.6f}", end=f"{start + duration:.6f}")
         audio = align_audio(sound, start)
         streams.append(audio.filter("apad").filter("atrim", end=f"{duration:.6f}"))
-    options = {"map_metadata": -1, "map_chapters": -1, **ENCODINGS[suffix], **(_PREVIEW if preview else {})}
-    return ffmpeg.output(*streams, file_argument(target), **options).overwrite_output()
+    options = {**ENCODINGS[suffix], **(_PREVIEW if preview else {})}
+    if additions is None:
+        return ffmpeg.output(*streams, file_argument(target), map_metadata=-1, **options).overwrite_output()
+    return additions.output(streams, target, options).overwrite_output()
 
 
 def _to_gif(video: Any) -> Any:

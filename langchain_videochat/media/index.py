@@ -225,7 +225,7 @@ def _describe(stream: Stream) -> StreamInfo:
         codec=codec.name if codec else "unknown",
         language=stream_language(stream),
         track=stream.index,
-        title=plain_line(stream.metadata.get("title", ""), MAX_TITLE_LENGTH) or None,
+        title=stream_title(stream),
         is_default=bool(stream.disposition & Disposition.default),
         width=codec.width if isinstance(codec, VideoCodecContext) else 0,
         height=codec.height if isinstance(codec, VideoCodecContext) else 0,
@@ -236,6 +236,12 @@ def stream_language(stream: Stream) -> str | None:
     """Return the language tag of a stream, None if unknown."""
     tag = plain_line(stream.language or "", MAX_LANGUAGE_LENGTH)
     return None if tag in ("", "und") else tag
+
+
+def stream_title(stream: Stream) -> str | None:
+    """Return the title of a stream, None if unknown."""
+    title = stream.metadata.get("title") or stream.metadata.get("name")  # in MP4
+    return plain_line(title or "", MAX_TITLE_LENGTH) or None
 
 
 def _declared_start(stream: Stream) -> float | None:

@@ -3,10 +3,11 @@
 import io
 import multiprocessing
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import av
 import numpy as np
 import psutil
 import pytest
@@ -15,12 +16,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from langchain_videochat.errors import InputError, MediaError, SourceError
-from langchain_videochat.media import probe, sample_frames
+from langchain_videochat.media import probe, read_subtitle_pictures, read_subtitles, sample_frames
 from langchain_videochat.media.audio import read_audio
-from langchain_videochat.media.clips import cut_clip, thumbnail
+from langchain_videochat.media.clips import cut_clip, thumbnail, write_clip
 from langchain_videochat.media.index import index_media
 from tests import hostile_files
 from tests.media_files import STRANGE_NAMES, make_beeps, make_traps, run_ffmpeg
+from tests.picture_subtitles import Event, make_picture_video
+from tests.subtitled_video import make_plain_video
 
 FRAME = 1 / 25
 
@@ -194,6 +197,147 @@ def test_the_source_is_never_overwritten(beeps: Path, tmp_path: Path) -> None:
     for output in (beeps, tmp_path / "link.mp4"):
         with pytest.raises(InputError, match="the video itself"):
             cut_clip(beeps, 0, 1, output, overwrite=True)
+
+
+CUES = {0.0: "Whisk two eggs", 2.0: "Heat the pan", 4.0: "<i>Fold</i> it", 6.0: "Serve"}
+
+
+@pytest.fixture(scope="module")
+def subtitled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Write a video of eight seconds with the cues, of two seconds each, and return it."""
+    folder = tmp_path_factory.mktemp("subtitled")
+
+    def make(name: str, codec: str) -> Path:
+        text = folder / "cues.txt"
+        cues = [f"1\n00:00:0{at:.0f},000 --> 00:00:0{at + 2:.0f},000\n{line}\n" for at, line in CUES.items()]
+        text.write_text("\n".join(cues))
+        encoder = "libvpx" if name.endswith(".webm") else "libx264"
+        run_ffmpeg(
+            *["-f", "lavfi", "-i", "color=black:s=64x64:d=8:r=25", "-f", "srt", "-i", str(text), "-c:v", encoder],
+            *["-c:s", codec, "-metadata:s:s", "language=ger", "-metadata:s:s:0", "title=Rezept", str(folder / name)],
+        )
+        return folder / name
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("source", "codec", "clip", "expected"),
+    [
+        ("eggs.mp4", "mov_text", "clip.mp4", "mov_text"),
+        ("eggs.mp4", "mov_text", "clip.mkv", "srt"),
+        ("eggs.mkv", "ass", "clip.mkv", "ssa"),
+        ("eggs.mkv", "ass", "clip.mp4", "mov_text"),
+        ("eggs.mkv", "srt", "clip.webm", "webvtt"),
+        ("eggs.webm", "webvtt", "clip.webm", "webvtt"),
+    ],
+)
+def test_subtitles_are_cut_with_the_video(
+    source: str, codec: str, clip: str, expected: str, subtitled: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    cut = cut_clip(subtitled(source, codec), 3.0, 6.5, tmp_path / clip)
+    cues = [(cue.start, cue.end, cue.text, cue.language) for cue in read_subtitles(cut)]
+    assert cues == [(0.0, 1.0, "Heat the pan", "ger"), (1.0, 3.0, "Fold it", "ger"), (3.0, 3.5, "Serve", "ger")]
+    (track,) = [one for one in probe(cut).streams if one.kind == "subtitle"]
+    assert (track.codec, track.title) == (expected, "Rezept")
+    assert index_media(cut).duration == pytest.approx(3.5, abs=FRAME)
+
+
+def test_formatting_of_subtitles_is_kept(subtitled: Callable[[str, str], Path], tmp_path: Path) -> None:
+    cut = cut_clip(subtitled("eggs.mkv", "ass"), 4, 5, tmp_path / "clip.mkv")
+    assert rb"{\i1}Fold{\i0} it" in cut.read_bytes()
+
+
+def test_a_clip_without_subtitles_in_its_interval_has_no_track(
+    subtitled: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    silent = tmp_path / "silent.mkv"
+    run_ffmpeg("-itsoffset", "2", "-i", str(subtitled("eggs.mkv", "srt")), "-c", "copy", str(silent))
+    end = cut_clip(subtitled("eggs.mkv", "srt"), 7, 8, tmp_path / "end.mkv")
+    assert [cue.text for cue in read_subtitles(end)] == ["Serve"]
+    gif = cut_clip(silent, 0, 1, tmp_path / "clip.gif")
+    assert [one.kind for one in probe(gif).streams] == ["video"]
+
+
+EVENTS: list[Event] = [(1.0, "Whisk"), (4.0, None), (5.0, "Serve"), (7.0, None)]
+
+
+@pytest.mark.parametrize(
+    ("source", "codec", "clip"), [("disc.mkv", "copy", "clip.mkv"), ("dvd.mkv", "dvdsub", "clip.mp4")]
+)
+def test_picture_subtitles_are_cut_where_the_format_can_hold_them(
+    source: str, codec: str, clip: str, tmp_path: Path
+) -> None:
+    film = make_plain_video(tmp_path / "film.mkv", 8)
+    cut = cut_clip(make_picture_video(film, tmp_path / source, EVENTS, codec=codec), 2, 6, tmp_path / clip)
+    pictures = list(read_subtitle_pictures(cut))
+    assert [one.start for one in pictures] == pytest.approx([0.0, 3.0], abs=FRAME)
+    assert all(one.opacity.any() for one in pictures)
+
+
+def test_picture_subtitles_that_the_format_cannot_hold_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = make_plain_video(tmp_path / "film.mkv", 8)
+    cut = cut_clip(make_picture_video(film, tmp_path / "disc.mkv", EVENTS), 2, 3, tmp_path / "clip.webm")
+    assert [one.kind for one in probe(cut).streams] == ["video"]
+    assert caplog.messages == [f"{tmp_path}/disc.mkv: a clip of this format cannot hold the subtitles in track 1"]
+
+
+def test_subtitles_of_a_joined_broadcast_follow_its_pictures(tmp_path: Path) -> None:
+    film = make_plain_video(tmp_path / "film.mkv", 8)
+    part = make_picture_video(film, tmp_path / "part.ts", EVENTS, codec="dvbsub")
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * 2)
+    # The output has the name of a temporary file.
+    output = tmp_path / "out" / "intermediate.mkv"
+    output.parent.mkdir()
+    output.touch()
+    write_clip(joined, 10, 14, output)
+    assert index_media(output).duration == pytest.approx(4, abs=FRAME)
+    assert [one.start for one in read_subtitle_pictures(output)] == pytest.approx([0.0, 3.0], abs=0.2)
+    assert list(output.parent.iterdir()) == [output]
+
+
+def test_subtitles_that_cannot_be_decoded_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text, film = tmp_path / "cues.txt", tmp_path / "film.mkv"
+    text.write_bytes(
+        b"1\n00:00:00,000 --> 00:00:01,000\nCr\xeape\n\n2\n00:00:01,000 --> 00:00:02,000\nWhisk two eggs\n"
+    )
+    raw = ["-sub_charenc_mode", "do_nothing", "-f", "srt", "-i", str(text)]
+    run_ffmpeg("-f", "lavfi", "-i", "color=black:s=64x64:d=2:r=25", *raw, "-c:s", "copy", str(film))
+    cut = cut_clip(film, 0, 2, tmp_path / "clip.mp4")
+    assert [(cue.start, cue.text) for cue in read_subtitles(cut)] == [(1.0, "Whisk two eggs")]
+    assert "a subtitle in track 1 cannot be converted" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.webm"])
+def test_titles_languages_and_chapters_are_kept(name: str, tmp_path: Path) -> None:
+    film, description = tmp_path / "film.mp4", tmp_path / "description.txt"
+    chapters = "".join(f"[CHAPTER]\nTIMEBASE=1/1\nSTART={at}\nEND={at + 2}\ntitle=Step {at}\n" for at in (0, 2, 4))
+    description.write_text(f";FFMETADATA1\ntitle=Eggs\\; two \\= 2\nartist=Ada\nlocation=+48.1+011.6/\n{chapters}")
+    run_ffmpeg(
+        *["-f", "lavfi", "-i", "color=black:s=64x64:d=6:r=25", "-f", "lavfi", "-i", "sine=d=6"],
+        *["-f", "ffmetadata", "-i", str(description), "-map", "0", "-map", "1", "-map_metadata", "2"],
+        *["-metadata:s:a:0", "language=ger", "-metadata:s:a:0", "title=Kommentar", str(film)],
+    )
+    cut = cut_clip(film, 1, 4, tmp_path / name)
+    assert probe(cut).title == "Eggs; two = 2"
+    (sound,) = [one for one in probe(cut).streams if one.kind == "audio"]
+    assert (sound.language, sound.title) == ("ger", "Kommentar")
+    with av.open(str(cut)) as container:
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+        assert tags["artist"] == "Ada"
+        assert not [key for key in tags if "location" in key]
+        found = [
+            (
+                float(one["start"] * (one["time_base"] or 0)),
+                float(one["end"] * (one["time_base"] or 0)),
+                one["metadata"],
+            )
+            for one in container.chapters()
+        ]
+    assert found == [(0.0, 1.0, {"title": "Step 0"}), (1.0, 3.0, {"title": "Step 2"})]
 
 
 @pytest.mark.parametrize("time", [0, 0.5, 2.02, 5.99, 6])
