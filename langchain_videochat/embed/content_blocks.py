@@ -20,7 +20,7 @@ _URL = re.compile(r"https?:|file:", re.IGNORECASE)
 
 
 def read_block(block: Block) -> str | MediaRef:
-    """Parse a content block in LangChain's format (v1 or v0), OpenAI's chat completions format, or Qwen's format.
+    """Parse a content block in LangChain's format (v1 or v0), or that of OpenAI's chat completions, Gemini or Qwen.
 
     Raises:
         InputError: The type of the block, or something in it, is not supported.
@@ -74,12 +74,39 @@ def _read_image_url(block: Block) -> MediaRef:
 
 
 def _read_file(block: Block) -> str | MediaRef:
+    if "file" in block:
+        block = _unpack_file(block)
     mime_type = str(block.get("mime_type"))
     kind = mime_type.partition("/")[0].lower()
     if kind not in _FILE_READERS:
         problem = f"unsupported mime_type {mime_type}"
-        raise InputError("file block", problem, "Give a video, an image or plain text, with its mime_type")
+        advice = "Give a video, an image or plain text, with its mime_type"
+        raise InputError(f"{block['type']} block", problem, advice)
     return _FILE_READERS[kind](block)
+
+
+def _unpack_file(block: Block) -> Block:
+    """Convert a file block of OpenAI to LangChain's format."""
+    _check_keys(block, {"file"})
+    file = block["file"]
+    if not isinstance(file, Mapping) or file.keys() - {"file_data", "filename"}:
+        problem = f"file must have file_data and no other key than filename, got {_shorten(file)}"
+        advice = (
+            'Write {"file_data": "data:video/mp4;base64,..."}; files uploaded elsewhere (file_id) are not supported'
+        )
+        raise InputError("file block", problem, advice)
+    data = DATA_URL.match(str(file.get("file_data")))
+    if data is None:
+        problem = f"file_data must be a base64 data: URL, got {_shorten(file.get('file_data'))}"
+        raise InputError("file block", problem, "Write data:video/mp4;base64,...")
+    others = {name: value for name, value in block.items() if name != "file"}
+    return {**others, "url": data.string, "mime_type": data[1]}
+
+
+def _read_media(block: Block) -> str | MediaRef:
+    """Parse a block of Gemini."""
+    _check_keys(block, {"data", "file_uri"})
+    return _read_file({"url" if name == "file_uri" else name: value for name, value in block.items()})
 
 
 _FILE_READERS: Mapping[str, Callable[[Block], str | MediaRef]] = {
@@ -95,6 +122,7 @@ _READERS: Mapping[str, Callable[[Block], str | MediaRef]] = {
     "image": _read_image,
     "image_url": _read_image_url,
     "file": _read_file,
+    "media": _read_media,
 }
 
 
@@ -140,7 +168,7 @@ def _nested_url(block: Block, name: str, allowed: Collection[str]) -> str:
 def _url(value: Any) -> str:
     if isinstance(value, str) and (_URL.match(value) or DATA_URL.match(value)):
         return value
-    problem = f"must be an http:, https:, file: or base64 data: URL, got {str(value)[:80]!r}"
+    problem = f"must be an http:, https:, file: or base64 data: URL, got {_shorten(value)}"
     raise InputError("url", problem, "Convert a path with Path(...).absolute().as_uri()")
 
 
@@ -205,6 +233,10 @@ _EXTRAS: Mapping[str, Callable[[str, Any], float]] = {
 
 def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _shorten(value: Any) -> str:
+    return repr(str(value)[:80])
 
 
 def _names(keys: Collection[Any]) -> str:

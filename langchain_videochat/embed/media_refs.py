@@ -25,6 +25,9 @@ MAX_DATA_BYTES = 2**28
 DATA_URL = re.compile(r"data:([^;,]+)(?:;[^;,]*)*;base64,", re.IGNORECASE)
 """Prefix of a base64 data URL. Group 1 is the MIME type."""
 
+_STANDARD_ALPHABET = str.maketrans("-_", "+/")
+"""Replaces the two characters of the URL-safe alphabet of base64."""
+
 
 @dataclass(frozen=True)
 class MediaRef:
@@ -99,14 +102,15 @@ def file_state(source: str) -> tuple[str, int, int]:
 
 
 def _decode(data: str) -> bytes:
+    """Decode base64 of either alphabet, with or without line breaks and padding."""
     if len(data) * 3 // 4 > MAX_DATA_BYTES:
         problem = f"the data exceeds the limit of {MAX_DATA_BYTES / 2**20:,.0f} MiB"
         raise InputError("base64", problem, "Save it as a file and give its path")
+    digits = "".join(data.split()).rstrip("=").translate(_STANDARD_ALPHABET)
     try:
-        decoded = base64.b64decode(data, validate=True)
+        decoded = base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except ValueError as error:
-        advice = "Encode it with base64.b64encode, without spaces or line breaks"
-        raise InputError("base64", f"the data cannot be decoded ({error})", advice) from error
+        raise InputError("base64", f"the data cannot be decoded ({error})", "Use base64.b64encode") from error
     if not decoded:
         raise InputError("base64", "the data is empty", "Give the bytes of a video or an image")
     return decoded

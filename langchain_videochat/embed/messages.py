@@ -60,22 +60,25 @@ def read_messages(
     num_frames: int = NUM_FRAMES,
     system_prompt: str | None = None,
     allowed_hosts: Sequence[str] = (),
+    is_partial: bool = False,
 ) -> list[ParsedTurn]:
     """Parse messages into turns.
 
     System messages come first, consecutive messages of one role become one turn, and tool results belong to the human.
-    `num_frames` applies to videos whose block sets neither `num_frames` nor `fps`.
+    `num_frames` applies to videos whose block sets neither `num_frames` nor `fps`. If `is_partial`, the messages may be
+    any part of a conversation.
 
     Raises:
-        InputError: The last message, except for system messages, is not from a human or a tool, or a message has
-            unsupported content.
+        InputError: The last message, except for system messages, is not from a human or a tool, or a message is empty
+            or has unsupported content.
 
     Example:
         >>> read_messages([HumanMessage("Hello"), SystemMessage("Be brief.")])[0]
         ParsedTurn(role='system', content=['Be brief.'])
     """
-    _check_last_role(messages)
-    turns = _parse(messages, system_prompt)
+    if not is_partial:
+        _check_last_role(messages)
+    turns = _parse(messages, system_prompt, is_partial=is_partial)
     for turn in turns:
         for place, part in enumerate(turn.content):
             if isinstance(part, MediaRef):
@@ -134,11 +137,15 @@ def _check_last_role(messages: Sequence[BaseMessage]) -> None:
         raise InputError("messages", problem, "Add a HumanMessage or a ToolMessage")
 
 
-def _parse(messages: Sequence[BaseMessage], system_prompt: str | None = None) -> list[ParsedTurn]:
+def _parse(
+    messages: Sequence[BaseMessage], system_prompt: str | None = None, *, is_partial: bool = False
+) -> list[ParsedTurn]:
     calls = [call for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
     tool_names = {call["id"]: call["name"] for call in calls}
     turns = [ParsedTurn("system", [system_prompt])] if system_prompt else []
     turns += [ParsedTurn(_role(message), _parts(message, tool_names)) for message in messages]
+    if not is_partial and any(turn.role == "human" and not turn.content for turn in turns):
+        raise InputError("messages", "a human message is empty", "Add a question to it, or remove it")
     turns = sorted((turn for turn in turns if turn.content), key=lambda turn: turn.role != "system")
     return [
         ParsedTurn(role, [part for turn in group for part in turn.content])
@@ -166,8 +173,6 @@ def _parts(message: BaseMessage, tool_names: Mapping[str | None, str]) -> list[s
     parts = _content(message, _REASONING if _role(message) == "assistant" else ())
     if isinstance(message, ToolMessage | FunctionMessage):
         return _tool_parts(message, parts, tool_names)
-    if not parts and _role(message) == "human":
-        raise InputError("messages", "a human message is empty", "Add a question to it, or remove it")
     return parts
 
 

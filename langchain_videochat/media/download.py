@@ -1,6 +1,6 @@
 """Size-limited downloads from public addresses."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import anyio
@@ -8,6 +8,7 @@ import httpx
 from anyio.from_thread import start_blocking_portal
 
 from langchain_videochat.errors import SourceError
+from langchain_videochat.media.allowed_hosts import AllowedHost, parse_allowed_hosts
 
 MAX_BYTES = 8 * 1024**3
 MAX_SECONDS = 3600.0
@@ -33,16 +34,19 @@ def download(
         max_bytes: Maximum size of the file.
         max_seconds: Maximum duration of the download, from connecting to the last byte, redirects included; it also
             fails if the server doesn't respond for 30 seconds.
-        allowed_hosts: Hosts that may be contacted even if they are on a private network.
+        allowed_hosts: Hosts that may be contacted even if they are on a private network, such as "nas.local", or
+            "nas.local:8000" to allow only that port.
 
     Raises:
         SourceError: The address is refused, the server does not send the file, or a limit is exceeded.
+        InputError: One of `allowed_hosts` is not a host.
     """
+    allowed = parse_allowed_hosts(allowed_hosts)
     # A deadline can end any wait in an event loop; httpx's own timeouts restart with each byte. The loop has its own
     # thread, because the caller may be in another loop.
     try:
         with start_blocking_portal() as portal:
-            portal.call(_download, address, target, max_bytes, max_seconds, frozenset(allowed_hosts))
+            portal.call(_download, address, target, max_bytes, max_seconds, allowed)
     except (TimeoutError, httpx.TimeoutException) as error:
         problem = "the server is too slow, and the download takes too long"
         raise SourceError(address, problem, "Try again later, or download the video and give its path") from error
@@ -50,22 +54,38 @@ def download(
         raise SourceError(address, f"cannot be downloaded ({error})", "Check the address and the connection") from error
 
 
+class _Transport(httpx.AsyncBaseTransport):
+    """Sends each request, redirects included, to an allowed host directly, and to any other through a guard."""
+
+    def __init__(self, guard: httpx.AsyncBaseTransport, allowed: Sequence[AllowedHost]) -> None:
+        self._guard, self._allowed = guard, allowed
+        self._direct = httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        is_allowed = any(host.matches(request.url) for host in self._allowed)
+        return await (self._direct if is_allowed else self._guard).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._direct.aclose()
+        await self._guard.aclose()
+
+
 async def _download(
-    address: str, target: Path, max_bytes: int, max_seconds: float, allowed_hosts: frozenset[str]
+    address: str, target: Path, max_bytes: int, max_seconds: float, allowed: Sequence[AllowedHost]
 ) -> None:
     # langchain-core offers this protection to its partner packages under private names only; they are used only here.
     from langchain_core._security._exceptions import SSRFBlockedError
-    from langchain_core._security._policy import SSRFPolicy
-    from langchain_core._security._transport import ssrf_safe_async_client
+    from langchain_core._security._transport import SSRFSafeTransport
 
-    policy = SSRFPolicy(allowed_hosts=allowed_hosts)
-    headers = {"Accept-Encoding": "identity"}
+    client = httpx.AsyncClient(
+        transport=_Transport(SSRFSafeTransport(), allowed),
+        timeout=TIMEOUT_SECONDS,
+        headers={"Accept-Encoding": "identity"},
+        follow_redirects=True,
+    )
     try:
         with anyio.fail_after(max_seconds):
-            async with (
-                ssrf_safe_async_client(policy, timeout=TIMEOUT_SECONDS, headers=headers) as client,
-                client.stream("GET", address) as response,
-            ):
+            async with client, client.stream("GET", address) as response:
                 _check_response(address, response, max_bytes)
                 await _save(address, response, target, max_bytes)
     except SSRFBlockedError as error:

@@ -25,6 +25,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/mapped": f"http://[::ffff:127.0.0.1]:{port}/film.mp4",
             "/cloud": "http://169.254.169.254/latest",
             "/file": "file:///etc/hostname",
+            "/port": "http://127.0.0.1:1/film.mp4",
             "/loop": "/loop",
         }
         path = self.path.partition("?")[0]
@@ -100,6 +101,21 @@ def test_a_private_server_is_refused_unless_allowed(server: str, tmp_path: Path)
     with pytest.raises(SourceError, match="refused"):
         download(f"{server}/film.mp4", tmp_path / "film.mp4")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_host_is_allowed_on_all_ports_or_on_one(server: str, tmp_path: Path) -> None:
+    port = int(server.rpartition(":")[2])
+    for allowed in ("127.0.0.1", f"127.0.0.1:{port}"):
+        download(f"{server}/near", tmp_path / "film.mp4", allowed_hosts=["[::1]:80", allowed])
+        assert (tmp_path / "film.mp4").read_bytes() == CONTENT
+    for refused in (f"127.0.0.1:{port + 1}", "127.0.0.1:80", f"[::1]:{port}"):
+        with pytest.raises(SourceError, match="refused"):
+            download(f"{server}/film.mp4", tmp_path / "film.mp4", allowed_hosts=[refused])
+
+
+def test_a_redirect_to_another_port_is_refused(server: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="refused"):
+        download(f"{server}/port", tmp_path / "film.mp4", allowed_hosts=[server.removeprefix("http://")])
 
 
 @pytest.mark.parametrize("path", ["/private", "/mapped", "/cloud", "/file"])

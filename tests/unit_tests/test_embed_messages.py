@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import PIL.Image
@@ -30,6 +31,7 @@ from langchain_core.messages.tool import tool_call
 from langchain_videochat.embed.content_blocks import read_block
 from langchain_videochat.embed.conversation import Image, Part, Video
 from langchain_videochat.embed.media_refs import MAX_DATA_BYTES, MediaRef
+from langchain_videochat.embed.media_refs import opened as open_file
 from langchain_videochat.embed.messages import file_states, read_messages, write_tool_call
 from langchain_videochat.errors import InputError, MediaError, SourceError
 from langchain_videochat.utils.interval import Interval
@@ -113,6 +115,9 @@ def parse(messages: Sequence[BaseMessage], **options: Any) -> list[tuple[Any, ..
         lambda url, data: {"type": "file", "url": url, "mime_type": "video/mp4"},
         lambda url, data: {"type": "file", "base64": data, "mime_type": "Video/MP4"},
         lambda url, data: {"type": "file", "source_type": "base64", "data": data, "mime_type": "video/mp4"},
+        lambda url, data: {"type": "file", "file": {"filename": "a", "file_data": f"data:video/mp4;base64,{data}"}},
+        lambda url, data: {"type": "media", "data": data, "mime_type": "video/mp4"},
+        lambda url, data: {"type": "media", "file_uri": url, "mime_type": "video/mp4"},
     ],
 )
 def test_all_video_formats(block: Any, folder: Path, film: str) -> None:
@@ -132,6 +137,8 @@ def test_all_video_formats(block: Any, folder: Path, film: str) -> None:
         lambda url, data: {"type": "image", "image": url},
         lambda url, data: {"type": "image", "image": f"data:image;base64,{data}"},
         lambda url, data: {"type": "file", "base64": data, "mime_type": "image/png"},
+        lambda url, data: {"type": "file", "file": {"file_data": f"data:image/png;base64,{data}"}},
+        lambda url, data: {"type": "media", "data": data, "mime_type": "image/png"},
     ],
 )
 def test_all_image_formats(block: Any, folder: Path) -> None:
@@ -264,7 +271,6 @@ def test_zero_frames(film: str) -> None:
         ({"type": "video", "base64": "AA==", "mime_type": 3}, "mime_type"),
         ({"type": "video", "base64": b"AA==", "mime_type": "video/mp4"}, "base64 must be a string"),
         ({"type": "video", "base64": "A", "mime_type": "video/mp4"}, "cannot be decoded"),
-        ({"type": "video", "base64": "AA==\n", "mime_type": "video/mp4"}, "line breaks"),
         ({"type": "video", "base64": "AA==é", "mime_type": "video/mp4"}, "cannot be decoded"),
         ({"type": "image_url", "image_url": "data:image/png;base64,"}, "the data is empty"),
         (
@@ -272,6 +278,14 @@ def test_zero_frames(film: str) -> None:
             "unsupported mime_type application/pdf",
         ),
         ({"type": "file", "url": "file:///a.mp4"}, "with its mime_type"),
+        ({"type": "file", "file": {"file_id": "f1"}}, r"file_id.*Write .*files uploaded elsewhere .* not supported"),
+        ({"type": "file", "file": {"file_data": "AA=="}}, "file_data must be a base64 data: URL, got 'AA=='"),
+        ({"type": "file", "file": "a.mp4"}, "file must have file_data.*got 'a.mp4'"),
+        ({"type": "file", "file": {"file_data": "data:application/pdf;base64,AA=="}}, "mime_type application/pdf"),
+        ({"type": "media", "file_uri": "gs://bucket/a.mp4", "mime_type": "video/mp4"}, "must be an http:"),
+        ({"type": "media", "data": "AA=="}, "media block.*with its mime_type"),
+        ({"type": "media", "mime_type": "video/mp4"}, "neither a URL nor data"),
+        ({"type": "media", "mime_type": "video/mp4", "data": "AA==", "fps": 1}, "unknown key fps"),
     ],
 )
 def test_invalid_blocks(block: dict[str, Any], problem: str) -> None:
@@ -284,6 +298,16 @@ def test_unknown_block_types(kind: str, rest: dict[str, str]) -> None:
     for message in (HumanMessage, AIMessage, SystemMessage):
         with pytest.raises(InputError):
             read_messages([message([{**rest, "type": f"x-{kind}"}]), *ask()])
+
+
+@given(st.binary(min_size=1, max_size=200), st.booleans(), st.sampled_from(["", "\n", "\r\n", " "]), st.booleans())
+def test_base64_of_either_alphabet_with_and_without_padding_and_line_breaks(
+    content: bytes, is_url_safe: bool, separator: str, is_padded: bool
+) -> None:
+    text = (base64.urlsafe_b64encode if is_url_safe else base64.b64encode)(content).decode()
+    lines = wrap(text if is_padded else text.rstrip("="), 76)
+    with open_file(MediaRef("video", f"data:video/mp4;base64,{separator.join([*lines, ''])}")) as path:
+        assert path.read_bytes() == content
 
 
 def test_too_large_data_is_not_decoded() -> None:
