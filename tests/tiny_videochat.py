@@ -74,21 +74,24 @@ def byte_tokenizer(*, template: str = "$A", **settings: Any) -> PreTrainedTokeni
     )
 
 
-def save_videochat(folder: Path, *, max_positions: int = 1024) -> Path:
-    """Save a model with a byte-level tokenizer, and its processor."""
+def save_videochat(
+    folder: Path, *, max_positions: int = 1024, text_config: Any = LlamaConfig, **text_options: Any
+) -> Path:
+    """Save a model with a byte-level tokenizer, and its processor. `text_config` is a class."""
     tokenizer = byte_tokenizer()
     processor = VideoChatEmbedProcessor(tokenizer, image_size=SIZE, num_visual_tokens=QUERIES)
-    text = LlamaConfig(
-        vocab_size=processor.video_token_id,
-        hidden_size=64,  # bitsandbytes needs a multiple of 64
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=max_positions,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id,
-    )
+    options = {
+        "vocab_size": processor.video_token_id,
+        "hidden_size": 64,  # bitsandbytes needs a multiple of 64
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "max_position_embeddings": max_positions,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.eos_token_id,
+    }
+    text = text_config(**options | text_options)
     tiny_videochat(text, video_token_id=processor.video_token_id).save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from langchain_core.messages import BaseMessage
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from torch import Tensor
 
 from langchain_videochat.embed import VideoChatEmbedProcessor, load_model
+from langchain_videochat.embed.output_format import read_output_format
 from langchain_videochat.embed.tool_calls import add_tools
 from tests.opened_media import read_conversation
 
@@ -37,6 +37,9 @@ class Lesson:
 
     tools: Sequence[Any] = ()
     """Tools, as for `bind_tools`."""
+
+    response_format: Any = None
+    """A response format, as an option of a call."""
 
 
 def teach(folder: Path, lessons: Sequence[Lesson]) -> None:
@@ -68,7 +71,8 @@ def teach(folder: Path, lessons: Sequence[Lesson]) -> None:
 def _training_inputs(processor: VideoChatEmbedProcessor, lesson: Lesson) -> dict[str, Tensor]:
     """Return the prompt of VideoChatEmbed, followed by the answer and its end token, which have labels."""
     turns = read_conversation(lesson.messages)
-    prompt = processor(add_tools(turns, [convert_to_openai_tool(tool) for tool in lesson.tools]))
+    output_format = read_output_format(lesson.tools, response_format=lesson.response_format)
+    prompt = processor(add_tools(turns, output_format.tools, output_format.response_schema))
     tokenizer = processor.tokenizer
     answer = torch.tensor([[*tokenizer.encode(lesson.answer, add_special_tokens=False), tokenizer.eos_token_id]])
     input_ids = torch.cat([prompt["input_ids"], answer], dim=1)

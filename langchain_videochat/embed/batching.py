@@ -5,10 +5,14 @@ runs the next step for the whole batch, unless another caller is running one: it
 generates one token per answer. So `batch`, `abatch`, threads and tasks share every step, and a single answer costs no
 more than without a batch.
 
+Hybrid language models, whose linear attention keeps one state for all tokens, generate one answer at a time and process
+every prompt from its start: their caches can be neither stacked nor cut.
+
 transformers' `generate` streams only from a thread, which a caller could not cancel, and returns no KV cache to reuse.
 """
 
 import logging
+import os
 import sys
 import threading
 from collections import deque
@@ -20,8 +24,10 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from langchain_videochat.embed.cpu_threads import cpu_threads
 from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
-from langchain_videochat.embed.kv_cache import PrefixCache, TokenIds, select_rows, stack_rows
+from langchain_videochat.embed.kv_cache import PrefixCache, TokenIds, is_divisible, select_rows, stack_rows
+from langchain_videochat.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +63,8 @@ class _Sequence:
     """Tokens with keys and values."""
     error: Exception | None = None
     is_finished: bool = False
+    process: int = field(default_factory=os.getpid)
+    """Id of the process that started it."""
 
     @property
     def token_ids(self) -> TokenIds:
@@ -83,17 +91,23 @@ class _Sequence:
 class ContinuousBatch:
     """Generates answers for several threads in one batch. Each ends at one of `end_tokens`.
 
-    The language model is a causal one of transformers with attention in all layers.
+    The language model is a causal one of transformers that takes `past_key_values`.
     """
 
     def __init__(self, language_model: Any, end_tokens: Collection[int]) -> None:
         self._model = language_model
+        self._cpu_threads = cpu_threads(language_model)
+        self._is_divisible = is_divisible(language_model.config)
         self.end_tokens = frozenset(end_tokens)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all answers and prompts. Needed in a forked process, in which threads that run a step don't exist."""
         self._waiting: deque[_Sequence] = deque()
         self._running: list[_Sequence] = []
         self._cache: DynamicCache | None = None
         self._prefixes = PrefixCache()
-        self._max_running = sys.maxsize
+        self._max_running = self._most_running
         self._changed = threading.Condition()
         self._is_stepping = False
         """The thread that sets this flag may modify all of the above without holding the lock until it clears it."""
@@ -105,6 +119,7 @@ class ContinuousBatch:
 
         Raises:
             NotEnoughMemoryError: Out of memory for this answer alone.
+            ModelError: The process was forked meanwhile, and this is the new one.
         """
         sequence = _Sequence(prompt, select, max_tokens, batch_size)
         with self._changed:
@@ -120,7 +135,14 @@ class ContinuousBatch:
                     self._is_stepping = True
                     self._end_step()
 
+    @property
+    def _most_running(self) -> int:
+        return sys.maxsize if self._is_divisible else 1
+
     def _next_token(self, sequence: _Sequence) -> int | None:
+        if sequence.process != os.getpid():
+            problem = "it was started before the process was forked"
+            raise ModelError("the answer", problem, "Ask again in the new process")
         while not sequence.unread and not sequence.is_finished:
             self._step_or_wait(sequence)
         if sequence.unread:
@@ -138,8 +160,8 @@ class ContinuousBatch:
                     self._changed.wait_for(lambda: sequence.unread or sequence.is_finished or not self._is_stepping)
                     return
                 self._is_stepping = is_mine = True
-            # Entered per step: inference mode must not stay on in the caller's code between tokens.
-            with torch.inference_mode():
+            # Entered per step: neither may stay on in the caller's code between tokens.
+            with torch.inference_mode(), self._cpu_threads():
                 self._schedule()
                 self._decode()
         except Exception as error:
@@ -177,8 +199,8 @@ class ContinuousBatch:
     def _prefill(self, sequence: _Sequence) -> None:
         """Process a prompt, and what was generated for it before it was preempted."""
         token_ids = sequence.token_ids
-        cache = self._prefixes.get(token_ids)
-        known = cache.get_seq_length()
+        cache = self._prefixes.get(token_ids) if self._is_divisible else DynamicCache(config=self._model.config)
+        known = cache.get_seq_length() if self._is_divisible else 0
         generated = torch.tensor(sequence.generated, dtype=torch.int64, device=self._model.device)
         embeddings = torch.cat([sequence.prompt.embeddings, self._model.get_input_embeddings()(generated)])
         logits = self._forward(
@@ -194,8 +216,8 @@ class ContinuousBatch:
         if self._cache is None:
             return
         lengths = torch.tensor([sequence.num_processed for sequence in self._running])
-        padding = self._cache.get_seq_length() - lengths
-        places = torch.arange(self._cache.get_seq_length() + 1)
+        padding = lengths.max() - lengths
+        places = torch.arange(int(lengths.max()) + 1)
         mask = (places >= padding.unsqueeze(1)).long().to(self._model.device) if padding.any() else None
         last = torch.tensor([sequence.generated[-1:] for sequence in self._running], device=self._model.device)
         logits = self._forward(self._cache, lengths.unsqueeze(1), input_ids=last, attention_mask=mask)
@@ -214,9 +236,12 @@ class ContinuousBatch:
         with self._changed:  # other threads may append
             self._waiting = deque(sequence for sequence in self._waiting if not sequence.is_finished)
         if not self._running and not self._waiting:
-            self._max_running = sys.maxsize
+            self._max_running = self._most_running
         staying = [row for row, sequence in enumerate(self._running) if not sequence.is_finished]
         if self._cache is None or len(staying) == len(self._running):
+            return
+        if not self._is_divisible:
+            self._running, self._cache = [], None
             return
         length = self._cache.get_seq_length()
         for row, sequence in enumerate(self._running):

@@ -5,10 +5,9 @@ selects segments of each video (`long_videos`), gets their visual tokens (`visua
 (`runtime`) -> `batching` generates tokens, limited by `constrained` -> `generation` decodes them -> `chunks`.
 """
 
-import difflib
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.caches import BaseCache
@@ -23,20 +22,25 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_config_list
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
 from langchain_videochat import __version__
 from langchain_videochat.embed.chunks import PROVIDER, stream_chunks
+from langchain_videochat.embed.context_lengths import find_context_length
 from langchain_videochat.embed.conversation import NUM_FRAMES
 from langchain_videochat.embed.errors import core_errors
 from langchain_videochat.embed.long_videos import Overflow, VideoBudget
 from langchain_videochat.embed.messages import file_states
+from langchain_videochat.embed.output_format import OPTIONS as OUTPUT_OPTIONS
+from langchain_videochat.embed.output_format import ToolChoice, read_output_format
 from langchain_videochat.embed.settings import ModelSettings, Quantization
-from langchain_videochat.embed.tool_calls import ANY_TOOL
+from langchain_videochat.embed.structured_output import Method, structured_output
+from langchain_videochat.embed.tool_conversion import convert_tools
 from langchain_videochat.errors import InputError
+from langchain_videochat.media.allowed_hosts import parse_allowed_hosts
 from langchain_videochat.models.hub import TINY
 from langchain_videochat.models.weights import share
+from langchain_videochat.utils.names import check_names
 
 if TYPE_CHECKING:
     from langchain_videochat.embed.inference import Request
@@ -47,11 +51,11 @@ _NOT_IDENTIFYING = {"device", "retriever", "batch_size", "allowed_hosts", "show_
 """Fields on which answers do not depend, or which prevent caching."""
 _IGNORED_FIELDS = {"api_key", "max_retries", "streaming", "timeout"}
 """LangChain's standard parameters that only hosted models need: a configuration must work with another model."""
-_IGNORED_OPTIONS = {"strict", "parallel_tool_calls", "files"}
+_IGNORED_OPTIONS = {"strict", "files"}
 """Call options that LangChain passes to any chat model, and `files`, which is only part of the cache key."""
 _TOY_WARNING = (
     f"No model was given, so {TINY} is used. It only understands Shapes in Motion: clips of four seconds with colored"
-    " circles, squares, triangles and stars on a dark background. Its answers about any other video are meaningless."
+    " circles, squares, triangles and stars on a plain background. Its answers about any other video are meaningless."
     " Set `model` or VIDEOCHAT_EMBED_MODEL"
 )
 
@@ -63,10 +67,10 @@ class VideoChatEmbed(BaseChatModel):
     `model`, the bundled `videochat-embed-tiny` is used: a toy model for tests and first steps.
 
     **Key init args.** Model: `model`, `device`, `dtype`, `quantization`. Answers: `temperature`, `top_p`, `max_tokens`,
-    `stop`, `seed`; each call may override them. Videos: `num_frames`, and for long ones `long_video`, `overflow` and
-    `max_video_tokens`. The model is loaded on first use, and shared by all instances with the same model arguments.
-    Unknown arguments raise an error. `api_key`, `max_retries`, `streaming` and `timeout`, which only hosted models
-    need, are accepted and ignored.
+    `stop`, `seed`. Each call may override these and `model`. Videos: `num_frames`, and for long ones `long_video`,
+    `overflow` and `max_video_tokens`. The model is loaded on first use, and shared by all instances with the same model
+    arguments. Unknown arguments raise an error. `api_key`, `max_retries`, `streaming` and `timeout`, which only hosted
+    models need, are accepted and ignored.
 
     **Video input.** Standard content blocks with a URL (`https:` or `file:`) or base64 data. Their `extras` select a
     part of the video (`start` and `end`, as seconds or "mm:ss") and the frames to sample (`num_frames` or `fps`).
@@ -112,13 +116,18 @@ class VideoChatEmbed(BaseChatModel):
             answer = llm.bind_tools([AddNote], tool_choice="any").invoke([message])
             print(answer.tool_calls)  # [{"name": "AddNote", "args": {"text": ...}, ...}]
 
-        Structured output, which always matches the schema:
+        Structured output, which always matches the schema, also as the `response_format` of an agent:
 
             class Scene(BaseModel):
                 people: int
                 place: str
 
             scene = llm.with_structured_output(Scene).invoke([message])
+
+            from langchain.agents import create_agent
+
+            agent = create_agent(llm, response_format=Scene)
+            scene = agent.invoke({"messages": [message]})["structured_response"]
 
         Usage metadata:
 
@@ -175,10 +184,11 @@ class VideoChatEmbed(BaseChatModel):
     """Maximum number of answers to generate at once, also for calls from several threads or tasks."""
 
     allowed_hosts: list[str] = Field(default_factory=list)
-    """Hosts in private networks from which videos and images may be downloaded. Public hosts are always allowed."""
+    """Hosts in private networks from which videos and images may be downloaded, such as "nas.local", or
+    "nas.local:8000" for that port only. Public hosts are always allowed."""
 
     show_progress: bool = False
-    """Show a progress bar if encoding a video takes long."""
+    """Show progress bars while the model is loaded, and if encoding a video takes long."""
 
     system_prompt: str | None = None
     """Text at the beginning of every conversation."""
@@ -202,12 +212,14 @@ class VideoChatEmbed(BaseChatModel):
     """Strings before which an answer ends."""
 
     _loaded: "Runtime | None" = PrivateAttr(default=None)
+    _overrides: "dict[str, Runtime]" = PrivateAttr(default_factory=dict)
+    """Other models that calls have named."""
 
     @model_validator(mode="before")
     @classmethod
     def _check_field_names(cls, fields: Any) -> Any:
         if isinstance(fields, dict):
-            _check_names("field", fields, cls.model_fields.keys() | _IGNORED_FIELDS)
+            check_names("field", fields, cls.model_fields.keys() | _IGNORED_FIELDS)
         return fields
 
     @field_validator("model")
@@ -217,6 +229,12 @@ class VideoChatEmbed(BaseChatModel):
         if model is None:
             warnings.warn(_TOY_WARNING, stacklevel=4)
         return model or TINY
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_allowed_hosts(cls, hosts: list[str]) -> list[str]:
+        parse_allowed_hosts(hosts)
+        return hosts
 
     @model_validator(mode="after")
     def _check_retriever(self) -> Self:
@@ -233,6 +251,22 @@ class VideoChatEmbed(BaseChatModel):
         self._add_version(PROVIDER, __version__)
         return self
 
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return whether LangChain's `dumpd` and `load` support this class."""
+        return True
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """Arguments that are not serialized as they are."""
+        # It is left out of `model_dump`, and thereby of LangChain's JSON.
+        return {} if self.retriever is None else {"retriever": self.retriever}
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # The loaded model is not pickled: it is loaded, or shared with other instances, on first use.
+        state = super().__getstate__()
+        return state | {"__pydantic_private__": {**state["__pydantic_private__"], "_loaded": None, "_overrides": {}}}
+
     def load(self) -> None:
         """Load the model now instead of on first use.
 
@@ -241,30 +275,19 @@ class VideoChatEmbed(BaseChatModel):
             ModelUnavailableError: The model is not on this machine and cannot be downloaded.
             ModelError: The model is damaged, or of another type.
         """
-        if self._loaded is not None:
-            return
-        from langchain_videochat.embed.runtime import load
-
-        settings = ModelSettings(
-            self.model or TINY,
-            self.device,
-            self.dtype,
-            self.revision,
-            quantization=self.quantization,
-            attn_implementation=self.attn_implementation,
-        )
-        with core_errors():
-            self._loaded = share(load, settings)
+        if self._loaded is None:
+            self._loaded = self._share(self.model or TINY, self.revision)
 
     def unload(self) -> None:
         """Release the model, and free its memory if no other instance uses it."""
         self._loaded = None
+        self._overrides.clear()
 
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
         *,
-        tool_choice: str | bool | dict[str, Any] | None = None,
+        tool_choice: ToolChoice = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Bind tools that the model may call.
@@ -272,19 +295,69 @@ class VideoChatEmbed(BaseChatModel):
         Args:
             tools: The tools.
             tool_choice: The name of a tool, or "any", to force a call, which is then always valid. None and "auto" let
-                the model decide; "none" hides the tools.
-            **kwargs: Options for each call.
+                the model decide; "none" hides the tools. OpenAI's and Anthropic's other forms are understood too.
+            **kwargs: Options for each call. If `parallel_tool_calls` is false, an answer contains one call at most.
 
         Raises:
-            InputError: `tool_choice` is not the name of a tool.
+            InputError: `tool_choice` is not the name of a tool, or a tool is unknown, or one that a provider runs.
         """
-        converted = [] if tool_choice == "none" else [convert_to_openai_tool(tool) for tool in tools]
-        return self.bind(tools=converted, tool_choice=_resolve_tool_choice(tool_choice, converted), **kwargs)
+        converted = convert_tools(tools)
+        read_output_format(converted, tool_choice)
+        return self.bind(tools=converted, tool_choice=tool_choice, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        method: Method = "function_calling",
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """Return a runnable whose answers are always valid for a schema.
+
+        Args:
+            schema: A pydantic class, whose instances are returned, or a `TypedDict`, a JSON schema with a title or
+                OpenAI's form of one (`{"name": ..., "schema": ...}`), for which a dict is returned.
+            include_raw: Return a dict with the message as `raw`, the object as `parsed`, and `parsing_error`.
+            method: "function_calling" prompts for a tool call; "json_schema" and "json_mode" prompt for JSON.
+            strict: Ignored: answers always match the schema.
+            **kwargs: Not supported.
+
+        Raises:
+            InputError: The schema, the method or an argument is unknown.
+        """
+        check_names("argument", kwargs, ("include_raw", "method", "strict"))
+        return structured_output(self, schema, method, include_raw=include_raw)
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the token ids of a text."""
         ids: list[int] = self._runtime().processor.tokenizer.encode(text, add_special_tokens=False)
         return ids
+
+    def get_num_tokens_from_messages(
+        self,
+        messages: list[BaseMessage],
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+    ) -> int:
+        """Return the number of tokens of a prompt, with its videos, images and tools, or of a part of one.
+
+        Videos are not encoded, and not downloaded: where the duration of a video determines its tokens, a missing file
+        or a web address counts as an hour of video.
+
+        Args:
+            messages: Any part of a conversation.
+            tools: Tools that the model may call.
+
+        Raises:
+            InputError: A message has unsupported content, or a tool is invalid.
+        """
+        from langchain_videochat.embed.token_counts import count_tokens
+
+        runtime = self._runtime()
+        with core_errors():
+            request = self._build_request(runtime, messages, None, {"tools": convert_tools(tools or ())})
+            return count_tokens(runtime, request)
 
     def batch(
         self,
@@ -327,18 +400,40 @@ class VideoChatEmbed(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         from langchain_videochat.embed.inference import answer
 
-        runtime = self._runtime()
+        model = kwargs.pop("model", None) or self.model
+        runtime = self._runtime(model)
         with core_errors():
             request = self._build_request(runtime, messages, stop, kwargs)
-            for chunk in stream_chunks(answer(runtime, request), request.tools, self.model):
+            for chunk in stream_chunks(answer(runtime, request), request.output_format, model):
                 if run_manager is not None:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
 
-    def _runtime(self) -> "Runtime":
-        self.load()
-        assert self._loaded is not None  # noqa: S101 - load() raises otherwise
-        return self._loaded
+    def _runtime(self, model: str | None = None) -> "Runtime":
+        """Return the loaded model, or another one with the same settings."""
+        if model in (None, self.model):
+            self.load()
+            runtime = self._loaded
+        else:
+            runtime = self._overrides.get(model) or self._overrides.setdefault(model, self._share(model))
+        assert runtime is not None  # noqa: S101 - load() raises otherwise
+        runtime.check_process()
+        return runtime
+
+    def _share(self, model: str, revision: str | None = None) -> "Runtime":
+        from langchain_videochat.embed.runtime import load
+
+        settings = ModelSettings(
+            model,
+            self.device,
+            self.dtype,
+            revision,
+            quantization=self.quantization,
+            attn_implementation=self.attn_implementation,
+            show_progress=self.show_progress,
+        )
+        with core_errors():
+            return share(load, settings)
 
     def _build_request(
         self, runtime: "Runtime", messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
@@ -347,9 +442,9 @@ class VideoChatEmbed(BaseChatModel):
         from langchain_videochat.embed.inference import Request
 
         options = {name: value for name, value in options.items() if name not in _IGNORED_OPTIONS}
-        tools, tool_choice = options.pop("tools", ()), options.pop("tool_choice", None)
+        output_format = read_output_format(**{name: options.pop(name, None) for name in OUTPUT_OPTIONS})
         num_frames = options.pop("num_frames", self.num_frames)
-        _check_names("option", options, _SAMPLING)
+        check_names("option", options, (*_SAMPLING, "num_frames", *OUTPUT_OPTIONS))
         sampling = {name: getattr(self, name) for name in _SAMPLING} | options
         stops = stop if stop is not None else self.stop or []
         budget = VideoBudget(
@@ -364,8 +459,7 @@ class VideoChatEmbed(BaseChatModel):
             num_frames,
             budget,
             system_prompt=self.system_prompt,
-            tools=tools,
-            tool_choice=tool_choice,
+            output_format=output_format,
             allowed_hosts=self.allowed_hosts,
             batch_size=self.batch_size,
             show_progress=self.show_progress,
@@ -384,6 +478,10 @@ class VideoChatEmbed(BaseChatModel):
             return {}
         with core_errors():
             return {"files": file_states(messages)}
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        # LangChain would take all fields of a serializable model, also those on which answers do not depend.
+        return str(sorted({**self._get_invocation_params(stop=stop, **kwargs), **kwargs}.items()))
 
     @property
     def _llm_type(self) -> str:
@@ -406,7 +504,11 @@ class VideoChatEmbed(BaseChatModel):
         return params if not stops else {**params, "ls_stop": stops}
 
     def _resolve_model_profile(self) -> ModelProfile:
+        length = find_context_length(self.model or TINY, self.revision)
+        # At least one token must be left for the other.
+        limits = ModelProfile(max_input_tokens=length - 1, max_output_tokens=length - 1) if length else ModelProfile()
         return ModelProfile(
+            **limits,
             text_inputs=True,
             image_inputs=True,
             image_url_inputs=True,
@@ -419,27 +521,3 @@ class VideoChatEmbed(BaseChatModel):
             tool_choice=True,
             structured_output=True,
         )
-
-
-def _check_names(kind: str, given: Collection[str], known: Collection[str]) -> None:
-    for name in given:
-        if name not in known:
-            closest = difflib.get_close_matches(name, known, n=1)
-            advice = f"The closest known name is {closest[0]}" if closest else f"Use one of {', '.join(sorted(known))}"
-            raise InputError(name, f"unknown {kind}", advice)
-
-
-def _resolve_tool_choice(
-    tool_choice: str | bool | dict[str, Any] | None, tools: Sequence[dict[str, Any]]
-) -> str | None:
-    """Return the name of the tool to call, "any" to force a call, or None to let the model decide."""
-    if isinstance(tool_choice, dict):
-        tool_choice = tool_choice["function"]["name"]
-    if tool_choice in (True, "required", ANY_TOOL):
-        return ANY_TOOL
-    if tool_choice in (None, False, "auto", "none"):
-        return None
-    names = [tool["function"]["name"] for tool in tools]
-    if tool_choice not in names:
-        raise InputError("tool_choice", f"unknown tool {tool_choice!r}", f"Use one of {', '.join(names)}")
-    return str(tool_choice)

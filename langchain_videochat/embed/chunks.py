@@ -1,13 +1,14 @@
 """Streaming an answer as LangChain message chunks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_videochat.embed.tool_calls import Tool, parse_tool_calls
+from langchain_videochat.embed.output_format import OutputFormat
+from langchain_videochat.embed.tool_calls import parse_tool_calls
 
 if TYPE_CHECKING:
     from langchain_videochat.embed.inference import Answer
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 PROVIDER = "langchain-videochat"
 
 
-def stream_chunks(answer: "Answer", tools: Sequence[Tool], model: str | None) -> Iterator[ChatGenerationChunk]:
+def stream_chunks(answer: "Answer", output_format: OutputFormat, model: str | None) -> Iterator[ChatGenerationChunk]:
     """Yield one chunk per text delta. Text that may be a tool call is buffered until it is complete.
 
     The last chunk carries token usage, the finish reason, and the timestamps of the sampled frames.
     """
     buffered = ""
+    tools = output_format.tools
+    max_calls = None if output_format.allows_several_calls else 1
     for delta in answer.deltas:
         buffered += delta.text
         may_be_calls = bool(tools) and buffered.lstrip()[:1] in ("", "{")
@@ -28,7 +31,7 @@ def stream_chunks(answer: "Answer", tools: Sequence[Tool], model: str | None) ->
             # An empty chunk gives the caller a chance to cancel.
             yield ChatGenerationChunk(message=AIMessageChunk(content=""))
             continue
-        calls = parse_tool_calls(buffered, tools) if may_be_calls else []
+        calls = parse_tool_calls(buffered, tools)[:max_calls] if may_be_calls else []
         message = AIMessageChunk(content="" if calls else buffered, tool_call_chunks=calls)
         if delta.finish_reason is not None:
             message.chunk_position = "last"

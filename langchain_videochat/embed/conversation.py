@@ -153,15 +153,25 @@ def read_segments(source: str | Path, segments: Sequence[Interval], num_frames: 
     """
     if num_frames < 1:
         raise InputError("num_frames", f"must be 1 or more, got {num_frames}", "Give the number of frames per video")
-    midpoints = (np.arange(num_frames) + 0.5) / num_frames
-    times = [segment.start + midpoints * segment.duration for segment in segments]
-    batches = sample_frames(source, times=np.concatenate(times).tolist(), mode="exact")
+    times = [time for segment in segments for time in sampling_times(segment, num_frames)]
+    batches = sample_frames(source, times=times, mode="exact")
     frames = (
         (time, frame) for batch in batches for time, frame in zip(batch.times.tolist(), batch.frames, strict=True)
     )
     for _ in segments:
         frame_at = dict(islice(frames, num_frames))
         yield Video(np.stack(list(frame_at.values())), tuple(frame_at))
+
+
+def sampling_times(segment: Interval, num_frames: int) -> tuple[float, ...]:
+    """Return the middle of each of `num_frames` equal parts of a segment.
+
+    Example:
+        >>> sampling_times(Interval(0, 4), 2)
+        (1.0, 3.0)
+    """
+    midpoints = (np.arange(num_frames) + 0.5) / num_frames
+    return tuple((segment.start + midpoints * segment.duration).tolist())
 
 
 def read_image(source: str | Path) -> Image:

@@ -1,9 +1,9 @@
 """From a request to an answer: messages -> segments -> visual tokens -> prompt -> generated text."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain
 
@@ -15,13 +15,13 @@ from langchain_videochat.embed.constrained import JsonConstraint
 from langchain_videochat.embed.conversation import Part, Turn, VisualTokens
 from langchain_videochat.embed.errors import NotEnoughMemoryError
 from langchain_videochat.embed.generation import SamplingParams, TextDelta, generate_text
-from langchain_videochat.embed.json_schemas import tool_schema
 from langchain_videochat.embed.kv_cache import TokenIds
 from langchain_videochat.embed.long_videos import VideoBudget, merge_segments, select_segments
 from langchain_videochat.embed.media_refs import MediaRef
 from langchain_videochat.embed.messages import ParsedTurn, last_question, read_messages
+from langchain_videochat.embed.output_format import OutputFormat
 from langchain_videochat.embed.runtime import Runtime
-from langchain_videochat.embed.tool_calls import ANY_TOOL, Tool, add_tools
+from langchain_videochat.embed.tool_calls import add_tools
 from langchain_videochat.utils.timecode import format_timecode
 
 PART_TOKENS = 64
@@ -39,10 +39,7 @@ class Request:
     num_frames: int
     budget: VideoBudget
     system_prompt: str | None = None
-    tools: Sequence[Tool] = ()
-    tool_choice: str | None = None
-    """Name of the tool to call, `ANY_TOOL` to force a call, or None to let the model decide."""
-
+    output_format: OutputFormat = field(default_factory=OutputFormat)
     allowed_hosts: Sequence[str] = ()
     batch_size: int = 1
     show_progress: bool = False
@@ -110,6 +107,33 @@ def answer(runtime: Runtime, request: Request) -> Answer:
         request = replace(request, budget=replace(request.budget, max_segments=segments))
 
 
+def build_conversation(
+    request: Request, turns: Sequence[ParsedTurn], media: Iterable[Sequence[Part]]
+) -> Sequence[Turn]:
+    """Put the parts of each video and image in its place, and describe the tools and the response schema."""
+    parts_of_media = iter(media)
+    conversation = []
+    for turn in turns:
+        parts = (next(parts_of_media) if isinstance(part, MediaRef) else [part] for part in turn.content)
+        conversation.append(Turn(turn.role, tuple(chain.from_iterable(parts))))
+    return add_tools(conversation, request.output_format.tools, request.output_format.response_schema)
+
+
+def write_answers(times: Iterable[tuple[float, float]], answers: Iterable[str]) -> str:
+    """Write the answers about parts of a long video, with the time from which to which each part lasts.
+
+    Example:
+        >>> print(write_answers([(0.0, 65.0), (65.0, 130.0)], ["A dog.", "A cat."]))
+        Answers for each part of the video:
+        00:00 to 01:05: A dog.
+        01:05 to 02:10: A cat.
+    """
+    lines = ["Answers for each part of the video:"]
+    for (start, end), answer in zip(times, answers, strict=True):
+        lines.append(f"{format_timecode(start)} to {format_timecode(end)}: {answer}")
+    return "\n".join(lines)
+
+
 def _encode(runtime: Runtime, request: Request, media: MediaRef) -> list[VisualTokens]:
     """Return the visual tokens of an image, or of each selected segment of a video."""
     cache = runtime.visual_cache
@@ -124,12 +148,8 @@ def _answer(
     runtime: Runtime, request: Request, turns: Sequence[ParsedTurn], media: Sequence[Sequence[VisualTokens]]
 ) -> Answer:
     usage = Usage()
-    fitted = iter([_fit(runtime, request, segments, usage) for segments in media])
-    conversation = []
-    for turn in turns:
-        parts = (next(fitted) if isinstance(part, MediaRef) else [part] for part in turn.content)
-        conversation.append(Turn(turn.role, tuple(chain.from_iterable(parts))))
-    prompt = runtime.build_prompt(add_tools(conversation, request.tools))
+    fitted = [_fit(runtime, request, segments, usage) for segments in media]
+    prompt = runtime.build_prompt(build_conversation(request, turns, fitted))
     usage.add(prompt.token_ids)
     deltas = _generate(runtime, request, prompt)
     # The prompt is processed before the first delta: if memory runs out, it is here.
@@ -152,13 +172,11 @@ def _map_reduce(runtime: Runtime, request: Request, segments: Sequence[VisualTok
     size = request.budget.max_segments
     parts = [segments[start : start + size] for start in range(0, len(segments), size)]
     with ThreadPoolExecutor(min(len(parts), request.batch_size)) as pool:
-        answers = pool.map(partial(_answer_part, runtime, request), parts)
-        lines = ["Answers for each part of the video:"]
-        for part, (token_ids, deltas) in zip(parts, answers, strict=True):
-            usage.add(token_ids, deltas[-1].num_tokens)
-            start, end = format_timecode(part[0].times[0]), format_timecode(part[-1].times[-1])
-            lines.append(f"{start} to {end}: {''.join(delta.text for delta in deltas).strip()}")
-    return "\n".join(lines)
+        answers = list(pool.map(partial(_answer_part, runtime, request), parts))
+    for token_ids, deltas in answers:
+        usage.add(token_ids, deltas[-1].num_tokens)
+    times = [(part[0].times[0], part[-1].times[-1]) for part in parts]
+    return write_answers(times, ("".join(delta.text for delta in deltas).strip() for _, deltas in answers))
 
 
 def _answer_part(
@@ -167,7 +185,7 @@ def _answer_part(
     question = [request.question] if request.question.strip() else []
     prompt = runtime.build_prompt([Turn("human", (*segments, *question))])
     sampling = replace(request.sampling, max_tokens=PART_TOKENS, stop=tuple(runtime.processor.stop_strings))
-    request = replace(request, sampling=sampling, tool_choice=None)
+    request = replace(request, sampling=sampling, output_format=OutputFormat())
     return prompt.token_ids, list(_generate(runtime, request, prompt))
 
 
@@ -175,11 +193,11 @@ def _generate(runtime: Runtime, request: Request, prompt: Prompt) -> Iterator[Te
     room = runtime.model.config.context_length - len(prompt.token_ids)
     sampling = replace(request.sampling, max_tokens=min(request.sampling.max_tokens, room))
     constraint: LogitsProcessor | None = None
-    if request.tool_choice is not None:
-        schema = tool_schema(request.tools, None if request.tool_choice == ANY_TOOL else request.tool_choice)
+    if request.output_format.is_constrained:
+        schema, line_schema = request.output_format.schemas()
         end_tokens = sorted(runtime.batch.end_tokens) or None
-        constraint = JsonConstraint(runtime.tokenizer, schema, sampling.max_tokens, end_tokens)
-        # A stop string inside an argument would cut off the call.
+        constraint = JsonConstraint(runtime.tokenizer, schema, sampling.max_tokens, end_tokens, line_schema=line_schema)
+        # A stop string inside a value would cut off the answer.
         sampling = replace(sampling, stop=())
     return generate_text(
         runtime.batch, runtime.tokenizer, prompt, sampling, batch_size=request.batch_size, constraint=constraint

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedConfig
+from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
 MAX_CACHED_TOKENS = 2048
 """Tokens whose keys and values are kept after answers: 1 GiB with a 7B model in bfloat16. The last answer is always
@@ -14,6 +15,22 @@ kept, whatever its length."""
 
 TokenIds = tuple[Hashable, ...]
 """A token id per position of a prompt; for a visual token, a value that identifies its content."""
+
+_GROWING = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
+"""Types of layers that keep keys and values per token, or nothing of their own."""
+
+
+def is_divisible(config: PreTrainedConfig) -> bool:
+    """Return whether KV caches of a language model can be cut and stacked.
+
+    They cannot if it has layers that summarize all tokens in one state, such as those of linear attention.
+
+    Example:
+        >>> from transformers import LlamaConfig, Qwen3NextConfig
+        >>> is_divisible(LlamaConfig()), is_divisible(Qwen3NextConfig())
+        (True, False)
+    """
+    return all(type(layer) in _GROWING for layer in DynamicCache(config=config).layers)
 
 
 def stack_rows(caches: Sequence[DynamicCache]) -> DynamicCache:

@@ -14,8 +14,8 @@ length, each with as many frames and tokens as a short video, and with its own t
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from langchain_core.documents import Document
@@ -26,6 +26,8 @@ from langchain_videochat.utils.interval import Interval
 
 if TYPE_CHECKING:
     from langchain_videochat.embed.visual_cache import VideoFacts
+
+T = TypeVar("T")
 
 Overflow = Literal["merge", "retrieve", "map_reduce"]
 
@@ -75,16 +77,32 @@ def merge_segments(segments: Sequence[VisualTokens], count: int) -> Iterator[Vis
 
     from langchain_videochat.embed.token_merging import merge_tokens
 
-    for places in np.array_split(np.arange(len(segments)), count):
-        members = [segments[place] for place in places]
+    for members in _divide(segments, count):
         embeddings = torch.cat([member.embeddings for member in members])
-        times = [time for member in members for time in member.times]
         yield VisualTokens(
             "video",
             merge_tokens(embeddings, len(members[0].embeddings)),
             key=("merged", *(member.key for member in members)),
-            times=tuple(times[len(members) // 2 :: len(members)]),
+            times=_merge_times([member.times for member in members]),
         )
+
+
+def merge_times(times: Sequence[tuple[float, ...]], count: int) -> list[tuple[float, ...]]:
+    """Return the timestamps of the segments that `merge_segments` returns, given those of each segment.
+
+    Example:
+        >>> merge_times([(1.0, 3.0), (5.0, 7.0), (9.0, 11.0)], 2)
+        [(3.0, 7.0), (9.0, 11.0)]
+    """
+    return [_merge_times(members) for members in _divide(times, count)]
+
+
+def _divide(items: Sequence[T], count: int) -> list[list[T]]:
+    return [[items[place] for place in places] for places in np.array_split(np.arange(len(items)), count)]
+
+
+def _merge_times(times: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(chain.from_iterable(times))[len(times) // 2 :: len(times)]
 
 
 def _split(interval: Interval, seconds: float | None) -> list[Interval]:

@@ -1,19 +1,27 @@
 """A loaded model with its caches."""
 
-from collections.abc import Hashable, Sequence
+import inspect
+import os
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import torch
 
 from langchain_videochat.embed.batching import ContinuousBatch, Prompt
 from langchain_videochat.embed.conversation import Turn, VisualTokens
+from langchain_videochat.embed.cpu_threads import cpu_threads
 from langchain_videochat.embed.errors import PromptTooLongError
 from langchain_videochat.embed.loading import load_model
 from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
 from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
 from langchain_videochat.embed.settings import BITS, ModelSettings
 from langchain_videochat.embed.visual_cache import VisualCache
+from langchain_videochat.errors import ModelError
+
+_runtimes: "WeakSet[Runtime]" = WeakSet()
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +32,24 @@ class Runtime:
     processor: VideoChatEmbedProcessor
     visual_cache: VisualCache
     batch: ContinuousBatch
+    cpu_threads: Callable[[], AbstractContextManager[None]]
+    """Context manager in which to run the model."""
+
+    def __post_init__(self) -> None:
+        _runtimes.add(self)
+
+    def check_process(self) -> None:
+        """Check that this process can use the model.
+
+        Raises:
+            ModelError: The model is on a GPU, and this process was forked after it was loaded.
+        """
+        if self.model.device.type == "cuda" and torch.cuda._is_in_bad_fork():
+            advice = 'Start processes with the start method "spawn", or load the model in the new process only'
+            raise ModelError("the model", "CUDA cannot be used in a forked process", advice)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Runtime":
+        return self  # Copies of a chat model share it, too.
 
     @property
     def tokenizer(self) -> Any:
@@ -44,7 +70,7 @@ class Runtime:
             advice = "Send fewer videos, lower max_video_tokens, or drop earlier turns"
             raise PromptTooLongError("the conversation", problem, advice)
         visuals = [part for turn in turns for part in turn.content if isinstance(part, VisualTokens)]
-        with torch.inference_mode():
+        with torch.inference_mode(), self.cpu_threads():
             features = torch.stack([visual.embeddings for visual in visuals]) if visuals else None
             embeddings = self.model.embed(input_ids, features)[0]
         # The prefix cache compares token ids: those of visual tokens identify their content.
@@ -57,7 +83,11 @@ class Runtime:
 
 
 def load(settings: ModelSettings) -> Runtime:
-    """Load a model, with the errors of `load_model`."""
+    """Load a model, with the errors of `load_model`.
+
+    Raises:
+        ModelError: Its language model cannot generate answers with a KV cache of transformers.
+    """
     model, processor = load_model(
         settings.model,
         device=settings.device,
@@ -65,8 +95,26 @@ def load(settings: ModelSettings) -> Runtime:
         bits=BITS[settings.quantization],
         attn_implementation=settings.attn_implementation,
         revision=settings.revision,
+        show_progress=settings.show_progress,
     )
+    if "past_key_values" not in inspect.signature(model.language_model.forward).parameters:
+        problem = f"its language model, of type {model.config.text_config.model_type}, takes no KV cache"
+        raise ModelError(settings.model, problem, "Use one with attention layers")
     end_tokens = model.generation_config.eos_token_id
     end_tokens = [] if end_tokens is None else [end_tokens] if isinstance(end_tokens, int) else end_tokens
     batch = ContinuousBatch(model.language_model, end_tokens)
-    return Runtime(model, processor, VisualCache(model, processor), batch)
+    return Runtime(model, processor, VisualCache(model, processor), batch, cpu_threads(model))
+
+
+def _reset_after_fork() -> None:
+    if not _runtimes:
+        return
+    # Threads don't survive a fork: PyTorch would wait for its own forever, and nobody would release locks of others.
+    torch.set_num_threads(1)
+    for runtime in list(_runtimes):
+        runtime.batch.reset()
+        runtime.visual_cache.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_after_fork)

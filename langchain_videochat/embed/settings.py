@@ -1,7 +1,7 @@
 """Settings that identify a loaded model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from langchain_videochat.models.weights import Weights
@@ -20,3 +20,6 @@ class ModelSettings(Weights):
 
     attn_implementation: str | None = None
     """Attention implementation, as transformers names it; None selects one for the machine."""
+
+    show_progress: bool = field(default=False, compare=False)
+    """Show the progress bar of transformers while loading."""

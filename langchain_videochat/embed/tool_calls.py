@@ -10,12 +10,12 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from langchain_videochat.embed.conversation import Turn
 
-INSTRUCTION = """You can call these tools. To call some, write nothing but a line of JSON for each:
+TOOLS_INSTRUCTION = """You can call these tools. To call some, write nothing but a line of JSON for each:
 {"name":"...","arguments":{...}}
 """
 
-ANY_TOOL = "any"
-"""Stands for a tool's name where any tool may be called, but one must be."""
+FORMAT_INSTRUCTION = "Answer with nothing but a line of JSON that is valid for this schema:\n"
+OTHERWISE_INSTRUCTION = "If you call none, answer with nothing but a line of JSON that is valid for this schema:\n"
 
 _DECODER = json.JSONDecoder()
 
@@ -23,12 +23,19 @@ Tool = Mapping[str, Any]
 """A tool in OpenAI's format: {"type": "function", "function": {"name": ..., ...}}."""
 
 
-def add_tools(turns: Sequence[Turn], tools: Sequence[Tool]) -> Sequence[Turn]:
-    """Add descriptions of the tools, if there are any, to the system turn of a conversation."""
-    if not tools:
+def add_tools(
+    turns: Sequence[Turn], tools: Sequence[Tool], response_schema: Mapping[str, Any] | None = None
+) -> Sequence[Turn]:
+    """Add descriptions of the tools and of the response schema, if there are any, to the system turn."""
+    lines = [json.dumps(tool["function"], ensure_ascii=False) for tool in tools]
+    if lines:
+        lines[0] = TOOLS_INSTRUCTION + lines[0]
+    if response_schema is not None:
+        instruction = OTHERWISE_INSTRUCTION if tools else FORMAT_INSTRUCTION
+        lines.append(instruction + json.dumps(response_schema, ensure_ascii=False))
+    if not lines:
         return turns
-    descriptions = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
-    text = f"{INSTRUCTION}{descriptions}"
+    text = "\n".join(lines)
     if turns[0].role == "system":
         return [replace(turns[0], content=(*turns[0].content, text)), *turns[1:]]
     return [Turn("system", (text,)), *turns]

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -14,7 +13,8 @@ import torch
 from cachetools import LRUCache, TTLCache
 from tqdm.auto import tqdm
 
-from langchain_videochat.embed.conversation import Image, Video, VisualTokens, read_image, read_segments
+from langchain_videochat.embed.conversation import Image, Video, VisualTokens, read_image, read_segments, sampling_times
+from langchain_videochat.embed.cpu_threads import cpu_threads
 from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
 from langchain_videochat.embed.media_refs import DATA_URL, MediaRef, count_frames, file_state, opened
 from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
@@ -66,11 +66,15 @@ class LazyFile:
         self.media = media
         self.state = state
         self._stack = stack
+        self._path: Path | None = None
 
-    @cached_property
+    @property
     def path(self) -> Path:
         """Path of the local file."""
-        return self._stack.enter_context(opened(self.media))
+        # Python 3.11's cached_property has one lock for all files, which would stay locked in a forked process.
+        if self._path is None:
+            self._path = self._stack.enter_context(opened(self.media))
+        return self._path
 
 
 class VisualCache:
@@ -83,6 +87,11 @@ class VisualCache:
     def __init__(self, model: VideoChatEmbedForConditionalGeneration, processor: VideoChatEmbedProcessor) -> None:
         self._model = model
         self._processor = processor
+        self._cpu_threads = cpu_threads(model)
+        self.reset()
+
+    def reset(self) -> None:
+        """Drop all tokens. Needed in a forked process, in which threads that hold the locks don't exist."""
         self._contents: TTLCache[Hashable, _Content] = TTLCache(MAX_SOURCES, SOURCE_TTL)
         self._durations: LRUCache[_Content, float] = LRUCache(MAX_SOURCES)
         self._tokens: LRUCache[_TokensKey, VisualTokens] = LRUCache(MAX_BYTES, lambda one: one.embeddings.nbytes)
@@ -109,6 +118,29 @@ class VisualCache:
             with self._lock:
                 self._durations[content] = duration
         return VideoFacts(content.video_id, duration)
+
+    def known_duration(self, file: LazyFile) -> float | None:
+        """Return the duration of a video in seconds; None if it would have to be downloaded."""
+        if not is_web_address(file.media.source):
+            return self.probe(file).duration
+        with self._lock:
+            content: _Content | None = self._contents.get(file.state)
+            return None if content is None else self._durations.get(content)
+
+    def frame_times(self, file: LazyFile, segments: Sequence[Interval]) -> list[tuple[float, ...]]:
+        """Return the timestamps of the frames of each segment: exact if it is encoded, or else where they are sampled.
+
+        Raises:
+            InputError: Too many frames are requested.
+        """
+        num_frames = count_frames(file.media, segments[0])
+        with self._lock:
+            content: _Content | None = self._contents.get(file.state)
+            encoded = {
+                segment: self._tokens.get(_TokensKey(content, segment, num_frames)) for segment in segments if content
+            }
+        times = {segment: tokens.times for segment, tokens in encoded.items() if tokens is not None}
+        return [times.get(segment) or sampling_times(segment, num_frames) for segment in segments]
 
     def encode_image(self, file: LazyFile) -> VisualTokens:
         """Return the visual tokens of an image.
@@ -159,7 +191,7 @@ class VisualCache:
         return [tokens[key] for key in keys]
 
     def _encode(self, media: Video | Image, key: _TokensKey) -> VisualTokens:
-        with self._encoder_lock, torch.inference_mode():
+        with self._encoder_lock, torch.inference_mode(), self._cpu_threads():
             pixels = self._processor.preprocess(media, self._model.device).to(self._model.dtype)
             embeddings = self._model.get_video_features(pixels.unsqueeze(0))[0].cpu()
         if isinstance(media, Image):

@@ -33,13 +33,13 @@ def find_weights(model: str | Path, revision: str | None = None, files: Sequence
         >>> find_weights("nobody/has-this-model") is None
         True
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
     if Path(model).exists():
         return Path(model)
     if str(model) == TINY:
         return BUNDLED / TINY
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
     try:
         folder = Path(snapshot_download(str(model), revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):

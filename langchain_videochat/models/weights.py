@@ -1,5 +1,6 @@
 """Pretrained models in use: their device, sharing, and checks after loading."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -20,6 +21,16 @@ WeightsT = TypeVar("WeightsT", bound="Weights")
 _shared: "WeakValueDictionary[tuple[Any, Weights], Any]" = WeakValueDictionary()
 _kept: dict[int, list[Any]] = {}
 _loading = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global _loading  # noqa: PLW0603
+    _loading = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    # Another thread may have been loading, which would keep the lock locked in the child.
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @dataclass(frozen=True)

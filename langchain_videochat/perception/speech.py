@@ -13,7 +13,7 @@ from langchain_videochat.errors import InputError, ModelUnavailableError
 from langchain_videochat.media import AudioChunk, Damage
 from langchain_videochat.media.tracks import Track
 from langchain_videochat.models.cards import describe_size
-from langchain_videochat.models.weights import Weights
+from langchain_videochat.models.weights import Weights, model_errors
 from langchain_videochat.perception.audio_windows import MAX_WINDOW_SECONDS, WindowCutter
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.passages import Passage, count_quiet_seconds
@@ -177,12 +177,17 @@ def load_whisper(model: str) -> "Whisper":
     """Load a model of openai-whisper into memory, downloading it if necessary.
 
     Only tensors are read from files: a pickle that would run code is refused. Downloads are verified by SHA-256.
+
+    Raises:
+        ModelUnavailableError: There is no such model, or it cannot be downloaded.
+        ModelError: The file is damaged, or not in the format of openai-whisper.
     """
     import whisper
 
     file = find_file(model)
     if file == Path(model):
-        return whisper.load_model(str(file.absolute()), device="cpu")
+        with model_errors(model):
+            return whisper.load_model(str(file.absolute()), device="cpu")
     if model not in whisper.available_models():
         problem = "neither a file nor a model of openai-whisper"
         advice = f"Give the path of a .pt file, or one of {', '.join(whisper.available_models())}"

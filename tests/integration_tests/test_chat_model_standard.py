@@ -1,15 +1,19 @@
 """LangChain's standard tests for chat models, with a tiny VideoChatEmbed that was trained on the answers."""
 
+import os
+import shutil
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 from langchain_core.language_models import BaseChatModel
+from langchain_core.load import load
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.integration_tests.chat_models import magic_function, unicode_customer
-from langchain_tests.unit_tests import ChatModelUnitTests
+from langchain_tests.unit_tests import ChatModelUnitTests, chat_models
 
 from langchain_videochat.embed import VideoChatEmbed
 from langchain_videochat.embed.messages import write_tool_call
@@ -74,6 +78,7 @@ LESSONS = [
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = save_videochat(tmp_path_factory.mktemp("videochat"), max_positions=8192)
     teach(folder, LESSONS)
+    shutil.copytree(folder, f"{folder}-other")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIDEOCHAT_EMBED_MODEL", str(folder))
         yield folder
@@ -83,6 +88,16 @@ class TestUnit(ChatModelUnitTests):
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
         return VideoChatEmbed
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": "/models/videochat"}
+
+    @pytest.fixture(autouse=True)
+    def _allow_class(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # LangChain's test of serialization only allows classes that LangChain lists.
+        path = tuple(VideoChatEmbed.lc_id())
+        monkeypatch.setattr(chat_models, "load", partial(load, additional_import_mappings={path: path}))
 
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
@@ -97,6 +112,10 @@ class TestIntegration(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"max_tokens": 256}
+
+    @property
+    def model_override_value(self) -> str:
+        return f"{os.environ['VIDEOCHAT_EMBED_MODEL']}-other"
 
     @property
     def supports_image_inputs(self) -> bool:

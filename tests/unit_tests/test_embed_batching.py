@@ -31,6 +31,7 @@ from transformers import (
     LlamaConfig,
     MistralConfig,
     PreTrainedConfig,
+    Qwen3_5TextConfig,
 )
 
 from langchain_videochat import VideoChatEmbed
@@ -49,9 +50,20 @@ LENGTH = 10
 """Maximum number of tokens per answer."""
 
 SIZE: dict[str, Any] = {"vocab_size": 40, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2}
+HYBRID: dict[str, Any] = {
+    "intermediate_size": 32,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "linear_num_value_heads": 2,
+    "linear_num_key_heads": 2,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "layer_types": ["linear_attention", "full_attention"],
+}
 KINDS: dict[str, Callable[[], PreTrainedConfig]] = {
     "llama": lambda: LlamaConfig(**SIZE, intermediate_size=32),
     "sliding window": lambda: MistralConfig(**SIZE, intermediate_size=32, num_key_value_heads=1, sliding_window=4),
+    "hybrid": lambda: Qwen3_5TextConfig(**SIZE, **HYBRID),
     "no positions": lambda: BloomConfig(**SIZE),
     "learned positions": lambda: GPT2Config(**SIZE, n_positions=64),
 }

@@ -1,10 +1,12 @@
 """Constrained decoding: valid and complete JSON, whatever the weights."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
-from typing import Any, Literal, cast
+from typing import Annotated, Any, ForwardRef, Literal, cast
 from uuid import UUID
 
 import pytest
@@ -18,7 +20,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from langchain_videochat.embed.constrained import JsonConstraint
-from langchain_videochat.embed.json_schemas import tool_schema
+from langchain_videochat.embed.json_schemas import call_schema
 from langchain_videochat.errors import InputError
 from tests.tiny_videochat import SPREAD, byte_tokenizer
 
@@ -150,25 +152,77 @@ ENUMS: st.SearchStrategy[Any] = st.builds(
 LITERALS: st.SearchStrategy[Any] = st.lists(
     WORDS | st.integers(-9, 9) | st.booleans(), min_size=1, max_size=4, unique_by=repr
 ).map(lambda values: Literal[tuple(values)])
-PLAIN: st.SearchStrategy[Any] = st.sampled_from(
-    [int, float, str, bool, Any, date, datetime, UUID, AnyUrl, dict[str, int], tuple[int, str]]
+NAMES_OF_KEYS: st.SearchStrategy[Any] = st.lists(WORDS, min_size=1, max_size=4, unique=True).map(
+    lambda values: Literal[tuple(values)]
 )
+HASHABLE: st.SearchStrategy[Any] = st.sampled_from(
+    [int, float, str, bool, date, UUID, Decimal, tuple[int, bool], frozenset[bool]]
+)
+PLAIN: st.SearchStrategy[Any] = HASHABLE | st.sampled_from(
+    [Any, datetime, time, timedelta, AnyUrl, dict[str, int], tuple[int, str], tuple[bool, ...], bytes]
+)
+
+
+@st.composite
+def sets(draw: st.DrawFn) -> Any:
+    values = draw(st.lists(WORDS, min_size=1, max_size=4, unique=True))
+    few: Any = Literal[tuple(values)]
+    kind: Any
+    kind, most = draw(HASHABLE.map(lambda kind: (kind, 2)) | st.just((few, len(values))))
+    low = draw(st.integers(0, most))
+    of_kind: Any = draw(st.sampled_from([set[kind], frozenset[kind]]))
+    return (of_kind, draw(st.sampled_from([Field(min_length=low), Field(min_length=low, max_length=most + 1)])))
+
+
+@st.composite
+def dicts(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> Any:
+    keys: Any = draw(
+        NAMES_OF_KEYS
+        | ENUMS
+        | st.sampled_from([str, date, UUID, Annotated[str, Field(min_length=1, max_length=3)]])
+        | st.just(Annotated[str, Field(pattern="^[a-z]+$")])
+    )
+    value: Any = draw(values)
+    low = draw(st.integers(0, 1))
+    return (dict[keys, value], draw(st.sampled_from([Field(min_length=low), Field(max_length=low + 1)])))
+
+
+def variants(fields: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[Any]:
+    """Return unions of two models that a discriminator distinguishes."""
+
+    def union(of_one: dict[str, Any], of_other: dict[str, Any]) -> Any:
+        one = create_model("One", **(of_one | {"kind": (Literal["one"], ...)}))
+        other = create_model("Other", **({"kind": (Literal["other", "another"], ...)} | of_other))
+        return Annotated[one | other, Field(discriminator="kind")]
+
+    return st.builds(union, fields, fields)
 
 
 def pydantic_models(depth: int = 2) -> st.SearchStrategy[type[BaseModel]]:
     kinds: st.SearchStrategy[Any] = PLAIN | ENUMS | LITERALS
     if depth:
         kinds |= pydantic_models(depth - 1)
+        kinds |= variants(st.dictionaries(NAMES, PLAIN | ENUMS | LITERALS, max_size=2).map(required))
     kinds |= kinds.map(lambda kind: kind | None) | st.tuples(kinds, kinds).map(lambda pair: pair[0] | pair[1])
     kinds |= kinds.map(lambda kind: list[kind])  # type: ignore[valid-type]
     described = st.tuples(kinds, WORDS).map(lambda pair: (pair[0], Field(description=pair[1])))
-    bounded = bounded_numbers(int) | bounded_numbers(float) | bounded_texts() | bounded_lists(kinds)
+    bounded = bounded_numbers(int) | bounded_numbers(float) | bounded_numbers(Decimal) | bounded_texts()
+    bounded |= bounded_lists(kinds) | sets() | dicts(kinds)
     with_default = kinds.map(lambda kind: (kind | None, None))
-    fields = st.dictionaries(NAMES, described | bounded | with_default, min_size=1, max_size=4)
+    itself: Any = ForwardRef("Answer")
+    recursive: st.SearchStrategy[Any] = st.sampled_from(
+        [(itself | None, None), (list[itself], ...), (dict[str, itself], Field(max_length=2))]
+    )
+    fields = st.dictionaries(NAMES, described | bounded | with_default | recursive, min_size=1, max_size=4)
     return fields.map(lambda fields: create_model("Answer", **cast("Any", fields)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def required(kinds: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a model, all of which are required."""
+    return {name: (kind, ...) for name, kind in kinds.items()}
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     pydantic_models(),
     st.sampled_from(sorted(TOKENIZERS)),
@@ -183,6 +237,8 @@ def test_random_weights_generate_valid_instances(
     needed = tokens_needed(schema, TOKENIZERS[name])
     (text,) = generate(schema, tokenizer=TOKENIZERS[name], max_tokens=needed + room, seed=seed, temperature=temperature)
     answer.model_validate_json(text)
+    answer.model_validate(json.loads(text))
+    validate(json.loads(text), schema)
 
 
 def integer(**keywords: Any) -> dict[str, Any]:
@@ -306,14 +362,14 @@ def test_a_too_small_budget_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("schema", "feature"),
     [
-        ({"type": "array", "items": integer(), "uniqueItems": True}, "uniqueItems"),
         ({"type": "array", "contains": integer()}, "contains"),
         (integer(**{"not": {"const": 3}}), "not"),
         (integer(**{"if": {"minimum": 3}, "then": {"maximum": 5}}), "if"),
-        ({"type": "object", "additionalProperties": integer(), "minProperties": 2}, "minProperties"),
-        ({"type": "object", "propertyNames": {"pattern": "^a"}}, "propertyNames"),
         ({"type": "object", "properties": {"a": {}}, "dependentRequired": {"a": ["b"]}}, "dependentRequired"),
         (text(format="iban"), "iban"),
+        ({"type": "object", "properties": {"a": {}}, "propertyNames": {"pattern": "a"}}, "together with properties"),
+        ({"propertyNames": {"pattern": "a", "minLength": 3}}, "propertyNames with minLength, pattern"),
+        ({"propertyNames": {"$ref": "#/$defs/Name"}}, "refers to nothing"),
         (text(pattern="^(?!x)"), "look-ahead"),
         ({"$ref": "https://example.com/schema"}, "example.com"),
         (integer(minimum=5, maximum=4), "unsatisfiable"),
@@ -348,6 +404,97 @@ def test_other_keywords(part: dict[str, Any], temperature: float) -> None:
         validate(json.loads(answer), schema)
 
 
+DISTINCT = {"type": "array", "uniqueItems": True}
+DISTINCT_NUMBERS = {"anyOf": [{"type": "null"}, {**DISTINCT, "items": integer(minimum=0, maximum=3), "minItems": 4}]}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {**DISTINCT, "items": {"enum": ["pan", "pot", 'a "bowl", or\\']}, "minItems": 3},
+        {**DISTINCT, "items": {"type": ["boolean", "null"]}},
+        {**DISTINCT, "items": record(size={"enum": [1, 2]}, name=text(maxLength=0)), "minItems": 2},
+        {**DISTINCT, "items": {"type": "array", "items": {"enum": [1, 2]}, "maxItems": 1}, "minItems": 3},
+        {"$defs": {"Numbers": DISTINCT_NUMBERS}, "type": "array", "items": {"$ref": "#/$defs/Numbers"}, "minItems": 2},
+        record(one={**DISTINCT, "prefixItems": [text(maxLength=3)], "items": integer(), "minItems": 3}),
+    ],
+)
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_distinct_items(schema: dict[str, Any], name: str) -> None:
+    for answer in generate(schema, tokenizer=TOKENIZERS[name], rows=2, max_tokens=60, temperature=5.0):
+        validate(json.loads(answer), schema)
+
+
+def test_items_of_other_alternatives_may_repeat() -> None:
+    sets = record(kind={"const": "set"}, values={**DISTINCT, "items": {"enum": [1, 2]}, "minItems": 2})
+    lists = record(kind={"const": "list"}, values={"type": "array", "items": {"const": 1}, "minItems": 3})
+    answers = {answer[:12] for answer in generate({"anyOf": [sets, lists]}, rows=8, max_tokens=60)}
+    assert answers == {'{"kind":"set', '{"kind":"lis'}
+
+
+def test_too_many_distinct_items_are_an_error() -> None:
+    with pytest.raises(InputError, match=r"no valid text was found\. .*fewer distinct items"):
+        JsonConstraint(TOKENIZERS["bytes"], {**DISTINCT, "items": {"enum": [1, 2]}, "minItems": 3}, ROOM)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"additionalProperties": text(maxLength=1), "minProperties": 3},
+        {"additionalProperties": integer(), "propertyNames": {"enum": ["a", "b", "c"]}},
+        {"additionalProperties": integer(), "propertyNames": {"enum": ["a", "b", "c"]}, "minProperties": 2},
+        {"additionalProperties": integer(), "propertyNames": {"enum": ["a", "b", "c"]}, "maxProperties": 2},
+        {"propertyNames": {"minLength": 2, "maxLength": 3}, "minProperties": 2},
+        {"propertyNames": {"pattern": "^[a-c]$"}, "additionalProperties": {"type": "boolean"}, "minProperties": 3},
+        {"propertyNames": {"type": "string"}},
+    ],
+)
+def test_names_of_properties(schema: dict[str, Any]) -> None:
+    schema = {"type": "object", **schema}
+    for answer in generate(schema, rows=2, max_tokens=60, temperature=5.0):
+        validate(json.loads(answer), schema)
+        assert answer.count('":') == len(json.loads(answer))
+
+
+@pytest.mark.parametrize("schema", [{}, {"type": "number"}, {"exclusiveMinimum": 3}, {"items": {"type": "number"}}])
+def test_numbers_are_finite(schema: dict[str, Any]) -> None:
+    for answer in generate(schema, rows=16, max_tokens=40, temperature=5.0):
+        validate(json.loads(answer), schema)
+        assert "e" not in re.sub('"[^"]*"|true|false', "", answer)
+
+
+def test_decimals() -> None:
+    answer = create_model("Answer", price=(Decimal | None, Field(ge=0)))
+    for text in generate(answer.model_json_schema(), rows=8, max_tokens=40, temperature=5.0):
+        answer.model_validate_json(text)
+
+
+def test_alternatives_with_a_discriminator() -> None:
+    one, other = record(kind={"const": "one"}), record(kind={"const": "other"}, again={"$ref": "#/$defs/Any"})
+    alternatives = {"oneOf": [{"$ref": "#/$defs/One"}, {"$ref": "#/$defs/Other"}], "discriminator": {}}
+    schema = {"$defs": {"Any": alternatives, "One": one, "Other": other}, "$ref": "#/$defs/Any"}
+    for answer in generate(schema, rows=4, max_tokens=100):
+        validate(json.loads(answer), schema)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_several_lines(name: str) -> None:
+    tokenizer = TOKENIZERS[name]
+    line = record(size=integer(minimum=1, maximum=9))
+    constraint = JsonConstraint(tokenizer, None, 100, line_schema=line)
+    encoded = tokenizer('{"size":1}\n{"size":2}', add_special_tokens=False).input_ids
+    generated: list[int] = []
+    for token in encoded[encoded.index(tokenizer("{", add_special_tokens=False).input_ids[-1]) :]:
+        scores = torch.zeros(1, len(tokenizer))
+        scores[0, token] = 1
+        assert constraint(torch.tensor([generated], dtype=torch.int64), scores).argmax().item() == token
+        generated.append(token)
+    assert tokenizer.decode(generated) == '{"size":1}\n{"size":2}'
+    scores = torch.zeros(1, len(tokenizer))
+    allowed = constraint(torch.tensor([generated]), scores)[0].isfinite().nonzero().flatten().tolist()
+    assert allowed == [tokenizer.eos_token_id]
+
+
 def test_a_pattern_that_exceeds_the_budget_is_an_error() -> None:
     with pytest.raises(InputError, match=r"a pattern needs [0-9]+ more tokens"):
         generate(text(pattern="^(a|(b{40}){40})$"), rows=8, max_tokens=300)
@@ -364,7 +511,7 @@ TOOLS = [
 def test_any_tool_is_called_with_valid_arguments() -> None:
     parameters = {tool["function"]["name"]: tool["function"].get("parameters", {"maxProperties": 0}) for tool in TOOLS}
     called = set()
-    for answer in generate(tool_schema(TOOLS), rows=16, max_tokens=150, temperature=5.0):
+    for answer in generate(call_schema(TOOLS), rows=16, max_tokens=150, temperature=5.0):
         call = json.loads(answer)
         assert call.keys() == {"name", "arguments"}
         validate(call["arguments"], parameters[call["name"]])
@@ -374,14 +521,10 @@ def test_any_tool_is_called_with_valid_arguments() -> None:
 
 @pytest.mark.parametrize("name", ["Walk", "stop"])
 def test_the_chosen_tool_is_called(name: str) -> None:
-    for answer in generate(tool_schema(TOOLS, name), rows=3, max_tokens=150):
+    for answer in generate(
+        call_schema([tool for tool in TOOLS if tool["function"]["name"] == name]), rows=3, max_tokens=150
+    ):
         assert json.loads(answer)["name"] == name
-
-
-@pytest.mark.parametrize(("tools", "choice"), [(TOOLS, "fly"), ([], None)])
-def test_unknown_tools_are_errors(tools: list[dict[str, Any]], choice: str | None) -> None:
-    with pytest.raises(InputError, match="unknown tool"):
-        tool_schema(tools, choice)
 
 
 def test_threads_share_compiled_schemas() -> None:

@@ -1,5 +1,6 @@
 """Loading a VideoChat-Embed folder, and errors for incomplete or damaged ones."""
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, MambaConfig
+from transformers.utils import logging as transformers_logging
 
+from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed import Image, Turn, Video, VideoChatEmbedProcessor, load_model
 from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError
 from tests.tiny_videochat import byte_tokenizer, save_videochat
@@ -58,6 +61,22 @@ def test_only_the_language_model_is_quantized(saved: Path) -> None:
     assert type(model.language_model.model.layers[0].mlp.up_proj).__name__ == "Linear8bitLt"
     assert type(model.language_projection) is torch.nn.Linear
     model.generate(**processor([QUESTION]), max_new_tokens=2)
+
+
+@pytest.mark.parametrize("show_progress", [True, False])
+def test_progress_is_shown_on_request(saved: Path, show_progress: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    enabled_before = transformers_logging.is_progress_bar_enabled()
+    llm = VideoChatEmbed(model=str(saved), device="cpu", dtype="float32", show_progress=show_progress)
+    gc.collect()  # or the model of another test would be shared
+    llm.load()
+    assert ("Loading weights" in capfd.readouterr().err) == show_progress
+    assert transformers_logging.is_progress_bar_enabled() == enabled_before
+
+
+def test_a_language_model_without_a_kv_cache_is_rejected(tmp_path: Path) -> None:
+    folder = save_videochat(tmp_path, text_config=MambaConfig, state_size=4)
+    with pytest.raises(ModelError, match="of type mamba, takes no KV cache"):
+        VideoChatEmbed(model=str(folder), device="cpu").load()
 
 
 def test_missing_device_is_rejected(saved: Path) -> None:

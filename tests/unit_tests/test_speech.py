@@ -280,6 +280,9 @@ def test_damaged_files_and_other_models_are_refused(model: Path, tmp_path: Path)
     checkpoint = torch.load(model, weights_only=True)
     del checkpoint["model_state_dict"]["decoder.ln.weight"]
     torch.save(checkpoint, incomplete)
-    for path in (cut, other, incomplete):
-        with pytest.raises(ModelError, match=path.name):
-            Speech(path).load()
+    text = tmp_path / "text.pt"
+    text.write_text("This is not a model.")
+    for path in (cut, other, incomplete, text):
+        for read in (Speech(path).load, Speech(path).fetch):
+            with pytest.raises(ModelError, match=path.name):
+                read()

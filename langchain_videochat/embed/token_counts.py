@@ -1,0 +1,88 @@
+"""Counting the tokens of a prompt without encoding its videos and images."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from langchain_videochat.embed.conversation import Part, Turn, VisualTokens
+from langchain_videochat.embed.inference import PART_TOKENS, Request, build_conversation, write_answers
+from langchain_videochat.embed.long_videos import VideoBudget, merge_times, select_segments
+from langchain_videochat.embed.media_refs import MAX_FRAMES, MediaRef
+from langchain_videochat.embed.messages import read_messages
+from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
+from langchain_videochat.embed.runtime import Runtime
+from langchain_videochat.embed.visual_cache import LazyFile, VideoFacts, VisualCache
+from langchain_videochat.errors import InputError, MediaError, SourceError
+
+UNKNOWN_SECONDS = 3600.0
+"""Assumed duration of a video that is missing, or that would have to be downloaded."""
+
+
+def count_tokens(runtime: Runtime, request: Request) -> int:
+    """Count the tokens of the prompt of a request, whose messages may be any part of a conversation.
+
+    The count equals the usage reported with the answer as far as it can be known before: timestamps of frames that
+    haven't been sampled yet may differ by a digit, and the duration of a video that would have to be downloaded is
+    assumed to be an hour. With "map_reduce", the answers about parts of a video are counted with their maximum length,
+    and the prompts for them are not counted.
+
+    Raises:
+        InputError: A message has unsupported content.
+    """
+    turns = read_messages(
+        request.messages, num_frames=request.num_frames, system_prompt=request.system_prompt, is_partial=True
+    )
+    if not turns:
+        return 0
+    references = [part for turn in turns for part in turn.content if isinstance(part, MediaRef)]
+    media = [_estimate(runtime, request, reference) for reference in references]
+    conversation = build_conversation(request, turns, [parts for parts, _ in media])
+    return _count(runtime.processor, conversation) + sum(more for _, more in media)
+
+
+def _count(processor: VideoChatEmbedProcessor, conversation: Sequence[Turn]) -> int:
+    is_answered = conversation[-1].role == "assistant"
+    try:
+        return int(processor(conversation, add_generation_prompt=not is_answered)["input_ids"].shape[1])
+    except InputError:
+        # A chat template may reject a part of a conversation, such as an answer without its question.
+        parts = tuple(part for turn in conversation for part in turn.content)
+        return int(processor([Turn("human", parts)])["input_ids"].shape[1])
+
+
+def _estimate(runtime: Runtime, request: Request, media: MediaRef) -> tuple[Sequence[Part], int]:
+    """Return what represents a video or image in the prompt, and how many tokens to add for text that is unknown."""
+    if media.kind == "image":
+        return [VisualTokens("image", torch.empty(0), None)], 0
+    with runtime.visual_cache.open(media) as file:
+        times = _frame_times(runtime.visual_cache, file, request.budget)
+    size = request.budget.max_segments
+    if len(times) > size and request.budget.overflow == "map_reduce":
+        parts = [times[start : start + size] for start in range(0, len(times), size)]
+        text = write_answers([(part[0][0], part[-1][-1]) for part in parts], [""] * len(parts))
+        return [text], PART_TOKENS * len(parts)
+    if len(times) > size:
+        times = merge_times(times, size)
+    return [VisualTokens("video", torch.empty(0), None, each) for each in times], 0
+
+
+def _frame_times(cache: VisualCache, file: LazyFile, budget: VideoBudget) -> Sequence[tuple[float, ...]]:
+    """Return the timestamps of the frames of each segment to encode."""
+    facts = VideoFacts("", _duration(cache, file))
+    segments = select_segments(facts, file.media.interval, "", replace(budget, overflow="merge"))
+    if budget.overflow == "retrieve":
+        # Which ones will be found is unknown; the last ones have the longest timestamps.
+        segments = segments[-budget.max_segments :]
+    return cache.frame_times(file, segments)
+
+
+def _duration(cache: VisualCache, file: LazyFile) -> float:
+    try:
+        known = cache.known_duration(file)
+    except (SourceError, MediaError):
+        known = None
+    if known is not None:
+        return known
+    fps = file.media.fps
+    return file.media.interval.start + (UNKNOWN_SECONDS if fps is None else min(UNKNOWN_SECONDS, MAX_FRAMES / fps))
