@@ -57,7 +57,7 @@ def main(model: BaseChatModel) -> None:
             print(part[0].text, end="", flush=True)
     print()
     for citation in part["citations"]:
-        print(f"[{citation.number}] {citation.label}  {citation.uri}")
+        print(f"[{citation['number']}] {citation['label']}  {citation['uri']}")
 
 
 if __name__ == "__main__":

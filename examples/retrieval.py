@@ -44,8 +44,8 @@ def main(model: BaseChatModel) -> None:
 
 
 def format_moments(moments: list[Document]) -> str:
-    """Format moments with their citations, which browsers can play."""
-    return "\n\n".join(f"{one.metadata['citation']}\n{one.page_content}" for one in moments)
+    """Join moments, whose texts have their times and citations, which browsers can play."""
+    return "\n\n".join(one.page_content for one in moments)
 
 
 if __name__ == "__main__":

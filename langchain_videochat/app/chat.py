@@ -14,7 +14,6 @@ from langchain_videochat.app.collection import Collection
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import isolated_media
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.prompts import strip_invisible
 from langchain_videochat.text.question_answering import (
     Citation,
     VideoAnswer,
@@ -22,6 +21,7 @@ from langchain_videochat.text.question_answering import (
     unsupported_remark,
 )
 from langchain_videochat.utils.timecode import format_timecode
+from langchain_videochat.utils.untrusted_text import strip_invisible
 
 if TYPE_CHECKING:
     from langchain_videochat.embed import VideoChatEmbed
@@ -142,7 +142,7 @@ def to_messages(turns: Sequence[tuple[str, str]]) -> list[BaseMessage]:
 
 
 def _describe(citation: Citation) -> dict[str, Any]:
-    return {name: getattr(citation, name) for name in _CITATION_FIELDS}
+    return {name: citation[name] for name in _CITATION_FIELDS}
 
 
 def _cite_frame(video_id: str, time: float) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from langchain_videochat.media import isolated_media, local_path, thumbnail
 from langchain_videochat.media.sources import file_path, is_web_address
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
 from langchain_videochat.text.agent_files import AgentFiles
-from langchain_videochat.text.prompts import strip_invisible
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.untrusted_text import strip_invisible
 
 UPLOADS = "uploads"
 

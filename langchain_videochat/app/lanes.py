@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from langchain_videochat.perception.modalities import find_modality
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.text.prompts import strip_invisible
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.untrusted_text import strip_invisible
 
 MAX_ROWS = 8
 """Rows of a lane. More concurrent bars are drawn over others, so that no lane pushes the rest out of sight."""

@@ -15,8 +15,8 @@ from langchain_videochat.app.lanes import make_lanes
 from langchain_videochat.app.thumbnails import extract_thumbnails, spaced_scenes
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import cut_clip, local_file
-from langchain_videochat.text.prompts import strip_invisible
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.untrusted_text import strip_invisible
 
 if TYPE_CHECKING:
     from PIL.Image import Image

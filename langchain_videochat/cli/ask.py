@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -57,8 +56,8 @@ def ask(
         {
             "answer": answer["answer"],
             "supported": answer["supported"],
-            "citations": [asdict(citation) for citation in answer["citations"]],
-            "closest": [asdict(citation) for citation in answer["closest"]],
+            "citations": answer["citations"],
+            "closest": answer["closest"],
         }
     )
 
@@ -116,8 +115,8 @@ def show_answer(console: Console, parts: Iterable["VideoAnswer"]) -> None:
 
     An answer that is not supported is marked as such; without citations, the closest moments are shown.
     """
-    from langchain_videochat.text.prompts import strip_invisible
     from langchain_videochat.text.question_answering import unsupported_remark
+    from langchain_videochat.utils.untrusted_text import strip_invisible
 
     shown: list[VideoAnswer] = []
     with console.status("Searching") as status:

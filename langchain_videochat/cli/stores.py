@@ -29,9 +29,9 @@ def find_video(store: "VideoTimelineStore", name: str) -> "VideoRecord":
         InputError: No video matches, or several do.
     """
     from langchain_videochat.media import video_id
-    from langchain_videochat.media.sources import safe_source
+    from langchain_videochat.media.sources import absolute_source
 
-    source = safe_source(name)
+    source = absolute_source(name)
     content = video_id(name) if Path(name).is_file() else None
     found = [
         record

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from langchain_videochat.errors import ModelError
 from langchain_videochat.instruct.items import QAPair
-from langchain_videochat.text.prompts import strip_invisible
+from langchain_videochat.utils.untrusted_text import strip_invisible
 
 T = TypeVar("T")
 

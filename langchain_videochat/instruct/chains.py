@@ -13,8 +13,8 @@ from langchain_videochat.instruct.instruction_prompts import PromptName
 from langchain_videochat.instruct.items import ConversationKind, ItemKind, QAPair
 from langchain_videochat.instruct.notes import NotesBuilder
 from langchain_videochat.instruct.plan import MAX_CONTEXT_TOKENS, WORDS, InstructionPlan
-from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 
 def create_description_chain(

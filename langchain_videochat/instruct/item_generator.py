@@ -15,8 +15,8 @@ from langchain_videochat.instruct.items import GateFailure, InstructionItem, Ite
 from langchain_videochat.instruct.notes import NotesBuilder
 from langchain_videochat.instruct.plan import InstructionPlan
 from langchain_videochat.instruct.sentences import split_sentences
-from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 MAX_ATTEMPTS = 6
 """Attempts of a failing call before its item counts as failed."""

@@ -7,9 +7,9 @@ from urllib.request import url2pathname
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from langchain_videochat.media.sources import is_web_address
-from langchain_videochat.text.prompts import strip_invisible
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.timeline.citation import source_uri
+from langchain_videochat.utils.untrusted_text import strip_invisible
 
 ConversationKind = Literal["descriptive", "temporal", "causal"]
 ItemKind = Literal["description"] | ConversationKind

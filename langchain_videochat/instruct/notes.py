@@ -21,8 +21,8 @@ from langchain_videochat.text.context import (
     truncate_condensed,
     truncate_moment,
 )
-from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 
 @dataclass(frozen=True)

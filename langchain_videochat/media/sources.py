@@ -179,6 +179,17 @@ def safe_source(source: str) -> str:
     return Path(os.path.abspath(source)).as_uri()
 
 
+def absolute_source(source: str) -> str:
+    """Return a source in the form of `safe_source`, with a path made absolute: programs differ in their current folder.
+
+    Example:
+        >>> absolute_source("https://example.org/eggs.mp4")
+        'https://example.org/eggs.mp4'
+    """
+    is_url = "://" in source or source.lower().startswith("file:")
+    return safe_source(source if is_url else str(Path(source).absolute()))
+
+
 def file_path(name: str) -> str:
     """Convert a `file:` address to a path; a path is returned unchanged.
 

@@ -4,12 +4,11 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, field
-from pathlib import Path
 from typing import Self
 
 from langchain_videochat.errors import VideoChatError
 from langchain_videochat.media import local_path
-from langchain_videochat.media.sources import file_path, is_web_address, safe_source
+from langchain_videochat.media.sources import absolute_source, file_path, is_web_address
 
 MAX_SOURCES = 20
 """Sources that a record keeps: enough for all machines that share a store and all copies that people keep."""
@@ -30,14 +29,13 @@ class VideoSource:
 
     @classmethod
     def of(cls, source: str, sidecars: str = "", title: str = "") -> Self:
-        """Build one from a path or URL as the user gave it: machines and programs differ in their current folder.
+        """Build one from a path or URL as the user gave it.
 
         Example:
             >>> VideoSource.of("https://example.org/eggs.mp4").address
             'https://example.org/eggs.mp4'
         """
-        is_url = "://" in source or source.lower().startswith("file:")
-        return cls(safe_source(source if is_url else str(Path(source).absolute())), sidecars, title)
+        return cls(absolute_source(source), sidecars, title)
 
 
 def choose_source(sources: Sequence[VideoSource], exists: Callable[[str], bool]) -> VideoSource:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import chromadb
 import httpx
 from chromadb.api import ClientAPI
-from chromadb.config import Settings
+from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 from chromadb.errors import ChromaError, InternalError, InvalidArgumentError, NotFoundError
 
 from langchain_videochat.errors import InputError, StoreError
@@ -37,6 +38,24 @@ class Connection:
             if self.database is not None:
                 self.database.prepare()
             yield
+
+    def location(self) -> dict[str, Any]:
+        """Return where the collections are, as JSON: `persist_directory`, or `server` for `open_server`.
+
+        Raises:
+            InputError: They are in memory, or the client has settings that may be secrets, or that JSON cannot hold.
+        """
+        settings = self.client.get_settings()
+        scope = {"tenant": self.client.tenant, "database": self.client.database}
+        if self.database is not None and scope == {"tenant": DEFAULT_TENANT, "database": DEFAULT_DATABASE}:
+            return {"persist_directory": str(self.database.directory)}
+        host, port = settings.chroma_server_host, settings.chroma_server_http_port
+        if host is None:
+            raise InputError(self.place, "is in memory, or not in Chroma's default database", "Use persist_directory")
+        if settings.chroma_server_headers or settings.chroma_client_auth_provider or "@" in host:
+            advice = "Open the store again where it is needed"
+            raise InputError(self.place, "its Chroma client has credentials or HTTP headers", advice)
+        return {"server": {"host": host, "port": port, "ssl": bool(settings.chroma_server_ssl_enabled), **scope}}
 
     def check_space(self) -> None:
         """Check the free disk space before a write; raises a StoreError if there is too little."""
@@ -72,6 +91,18 @@ def connect(persist_directory: Path | None, collection_name: str, client: Client
                 "Use 3 to 500 letters a-z, digits, dots, hyphens and underscores, with a letter or digit at both ends",
             ) from error
     return Connection(client, place, database, moments, timelines, catalogue)
+
+
+def open_server(host: str, **options: Any) -> ClientAPI:
+    """Connect to a Chroma server; the options are those of `chromadb.HttpClient`.
+
+    Raises:
+        StoreError: The server does not answer.
+    """
+    try:
+        return chromadb.HttpClient(host, **options)
+    except ValueError as error:
+        raise StoreError(host, f"the Chroma server does not answer ({error})", "Check that it is running") from error
 
 
 def _find_database(directory: str | None, client: ClientAPI | None) -> LocalDatabase | None:

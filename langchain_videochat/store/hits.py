@@ -158,7 +158,9 @@ class SearchHit:
         hit = hit_interval(self.matching, Interval(data["start"], data["end"]))
         times = {"hit_start": round(hit.start, 3), "hit_end": round(hit.end, 3)}
         metadata = data | times | {"citation": citation(data["source"], hit.start, hit.end)}
-        return Document(page_content=self.document.page_content, metadata=dict(sorted(metadata.items())))
+        return Document(
+            page_content=self.document.page_content, metadata=dict(sorted(metadata.items())), id=self.document.id
+        )
 
     def repeats(self, other: "SearchHit") -> bool:
         """Return whether this moment matches only by observations that another moment of the video contains too.

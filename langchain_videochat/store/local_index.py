@@ -27,6 +27,7 @@ from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.words import index_text
 from langchain_videochat.timeline import citation
+from langchain_videochat.timeline.documents import identify_moment
 
 CACHE_KIB = 65536
 """Size of SQLite's page cache: reading 2,000 scattered vectors takes twice as long with its default of 2 MB."""
@@ -217,10 +218,10 @@ class LocalIndex:
 
     def documents(self, numbers: Sequence[int]) -> list[Document]:
         """Return moments as Documents, in the order of their numbers."""
-        return [document for document, _ in self.moments(numbers)]
+        return [document for document, _ in self.moments(numbers).values()]
 
-    def moments(self, numbers: Sequence[int]) -> list[tuple[Document, list[TimedWords]]]:
-        """Return moments and the words of their observations, in the order of their numbers.
+    def moments(self, numbers: Sequence[int]) -> dict[int, tuple[Document, list[TimedWords]]]:
+        """Return moments and the words of their observations, by number and in the order of the numbers.
 
         Title, `source` and `citation` are those of the file on this machine at present.
         """
@@ -228,11 +229,15 @@ class LocalIndex:
             FROM documents JOIN moments USING (number) JOIN videos USING (video_id)
             WHERE number IN (SELECT value FROM json_each(?))"""
         rows = {number: rest for number, *rest in self._select(query, json.dumps(numbers))}
-        found = [rows[number] for number in numbers if number in rows]
-        chosen = {video_id: self.choose_source(video_id, load_sources(text)) for *_, video_id, text in found}
-        documents = [_with_source(text, json.loads(data), chosen[video_id]) for text, data, _, video_id, _ in found]
-        observations = [[TimedWords(*one) for one in json.loads(words)] for _, _, words, *_ in found]
-        return list(zip(documents, observations, strict=True))
+        found = {number: rows[number] for number in numbers if number in rows}
+        chosen = {video_id: self.choose_source(video_id, load_sources(text)) for *_, video_id, text in found.values()}
+        return {
+            number: (
+                _with_source(text, json.loads(data), chosen[video_id]),
+                [TimedWords(*one) for one in json.loads(words)],
+            )
+            for number, (text, data, words, video_id, _) in found.items()
+        }
 
     def timed_words(self, video_id: str, start: float) -> list[TimedWords]:
         """Return the words of the observations of the moment of a video that starts at a time in seconds."""
@@ -357,13 +362,14 @@ def _put_version(database: sqlite3.Connection, video_id: str, version: IndexedVe
 def retitle(moment: Document, title: str) -> Document:
     """Replace the title of a moment, with which its text begins: the file may have been renamed since it was stored."""
     text = title + moment.page_content.removeprefix(moment.metadata["title"])
-    return Document(page_content=text, metadata=moment.metadata | {"title": title})
+    return Document(page_content=text, metadata=moment.metadata | {"title": title}, id=moment.id)
 
 
 def _with_source(text: str, metadata: dict[str, Any], source: VideoSource) -> Document:
     address = source.address
     located = metadata | {"source": address, "citation": citation(address, metadata["start"], metadata["end"])}
-    return retitle(Document(page_content=text, metadata=located), source.title or metadata["title"])
+    moment = identify_moment(Document(page_content=text, metadata=located))
+    return retitle(moment, source.title or metadata["title"])
 
 
 def _insert_moment(database: sqlite3.Connection, video_id: str, moment: IndexedMoment) -> None:
@@ -398,6 +404,9 @@ def _where(condition: Filter, *, by_number: bool = False) -> tuple[str, list[obj
         longest = '(SELECT max("end" - start) FROM moments)'
         clauses += [f"{plus}start < ?", f"{plus}start >= ? - {longest} - 0.001", '(+"end" > ? OR +start >= ?)']
         values += [end, start, start, start]
+    for bound in condition.bounds:
+        clauses.append(f'{plus}"{bound.field}" {bound.operator} ?')
+        values.append(bound.seconds)
     if condition.modalities is not None:
         # With another condition, that condition's index is the better one.
         clauses.append(f"+{_MODALITY_SETS}" if clauses or by_number else _MODALITY_SETS)

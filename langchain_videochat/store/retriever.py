@@ -1,26 +1,57 @@
 """The store as a LangChain retriever."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
+from langchain_core.load.serializable import Serializable, SerializedConstructor, SerializedNotImplemented
 from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict, SkipValidation
+from langchain_core.runnables.config import run_in_executor
+from pydantic import ConfigDict, Field, SkipValidation, field_validator
 
+from langchain_videochat.errors import InputError
+from langchain_videochat.store.moment_text import describe
 from langchain_videochat.store.store import VideoTimelineStore
+from langchain_videochat.utils.names import check_names
+
+SearchType = Literal["similarity", "mmr"]
+
+_FILTERS = ("video_id", "start", "end", "modalities", "filter")
+_MMR_DEFAULTS = {"lambda_mult": 0.5, "fetch_k": 20}
+_ARGUMENTS = ("k", *_FILTERS, *_MMR_DEFAULTS)
+"""Arguments of a search."""
 
 
 class VideoTimelineRetriever(BaseRetriever):
     """Retrieves moments of videos as Documents with times and citations, best first.
 
+    The text of each Document has the title, times and citation of the moment, and is marked as data (never an
+    instruction), so that `create_retriever_tool` and other chains that pass on the text alone need no prompt for
+    Documents. `VideoTimelineStore.search` returns moments without that heading.
+
     In the metadata, `start` and `end` are the times of the moment in seconds; `hit_start`, `hit_end` and `citation` are
-    those of the observations in it that the query is about, or of the moment if none stands out.
+    those of the observations in it that the query is about, or of the moment if none stands out. `document_id`, which
+    is also the Document's `id`, identifies a moment among the results of several retrievers, for example in
+    `EnsembleRetriever(..., id_key="document_id")`.
+
+    LangChain's `dumpd` and `load` restore a retriever whose store is in a folder, or on a server without credentials
+    and HTTP headers, and has the default embedding model or one that they support.
+
+    Raises:
+        InputError: An argument is unknown or invalid.
 
     Example:
         All fields except `store` can be overridden per query:
 
             retriever = VideoTimelineRetriever(store=store, k=2)
             retriever.invoke("how many eggs", video_id="c0ffee", start=10, end=60)
+
+        As a tool of an agent:
+
+            from langchain_core.tools import create_retriever_tool
+
+            tool = create_retriever_tool(store.as_retriever(), "search_videos", "Finds moments in cooking videos.")
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -40,11 +71,93 @@ class VideoTimelineRetriever(BaseRetriever):
     end: float | None = None
     """Only moments that start before this time, in seconds."""
 
-    modalities: list[str] | None = None
+    modalities: str | list[str] | None = None
     """Only moments with an observation of one of these modalities, for example "speech"; all if None."""
+
+    filter: dict[str, Any] | None = None
+    """More conditions in LangChain's form, for example `{"start": {"$gte": 10}}`; see `VideoTimelineStore.search`."""
+
+    search_type: SearchType = "similarity"
+    """"similarity" ranks by the match with the query; "mmr" prefers moments that differ from better ones, with
+    `lambda_mult` (0.5; 1 ranks by the match alone) and `fetch_k` (20; the best moments to choose from) in
+    `search_kwargs`."""
+
+    search_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the search in the form of LangChain's vector stores: `k`, `filter`, `lambda_mult`, `fetch_k`, or one
+    of the fields above, which they override."""
+
+    def __init__(self, **fields: Any) -> None:
+        # Not a validator: pydantic would turn an InputError into a ValidationError.
+        known = set(type(self).model_fields) - {"store"}
+        check_names("argument of the retriever", fields.keys() - {"store"}, sorted(known))
+        _check_search_type(fields.get("search_type", "similarity"))
+        super().__init__(**fields)
+        self._search_arguments({})
+
+    @field_validator("store", mode="before")
+    @classmethod
+    def _open_store(cls, store: Any) -> Any:
+        return VideoTimelineStore.from_config(store) if isinstance(store, dict) else store
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return whether LangChain's `dumpd` and `load` support this class."""
+        return True
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """Arguments that are not serialized as they are."""
+        return {"store": self.store.to_config()}
+
+    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
+        """Serialize the retriever for `langchain_core.load`."""
+        try:
+            embedding = self.store.to_config().get("embedding")
+        except InputError:
+            return self.to_json_not_implemented()
+        is_supported = embedding is None or (isinstance(embedding, Serializable) and embedding.is_lc_serializable())
+        return super().to_json() if is_supported else self.to_json_not_implemented()
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **overrides: Any
     ) -> list[Document]:
-        filters = {name: getattr(self, name) for name in ("k", "video_id", "start", "end", "modalities")}
-        return self.store.search(query, **(filters | overrides))
+        return [describe(moment) for moment in self.store.search(query, **self._search_arguments(overrides))]
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **overrides: Any
+    ) -> list[Document]:
+        # The default does not pass on overrides.
+        sync_manager = run_manager.get_sync()
+        return await run_in_executor(None, self._get_relevant_documents, query, run_manager=sync_manager, **overrides)
+
+    def _search_arguments(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """Merge the fields, `search_kwargs`, and the arguments of a query."""
+        own: dict[str, Any] = {name: getattr(self, name) for name in ("k", *_FILTERS)}
+        given: dict[str, Any] = self.search_kwargs | overrides.get("search_kwargs", {})
+        given |= {name: value for name, value in overrides.items() if name != "search_kwargs"}
+        search_type = given.pop("search_type", self.search_type)
+        _check_search_type(search_type)
+        if "score_threshold" in given:
+            raise _no_scores("score_threshold")
+        check_names("argument of a search", given, _ARGUMENTS)
+        if search_type == "mmr":
+            return _MMR_DEFAULTS | own | given
+        for name in _MMR_DEFAULTS.keys() & given.keys():
+            raise InputError(name, "has no effect on the ranking by similarity", 'Set search_type="mmr"')
+        return own | given
+
+
+def _check_search_type(search_type: str) -> None:
+    if search_type == "similarity_score_threshold":
+        raise _no_scores("search_type")
+    if search_type not in get_args(SearchType):
+        advice = f"Choose one of {', '.join(get_args(SearchType))}"
+        raise InputError("search_type", f"unknown search type {search_type!r}", advice)
+
+
+def _no_scores(subject: str) -> InputError:
+    problem = "moments have no score to compare with a threshold: they are ranked by meaning and by words together"
+    advice = (
+        "Limit the number with k, or filter the results with LangChain's EmbeddingsFilter(similarity_threshold=...)"
+    )
+    return InputError(subject, problem, advice)

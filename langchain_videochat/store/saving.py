@@ -17,6 +17,7 @@ from langchain_core.documents import Document
 from langchain_core.utils.iter import batch_iterate
 
 from langchain_videochat.errors import InputError, StoreError
+from langchain_videochat.media.sources import absolute_source
 from langchain_videochat.store.addresses import VideoSource, put_first
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
 from langchain_videochat.store.hits import timed_words
@@ -58,7 +59,8 @@ def save(
 
     Pages and moments get ids of this save, and the record is written last: readers see the old video until the new one
     is whole. If several writers save one video at the same time, the last record wins. What no record names any more
-    is deleted afterwards, except for the pages and moments of saves that are in progress.
+    is deleted afterwards, except for the pages and moments of saves that are in progress. A relative source becomes
+    absolute, because readers may have another current folder.
 
     Args:
         collections: Where it is written.
@@ -66,6 +68,8 @@ def save(
         provenance: How it was made.
         on_progress: Called with the end of the last moment written, in seconds of video.
     """
+    video = replace(timeline.video, source=absolute_source(timeline.video.source))
+    timeline = replace(timeline, video=video)
     while (record := _try_to_save(collections, timeline, provenance, on_progress)) is None:
         pass  # The process was suspended for so long that another writer took the save for dead.
     delete_unused(collections, record.video_id)

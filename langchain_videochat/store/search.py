@@ -4,12 +4,15 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from chromadb import Collection
 from langchain_core.documents import Document
 from langchain_core.utils.iter import batch_iterate
+from numpy.typing import NDArray
 
+from langchain_videochat.errors import InputError
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.hits import SearchHit, informative_words, inverse_document_frequency
 from langchain_videochat.store.local_index import LocalIndex
@@ -24,12 +27,67 @@ COUNT_LIMIT = 10_000
 RETRY_FACTOR = 4
 """Factor by which more moments are requested from Chroma if too few of those returned can be used."""
 
+DEFAULT_FETCH_K = 20
+"""Best moments among which moments that differ are chosen; the default of LangChain's vector stores."""
+
 WORD_BUDGET = 1000
 """Maximum number of matches of all words of a query; the most common words are skipped beyond it."""
 
 RANK_CONSTANT = 1
 """Constant of reciprocal rank fusion. The paper's 60 (Cormack et al. 2009) suits rankings of a thousand; with short
 rankings it prefers moments that are low in all of them to the first of one."""
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """How much moments that differ from better ones are preferred: maximal marginal relevance.
+
+    Raises:
+        InputError: `lambda_mult` is not from 0 to 1, or `fetch_k` is below 1.
+    """
+
+    lambda_mult: float = 1.0
+    """Weight of the match with the query, 0 to 1; the rest is that of the difference from better moments."""
+
+    fetch_k: int = DEFAULT_FETCH_K
+    """The moments are chosen among this many best ones, at least `k`."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lambda_mult <= 1:
+            advice = "Give 1 to rank by the match alone, less to prefer moments that differ"
+            raise InputError("lambda_mult", f"must be from 0 to 1, got {self.lambda_mult}", advice)
+        if self.fetch_k < 1:
+            raise InputError("fetch_k", f"must be at least 1, got {self.fetch_k}", "Choose among more than k moments")
+
+    def candidates(self, k: int) -> int:
+        """Return the number of best moments among which `k` are chosen."""
+        return k if self.lambda_mult == 1 else max(k, self.fetch_k)
+
+    def select(self, relevance: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> list[int]:
+        """Choose items by maximal marginal relevance (Carbonell and Goldstein 1998).
+
+        Args:
+            relevance: How well each item matches, at most 1 [items].
+            vectors: Their unit vectors [items, dimensions].
+            k: Maximum number of items.
+
+        Returns:
+            Positions of the chosen items, in the order of choice.
+
+        Example:
+            >>> eggs, also_eggs, pan = [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]
+            >>> Diversity(0.5).select(np.array([1.0, 0.9, 0.3]), np.array([eggs, also_eggs, pan]), k=2)
+            [0, 2]
+        """
+        chosen: list[int] = []
+        redundancy = np.zeros(len(relevance))
+        while len(chosen) < min(k, len(relevance)):
+            scores = self.lambda_mult * relevance - (1 - self.lambda_mult) * redundancy
+            scores[chosen] = -np.inf
+            chosen.append(int(scores.argmax()))
+            similarity = np.einsum("ij,j->i", vectors, vectors[chosen[-1]])
+            redundancy = similarity if len(chosen) == 1 else np.maximum(redundancy, similarity)
+        return chosen
 
 
 @dataclass(frozen=True)
@@ -57,7 +115,14 @@ class _Match:
 
 
 def search(
-    index: LocalIndex, moments: Collection, query: str, embedding: Sequence[float], *, k: int, condition: Filter
+    index: LocalIndex,
+    moments: Collection,
+    query: str,
+    embedding: Sequence[float],
+    *,
+    k: int,
+    condition: Filter,
+    diversity: Diversity,
 ) -> list[Document]:
     """Rank moments by embedding and by words together.
 
@@ -71,16 +136,21 @@ def search(
         embedding: Its embedding.
         k: Maximum number of moments.
         condition: Filter on moments.
+        diversity: How much moments that differ from better ones are preferred.
 
     Returns:
         Moments, best first. In their metadata, `hit_start`, `hit_end` and `citation` refer to the observations that the
         query is about.
     """
-    depth = max(20, 2 * k)
-    dense = rank_by_embedding(index, moments, embedding, k=k, depth=depth, condition=condition)
+    candidates = diversity.candidates(k)
+    depth = max(20, 2 * candidates)
+    dense = rank_by_embedding(index, moments, embedding, k=candidates, depth=depth, condition=condition)
     words = rank_by_words(index, query, depth, condition)
-    rankings = [(1 - words.coverage, dense), (words.coverage, words.moments), (1.0, words.by_name)]
-    return [hit.with_times() for hit in _select(index, fuse(rankings), k, words.informative_words, condition)]
+    scores = fuse([(1 - words.coverage, dense), (words.coverage, words.moments), (1.0, words.by_name)])
+    hits = _select(index, scores, candidates, words.informative_words, condition)
+    if hits and diversity.lambda_mult < 1:
+        hits = _diversify(index, hits, scores, k, diversity)
+    return [hit.with_times() for hit in hits.values()]
 
 
 def rank_by_embedding(
@@ -121,33 +191,45 @@ def rank_by_words(index: LocalIndex, query: str, depth: int, condition: Filter) 
     return WordRanking(moments, by_name, coverage, informative_words(counts, index.size()))
 
 
-def fuse(rankings: Iterable[tuple[float, Sequence[int]]]) -> list[int]:
-    """Merge rankings, each given with its weight, by reciprocal rank fusion, best first.
+def fuse(rankings: Iterable[tuple[float, Sequence[int]]]) -> dict[int, float]:
+    """Merge rankings, each given with its weight, by reciprocal rank fusion.
+
+    Returns:
+        The scores of the moments, best first.
 
     Example:
-        >>> fuse([(0.5, [1, 2, 3]), (0.5, [3, 1])])
+        >>> list(fuse([(0.5, [1, 2, 3]), (0.5, [3, 1])]))
         [1, 3, 2]
     """
     scores: defaultdict[int, float] = defaultdict(float)
     for weight, ranking in rankings:
         for rank, number in enumerate(ranking, start=1):
             scores[number] += weight / (RANK_CONSTANT + rank)
-    return sorted(scores, key=lambda number: -scores[number])
+    return dict(sorted(scores.items(), key=lambda item: -item[1]))
 
 
 def _select(
     index: LocalIndex, ranking: Iterable[int], k: int, weights: dict[str, float], condition: Filter
-) -> list[SearchHit]:
-    """Return the first `k` moments of a ranking, without those that repeat a better one."""
-    hits: list[SearchHit] = []
+) -> dict[int, SearchHit]:
+    """Return the first `k` moments of a ranking by number, without those that repeat a better one."""
+    hits: dict[int, SearchHit] = {}
     for batch in batch_iterate(k, ranking):
-        for document, observations in index.moments(batch):
+        for number, (document, observations) in index.moments(batch).items():
             hit = SearchHit(document, [one for one in observations if one.matches(condition)], weights)
-            if not any(hit.repeats(other) for other in hits):
-                hits.append(hit)
+            if not any(hit.repeats(other) for other in hits.values()):
+                hits[number] = hit
         if len(hits) >= k:
             break
-    return hits[:k]
+    return dict(islice(hits.items(), k))
+
+
+def _diversify(
+    index: LocalIndex, hits: dict[int, SearchHit], scores: dict[int, float], k: int, diversity: Diversity
+) -> dict[int, SearchHit]:
+    numbers, vectors = index.vectors(list(hits))
+    relevance = np.asarray([scores[number] for number in numbers], dtype=np.float32)
+    chosen = diversity.select(relevance / relevance.max(), vectors, k)
+    return {numbers[position]: hits[numbers[position]] for position in chosen}
 
 
 def _match_words(index: LocalIndex, query: str) -> list[_Match]:

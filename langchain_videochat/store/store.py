@@ -2,9 +2,9 @@
 
 import math
 import sqlite3
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import platformdirs
 from chromadb.api import ClientAPI
@@ -18,7 +18,7 @@ from langchain_videochat.media.sources import is_web_address
 from langchain_videochat.perception import Observation, load_profile
 from langchain_videochat.store.addresses import VideoSource
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
-from langchain_videochat.store.connection import Connection, connect
+from langchain_videochat.store.connection import Connection, connect, open_server
 from langchain_videochat.store.embeddings import DefaultEmbeddings, EmbeddingCheck
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.hits import TimedWords
@@ -26,10 +26,11 @@ from langchain_videochat.store.index_report import IndexReport
 from langchain_videochat.store.indexing import Indexer, OnError, OnProgress, record_source
 from langchain_videochat.store.local_database import INDEX_SUFFIX
 from langchain_videochat.store.local_index import LocalIndex, is_damage
+from langchain_videochat.store.metadata_filters import add_metadata_filter
 from langchain_videochat.store.pages import Pages
 from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.saving import StoreCollections, remove, save, update_index
-from langchain_videochat.store.search import search
+from langchain_videochat.store.search import DEFAULT_FETCH_K, Diversity, search
 from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.interval import Interval
@@ -85,6 +86,37 @@ class VideoTimelineStore:
             moments = Chroma(collection_name, self._embedding, client=connection.client)
             self._collections = StoreCollections(self._catalogue, self._pages, moments, connection.check_space)
         self._connection = connection
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Open the store that `to_config` described.
+
+        Raises:
+            StoreError: The store cannot be opened.
+        """
+        options = dict(config)
+        if "server" in options:
+            options["client"] = open_server(**options.pop("server"))
+        return cls(**options)
+
+    def to_config(self) -> dict[str, Any]:
+        """Describe the store for `from_config`, also in another process: the same collections with the same model.
+
+        Returns:
+            `collection_name`, and either `persist_directory` or `server` (the arguments of `chromadb.HttpClient`), as
+            JSON. If the embedding model is not the default, `embedding` is that object.
+
+        Raises:
+            InputError: The store is in memory, or on a server with credentials or HTTP headers, which may be secrets.
+        """
+        config = {**self._connection.location(), "collection_name": self._connection.moments.name}
+        return config if isinstance(self._embedding, DefaultEmbeddings) else {**config, "embedding": self._embedding}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_config, (self.to_config(),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # A second object would give access to the same collections.
 
     @property
     def vectorstore(self) -> Chroma:
@@ -195,6 +227,9 @@ class VideoTimelineStore:
         start: float | None = None,
         end: float | None = None,
         modalities: str | Collection[str] | None = None,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - as LangChain's vector stores name it
+        lambda_mult: float = 1.0,
+        fetch_k: int = DEFAULT_FETCH_K,
     ) -> list[Document]:
         """Search moments by meaning and by words.
 
@@ -205,14 +240,22 @@ class VideoTimelineStore:
             start: Only moments that end after this time, in seconds from the start of the video.
             end: Only moments that start before this time, in seconds.
             modalities: Only moments with an observation of one of these modalities; all if None.
+            filter: More conditions, as LangChain's vector stores take them: on `video_id` and `modality` (`$eq`,
+                `$in`), `start` and `end` (`$eq`, `$gt`, `$gte`, `$lt`, `$lte`), joined by `$and`. For example
+                `{"video_id": {"$in": ["c0ffee", "decade"]}, "start": {"$gte": 10}}`.
+            lambda_mult: Weight of the match with the query, 0 to 1; the rest is that of the difference from better
+                moments (maximal marginal relevance).
+            fetch_k: With `lambda_mult` below 1, the moments are chosen among this many best ones.
 
         Returns:
             One Document per moment, best first. In its metadata, `start` and `end` are the times of the moment;
             `hit_start`, `hit_end` and `citation` are those of the observations in it that the query is about, or of
-            the moment if none stands out. A sentence that spans two moments counts once.
+            the moment if none stands out. A sentence that spans two moments counts once. Its `id`, which is also
+            `document_id` in the metadata, stays the same when the video is indexed again and the moment has the same
+            times.
 
         Raises:
-            InputError: The query is empty, `k` is below 1, or a filter is invalid.
+            InputError: The query is empty, `k` is below 1, or a filter or another argument is invalid.
             StoreError: The store cannot be read, or was built with another embedding model.
         """
         if not query.strip():
@@ -220,9 +263,12 @@ class VideoTimelineStore:
         if k < 1:
             raise InputError("k", f"must be at least 1, got {k}", "Request at least one moment")
         condition = Filter.of(video_id, start, end, modalities)
+        if filter is not None:
+            condition = add_metadata_filter(condition, filter)
+        diversity = Diversity(lambda_mult, fetch_k)
         with self._connection.errors():
             self._check.run()  # before the local index is built, which can take long
-        return self._read_index(lambda: self._search(query, k, condition))
+        return self._read_index(lambda: self._search(query, k, condition, diversity))
 
     def neighbors(self, moments: Iterable[Document]) -> list[Document]:
         """Return the moments directly before and after the given moments, excluding the given ones.
@@ -287,15 +333,25 @@ class VideoTimelineStore:
         with self._connection.errors():
             remove(self._collections, video_id)
 
-    def as_retriever(self, **filters: Any) -> "VideoTimelineRetriever":
+    def as_retriever(self, **options: Any) -> "VideoTimelineRetriever":
         """Return a LangChain retriever.
 
         Args:
-            **filters: `k` and the filters of `search`, as defaults for all queries.
+            **options: Fields of `VideoTimelineRetriever`, as defaults for all queries: `k`, the filters of `search`,
+                `search_type`, `search_kwargs`.
+
+        Raises:
+            InputError: An option is unknown or invalid.
+
+        Example:
+            Both return at most two moments of one video:
+
+                store.as_retriever(k=2, video_id="c0ffee")
+                store.as_retriever(search_type="mmr", search_kwargs={"k": 2, "filter": {"video_id": "c0ffee"}})
         """
         from langchain_videochat.store.retriever import VideoTimelineRetriever
 
-        return VideoTimelineRetriever(store=self, **filters)
+        return VideoTimelineRetriever(store=self, **options)
 
     def _read_index(self, read: Callable[[], T]) -> T:
         with self._connection.errors():
@@ -315,13 +371,14 @@ class VideoTimelineStore:
             if self._index.token() == token:
                 return result
 
-    def _search(self, query: str, k: int, condition: Filter) -> list[Document]:
+    def _search(self, query: str, k: int, condition: Filter, diversity: Diversity) -> list[Document]:
         if condition.modalities is not None:
             condition.check_modalities(self._index.modalities())
         if self._index.size() == 0:
             return []
         embedding = self._embedding.embed_query(query)
-        return search(self._index, self._connection.moments, query, embedding, k=k, condition=condition)
+        moments = self._connection.moments
+        return search(self._index, moments, query, embedding, k=k, condition=condition, diversity=diversity)
 
     def _read_timeline(self, video_id: str, interval: Interval) -> tuple[VideoRecord, list[Observation]]:
         record = self._find(video_id)

@@ -4,16 +4,18 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.runnables import Runnable, RunnableGenerator
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
-from langchain_videochat.text.prompts import strip_invisible
 from langchain_videochat.timeline import citation
 from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.timecode import format_timecode
+from langchain_videochat.utils.untrusted_text import strip_invisible
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +43,16 @@ _UNFINISHED = re.compile(
 _INCOMPLETE_CITATION = re.compile(rf"\s*[{_OPEN}][\d:.,;\s\u2013\u2014-]*$")
 
 
-@dataclass(frozen=True)
-class Citation:
+class Citation(dict[str, Any]):
     """The part of a moment that supports a statement of an answer.
+
+    A dict, because JSON and LangGraph's checkpoints can store it without knowing this class: they restore an equal,
+    plain dict. In code that reads either, use keys. The attributes have the same names.
 
     Example:
         >>> moment = Document("...", metadata={"title": "Eggs", "source": "/films/eggs.mp4", "video_id": "c0ffee"})
         >>> cited = Citation.of(1, moment, Interval(7.0, 12.5))
-        >>> cited.label, cited.uri
+        >>> cited["label"], cited.uri
         ('Eggs 00:07-00:12', 'file:///films/eggs.mp4#t=7,12.5')
     """
 
@@ -62,7 +66,7 @@ class Citation:
     """A W3C media fragment, which browsers play: `file:///films/eggs.mp4#t=7,12.5`."""
 
     source: str
-    """Path or URL of the video, as given to the store."""
+    """Absolute path or URL of the video."""
 
     video_id: str
     """Hash of the video file's content."""
@@ -74,6 +78,23 @@ class Citation:
 
     end: float
     """End of the observations, or of the moment, in seconds."""
+
+    def __init__(self, number: int, label: str, uri: str, source: str, video_id: str, start: float, end: float) -> None:
+        super().__init__(number=number, label=label, uri=uri, source=source, video_id=video_id, start=start, end=end)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self:
+            return self[name]
+        raise AttributeError(f"Citation has no attribute {name!r}", name=name, obj=self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # For the schemas of chains, and for states of graphs that are pydantic models.
+        types = {name: handler.generate_schema(kind) for name, kind in cls.__annotations__.items()}
+        fields = {name: core_schema.typed_dict_field(kind) for name, kind in types.items()}
+        return core_schema.no_info_after_validator_function(
+            lambda values: cls(**values), core_schema.typed_dict_schema(fields)
+        )
 
     @classmethod
     def of(cls, number: int, moment: Document, interval: Interval) -> "Citation":

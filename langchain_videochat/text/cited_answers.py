@@ -8,9 +8,9 @@ from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.language_models import LanguageModelLike
-from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import AddableDict, Runnable, RunnableGenerator, RunnableLambda
+from langchain_core.runnables import AddableDict, Runnable, RunnableGenerator, RunnableLambda, RunnableSequence
+from langchain_core.runnables.base import RunnableEach
 from langchain_core.runnables.config import run_in_executor
 
 from langchain_videochat.errors import ModelError, StoreError
@@ -18,10 +18,13 @@ from langchain_videochat.store.hits import TimedWords, find_hit, hit_interval, i
 from langchain_videochat.store.words import index_text, query_words
 from langchain_videochat.text.citations import Citation, CitationCheck, number_moments
 from langchain_videochat.text.context import CountTokens, Note, group_notes, join_notes, moment_note, truncate_condensed
-from langchain_videochat.text.prompts import NOT_SHOWN, NOT_SUPPORTED, is_not_shown, mark_as_data
+from langchain_videochat.text.llms import read_text
+from langchain_videochat.text.prompts import NOT_SHOWN, NOT_SUPPORTED, is_not_shown
 from langchain_videochat.text.questions import ParsedQuestion
 from langchain_videochat.text.retrieval import FoundMoments, Library
+from langchain_videochat.text.retriever_library import RetrieverLibrary
 from langchain_videochat.utils.interval import Interval
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,9 @@ class AnswerContext:
 
     notes: Sequence[Note]
     """The notes to read: those of all moments, of one part of them, or condensed ones."""
+
+    ranking: Sequence[int] = ()
+    """The numbers of the moments, best first, if a retriever found them."""
 
     @property
     def citation_check(self) -> CitationCheck:
@@ -61,7 +67,7 @@ class Answerer:
 
     llm: LanguageModelLike
 
-    library: Library
+    library: Library | RetrieverLibrary
     """Where the moments were found."""
 
     prompt: ChatPromptTemplate
@@ -82,8 +88,9 @@ class Answerer:
         """Answer a question from moments."""
         moments = number_moments(found.documents)
         notes = [moment_note(number, moment) for number, moment in moments.items()]
-        context = AnswerContext(found.question, moments, notes)
-        return RunnableLambda(lambda _: self._condense(context)) | RunnableLambda(self._write)
+        context = AnswerContext(found.question, moments, notes, found.ranking)
+        condense = RunnableLambda(lambda _: self._condense(context), name="condense_notes")
+        return RunnableSequence(condense, RunnableLambda(self._write, name="write_answer"), name="answer_from_notes")
 
     def _condense(self, context: AnswerContext) -> Any:
         """Condense the notes, in as many rounds as necessary, until they fit into one prompt."""
@@ -95,12 +102,16 @@ class Answerer:
         def condense_again(condensed: Sequence[Note]) -> Any:
             return self._condense(replace(context, notes=[note for note in condensed if note.text]))
 
-        return (
-            RunnableLambda(lambda _: parts) | RunnableLambda(self._condense_part).map() | RunnableLambda(condense_again)
+        return RunnableSequence(
+            RunnableLambda(lambda _: parts, name="split_notes"),
+            RunnableEach(bound=RunnableLambda(self._condense_part, name="condense_part"), name="condense_parts"),
+            RunnableLambda(condense_again, name="condense_again"),
+            name="condense_round",
         )
 
     def _condense_part(self, part: AnswerContext) -> Any:
-        return self._ask(self.condense_prompt) | RunnableLambda(partial(self._condensed_note, part.citation_check))
+        to_note = RunnableLambda(partial(self._condensed_note, part.citation_check), name="check_condensed")
+        return self._ask("ask_about_part", self.condense_prompt, to_note)
 
     def _condensed_note(self, check: CitationCheck, text: str) -> Note:
         checked = check.check(require_text(text))
@@ -114,11 +125,14 @@ class Answerer:
         stream = CitedAnswerStream(context, check, self.library, self.strict)
         cite = RunnableGenerator(stream.transform, stream.atransform, name="cite")
         if not context.notes:
-            return RunnableLambda(lambda _: NOT_SHOWN) | cite
-        return self._ask(self.prompt) | check.as_runnable() | cite
+            return RunnableSequence(RunnableLambda(lambda _: NOT_SHOWN, name="answer_not_shown"), cite, name="no_notes")
+        return self._ask("ask_about_notes", self.prompt, check.as_runnable(), cite)
 
-    def _ask(self, prompt: ChatPromptTemplate) -> Runnable[AnswerContext, str]:
-        return RunnableLambda(lambda context: context.prompt_variables) | prompt | self.llm | StrOutputParser()
+    def _ask(
+        self, name: str, prompt: ChatPromptTemplate, *steps: Runnable[Any, Any]
+    ) -> RunnableSequence[AnswerContext, Any]:
+        variables = RunnableLambda(lambda context: context.prompt_variables, name="prompt_variables")
+        return RunnableSequence(variables, prompt, self.llm, read_text(), *steps, name=name)
 
 
 @dataclass(frozen=True)
@@ -137,7 +151,7 @@ class CitedAnswerStream:
     check: CitationCheck
     """The check that the answer passes through."""
 
-    library: Library
+    library: Library | RetrieverLibrary
 
     strict: bool
 
@@ -180,20 +194,23 @@ class CitedAnswerStream:
 
     def _closest(self) -> dict[int, list[str]]:
         """Return the numbers of the moments that match the question best, best first, each with the question."""
+        ranking = self.context.ranking if isinstance(self.library, RetrieverLibrary) else self._rank(self.library)
+        return {number: [self.context.question.text] for number in ranking[:MAX_CLOSEST]}
+
+    def _rank(self, library: Library) -> Sequence[int]:
         question, moments = self.context.question, self.context.moments
         if not moments:
-            return {}
+            return []
         numbers = {_place(moment): number for number, moment in moments.items()}
         try:
-            found = self.library.search(
+            found = library.search(
                 question.text, MAX_CLOSEST, video_id=question.video_ids, start=question.start, end=question.end
             )
         except StoreError as error:
             logger.warning("Cannot search for the closest moments: %s", error)
-            return {}
+            return []
         # Those that did not fit into the context are left out: `documents` does not hold them.
-        given = [numbers[_place(moment)] for moment in found if _place(moment) in numbers]
-        return {number: [question.text] for number in given[:MAX_CLOSEST]}
+        return [numbers[_place(moment)] for moment in found if _place(moment) in numbers]
 
     def _cite_all(self, statements: Mapping[int, Iterable[str]]) -> list[Citation]:
         cited = zip(statements.items(), self._timed_words(list(statements)), strict=True)

@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.language_models import BaseLanguageModel
 
 from langchain_videochat.text.citations import format_times
-from langchain_videochat.text.prompts import mark_as_data
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def truncate_moment(document: Document, number: int, max_tokens: int, count_toke
     """
 
     def with_text(text: str) -> Document:
-        return Document(page_content=text, metadata=document.metadata)
+        return Document(page_content=text, metadata=document.metadata, id=document.id)
 
     text = truncate_to_fit(
         document.page_content, lambda text: _cost(with_text(text), number, count_tokens) <= max_tokens

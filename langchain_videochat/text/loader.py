@@ -11,6 +11,7 @@ from langchain_core.documents.base import Blob
 
 from langchain_videochat.errors import MediaError, SourceError
 from langchain_videochat.media import list_sources, local_file
+from langchain_videochat.media.sources import absolute_source
 from langchain_videochat.perception import keep_models
 from langchain_videochat.text.parser import VideoChatTextParser
 from langchain_videochat.timeline import Granularity
@@ -59,8 +60,8 @@ class VideoChatTextLoader(BaseLoader):
     def lazy_load(self) -> Iterator[Document]:
         """Yield the Documents video by video, in the order of their start times.
 
-        Metadata: `source` as given, `video_id`, `start` and `end` (seconds), `modality` (or "moment"), `citation`,
-        `title`. What could not be read of a file is logged as warnings.
+        Metadata: `source` (an absolute path, or the URL), `video_id`, `start` and `end` (seconds), `modality` (or
+        "moment"), `citation`, `title`. What could not be read of a file is logged as warnings.
 
         Raises:
             SourceError: A source does not exist or contains no video.
@@ -74,7 +75,7 @@ class VideoChatTextLoader(BaseLoader):
     def _load_one(self, source: str) -> Iterator[Document]:
         try:
             with local_file(source) as path:
-                yield from self.parser.lazy_parse(Blob.from_path(path, metadata={"source": source}))
+                yield from self.parser.lazy_parse(Blob.from_path(path, metadata={"source": absolute_source(source)}))
         except (SourceError, MediaError) as error:
             if self.on_error == "raise":
                 raise

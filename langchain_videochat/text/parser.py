@@ -13,8 +13,10 @@ from langchain_core.documents.base import Blob
 
 from langchain_videochat.errors import SourceError
 from langchain_videochat.media import Damage, VideoInfo, probe, sum_damage, video_id
+from langchain_videochat.media.sources import absolute_source
 from langchain_videochat.perception import PerceptionCallbacks, perceive
 from langchain_videochat.timeline import Granularity, Timeline
+from langchain_videochat.timeline.documents import check_granularity, observation_documents
 from langchain_videochat.utils.progress import video_progress
 
 logger = logging.getLogger(__name__)
@@ -64,8 +66,9 @@ class VideoChatTextParser(BaseBlobParser):
             ModelUnavailableError: A model of the profile is not available.
             InputError: The profile, the granularity or the time range is invalid.
         """
+        check_granularity(self.granularity)
         with _blob_file(blob) as path:
-            video = replace(probe(path), source=str(blob.source or path))
+            video = replace(probe(path), source=_source(blob, path))
             content_id = video_id(path)
             end = video.duration if self.end is None else min(self.end, video.duration)
             with video_progress(video.title, end, show=self.show_progress) as on_progress, _log_damage(video) as damage:
@@ -74,8 +77,7 @@ class VideoChatTextParser(BaseBlobParser):
                 if self.granularity == "moment":
                     yield from Timeline.of(video, content_id, observations).to_documents("moment")
                     return
-                for observation in observations:
-                    yield from Timeline(video, content_id, (observation,)).to_documents(self.granularity)
+                yield from observation_documents(video, content_id, observations)
 
 
 @contextmanager
@@ -87,6 +89,11 @@ def _log_damage(video: VideoInfo) -> Iterator[list[Damage]]:
     finally:
         for one in sum_damage(damage):
             logger.warning("%s: %s", video.source, one)
+
+
+def _source(blob: Blob, path: Path) -> str:
+    is_named = blob.data is not None or "source" in blob.metadata
+    return str(blob.source or path) if is_named else absolute_source(str(path))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """VideoChat-Text as a chain: questions in, answers with verified citations out."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
@@ -8,26 +9,27 @@ from typing import Any, Literal, get_args
 from langchain_core.documents import Document
 from langchain_core.language_models import LanguageModelLike
 from langchain_core.messages import BaseMessage, trim_messages
-from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import Runnable, RunnableLambda
-from typing_extensions import TypedDict
+from langchain_core.retrievers import RetrieverLike
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableSequence
+from langchain_core.runnables.config import run_in_executor
+from langchain_core.vectorstores import VectorStore
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.citations import Citation
+from langchain_videochat.text.citations import Citation, number_moments
 from langchain_videochat.text.cited_answers import Answerer
 from langchain_videochat.text.context import CountTokens, TokenCounter, select_fitting, truncate_moment
+from langchain_videochat.text.llms import read_text
 from langchain_videochat.text.prompts import (
     ANSWER_PROMPT,
     CONDENSE_PROMPT,
-    NOT_SUPPORTED,
     STANDALONE_PROMPT,
     check_variables,
-    is_not_shown,
 )
 from langchain_videochat.text.questions import (
     ParsedQuestion,
+    VideoMessages,
     VideoQuestion,
     is_about_whole_video,
     parse_question,
@@ -41,12 +43,22 @@ from langchain_videochat.text.retrieval import (
     list_moments,
     sort_by_time,
 )
+from langchain_videochat.text.retriever_library import RetrieverLibrary
 from langchain_videochat.text.rewritten_questions import clean_rewritten
+from langchain_videochat.text.video_answers import VideoAnswer, VideoQAChain, unsupported_remark
 from langchain_videochat.timeline import Timeline
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Citation", "VideoAnswer", "VideoQuestion", "create_video_qa_chain", "unsupported_remark"]
+__all__ = [
+    "Citation",
+    "VideoAnswer",
+    "VideoMessages",
+    "VideoQAChain",
+    "VideoQuestion",
+    "create_video_qa_chain",
+    "unsupported_remark",
+]
 
 MAX_CONTEXT_TOKENS = 3000
 """Default token budget of the notes: with instructions, question and answer they fill a context of 4,096 tokens, a
@@ -57,49 +69,13 @@ MIN_CONTEXT_TOKENS = 200
 
 Scope = Literal["auto", "moments", "whole"]
 
-_INPUT_TYPE: Any = str | VideoQuestion
-
-
-class VideoAnswer(TypedDict):
-    """The output of a question-answering chain."""
-
-    answer: str
-    """The answer, with the numbers of the moments that support it: "[2]"."""
-
-    citations: list[Citation]
-    """The parts of the video that support the answer, one for each cited moment, in order of first citation."""
-
-    supported: bool
-    """Whether the answer cites at least one moment, and no citation had to be removed because the model was not given
-    such a moment. It is false for "The video does not show this.", too. That the cited moments say what the answer says
-    is not checked."""
-
-    closest: list[Citation]
-    """If `citations` is empty: the moments that match the question best, best first. They need not contain an
-    answer."""
-
-    documents: list[Document]
-    """The moments that the model was given: moment n is `documents[n - 1]`."""
-
-
-def unsupported_remark(answer: VideoAnswer) -> str | None:
-    """Return a remark to show with an answer that is not supported; None if it is, or does not claim anything.
-
-    Example:
-        >>> answer = VideoAnswer(answer="The car is red.", citations=[], supported=False, closest=[], documents=[])
-        >>> unsupported_remark(answer)
-        'Not supported by the videos: this answer cites none of their moments.'
-    """
-    if answer["supported"] or is_not_shown(answer["answer"]) or answer["answer"] == NOT_SUPPORTED:
-        return None
-    if answer["citations"]:
-        return "Not fully supported by the videos: this answer also cited moments that do not exist."
-    return "Not supported by the videos: this answer cites none of their moments."
+_INPUT_TYPE: Any = str | VideoQuestion | VideoMessages
+"""The forms of a `QuestionInput` that JSON can have."""
 
 
 def create_video_qa_chain(
     llm: LanguageModelLike,
-    store_or_timeline: VideoTimelineStore | Timeline,
+    videos: VideoTimelineStore | Timeline | RetrieverLike,
     *,
     k: int = 4,
     max_context_tokens: int = MAX_CONTEXT_TOKENS,
@@ -108,7 +84,7 @@ def create_video_qa_chain(
     prompt: ChatPromptTemplate | None = None,
     condense_prompt: ChatPromptTemplate | None = None,
     standalone_prompt: ChatPromptTemplate | None = None,
-) -> Runnable[str | VideoQuestion, VideoAnswer]:
+) -> VideoQAChain:
     """Create a chain that answers questions about videos, with citations (VideoChat-Text, paper 3.1.2).
 
     It retrieves moments and the moments right before and after them, and the model answers from those that fit into the
@@ -125,17 +101,25 @@ def create_video_qa_chain(
     `k` videos and the question names none, the videos of the `k` best moments are used. Follow-up questions (those with
     a `history`) are first rewritten by the model to stand alone.
 
+    Instead of a store, any retriever can find the moments: an ensemble, a reranker, or another vector store. Its
+    Documents need `video_id`, `start` and `end` in their metadata, as those of `VideoChatTextLoader` have; `title` and
+    `source` are optional. The chain sees nothing but these Documents: there are no neighbors, all questions are
+    answered from what is retrieved, and citations have the times of a whole Document. A question that is restricted to
+    videos or times uses the retrieved Documents that match; if the video is unknown or shorter, none does, and no error
+    is raised. `VideoTimelineStore.as_retriever()` searches within the restrictions, and has precise citations.
+
     `stream` and `astream` yield dicts that add up to the answer: first `documents`, then deltas of `answer`, then
     `citations`, `supported` and `closest` together.
 
     Args:
-        llm: The chat model.
-        store_or_timeline: The videos. From a single timeline, the model gets as many moments as fit into the context.
-        k: Number of moments to retrieve from a store.
+        llm: The chat model. It must answer with text: no tool calls, no `with_structured_output`.
+        videos: A store, a single timeline, or a retriever. From a timeline, the model gets as many moments as fit into
+            the context.
+        k: Number of moments to retrieve from a store. A retriever decides itself.
         max_context_tokens: Maximum number of tokens of the notes in one prompt. They are counted by the model's
             tokenizer if that needs no download, else estimated from the length of the text.
         scope: "moments" or "whole" to answer from single moments or from the whole video; "auto" decides by the words
-            of each question.
+            of each question. With a retriever, "auto" is "moments".
         strict: Replace an answer that is not supported, except "The video does not show this.", by "The videos do not
             support an answer to this question." The answer is then streamed in one piece.
         prompt: Answers the question, with the variables `notes` and `question`; `prompts.ANSWER_PROMPT` if None.
@@ -144,9 +128,11 @@ def create_video_qa_chain(
             `prompts.STANDALONE_PROMPT` if None.
 
     Returns:
-        A chain from a string or a `VideoQuestion` to a `VideoAnswer`. It raises InputError if the question is invalid
-        or names an unknown video or a time after its end, or if no moment fits into the context; StoreError if the
-        store cannot be read, ModelError if the model's answer is empty, and any error of the model.
+        A chain to a `VideoAnswer` from a string, a `VideoQuestion`, a message, a list of messages, or a dict with
+        `messages`, such as the state of an agent. The last human message is the question. The chain raises InputError
+        if the question is invalid or names an unknown video or a time after its end, if no moment fits into the
+        context, or if a Document lacks metadata; StoreError if the store cannot be read, ModelError if the model's
+        answer is empty or not text, and any error of the model or retriever.
 
     Raises:
         InputError: An argument is invalid.
@@ -160,25 +146,42 @@ def create_video_qa_chain(
             history = [("human", "How much sugar do I add?"), ("ai", first["answer"])]
             for chunk in chain.stream({"question": "And when?", "history": history}):
                 print(chunk.get("answer", ""), end="")
+
+        Ask about what a retriever finds:
+
+            chain = create_video_qa_chain(llm, store.as_retriever(search_type="mmr", search_kwargs={"k": 8}))
+            chain.invoke({"messages": [("human", "How much sugar do I add?")]})
     """
-    _check_arguments(k, max_context_tokens, scope)
+    library = _open_library(videos)
+    _check_arguments(k, max_context_tokens, scope, library)
     answer_prompt = check_variables("prompt", prompt or ANSWER_PROMPT, {"notes", "question"})
     condense_prompt = check_variables("condense_prompt", condense_prompt or CONDENSE_PROMPT, {"notes", "question"})
     standalone_prompt = check_variables(
         "standalone_prompt", standalone_prompt or STANDALONE_PROMPT, {"history", "question"}
     )
-    library = TimelineLibrary(store_or_timeline) if isinstance(store_or_timeline, Timeline) else store_or_timeline
     count_tokens = TokenCounter(llm)
     rewriter = _QuestionRewriter(llm, standalone_prompt, max_context_tokens, count_tokens)
     finder = _MomentFinder(library, k, max_context_tokens, scope, count_tokens)
     answerer = Answerer(llm, library, answer_prompt, condense_prompt, max_context_tokens, count_tokens, strict)
-    chain: Runnable[Any, Any] = (
-        RunnableLambda(parse_question)
-        | RunnableLambda(rewriter.rewrite)
-        | RunnableLambda(finder.find)
-        | RunnableLambda(answerer.answer)
+    steps: RunnableSequence[Any, VideoAnswer] = RunnableSequence(
+        RunnableLambda(parse_question, name="parse_question"),
+        RunnableLambda(rewriter.rewrite, name="rewrite_question"),
+        RunnableLambda(finder.find, finder.afind, name="find_moments"),
+        RunnableLambda(answerer.answer, name="answer_question"),
+        name="video_qa",
     )
-    return chain.with_types(input_type=_INPUT_TYPE, output_type=VideoAnswer).with_config(run_name="video_qa")
+    return VideoQAChain(bound=steps, custom_input_type=_INPUT_TYPE, custom_output_type=VideoAnswer)
+
+
+def _open_library(videos: Any) -> Library | RetrieverLibrary:
+    if isinstance(videos, VideoTimelineStore):
+        return videos
+    if isinstance(videos, Timeline):
+        return TimelineLibrary(videos)
+    if isinstance(videos, Runnable):
+        return RetrieverLibrary(videos)
+    advice = "Pass its as_retriever()" if isinstance(videos, VectorStore) else "Pass one of these"
+    raise InputError("videos", f"must be a store, a timeline or a retriever, got {type(videos).__name__}", advice)
 
 
 @dataclass(frozen=True)
@@ -194,12 +197,13 @@ class _QuestionRewriter:
         if not question.history:
             return question
         variables = {"history": self._latest_turns(question), "question": question.text}
-        return (
-            RunnableLambda(lambda _: variables)
-            | self.prompt
-            | self.llm
-            | StrOutputParser()
-            | RunnableLambda(partial(_replace_text, question))
+        return RunnableSequence(
+            RunnableLambda(lambda _: variables, name="prompt_variables"),
+            self.prompt,
+            self.llm,
+            read_text(),
+            RunnableLambda(partial(_replace_text, question), name="check_rewritten"),
+            name="ask_to_rewrite",
         )
 
     def _latest_turns(self, question: ParsedQuestion) -> list[BaseMessage]:
@@ -215,27 +219,43 @@ class _QuestionRewriter:
 class _MomentFinder:
     """Finds the moments to answer a question from."""
 
-    library: Library
+    library: Library | RetrieverLibrary
     k: int
     max_tokens: int
     scope: Scope
     count_tokens: CountTokens
 
     def find(self, question: ParsedQuestion) -> FoundMoments:
+        if isinstance(self.library, RetrieverLibrary):
+            return self._choose_retrieved(question, self.library.search(question))
         check_videos(self.library, question)
         # A word list decides: asking the model would add a call to every question.
         is_whole = self.scope == "whole" or (self.scope == "auto" and is_about_whole_video(question.text))
-        if is_whole:
-            found = list_moments(self.library, question, max_videos=self.k)
-            truncated = [truncate_moment(one, len(found), self.max_tokens, self.count_tokens) for one in found]
-            fitting = [document for document in truncated if document is not None]
-        else:
-            found = find_moments(self.library, question, self.k)
-            fitting = sort_by_time(select_fitting(found, self.max_tokens, self.count_tokens))
+        if not is_whole:
+            return FoundMoments(question, sort_by_time(self._fit(find_moments(self.library, question, self.k))))
+        found = list_moments(self.library, question, max_videos=self.k)
+        truncated = [truncate_moment(one, len(found), self.max_tokens, self.count_tokens) for one in found]
+        return FoundMoments(question, self._check_fitting(found, [one for one in truncated if one is not None]))
+
+    async def afind(self, question: ParsedQuestion) -> FoundMoments:
+        if isinstance(self.library, RetrieverLibrary):
+            return self._choose_retrieved(question, await self.library.asearch(question))
+        return await run_in_executor(None, self.find, question)
+
+    def _choose_retrieved(self, question: ParsedQuestion, found: Sequence[Document]) -> FoundMoments:
+        fitting = self._fit(found)
+        documents = sort_by_time(fitting)
+        numbers = {id(one): number for number, one in number_moments(documents).items()}
+        return FoundMoments(question, documents, ranking=[numbers[id(one)] for one in fitting])
+
+    def _fit(self, found: Sequence[Document]) -> list[Document]:
+        return self._check_fitting(found, select_fitting(found, self.max_tokens, self.count_tokens))
+
+    def _check_fitting(self, found: Sequence[Document], fitting: list[Document]) -> list[Document]:
         if found and not fitting:
             problem = f"no moment fits into {self.max_tokens} tokens together with the title of its video"
             raise InputError("max_context_tokens", problem, "Increase it, or shorten the title")
-        return FoundMoments(question, fitting)
+        return fitting
 
 
 def _replace_text(question: ParsedQuestion, rewritten: str) -> ParsedQuestion:
@@ -245,7 +265,7 @@ def _replace_text(question: ParsedQuestion, rewritten: str) -> ParsedQuestion:
     return replace(question, text=text or question.text, history=())
 
 
-def _check_arguments(k: int, max_context_tokens: int, scope: str) -> None:
+def _check_arguments(k: int, max_context_tokens: int, scope: str, library: Library | RetrieverLibrary) -> None:
     if k < 1:
         raise InputError("k", f"must be at least 1, got {k}", "Retrieve at least one moment")
     if max_context_tokens < MIN_CONTEXT_TOKENS:
@@ -253,3 +273,6 @@ def _check_arguments(k: int, max_context_tokens: int, scope: str) -> None:
         raise InputError("max_context_tokens", problem, f"Set it to at least {MIN_CONTEXT_TOKENS}")
     if scope not in get_args(Scope):
         raise InputError("scope", f"unknown scope {scope!r}", f"Choose one of {', '.join(get_args(Scope))}")
+    if scope == "whole" and isinstance(library, RetrieverLibrary):
+        problem = "a retriever finds single moments, never whole videos"
+        raise InputError("scope", problem, 'Pass a VideoTimelineStore or a Timeline, or set it to "moments"')

@@ -11,8 +11,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, Messag
 from typing_extensions import TypedDict
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.text.prompts import strip_invisible
 from langchain_videochat.utils.interval import Interval
+from langchain_videochat.utils.names import check_names
+from langchain_videochat.utils.untrusted_text import strip_invisible
 
 MAX_QUESTION_LENGTH = 4000
 """Characters: about 1,000 tokens, which leaves room for the notes in a small model's context."""
@@ -61,6 +62,29 @@ class VideoQuestion(TypedDict, total=False):
     """Restricts the answer to moments that start before this time, in seconds."""
 
 
+class VideoMessages(TypedDict, total=False):
+    """Input of a question-answering chain: a conversation, for example the state of an agent.
+
+    Fields that are not listed here are ignored.
+    """
+
+    messages: Required[Sequence[MessageLikeRepresentation]]
+    """The last human message is the question, the messages before it are the history. Only their text is used."""
+
+    video_id: str | Sequence[str] | None
+    """As in `VideoQuestion`."""
+
+    start: float | None
+    """As in `VideoQuestion`."""
+
+    end: float | None
+    """As in `VideoQuestion`."""
+
+
+QuestionInput = str | VideoQuestion | VideoMessages | BaseMessage | Sequence[MessageLikeRepresentation]
+"""What a question-answering chain takes: a question, or messages, alone or with restrictions."""
+
+
 @dataclass(frozen=True)
 class ParsedQuestion:
     """A validated question."""
@@ -78,7 +102,7 @@ class ParsedQuestion:
     end: float | None = None
 
 
-def parse_question(value: str | VideoQuestion) -> ParsedQuestion:
+def parse_question(value: QuestionInput) -> ParsedQuestion:
     """Validate the input of a question-answering chain.
 
     Raises:
@@ -87,14 +111,10 @@ def parse_question(value: str | VideoQuestion) -> ParsedQuestion:
     Example:
         >>> parse_question({"question": "When is it done?", "video_id": "c0ffee"}).video_ids
         ('c0ffee',)
+        >>> parse_question([("human", "What is made?"), ("ai", "Eggs."), ("human", "When?")]).text
+        'When?'
     """
-    fields: Mapping[str, Any] = {"question": value} if isinstance(value, str) else value
-    if not isinstance(fields, Mapping) or "question" not in fields:
-        raise InputError("question", "is missing", 'Ask with a string or with {"question": ...}')
-    unknown = sorted(set(fields) - set(VideoQuestion.__annotations__))
-    if unknown:
-        known = ", ".join(VideoQuestion.__annotations__)
-        raise InputError(unknown[0], "unknown field of a question", f"Use only {known}")
+    fields = _read_fields(value)
     question = ParsedQuestion(
         text=_parse_text(fields["question"]),
         history=_parse_history(fields.get("history") or ()),
@@ -118,6 +138,33 @@ def is_about_whole_video(question: str) -> bool:
     return _WHOLE_VIDEO.search(unicodedata.normalize("NFKC", question)) is not None
 
 
+def _read_fields(value: Any) -> Mapping[str, Any]:
+    """Return the fields of a VideoQuestion for any input."""
+    if isinstance(value, str):
+        return {"question": value}
+    if isinstance(value, BaseMessage):
+        return _split_conversation([value])
+    if isinstance(value, list | tuple):
+        return _split_conversation(value)
+    if not isinstance(value, Mapping) or not {"question", "messages"} & value.keys():
+        raise InputError("question", "is missing", 'Ask with a string, with {"question": ...} or with messages')
+    if "question" in value:
+        check_names("field of a question", value, list(VideoQuestion.__annotations__))
+        return value
+    restrictions = {name: value[name] for name in ("video_id", "start", "end") if name in value}
+    return _split_conversation(value["messages"]) | restrictions
+
+
+def _split_conversation(messages: Any) -> dict[str, Any]:
+    """Return the last human message as the question, and the messages before it as its history."""
+    turns = _to_messages("messages", [("human", messages)] if isinstance(messages, str) else messages)
+    questions = [place for place, turn in enumerate(turns) if isinstance(turn, HumanMessage)]
+    if not questions:
+        raise InputError("messages", "have no human message", "End them with the question, as a HumanMessage")
+    last = questions[-1]
+    return {"question": str(turns[last].text), "history": turns[:last]}
+
+
 def _parse_text(text: Any) -> str:
     if not isinstance(text, str):
         raise InputError("question", f"must be a string, got {type(text).__name__}", "Ask with a string")
@@ -131,13 +178,17 @@ def _parse_text(text: Any) -> str:
 
 
 def _parse_history(messages: Any) -> tuple[BaseMessage, ...]:
-    try:
-        turns = convert_to_messages(messages)
-    except (ValueError, NotImplementedError, TypeError) as error:
-        problem = f"is not a list of messages ({error})"
-        raise InputError("history", problem, 'Give messages, or pairs such as ("human", text)') from error
+    turns = _to_messages("history", messages)
     # Text only: rewriting a question needs neither tool calls nor images.
     return tuple(_text_only(turn) for turn in turns if isinstance(turn, HumanMessage | AIMessage) and turn.text.strip())
+
+
+def _to_messages(field: str, messages: Any) -> list[BaseMessage]:
+    try:
+        return convert_to_messages(messages)
+    except (ValueError, NotImplementedError, TypeError) as error:
+        problem = f"is not a list of messages ({error})"
+        raise InputError(field, problem, 'Give messages, or pairs such as ("human", text)') from error
 
 
 def _text_only(turn: HumanMessage | AIMessage) -> BaseMessage:

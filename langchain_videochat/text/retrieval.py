@@ -38,7 +38,7 @@ class TimelineLibrary:
         """
         if video_id is not None and self._timeline.video_id not in video_id:
             return []
-        found = [one for one in self._moments if _overlaps(one.document, start, end)]
+        found = [one for one in self._moments if overlaps(one.document, start, end)]
         phrases = {word.text for word in query_words(query)}
         counts = {phrase: sum(phrase in one.words for one in found) for phrase in phrases}
         weights = {phrase: 1 + math.log(len(found) / count) for phrase, count in counts.items() if count}
@@ -50,7 +50,7 @@ class TimelineLibrary:
 
     def timed_words(self, moments: Iterable[Document]) -> list[list[TimedWords]]:
         """Return the words of the observations of each moment, with their times."""
-        return [timed_words(self._timeline.slice(*_times(moment))) for moment in moments]
+        return [timed_words(self._timeline.slice(*moment_times(moment))) for moment in moments]
 
     def timeline(self, video_id: str, start: float | None = None, end: float | None = None) -> Timeline:
         """Return the timeline, or a part of it.
@@ -73,6 +73,7 @@ class TimelineLibrary:
 
 
 Library = VideoTimelineStore | TimelineLibrary
+"""What has whole timelines, and can search them."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ class FoundMoments:
 
     documents: Sequence[Document]
     """The moments, in the order of their numbers."""
+
+    ranking: Sequence[int] = ()
+    """Their numbers, best first, if a retriever found them."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def check_videos(library: Library, question: ParsedQuestion) -> None:
 def find_moments(library: Library, question: ParsedQuestion, k: int) -> list[Document]:
     """Return the `k` moments that best match a question, best first, then their neighbors."""
     found = library.search(question.text, k, video_id=question.video_ids, start=question.start, end=question.end)
-    return [*found, *(one for one in library.neighbors(found) if _overlaps(one, question.start, question.end))]
+    return [*found, *(one for one in library.neighbors(found) if overlaps(one, question.start, question.end))]
 
 
 def list_moments(library: Library, question: ParsedQuestion, max_videos: int) -> list[Document]:
@@ -128,7 +132,7 @@ def list_moments(library: Library, question: ParsedQuestion, max_videos: int) ->
     documents: list[Document] = []
     for video_id in _select_videos(library, question, max_videos):
         timeline = library.timeline(video_id, question.start, question.end)
-        documents += [one for one in timeline.to_documents("moment") if _overlaps(one, question.start, question.end)]
+        documents += [one for one in timeline.to_documents("moment") if overlaps(one, question.start, question.end)]
     return documents
 
 
@@ -137,7 +141,7 @@ def sort_by_time(documents: Iterable[Document]) -> list[Document]:
     videos: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
         videos[document.metadata["video_id"]].append(document)
-    return [document for moments in videos.values() for document in sorted(moments, key=_times)]
+    return [document for moments in videos.values() for document in sorted(moments, key=moment_times)]
 
 
 def _select_videos(library: Library, question: ParsedQuestion, max_videos: int) -> Iterable[str]:
@@ -150,10 +154,12 @@ def _select_videos(library: Library, question: ParsedQuestion, max_videos: int) 
     return dict.fromkeys(document.metadata["video_id"] for document in found)
 
 
-def _overlaps(moment: Document, start: float | None, end: float | None) -> bool:
-    first, last = _times(moment)
+def overlaps(moment: Document, start: float | None, end: float | None) -> bool:
+    """Return whether a moment overlaps an interval in seconds; None is the start or the end of the video."""
+    first, last = moment_times(moment)
     return (end is None or first < end) and (start is None or last > start or first >= start)
 
 
-def _times(document: Document) -> tuple[float, float]:
+def moment_times(document: Document) -> tuple[float, float]:
+    """Return the start and the end of a moment in seconds."""
     return document.metadata["start"], document.metadata["end"]

@@ -2,9 +2,10 @@
 
 import regex
 
-from langchain_videochat.text.prompts import is_not_shown, strip_invisible
+from langchain_videochat.text.prompts import is_not_shown
 from langchain_videochat.text.questions import MAX_QUESTION_LENGTH
-from langchain_videochat.text.template_marks import neutralize_marks
+from langchain_videochat.utils.template_marks import neutralize_marks
+from langchain_videochat.utils.untrusted_text import strip_invisible
 
 MAX_ADDED_LENGTH = 500
 """Characters that a rewritten question may have more than the original: names replace pronouns, nothing is answered."""

@@ -7,12 +7,14 @@ from langchain_videochat.utils.timecode import format_seconds
 
 
 def source_uri(source: str) -> str:
-    """Return the `file:` URL of a path; a URL is returned unchanged.
+    """Return the `file:` URL of a path; a URL is returned unchanged, and an empty source stays empty.
 
     Example:
         >>> source_uri("/films/a b.mp4"), source_uri("https://example.org/a.mp4")
         ('file:///films/a%20b.mp4', 'https://example.org/a.mp4')
     """
+    if not source:
+        return ""
     return source if urlsplit(source).scheme in ("http", "https", "file") else Path(source).absolute().as_uri()
 
 

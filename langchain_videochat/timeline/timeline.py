@@ -109,8 +109,13 @@ class Timeline:
     def to_documents(self, granularity: documents.Granularity = "observation") -> Iterator[Document]:
         """Convert the timeline to Documents, one per observation or one per moment.
 
-        Metadata: `source`, `video_id`, `start` and `end` (seconds), `modality` (or "moment"), `citation`, `title`.
+        Metadata: `source`, `video_id`, `start` and `end` (seconds), `modality` (or "moment"), `citation`, `title`, and
+        `document_id`, which is also the `id` of the Document. It is unique, and the same whenever the content is.
+
+        Raises:
+            InputError: The granularity is unknown.
         """
+        documents.check_granularity(granularity)
         if granularity == "moment":
             return (documents.moment_document(self.video, self.video_id, one) for one in self.moments())
-        return (documents.observation_document(self.video, self.video_id, one) for one in self.observations)
+        return documents.observation_documents(self.video, self.video_id, self.observations)

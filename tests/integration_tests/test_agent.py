@@ -135,7 +135,7 @@ def read_the_video(messages: list[BaseMessage]) -> AIMessage:
     """Read the video in which the part was found."""
     found = messages[-1]
     assert isinstance(found, ToolMessage)
-    return calling("video_chat_text", video_id=found.artifact[0].metadata["video_id"])
+    return calling("video_chat_text", video_id=found.artifact[0]["video_id"])
 
 
 def view_the_moment(messages: list[BaseMessage]) -> AIMessage:
@@ -185,8 +185,8 @@ def check_answer(messages: list[BaseMessage], progress: list[dict[str, Any]], fo
     ]
     listed, recipe, found, read, frames, clip = [one.artifact for one in results]
     assert [one["title"] for one in listed] == ["camping", "recipe", "workshop"]
-    assert [one.metadata["title"] for one in (*recipe, *found)] == ["recipe", "workshop"]
-    assert found[0].metadata["citation"] == f"file://{folder}/workshop.mp4#t=8,12"
+    assert [one["title"] for one in (*recipe, *found)] == ["recipe", "workshop"]
+    assert found[0]["citation"] == f"file://{folder}/workshop.mp4#t=8,12"
     assert read["citation"] == f"file://{folder}/workshop.mp4#t=0,12"
     assert frames["video_id"] == clip["video_id"] == read["video_id"] == listed[2]["video_id"]
     assert all(8 <= time < 12 for time in frames["times"])
@@ -284,7 +284,7 @@ def test_tools_can_be_called_in_parallel(store: VideoTimelineStore, videos: Path
     )
     messages = agent.invoke({"messages": "Look."})["messages"]
     results = {one.tool_call_id: one for one in messages if isinstance(one, ToolMessage)}
-    assert [results[name].artifact[0].metadata["title"] for name in TALKS] == list(TALKS)
+    assert [results[name].artifact[0]["title"] for name in TALKS] == list(TALKS)
     assert all(results[f"see {name}"].status == "success" for name in TALKS)
 
 

@@ -1,5 +1,6 @@
 """Machines with separate cache folders that share a store on a Chroma server."""
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any
 
 import chromadb
 import pytest
+from langchain_core.load import dumps
 
-from langchain_videochat.errors import StoreError
+from langchain_videochat.errors import InputError, StoreError
 from langchain_videochat.store import VideoTimelineStore
 from tests.chroma_server import run_chroma_server
 from tests.unit_tests.embeddings import BagOfWords, make_slides
@@ -52,6 +54,18 @@ def test_two_machines_find_the_same_moments(machine: Machine, tmp_path: Path) ->
     assert second.videos() == first.videos()
     assert list((tmp_path / "first").rglob("*.sqlite3"))
     assert list((tmp_path / "second").rglob("*.sqlite3"))
+
+
+def test_json_restores_a_retriever_without_secrets(server: tuple[int, object], machine: Machine) -> None:
+    machine("first").add(EGGS)
+    address: dict[str, Any] = {"host": "127.0.0.1", "port": server[0]}
+    config = VideoTimelineStore(client=chromadb.HttpClient(**address)).as_retriever().store.to_config()
+    assert VideoTimelineStore.from_config({**config, "embedding": BagOfWords()}).search("omelette", k=1)
+    secret = VideoTimelineStore(client=chromadb.HttpClient(**address, headers={"X-Chroma-Token": "s3cret"}))
+    assert json.loads(dumps(secret.as_retriever()))["type"] == "not_implemented"
+    assert "s3cret" not in dumps(secret.as_retriever())
+    with pytest.raises(InputError, match="HTTP headers"):
+        secret.to_config()
 
 
 def test_changes_by_another_machine_are_visible(machine: Machine) -> None:

@@ -1,5 +1,6 @@
 """Sources of a video: machines that see it under different paths, files and folders that move, and copies."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,13 +8,16 @@ from typing import Any
 
 import chromadb
 import pytest
+from langchain_core.tools import BaseTool
 
 from langchain_videochat import create_video_qa_chain
+from langchain_videochat.cli.stores import find_video
 from langchain_videochat.errors import InputError, SourceError
+from langchain_videochat.media import probe
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.store.addresses import MAX_SOURCES
 from langchain_videochat.text.agent_files import AgentFiles
-from langchain_videochat.text.tools import IndexVideoTool
+from langchain_videochat.text.tools import CutClipTool, IndexVideoTool, ViewFramesTool
 from tests.chroma_server import run_chroma_server
 from tests.scripted_model import model_answering
 from tests.subtitled_video import make_subtitled_video
@@ -311,3 +315,56 @@ def test_address_does_not_depend_on_the_current_folder(
     assert index(Path(folder.name)) == "indexed"
     monkeypatch.chdir("/")
     assert addresses(store) == {str(folder / "eggs.mp4")}
+    assert {one["source"] for one in store.vectorstore.get()["metadatas"]} == {str(folder / "eggs.mp4")}
+
+
+def test_tools_open_the_video_from_another_folder(
+    store: VideoTimelineStore, index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert index(Path(folder.name, "eggs.mp4")) == "indexed"
+    monkeypatch.chdir("/")
+    check_tools(store, folder)
+
+
+def test_relative_source_of_an_earlier_version_opens_where_it_was_indexed_and_everywhere_afterwards(
+    store: VideoTimelineStore, index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert index(folder) == "indexed"
+    catalogue = chromadb.PersistentClient(folder.parent / "store").get_collection("videos-catalogue")
+    (document,) = filter(None, catalogue.get()["documents"] or [])
+    relative = document.replace(json.dumps(str(folder / "eggs.mp4")), '"films/eggs.mp4"')
+    changed: dict[str, Any] = {"documents": [relative], "metadatas": [{"sources": None}], "embeddings": [[0.0]]}
+    catalogue.update([store.videos()[0].video_id], **changed)
+    monkeypatch.chdir(folder.parent)
+    check_tools(store, folder)
+    assert index(folder) == "skipped"
+    monkeypatch.chdir("/")
+    check_tools(store, folder)
+
+
+def check_tools(store: VideoTimelineStore, folder: Path) -> None:
+    """Check that an agent's tools open the only video."""
+    video_id = store.videos()[0].video_id
+    view = ViewFramesTool(store=store)
+    seen = view.invoke(tool_call(view, video_id=video_id, times=[1]))
+    assert seen.artifact["citations"] == [f"file://{folder}/eggs.mp4#t=1"]
+    cut = CutClipTool(store=store, files=AgentFiles(folder))
+    saved = cut.invoke(tool_call(cut, video_id=video_id, start=1, end=2, filename="whisk.mp4"))
+    assert saved.artifact["citation"] == f"file://{folder}/eggs.mp4#t=1,2"
+    assert probe(folder / "whisk.mp4").duration == pytest.approx(1, abs=0.1)
+    (folder / "whisk.mp4").unlink()
+
+
+def tool_call(tool: BaseTool, **arguments: object) -> dict[str, Any]:
+    return {"type": "tool_call", "id": "1", "name": tool.name, "args": arguments}
+
+
+def test_commands_find_a_deleted_video_by_its_relative_path(
+    store: VideoTimelineStore, index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "eggs.mp4").rename(folder / "take 1.mp4")
+    monkeypatch.chdir(folder)
+    assert index(Path("take 1.mp4")) == "indexed"
+    (folder / "take 1.mp4").unlink()
+    assert find_video(store, "take 1.mp4") == store.videos()[0]

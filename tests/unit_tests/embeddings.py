@@ -5,6 +5,7 @@ import math
 import re
 
 from langchain_core.embeddings import Embeddings
+from langchain_core.load.serializable import Serializable
 
 from langchain_videochat.media import VideoInfo
 from langchain_videochat.perception import Observation
@@ -26,6 +27,22 @@ class BagOfWords(Embeddings):
             vector[int(hashlib.sha256(word.encode()).hexdigest(), 16) % self.size] += 1
         length = math.hypot(*vector)
         return [value / length for value in vector]
+
+
+class SerializableWords(Serializable, Embeddings):
+    """Embeds texts as `BagOfWords` does, and can be serialized by LangChain."""
+
+    size: int = 64
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        return True
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return BagOfWords(self.size).embed_documents(texts)
+
+    def embed_query(self, text: str) -> list[float]:
+        return BagOfWords(self.size).embed_query(text)
 
 
 def make_timeline(

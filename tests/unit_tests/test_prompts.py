@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
 from langchain_videochat.perception.modalities import Modality, list_modalities, register_modality
-from langchain_videochat.text.prompts import (
-    ANSWER_PROMPT,
-    CONDENSE_PROMPT,
-    DATA_TAG,
-    NOT_SHOWN,
-    STANDALONE_PROMPT,
-    mark_as_data,
-)
+from langchain_videochat.text.prompts import ANSWER_PROMPT, CONDENSE_PROMPT, NOT_SHOWN, STANDALONE_PROMPT
+from langchain_videochat.utils.untrusted_text import DATA_TAG, mark_as_data
 
 fragments = st.sampled_from(
     [

@@ -20,11 +20,12 @@ from langchain_videochat.errors import InputError, ModelError, StoreError
 from langchain_videochat.perception import Observation
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.citations import UNKNOWN_TIME, Citation, CitationCheck
-from langchain_videochat.text.prompts import DATA_TAG, NOT_SHOWN, NOT_SUPPORTED
+from langchain_videochat.text.prompts import NOT_SHOWN, NOT_SUPPORTED
 from langchain_videochat.text.question_answering import MIN_CONTEXT_TOKENS, create_video_qa_chain
 from langchain_videochat.text.questions import MAX_QUESTION_LENGTH, is_about_whole_video
 from langchain_videochat.text.rewritten_questions import clean_rewritten
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.untrusted_text import DATA_TAG
 from tests.scripted_model import ScriptedModel, model_answering
 from tests.unit_tests.embeddings import BagOfWords, make_slides, make_speech, make_timeline
 from tests.unit_tests.sentences import SCRIPTS, UNSPACED_SCRIPTS
@@ -783,9 +784,9 @@ def test_errors_while_condensing_reach_the_caller() -> None:
 
 def test_the_chain_has_input_and_output_schemas() -> None:
     chain = create_video_qa_chain(model_answering("Yes."), EGGS)
-    (text, fields) = chain.get_input_jsonschema()["anyOf"]
+    (text, *fields) = chain.get_input_jsonschema()["anyOf"]
     assert text == {"type": "string"}
-    assert "VideoQuestion" in str(fields)
+    assert ["VideoQuestion" in str(fields[0]), "VideoMessages" in str(fields[1])] == [True, True]
     answer = chain.get_output_jsonschema()["$defs"]["VideoAnswer"]
     assert list(answer["properties"]) == ["answer", "citations", "supported", "closest", "documents"]
 

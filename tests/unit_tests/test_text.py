@@ -42,6 +42,7 @@ def test_one_document_per_observation(documents: list[Document]) -> None:
     assert _on_screen(documents) == ["Unpack the tent", "Count 8 pegs", "Raise the poles", "Code TX-19 done"]
     starts = [document.metadata["start"] for document in documents]
     assert starts == sorted(starts)
+    assert len({document.id for document in documents}) == len(documents)
 
 
 def test_metadata_locates_the_observation(folder: Path, documents: list[Document]) -> None:
@@ -57,7 +58,15 @@ def test_metadata_locates_the_observation(folder: Path, documents: list[Document
         "title": "tent",
         "score": document.metadata["score"],
         "perceiver": "rapidocr",
+        "document_id": document.id,
     }
+
+
+def test_source_is_absolute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    parsed = VideoChatTextParser(profile="lite").parse(Blob.from_path("tent.mp4"))
+    for documents in (_loader("tent.mp4").load(), parsed):
+        assert {one.metadata["source"] for one in documents} == {str(folder / "tent.mp4")}
 
 
 def test_one_document_per_moment(folder: Path) -> None:

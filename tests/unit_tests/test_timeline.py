@@ -401,12 +401,14 @@ class TestDocuments:
             "score": 0.9,
             "language": "en",
             "perceiver": "rapidocr",
+            "document_id": document.id,
         }
 
     def test_metadata_do_not_contain_none(self) -> None:
         [document] = timeline(Observation(3, 7, "screen_text", "Whisk")).to_documents()
 
-        assert set(document.metadata) == {"source", "video_id", "start", "end", "modality", "citation", "title"}
+        names = {"source", "video_id", "document_id", "start", "end", "modality", "citation", "title"}
+        assert set(document.metadata) == names
 
     def test_metadata_of_a_moment_contain_its_modalities(self) -> None:
         [document] = timeline(

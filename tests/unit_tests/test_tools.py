@@ -206,9 +206,9 @@ def test_long_lists_of_videos_are_truncated() -> None:
 def test_search_returns_times_and_citations(store: VideoTimelineStore, tent: Timeline) -> None:
     message = succeed(SearchVideosTool(store=store), query="TX-19", k=1)
     (moment,) = message.artifact
-    assert (moment.metadata["start"], moment.metadata["end"]) == (4.0, 8.0)
+    assert (moment["start"], moment["end"], moment["text"]) == (4.0, 8.0, "tent\nOn screen: Code TX-19")
     text = text_of(message.content)
-    for expected in ("tent, 00:04-00:08 (4-8 s)", tent.video_id, moment.metadata["citation"], "On screen: Code TX-19"):
+    for expected in ("tent, 00:04-00:08 (4-8 s)", tent.video_id, moment["citation"], "On screen: Code TX-19"):
         assert expected in text
 
 
@@ -223,7 +223,7 @@ def test_search_returns_the_time_of_the_best_match() -> None:
 def test_search_within_a_video_and_an_interval(store: VideoTimelineStore) -> None:
     tool = SearchVideosTool(store=store)
     found = succeed(tool, query="TX-19", video_id="eggs", start="00:04", end="0:08").artifact
-    assert [(one.metadata["title"], one.metadata["start"]) for one in found] == [("eggs", 4.0)]
+    assert [(one["title"], one["start"]) for one in found] == [("eggs", 4.0)]
 
 
 def test_empty_search_results_come_with_advice(store: VideoTimelineStore) -> None:

@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field, SkipValidation
 from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
 from langchain_videochat.text.agent_files import AgentFiles
-from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.text.tools.arguments import (
     END,
     START,
@@ -31,6 +30,7 @@ from langchain_videochat.text.tools.base import (
     shorten,
 )
 from langchain_videochat.utils.interval import Interval
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 MAX_ANSWER_LENGTH = 6000
 """Characters of an answer."""

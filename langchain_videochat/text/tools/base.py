@@ -13,10 +13,10 @@ from langchain_videochat.media import VideoInfo
 from langchain_videochat.media.info import MAX_TITLE_LENGTH
 from langchain_videochat.store import VideoRecord
 from langchain_videochat.text.agent_files import AgentFiles
-from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.timeline import citation
 from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.timecode import format_seconds, format_timecode
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 MAX_ERROR_LENGTH = 1000
 """Characters of an error message that the model gets."""

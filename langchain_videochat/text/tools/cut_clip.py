@@ -11,10 +11,10 @@ from langchain_videochat.media.clips import write_clip
 from langchain_videochat.media.sources import safe_file_name
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.text.agent_files import AgentFiles
-from langchain_videochat.text.prompts import mark_as_data, strip_invisible
 from langchain_videochat.text.tools.arguments import VIDEO, Time, find_video, parse_interval
 from langchain_videochat.text.tools.base import VideoTool, format_interval, interval_artifact, open_stored_video
 from langchain_videochat.utils.timecode import format_seconds
+from langchain_videochat.utils.untrusted_text import mark_as_data, strip_invisible
 
 
 class CutClipArguments(BaseModel):

@@ -18,10 +18,10 @@ from langchain_videochat.store.index_report import describe_ignored_sidecars
 from langchain_videochat.store.provenance import describe_damage
 from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.text.agent_files import AgentFiles
-from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.text.tools.base import VideoTool, one_line, shorten
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.timecode import format_seconds, format_timecode
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 MAX_RESULT_LENGTH = 4000
 """Characters of the result: a file can have any number of problems."""

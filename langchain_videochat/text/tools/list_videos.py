@@ -6,9 +6,9 @@ from langchain_core.tools.base import ArgsSchema
 from pydantic import BaseModel, SkipValidation
 
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
-from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.text.tools.base import VideoTool, one_line, shorten
 from langchain_videochat.utils.timecode import format_timecode
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 MAX_VIDEOS = 100
 """Videos that are listed: about 4,000 tokens. The others can be searched."""

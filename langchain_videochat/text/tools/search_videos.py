@@ -1,14 +1,16 @@
 """The tool that finds moments."""
 
+from typing import Any
+
 from langchain_core.documents import Document
 from langchain_core.tools.base import ArgsSchema
 from pydantic import BaseModel, Field, SkipValidation
 
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.text.tools.arguments import END, START, Time, check_query, find_video, parse_time
 from langchain_videochat.text.tools.base import VideoTool, format_interval, one_line, shorten
 from langchain_videochat.utils.interval import Interval
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 MAX_MOMENTS = 20
 """Moments of one call: about 8,000 tokens."""
@@ -30,7 +32,8 @@ class SearchVideosArguments(BaseModel):
 class SearchVideosTool(VideoTool):
     """Finds the moments of a store's videos that match a query, best first.
 
-    Artifact: the moments as Documents.
+    Artifact: a list of the moments as dicts, with `text` and the metadata that `VideoTimelineStore.search` returns.
+    Checkpoints would not restore Documents within a message.
 
     Example:
         Alone, or as one of the tools of `VideoChatToolkit`:
@@ -51,7 +54,7 @@ class SearchVideosTool(VideoTool):
 
     def _execute(
         self, query: str, video_id: str | None = None, start: Time | None = None, end: Time | None = None, k: int = 4
-    ) -> tuple[str, list[Document]]:
+    ) -> tuple[str, list[dict[str, Any]]]:
         check_query("query", query)
         only = None if video_id is None else find_video(self.store.videos(), video_id).video_id
         self._report_progress(0.0, "searching")
@@ -59,7 +62,8 @@ class SearchVideosTool(VideoTool):
         self._report_progress(1.0, f"{len(found)} moments found")
         if not found:
             return "Nothing was found. Use other words, or omit video_id, start and end.", []
-        return "\n".join(mark_as_data(format_moment(document)) for document in found), found
+        content = "\n".join(mark_as_data(format_moment(moment)) for moment in found)
+        return content, [{"text": moment.page_content, **moment.metadata} for moment in found]
 
 
 def format_moment(moment: Document) -> str:

@@ -8,12 +8,12 @@ from pydantic import BaseModel, Field, SkipValidation
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineStore
-from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.text.tools.arguments import END, START, VIDEO, Time, find_video, parse_interval
 from langchain_videochat.text.tools.base import VideoTool, format_interval, interval_artifact, shorten
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.timecode import format_seconds
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 MAX_TEXT_LENGTH = 12_000
 """Characters of one result: about 3,000 tokens, so that an agent can read several."""

@@ -14,11 +14,11 @@ from langchain_videochat.errors import InputError
 from langchain_videochat.media import sample_frames
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
 from langchain_videochat.text.agent_files import AgentFiles
-from langchain_videochat.text.prompts import mark_as_data
 from langchain_videochat.text.tools.arguments import END, START, VIDEO, Time, find_video, parse_interval, parse_time
 from langchain_videochat.text.tools.base import VideoTool, one_line, open_stored_video, shorten
 from langchain_videochat.timeline import citation
 from langchain_videochat.utils.timecode import format_seconds, format_timecode
+from langchain_videochat.utils.untrusted_text import mark_as_data
 
 NUM_FRAMES = 4
 """Frames spread over an interval: each costs a model about as much as a page of text."""
