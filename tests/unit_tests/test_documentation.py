@@ -15,12 +15,22 @@ from langchain_videochat.perception.profiles import create_perceivers
 from tests.agents import ScriptedChat, calling
 from tests.tiny_videochat import save_videochat
 
-TURNS = [
-    AIMessage("60 g [1]."),
-    calling("search_videos", query="sugar"),
-    AIMessage("It is added at 00:28."),
-]
-"""Replies of a language model to the examples, in order."""
+TURNS = {
+    "README.md": [
+        AIMessage("60 g [1]."),
+        calling("search_videos", query="sugar"),
+        AIMessage("It is added at 00:28."),
+    ],
+    "docs/langchain.md": [
+        calling("cut_clip", video_id="quick_recipes", start="00:27", end="00:31", filename="sugar.mp4"),
+        AIMessage("It is added at 00:28; sugar.mp4 shows it."),
+        AIMessage("60 g [1]."),
+        AIMessage("What is the sugar added to?"),
+        AIMessage("To the lemonade [1]."),
+        AIMessage("60 g [1]."),
+    ],
+}
+"""Replies of a language model to the examples of a page, in order."""
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
@@ -40,7 +50,7 @@ def test_code_blocks_run(
     render(tmp_path / "demo" / "quick_recipes.mp4")
     save_videochat(tmp_path / "videochat-7b", max_positions=4096)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda _: ScriptedChat(turns=list(TURNS)))
+    monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda _: ScriptedChat(turns=TURNS.get(name, [])))
     namespace: dict[str, object] = {"__name__": name}
     # Chroma shares one client per path in a process, and "index" is another folder for each page.
     index = f'VideoTimelineStore("{tmp_path / "index"}")'
