@@ -216,15 +216,16 @@ class _Watch:
 
     def _memory(self) -> int:
         """Return the resident memory of the process and its descendants, in bytes."""
-        total, pids = 0, [self._pid]
+        # Until a new process runs its program, it has the memory of its parent: the same numbers.
+        sizes, pids = set(), [self._pid]
         while pids:
             pid = pids.pop()
             # A process may end at any time.
             with contextlib.suppress(OSError):
-                total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_SIZE
+                sizes.add(Path(f"/proc/{pid}/statm").read_text())
                 for task in os.listdir(f"/proc/{pid}/task"):
                     pids += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
-        return total
+        return sum(int(size.split()[1]) for size in sizes) * PAGE_SIZE
 
 
 def _kill_group(pid: int) -> None:
