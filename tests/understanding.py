@@ -1,28 +1,45 @@
-"""Evaluation of a VideoChatEmbed on clips of Shapes in Motion, with and without the order of their frames."""
+"""Evaluation of a VideoChatEmbed on clips of Shapes in Motion: by kind of question, with and without the order of their
+frames, in conversations of various forms, and on various backgrounds."""
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
+from random import Random
 from statistics import fmean
+from typing import Any
 
 import numpy as np
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from numpy.typing import NDArray
 
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed import read_video
 from langchain_videochat.evaluation import BenchmarkItem, evaluate, read_items
 from langchain_videochat.evaluation.mvbench import TaskScore
-from langchain_videochat.evaluation.shapes import EVIDENCE, KINDS
+from langchain_videochat.evaluation.shapes import (
+    EVIDENCE,
+    KINDS,
+    ShapesQuestion,
+    find_scene,
+    generate_questions,
+    render,
+)
 from langchain_videochat.evaluation.shapes.dataset_files import write_clip
 from langchain_videochat.evaluation.shapes.question_generation import Evidence, QuestionKind
+from langchain_videochat.evaluation.shapes.rendering import stands_out
+from langchain_videochat.evaluation.shapes.varied_samples import name_visual
 
 CRF = 18
 """x264's constant rate factor of rearranged clips: almost no loss."""
 
 NEEDS: dict[Evidence, str] = {"picture": "a picture", "frames": "several frames", "order": "their order"}
 """Descriptions of the kinds of evidence."""
+
+BRIGHTNESSES = (20, 60, 120, 180, 230)
+"""Brightnesses of backgrounds, of 255. The first two are about as dark as those of most training clips."""
 
 Rearrange = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
@@ -65,6 +82,63 @@ def shuffle(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def repeat(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Repeat the middle frame."""
     return np.repeat(frames[len(frames) // 2, None], len(frames), axis=0)
+
+
+@dataclass(frozen=True)
+class AskedClip:
+    """A clip and a question about it."""
+
+    video: dict[str, Any]
+    """Content block."""
+
+    question: ShapesQuestion
+
+
+def write_asked_clips(folder: Path, number: int, brightness: float | None = None) -> list[AskedClip]:
+    """Write clips of the test split on a background of some brightness, 0 to 1, and draw a question about each."""
+    scenes = ((index, find_scene("test", index)) for index in count())
+    visible = ((index, scene) for index, scene in scenes if brightness is None or stands_out(scene, brightness))
+    clips = []
+    for index, scene in islice(visible, number):
+        path = folder / f"{index}.mp4"
+        write_clip(path, render(scene, index, brightness), CRF)
+        question = Random(index).choice(generate_questions(scene, Random(index)))
+        clips.append(AskedClip({"type": "video", "url": path.as_uri(), "mime_type": "video/mp4"}, question))
+    return clips
+
+
+def _ask_together(first: AskedClip, second: AskedClip, asked: AskedClip, *labels: str) -> list[BaseMessage]:
+    """Ask about one of two videos in a message, each after its label if there are any."""
+    ordinal = "first" if asked is first else "second"
+    videos = [first.video, second.video]
+    labeled = [part for pair in zip(labels, videos, strict=True) for part in pair] if labels else videos
+    return [HumanMessage([*labeled, name_visual(asked.question, ordinal, "video").text])]
+
+
+FORMS: Mapping[str, Callable[[AskedClip, AskedClip], list[BaseMessage]]] = {
+    "a video, then a question": lambda clip, _: [HumanMessage([clip.video, clip.question.text])],
+    "a question, then a video": lambda clip, _: [HumanMessage([clip.question.text, clip.video])],
+    "a message with a question, then one with a video": lambda clip, _: [
+        HumanMessage(clip.question.text),
+        HumanMessage([clip.video]),
+    ],
+    "two videos, about the first": lambda clip, other: _ask_together(clip, other, clip),
+    "two videos, about the second": lambda clip, other: _ask_together(other, clip, clip),
+    "two labeled videos": lambda clip, other: _ask_together(other, clip, clip, "First video:", "Second video:"),
+    "a second video in a later turn": lambda clip, other: [
+        HumanMessage([other.video, other.question.text]),
+        AIMessage(other.question.answer),
+        HumanMessage([clip.video, clip.question.text]),
+    ],
+}
+"""Conversations that ask the question about a clip. Some of them have another clip."""
+
+
+def answer_in_form(llm: VideoChatEmbed, clips: Sequence[AskedClip], form: str) -> float:
+    """Ask about clips in conversations of one of `FORMS`; return the fraction of exactly correct answers."""
+    others = [*clips[1:], *clips[:1]]
+    answers = llm.batch([FORMS[form](clip, other) for clip, other in zip(clips, others, strict=True)])
+    return fmean(answer.text == clip.question.answer for answer, clip in zip(answers, clips, strict=True))
 
 
 def _task(kind: QuestionKind) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Literal, cast, get_args
 
 import torch
@@ -15,6 +16,7 @@ from langchain_videochat.embed.conversation import Image, Part, Turn, Video, Vis
 from langchain_videochat.errors import InputError
 
 PromptStyle = Literal["videochat", "chat"]
+MediaPosition = Literal["first", "anywhere"]
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -41,6 +43,9 @@ class VideoChatEmbedProcessor(ProcessorMixin):
 
     "chat" is the tokenizer's chat template, with one message per turn and one line per part of it.
 
+    The paper's models saw each video or image before the text of its turn. In a human turn with other orders, they are
+    moved there, unless there is text between them, which tells them apart. Models trained on any order keep it.
+
     Text cannot inject control tokens: a space is inserted into every special token or "###" that it spells.
 
     Args:
@@ -52,9 +57,10 @@ class VideoChatEmbedProcessor(ProcessorMixin):
         num_visual_tokens: Number of placeholder tokens of a video or an image.
         video_token: The placeholder token.
         prompt_style: "videochat" or "chat".
+        media_position: Where the model expects the videos and images of a human turn: "first" or "anywhere".
 
     Raises:
-        InputError: The style is unknown, or the tokenizer lacks a chat template or a padding and end token.
+        InputError: The style or position is unknown, or the tokenizer lacks a chat template or a padding and end token.
     """
 
     def __init__(
@@ -66,9 +72,12 @@ class VideoChatEmbedProcessor(ProcessorMixin):
         num_visual_tokens: int = 96,
         video_token: str = "<|video|>",  # noqa: S107 - not a password
         prompt_style: PromptStyle = "videochat",
+        media_position: MediaPosition = "first",
     ) -> None:
         if prompt_style not in get_args(PromptStyle):
             raise InputError("prompt_style", f"unknown style {prompt_style!r}", 'Use "videochat" or "chat"')
+        if media_position not in get_args(MediaPosition):
+            raise InputError("media_position", f"unknown position {media_position!r}", 'Use "first" or "anywhere"')
         if prompt_style == "chat" and not tokenizer.chat_template:
             raise InputError("prompt_style", "the tokenizer has no chat template", 'Use "videochat"')
         if tokenizer.pad_token is None:
@@ -83,6 +92,7 @@ class VideoChatEmbedProcessor(ProcessorMixin):
         self.video_token = video_token
         self.video_token_id = tokenizer.added_tokens_encoder[video_token]
         self.prompt_style = prompt_style
+        self.media_position = media_position
         special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._control_pattern = _compile_first_letters([*special, *self.stop_strings])
 
@@ -171,7 +181,7 @@ class VideoChatEmbedProcessor(ProcessorMixin):
         """Write a conversation as a prompt, with one `video_token` for each video or image."""
         if not turns or not all(isinstance(turn, Turn) for turn in turns):
             raise InputError("conversations", "each must be a sequence of Turns", "Give at least one Turn")
-        parts = [(turn.role, [self._write_part(part) for part in turn.content]) for turn in turns]
+        parts = [(turn.role, [self._write_part(part) for part in self._order(turn)]) for turn in turns]
         if self.prompt_style == "videochat":
             return _write_videochat_prompt(parts, add_generation_prompt)
         messages = [{"role": _CHAT_ROLES[role], "content": "\n".join(texts)} for role, texts in parts]
@@ -183,6 +193,14 @@ class VideoChatEmbedProcessor(ProcessorMixin):
             problem = f"the tokenizer's chat template rejects it: {error}"
             raise InputError("conversations", problem, "Alternate human and assistant turns") from error
         return str(prompt)
+
+    def _order(self, turn: Turn) -> Sequence[Part]:
+        """Return the parts of a turn in the order in which the model expects them."""
+        is_text = [isinstance(part, str) for part in turn.content]
+        media_groups = sum(not text for text, _ in groupby(is_text))
+        if self.media_position == "anywhere" or turn.role != "human" or media_groups > 1:
+            return turn.content
+        return sorted(turn.content, key=lambda part: isinstance(part, str))
 
     def _write_part(self, part: Part) -> str:
         if isinstance(part, str):

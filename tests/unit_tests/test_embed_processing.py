@@ -119,6 +119,45 @@ def test_turns_are_written_with_the_chat_template(chat: VideoChatEmbedProcessor)
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        ("Look at this.", video(), "Who is it?"),
+        ("Look at this.", "Who is it?", video()),
+        ("Look at this.", image(), video(), "Who is it?"),
+    ],
+)
+@pytest.mark.parametrize("style", ["videochat", "chat"])
+def test_media_come_before_the_text_of_their_turn(style: Any, content: tuple[Any, ...]) -> None:
+    processor = VideoChatEmbedProcessor(byte_tokenizer(chat_template=CHATML), image_size=8, prompt_style=style)
+    media = [part for part in content if not isinstance(part, str)]
+    for earlier in ([], CONVERSATION[:3]):
+        expected = processor([*earlier, Turn("human", (*media, "Look at this.", "Who is it?"))])
+        inputs = processor([*earlier, Turn("human", content)])
+        assert prompts(processor, inputs) == prompts(processor, expected)
+        assert inputs["num_frames"].tolist() == expected["num_frames"].tolist()
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        Turn("human", ("Before:", image(), "After:", video(), "What differs?")),
+        Turn("assistant", ("It looks like this:", image())),
+    ],
+)
+def test_text_between_media_and_answers_keep_their_order(paper: VideoChatEmbedProcessor, turn: Turn) -> None:
+    anywhere = VideoChatEmbedProcessor(byte_tokenizer(), image_size=8, media_position="anywhere")
+    assert prompts(paper, paper([turn])) == prompts(anywhere, anywhere([turn]))
+
+
+def test_models_trained_on_any_order_read_it(tmp_path: Path) -> None:
+    VideoChatEmbedProcessor(byte_tokenizer(), image_size=8, media_position="anywhere").save_pretrained(tmp_path)
+    anywhere = VideoChatEmbedProcessor.from_pretrained(tmp_path)
+    assert prompts(anywhere, anywhere([Turn("human", ("Who is it?", image()))])) == [
+        f"<s>###Human: Who is it?\n###Human: <Image>{PLACEHOLDERS}</Image>\n###Assistant:"
+    ]
+
+
+@pytest.mark.parametrize(
     ("style", "ending"), [("paper", "###Assistant: The hat.###"), ("chat", "assistant\nThe hat.<|im_end|>\n")]
 )
 def test_without_generation_prompt_the_last_answer_is_ended(
@@ -284,10 +323,11 @@ def test_system_turn_must_come_first(either: VideoChatEmbedProcessor) -> None:
     ("settings", "subject"),
     [
         ({"prompt_style": "telegram"}, "prompt_style"),
+        ({"media_position": "last"}, "media_position"),
         ({"prompt_style": "chat"}, "prompt_style"),
         ({"tokenizer": byte_tokenizer(eos_token=None)}, "tokenizer"),
     ],
-    ids=["style", "no template", "no padding"],
+    ids=["style", "position", "no template", "no padding"],
 )
 def test_invalid_processor_arguments_are_rejected(settings: dict[str, Any], subject: str) -> None:
     with pytest.raises(InputError, match=subject):

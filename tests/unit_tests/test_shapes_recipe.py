@@ -18,6 +18,7 @@ from langchain_videochat.embed import (
     VideoChatEmbedProcessor,
 )
 from langchain_videochat.evaluation.shapes import draw_scene
+from langchain_videochat.evaluation.shapes.background_training import train_backgrounds
 from langchain_videochat.evaluation.shapes.dataset_files import write_scene
 from langchain_videochat.evaluation.shapes.language_pretraining import (
     FactEmbedding,
@@ -35,7 +36,7 @@ from langchain_videochat.training.samples import MEDIA, Media
 
 SIDE = 8
 
-SHORTEST = Recipe(pictures=1, clips=1, language=(1,), queries=(1,), stage1=1, stage2=1)
+SHORTEST = Recipe(pictures=1, clips=1, language=(1,), queries=(1,), stage1=1, stage2=1, backgrounds=(1,), varied=1)
 
 ModelAndProcessor = tuple[VideoChatEmbedForConditionalGeneration, VideoChatEmbedProcessor]
 
@@ -138,6 +139,15 @@ def test_the_q_former_learns(untrained: ModelAndProcessor) -> None:
     changed = {name for name, weights in model.state_dict().items() if not torch.equal(weights, before[name])}
     assert changed
     assert not any(name.startswith(("vision_tower.", "language_model.")) for name in changed)
+
+
+def test_backgrounds_change_neither_the_language_model_nor_statistics(untrained: ModelAndProcessor) -> None:
+    model, processor = deepcopy(untrained)
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    assert 0 < train_backgrounds(model, processor, rounds=[1, 1], show_progress=False) < 2
+    changed = {name for name, weights in model.state_dict().items() if not torch.equal(weights, before[name])}
+    assert {name.partition(".")[0] for name in changed} >= {"vision_tower", "qformer", "language_projection"}
+    assert not any("running" in name or name.startswith("language_model.") for name in changed)
 
 
 def test_the_language_model_learns_from_fact_embeddings(untrained: ModelAndProcessor) -> None:

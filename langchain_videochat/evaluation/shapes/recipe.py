@@ -9,9 +9,11 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from langchain_videochat.embed import VideoChatEmbedForConditionalGeneration, VideoChatEmbedProcessor, load_model
+from langchain_videochat.evaluation.shapes.background_training import train_backgrounds
 from langchain_videochat.evaluation.shapes.language_pretraining import FactEmbedding, pretrain_language
 from langchain_videochat.evaluation.shapes.scene_samples import SampleTask, ShapesSamples
 from langchain_videochat.evaluation.shapes.tiny_model import new_model
+from langchain_videochat.evaluation.shapes.varied_samples import VariedSamples
 from langchain_videochat.evaluation.shapes.vision_pretraining import pretrain_queries, pretrain_tower
 from langchain_videochat.evaluation.shapes.world import FRAMES
 from langchain_videochat.training.checkpoints import save_atomically
@@ -33,7 +35,7 @@ SETTINGS: dict[str, Any] = {
     "num_workers": 1,
     "save_steps": 100,
 }
-"""Settings of both stages."""
+"""Settings of both stages, and of the last part."""
 
 FACTS_FILE = "facts.safetensors"
 """File of the fact embeddings, in the folder of the language model."""
@@ -64,6 +66,13 @@ class Recipe:
     stage2: int = 1000
     """Clips and images with questions (paper 3.2.1)."""
 
+    backgrounds: tuple[int, ...] = (250, 350)
+    """Vision tower and Q-Former on backgrounds of any brightness. So far, all were dark."""
+
+    varied: int = 700
+    """Questions about one or two clips or images on such backgrounds. So far, each conversation had one. 0 leaves out
+    this part and the previous one."""
+
 
 def train_tiny(
     folder: str | Path,
@@ -74,7 +83,7 @@ def train_tiny(
     gmhra: bool = True,
     show_progress: bool = True,
 ) -> Path:
-    """Train videochat-embed-tiny, in one to three hours on two cores. Interrupted runs resume.
+    """Train videochat-embed-tiny, in two to four hours on two cores. Interrupted runs resume.
 
     Args:
         folder: Folder for the parts of the training, one subfolder each.
@@ -119,7 +128,18 @@ def train_tiny(
         _save(model, processor, joined)
     for config, samples in _stages(folder, recipe, seed):
         train(config, samples, resume=True, show_progress=show_progress)
-    return merge(folder / "stage2", output)
+    if not recipe.varied:
+        return merge(folder / "stage2", output)
+    plain, backgrounds, varied = (folder / name for name in ("plain", "backgrounds", "varied"))
+    if not plain.exists():
+        merge(folder / "stage2", plain)
+    if not backgrounds.exists():
+        model, processor = _load(plain)
+        train_backgrounds(model, processor, rounds=recipe.backgrounds, show_progress=show_progress)
+        _save(model, processor, backgrounds)
+    config = TrainingConfig(stage=2, output=varied, steps=recipe.varied, **_settings(backgrounds, seed))
+    train(config, _varied_samples(), resume=True, show_progress=show_progress)
+    return merge(varied, output)
 
 
 def _load(folder: Path) -> tuple[VideoChatEmbedForConditionalGeneration, VideoChatEmbedProcessor]:
@@ -141,11 +161,19 @@ def _save(
 
 def _stages(folder: Path, recipe: Recipe, seed: int) -> Iterator[tuple[TrainingConfig, dict[Media, Samples]]]:
     stage1, stage2 = folder / "stage1", folder / "stage2"
-    # The vision tower is trained already; the language model has no pre-trained knowledge to forget.
-    common: dict[str, Any] = {**SETTINGS, "model": str(folder / "joined"), "seed": seed, "trainable": "language"}
+    common = _settings(folder / "joined", seed)
     yield TrainingConfig(stage=1, output=stage1, steps=recipe.stage1, **common), _samples("captions")
     yield TrainingConfig(stage=2, init_from=stage1, output=stage2, steps=recipe.stage2, **common), _samples("questions")
 
 
+def _settings(model: Path, seed: int) -> dict[str, Any]:
+    # The vision tower is trained already; the language model has no pre-trained knowledge to forget.
+    return {**SETTINGS, "model": str(model), "seed": seed, "trainable": "language"}
+
+
 def _samples(task: SampleTask) -> dict[Media, Samples]:
     return {media: ShapesSamples("train", SAMPLES, media=media, task=task) for media in MEDIA}
+
+
+def _varied_samples() -> dict[Media, Samples]:
+    return {media: VariedSamples("train", SAMPLES, media=media) for media in MEDIA}

@@ -32,7 +32,10 @@ COLOR_JITTER = 0.06
 """Maximum deviation of red, green and blue from `PALETTE`."""
 
 SHADE = (0.03, 0.2)
-"""Range of the brightness of the background, 0 to 1."""
+"""Range of the brightness of a dark background, 0 to 1."""
+
+MIN_CONTRAST = 0.3
+"""Minimum distance of a figure's color from the background, in RGB of 0 to 1. Only white on a bright one is closer."""
 
 TINT = 0.03
 """Maximum deviation of the background from grey."""
@@ -60,12 +63,13 @@ _TRIANGLE = _edges([90, -27.8, -152.2], [0.8, 0.467, 0.467])
 _STAR = _edges([-90, -18, 54, 126, 198], [0.33] * 5)
 
 
-def render(scene: Scene, seed: int) -> NDArray[np.uint8]:
+def render(scene: Scene, seed: int, brightness: float | None = None) -> NDArray[np.uint8]:
     """Render a clip.
 
     Args:
         scene: The scene.
         seed: Seed of everything that is irrelevant to the scene: background, exact colors, edge softness and noise.
+        brightness: Brightness of the background, 0 to 1; that of a random dark one if None.
 
     Returns:
         RGB, [8, 64, 64, 3].
@@ -77,7 +81,7 @@ def render(scene: Scene, seed: int) -> NDArray[np.uint8]:
     """
     rng = np.random.default_rng(seed)
     trajectories = compute_trajectories(scene)
-    frames = np.repeat(_background(rng)[None], FRAMES, axis=0)
+    frames = np.repeat(_background(rng, brightness)[None], FRAMES, axis=0)
     softness = rng.uniform(*SOFTNESS)
     for number, figure in enumerate(scene.figures):
         coverage, pixels = _coverage(figure.shape, trajectories, number, softness)
@@ -99,12 +103,26 @@ def compress(frames: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)[..., ::-1].reshape(frames.shape)
 
 
-def _background(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Render a dark background with a slight gradient, [64, 64, 3]."""
+def stands_out(scene: Scene, brightness: float) -> bool:
+    """Return whether all colors of a scene's figures differ from a background of some brightness, 0 to 1.
+
+    Example:
+        >>> from langchain_videochat.evaluation.shapes import draw_scene
+        >>> white_square = draw_scene(0)
+        >>> stands_out(white_square, 0.5), stands_out(white_square, 0.9)
+        (True, False)
+    """
+    colors = {figure.color for figure in scene.figures} | {event.color for event in scene.events if event.color}
+    return all(np.linalg.norm(np.array(PALETTE[color]) - brightness) >= MIN_CONTRAST for color in colors)
+
+
+def _background(rng: np.random.Generator, brightness: float | None) -> NDArray[np.float32]:
+    """Render a background with a slight gradient, [64, 64, 3]."""
     steps = np.linspace(-0.5, 0.5, IMAGE_SIZE)
     across, down = rng.uniform(-SLOPE, SLOPE, size=2) / 2
     slope = np.add.outer(down * steps, across * steps)
-    color = rng.uniform(*SHADE) + rng.uniform(-TINT, TINT, size=3)
+    shade = rng.uniform(*SHADE)
+    color = (shade if brightness is None else brightness) + rng.uniform(-TINT, TINT, size=3)
     return np.asarray((slope[..., None] + color).clip(0, 1), dtype=np.float32)
 
 

@@ -17,7 +17,7 @@ from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem
 from langchain_videochat.evaluation.mvbench.question_prompt import INSTRUCTION, format_question
 from langchain_videochat.evaluation.shapes.descriptions import describe, describe_by_figure, describe_still
 from langchain_videochat.evaluation.shapes.question_generation import FREQUENCY, ShapesQuestion, generate_questions
-from langchain_videochat.evaluation.shapes.rendering import compress, render
+from langchain_videochat.evaluation.shapes.rendering import compress, render, stands_out
 from langchain_videochat.evaluation.shapes.world import FRAME_RATE, FRAMES, Scene, draw_scene
 from langchain_videochat.training.samples import REQUESTS, Media, Sample
 
@@ -43,6 +43,9 @@ be answered from the description, which teaches their meaning; in the other half
 COLOR_CHANGE_INTERVAL = 4
 """Every n-th training clip has a color change. By chance, one in twenty would: with one in ten, 45 % of new colors
 were wrong after training, with one in four 2 %."""
+
+DARK_SHARE = 0.25
+"""Fraction of dark backgrounds where they are of any brightness."""
 
 JPEG_QUALITY = (75, 95)
 """Range of the JPEG quality. The loss is similar to that of the video codec of files."""
@@ -92,8 +95,8 @@ class ShapesSamples:
             caption = write_caption(scene, self._media, rng)
             return to_turns([(rng.choice(REQUESTS).format(media=self._media), caption)])
         questions = answerable_questions(scene, self._media, rng)
-        (form,) = rng.choices(CONVERSATION_FORMATS, [each.share for each in CONVERSATION_FORMATS])
-        chosen = _choose(questions, form, rng)
+        form = draw_format(rng)
+        chosen = choose_questions(questions, form.max_questions, rng)
         opening = [Turn("system", (INSTRUCTION,))] if form.is_instructed else []
         return opening + to_turns(map(form.write, chosen))
 
@@ -111,14 +114,14 @@ def answerable_questions(scene: Scene, media: Media, rng: Random) -> list[Shapes
     return [question for question in questions if media == "video" or question.evidence == "picture"]
 
 
-def _choose(questions: list[ShapesQuestion], form: "ConversationFormat", rng: Random) -> list[ShapesQuestion]:
+def choose_questions(questions: list[ShapesQuestion], count: int, rng: Random) -> list[ShapesQuestion]:
     """Select questions in random order, with a description first. Rare kinds are as frequent as others."""
     by_rarity = sorted(questions, key=lambda question: rng.random() ** FREQUENCY[question.kind])
-    chosen = rng.sample(by_rarity[-form.max_questions :], min(form.max_questions, len(questions)))
+    chosen = rng.sample(by_rarity[-count:], min(count, len(questions)))
     description = [question for question in questions if question.kind == "description"]
     others = [question for question in chosen if question.kind != "description"]
-    if form.max_questions > 1 and description and rng.random() < DESCRIPTION_SHARE:
-        return [*description, *others][: form.max_questions]
+    if count > 1 and description and rng.random() < DESCRIPTION_SHARE:
+        return [*description, *others][:count]
     return others or chosen
 
 
@@ -127,9 +130,20 @@ def to_turns(pairs: Iterable[tuple[str, str]]) -> list[Turn]:
     return [turn for text, answer in pairs for turn in (Turn("human", (text,)), Turn("assistant", (answer,)))]
 
 
-def render_compressed(scene: Scene, rng: Random) -> NDArray[np.uint8]:
-    """Render a scene, RGB, [8, 64, 64, 3], with compression artefacts similar to those of files."""
-    return compress(render(scene, seed=rng.getrandbits(32)), rng.randint(*JPEG_QUALITY))
+def render_compressed(scene: Scene, rng: Random, *, any_background: bool = False) -> NDArray[np.uint8]:
+    """Render a scene, RGB, [8, 64, 64, 3], with compression artefacts similar to those of files.
+
+    The background is dark, or of any brightness from which the figures stand out. Nothing else depends on that.
+    """
+    seed, quality = rng.getrandbits(32), rng.randint(*JPEG_QUALITY)
+    brightness = _draw_brightness(scene, rng) if any_background else None
+    return compress(render(scene, seed, brightness), quality)
+
+
+def _draw_brightness(scene: Scene, rng: Random) -> float | None:
+    if rng.random() < DARK_SHARE:
+        return None
+    return next(brightness for brightness in iter(rng.random, None) if stands_out(scene, brightness))
 
 
 def find_training_scene(split: SceneSplit, index: int, media: Media) -> Scene:
@@ -184,6 +198,9 @@ def with_options(question: ShapesQuestion) -> tuple[str, str]:
     return format_question(item), question.answer
 
 
+WriteQuestion = Callable[[ShapesQuestion], tuple[str, str]]
+
+
 @dataclass(frozen=True)
 class ConversationFormat:
     """The format of a conversation about a scene.
@@ -196,7 +213,7 @@ class ConversationFormat:
 
     max_questions: int
 
-    write: Callable[[ShapesQuestion], tuple[str, str]]
+    write: WriteQuestion
     """Returns a question and its answer as text."""
 
     is_instructed: bool = False
@@ -208,3 +225,9 @@ CONVERSATION_FORMATS = (
     ConversationFormat(0.3, 2, with_options),
     ConversationFormat(0.2, 1, with_options, is_instructed=True),
 )
+
+
+def draw_format(rng: Random) -> ConversationFormat:
+    """Return a random format, in proportion to the shares."""
+    (form,) = rng.choices(CONVERSATION_FORMATS, [each.share for each in CONVERSATION_FORMATS])
+    return form
