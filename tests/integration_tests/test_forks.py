@@ -51,7 +51,7 @@ for _ in range(3):
         except BaseException:
             traceback.print_exc()
         os._exit(1)
-    print(os.waitpid(child, 0)[1])
+    print(os.waitpid(child, 0)[1], flush=True)
 os._exit(0)
 """
 
