@@ -139,7 +139,7 @@ def _random(kind: Any, config: Any) -> Any:
 
 def _make_constant(layer: Any, answer: torch.Tensor) -> None:
     """Make the output of a layer constant."""
-    torch.nn.init.zeros_(layer.weight)
+    layer.weight.data.zero_()  # `init.zeros_` skips loaded weights while another thread loads a model
     layer.bias.data.copy_(answer)
 
 
