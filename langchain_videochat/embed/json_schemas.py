@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 
@@ -129,23 +131,33 @@ def is_recursive(schema: Mapping[str, Any]) -> bool:
         >>> is_recursive({"type": "array", "items": {"$ref": "#"}})
         True
     """
-    return _leads_back(schema, schema, ("#",))
+    references: dict[str, set[str]] = {}
+    pending = ["#"]
+    while pending:
+        place = pending.pop()
+        if place not in references:
+            references[place] = set(_iter_references(follow_reference(schema, place), schema))
+            pending += references[place]
+    try:
+        TopologicalSorter(references).prepare()
+    except CycleError:
+        return True
+    return False
 
 
-def _leads_back(node: Any, root: Mapping[str, Any], followed: tuple[str, ...]) -> bool:
-    """Return whether following the references in a part of a schema leads to one that was followed already."""
+def _iter_references(node: Any, root: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the references in a part of a schema, except those in the definitions of the whole schema."""
     if isinstance(node, list):
-        return any(_leads_back(item, root, followed) for item in node)
+        for item in node:
+            yield from _iter_references(item, root)
     if not isinstance(node, dict):
-        return False
+        return
     reference = node.get("$ref")
     if isinstance(reference, str):
-        if reference in followed:
-            return True
-        if _leads_back(follow_reference(root, reference), root, (*followed, reference)):
-            return True
-    parts = {key: part for key, part in node.items() if node is not root or key not in ("$defs", "definitions")}
-    return any(_leads_back(part, root, followed) for part in parts.values())
+        yield reference
+    for key, part in node.items():
+        if node is not root or key not in ("$defs", "definitions"):
+            yield from _iter_references(part, root)
 
 
 def narrow_schema(node: Any, root: Mapping[str, Any] | None = None) -> Any:
@@ -196,9 +208,10 @@ def _kinds(node: dict[str, Any]) -> list[str]:
 
 def _without_decimal_texts(alternatives: list[Any]) -> list[Any]:
     """Remove the text of a number or text: pydantic's schema of a Decimal does not say that the text is a number."""
-    is_number = [isinstance(one, dict) and one.get("type") == "number" for one in alternatives]
     return [
-        one for place, one in enumerate(alternatives) if one != {"type": "string"} or not any(is_number[:place][-1:])
+        one
+        for before, one in pairwise([None, *alternatives])
+        if one != {"type": "string"} or not isinstance(before, dict) or before.get("type") != "number"
     ]
 
 

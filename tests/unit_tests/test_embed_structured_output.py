@@ -14,6 +14,7 @@ from pydantic import BaseModel, RootModel
 from typing_extensions import TypedDict
 
 from langchain_videochat import VideoChatEmbed
+from langchain_videochat.embed.json_schemas import is_recursive
 from langchain_videochat.embed.messages import write_tool_call
 from langchain_videochat.errors import InputError
 from tests.tiny_videochat import save_videochat
@@ -163,6 +164,24 @@ def test_recursive_arguments_of_tools(llm: VideoChatEmbed) -> None:
     for seed in range(3):
         (call,) = llm.bind_tools([cook], tool_choice="any").invoke("Go", seed=seed).tool_calls
         Step.model_validate(call["args"]["step"])
+
+
+def test_references_that_many_parts_share_are_not_recursive(llm: VideoChatEmbed) -> None:
+    def compare(one: Size, other: Size) -> str:
+        """Compare two sizes."""
+        return str(one.meters - other.meters)
+
+    bound: Any = llm.bind_tools([compare], tool_choice="any")
+    (tool,) = bound.kwargs["tools"]
+    assert "$ref" not in str(tool)  # LangChain inlines references that are not recursive
+    (call,) = bound.invoke("Go").tool_calls
+    assert call["args"].keys() == {"one", "other"}
+
+    # Following each of these references separately would take 2**24 steps.
+    pairs = [{"prefixItems": [{"$ref": f"#/$defs/{level}"}] * 2} for level in range(25)]
+    definitions = {str(level): pair for level, pair in enumerate(pairs[1:])}
+    assert not is_recursive(pairs[0] | {"$defs": definitions | {"24": {"type": "string"}}})
+    assert is_recursive(pairs[0] | {"$defs": definitions | {"24": {"$ref": "#/$defs/0"}}})
 
 
 @pytest.mark.parametrize("method", METHODS)
