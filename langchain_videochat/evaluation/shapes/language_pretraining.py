@@ -184,6 +184,5 @@ def write_conversation(scene: Scene, media: Media, rng: Random) -> list[Turn]:
     if rng.random() < CAPTION_SHARE:
         pairs.insert(0, (rng.choice(REQUESTS).format(media=media), write_caption(scene, media, rng)))
     visual = VisualTokens(media, torch.empty(0), None, TIMES if media == "video" else ())
-    first, *others = to_turns(pairs)
     opening = [Turn("system", (INSTRUCTION,))] if write is with_options and rng.random() < OPTIONS_SHARE else []
-    return [*opening, Turn("human", (visual, *first.content)), *others]
+    return [*opening, *to_turns([visual], pairs)]

@@ -3,16 +3,18 @@
 The bundled model was trained on these texts: changing them requires training it again.
 """
 
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from langchain_videochat.embed import Image, Turn, Video
+from langchain_videochat.embed.conversation import Part
 from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem
 from langchain_videochat.evaluation.mvbench.question_prompt import INSTRUCTION, format_question
 from langchain_videochat.evaluation.shapes.descriptions import describe, describe_by_figure, describe_still
@@ -51,8 +53,45 @@ JPEG_QUALITY = (75, 95)
 """Range of the JPEG quality. The loss is similar to that of the video codec of files."""
 
 
-class ShapesSamples:
-    """A sequence of training samples, generated on access.
+class GeneratedSamples(ABC):
+    """A sequence of conversations about scenes, generated on access.
+
+    Args:
+        split: Split of the scenes. Splits share no scenes, not even with other positions or another rendering.
+        size: Number of samples.
+        media: "video" for clips, "image" for single frames of scenes without events.
+    """
+
+    name: ClassVar[str]
+    """First part of the source of each sample. The whole source is the random seed."""
+
+    def __init__(self, split: SceneSplit, size: int, *, media: Media = "video") -> None:
+        self._split: SceneSplit = split
+        self._size = size
+        self._media: Media = media
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """Generate a sample."""
+        if not 0 <= index < self._size:
+            raise IndexError(index)
+        source = f"{self.name}/{self._split}/{index}"
+        rng = Random(source)  # noqa: S311 - no secret
+        return Sample(tuple(self._converse(index, rng)), self._media, source)
+
+    @abstractmethod
+    def _converse(self, index: int, rng: Random) -> list[Turn]:
+        """Return the conversation of a sample."""
+
+    def _show(self, frames: NDArray[np.uint8]) -> Video | Image:
+        """Return a clip, or its first frame as an image."""
+        return Image(frames[0]) if self._media == "image" else Video(frames, TIMES)
+
+
+class ShapesSamples(GeneratedSamples):
+    """A sequence of training samples about one video or image, on a dark background.
 
     Args:
         split: Split of the scenes. Splits share no scenes, not even with other positions or another rendering.
@@ -67,38 +106,22 @@ class ShapesSamples:
         ('the white square turns red in the first half',)
     """
 
+    name = "shapes"
+
     def __init__(self, split: SceneSplit, size: int, *, media: Media = "video", task: SampleTask = "questions") -> None:
-        self._split: SceneSplit = split
-        self._size = size
-        self._media: Media = media
+        super().__init__(split, size, media=media)
         self._task = task
 
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, index: int, /) -> Sample:
-        """Generate a sample."""
-        if not 0 <= index < self._size:
-            raise IndexError(index)
-        source = f"shapes/{self._split}/{index}"
-        rng = Random(source)  # noqa: S311 - no secret
+    def _converse(self, index: int, rng: Random) -> list[Turn]:
         scene = find_training_scene(self._split, index, self._media)
-        frames = render_compressed(scene, rng)
-        shown = Image(frames[0]) if self._media == "image" else Video(frames, TIMES)
-        turns = self._converse(scene, rng)
-        first = 1 if turns[0].role == "system" else 0
-        turns[first] = Turn("human", (shown, *turns[first].content))
-        return Sample(tuple(turns), self._media, source)
-
-    def _converse(self, scene: Scene, rng: Random) -> list[Turn]:
+        visuals = [self._show(render_compressed(scene, rng))]
         if self._task == "captions":
             caption = write_caption(scene, self._media, rng)
-            return to_turns([(rng.choice(REQUESTS).format(media=self._media), caption)])
+            return to_turns(visuals, [(rng.choice(REQUESTS).format(media=self._media), caption)])
         questions = answerable_questions(scene, self._media, rng)
         form = draw_format(rng)
         chosen = choose_questions(questions, form.max_questions, rng)
-        opening = [Turn("system", (INSTRUCTION,))] if form.is_instructed else []
-        return opening + to_turns(map(form.write, chosen))
+        return [*form.opening, *to_turns(visuals, map(form.write, chosen))]
 
 
 def write_caption(scene: Scene, media: Media, rng: Random) -> str:
@@ -125,9 +148,10 @@ def choose_questions(questions: list[ShapesQuestion], count: int, rng: Random) -
     return others or chosen
 
 
-def to_turns(pairs: Iterable[tuple[str, str]]) -> list[Turn]:
-    """Convert questions and answers to turns."""
-    return [turn for text, answer in pairs for turn in (Turn("human", (text,)), Turn("assistant", (answer,)))]
+def to_turns(visuals: Sequence[Part], pairs: Iterable[tuple[str, str]]) -> list[Turn]:
+    """Convert questions and answers to turns, with videos or images before the first question."""
+    turns = [turn for text, answer in pairs for turn in (Turn("human", (text,)), Turn("assistant", (answer,)))]
+    return [Turn("human", (*visuals, *turns[0].content)), *turns[1:]]
 
 
 def render_compressed(scene: Scene, rng: Random, *, any_background: bool = False) -> NDArray[np.uint8]:
@@ -218,6 +242,11 @@ class ConversationFormat:
 
     is_instructed: bool = False
     """Whether it starts with the instruction of MVBench."""
+
+    @property
+    def opening(self) -> list[Turn]:
+        """The turns before the first question."""
+        return [Turn("system", (INSTRUCTION,))] if self.is_instructed else []
 
 
 CONVERSATION_FORMATS = (

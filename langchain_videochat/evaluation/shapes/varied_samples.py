@@ -7,17 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-import numpy as np
-from numpy.typing import NDArray
-
-from langchain_videochat.embed import Image, Turn, Video
+from langchain_videochat.embed import Turn
 from langchain_videochat.embed.conversation import Part
-from langchain_videochat.evaluation.mvbench.question_prompt import INSTRUCTION
 from langchain_videochat.evaluation.shapes.question_generation import ShapesQuestion
 from langchain_videochat.evaluation.shapes.scene_samples import (
     SCENES_PER_SPLIT,
-    TIMES,
-    SceneSplit,
+    GeneratedSamples,
     WriteQuestion,
     answerable_questions,
     choose_questions,
@@ -26,7 +21,7 @@ from langchain_videochat.evaluation.shapes.scene_samples import (
     render_compressed,
     to_turns,
 )
-from langchain_videochat.training.samples import Media, Sample
+from langchain_videochat.training.samples import Media
 
 TOGETHER_SHARE, LATER_SHARE = 0.4, 0.3
 """Fractions of conversations with two videos or images in one turn, and with a second one in a later turn, which the
@@ -36,7 +31,7 @@ LABELED_SHARE = 0.5
 """Fraction of turns with two videos or images that have a label before each."""
 
 
-class VariedSamples:
+class VariedSamples(GeneratedSamples):
     """A sequence of conversations about one or two videos or images, on any background.
 
     Args:
@@ -50,20 +45,9 @@ class VariedSamples:
         ['Video', 'Video', 'Describe the second video.']
     """
 
-    def __init__(self, split: SceneSplit, size: int, *, media: Media = "video") -> None:
-        self._split: SceneSplit = split
-        self._size = size
-        self._media: Media = media
+    name = "shapes/varied"
 
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, index: int, /) -> Sample:
-        """Generate a sample."""
-        if not 0 <= index < self._size:
-            raise IndexError(index)
-        source = f"shapes/varied/{self._split}/{index}"
-        rng = Random(source)  # noqa: S311 - no secret
+    def _converse(self, index: int, rng: Random) -> list[Turn]:
         layout = rng.random()
         indices = [index, rng.randrange(SCENES_PER_SPLIT)] if layout < TOGETHER_SHARE + LATER_SHARE else [index]
         scenes = [find_training_scene(self._split, each, self._media) for each in indices]
@@ -71,16 +55,12 @@ class VariedSamples:
         count = -(-form.max_questions // len(scenes))
         questions = [choose_questions(answerable_questions(scene, self._media, rng), count, rng) for scene in scenes]
         visuals = [self._show(render_compressed(scene, rng, any_background=True)) for scene in scenes]
-        turns = [Turn("system", (INSTRUCTION,))] if form.is_instructed else []
         if layout < TOGETHER_SHARE:
-            turns += self._ask_together(visuals, questions, form.write, rng)
-        else:
-            for visual, each in zip(visuals, questions, strict=True):
-                turns += _ask([visual], each, form.write)
-        return Sample(tuple(turns), self._media, source)
-
-    def _show(self, frames: NDArray[np.uint8]) -> Video | Image:
-        return Image(frames[0]) if self._media == "image" else Video(frames, TIMES)
+            return [*form.opening, *self._ask_together(visuals, questions, form.write, rng)]
+        turns = form.opening
+        for visual, each in zip(visuals, questions, strict=True):
+            turns += to_turns([visual], map(form.write, each))
+        return turns
 
     def _ask_together(
         self,
@@ -98,7 +78,7 @@ class VariedSamples:
         if rng.random() < LABELED_SHARE:
             first, second = visuals
             visuals = [f"First {self._media}:", first, f"Second {self._media}:", second]
-        return _ask(visuals, mixed, write)
+        return to_turns(visuals, map(write, mixed))
 
 
 def name_visual(question: ShapesQuestion, ordinal: str, media: Media) -> ShapesQuestion:
@@ -106,9 +86,3 @@ def name_visual(question: ShapesQuestion, ordinal: str, media: Media) -> ShapesQ
     if question.kind == "description":
         return replace(question, text=f"Describe the {ordinal} {media}.")
     return replace(question, text=f"In the {ordinal} {media}, {question.text[0].lower()}{question.text[1:]}")
-
-
-def _ask(visuals: Sequence[Part], questions: Sequence[ShapesQuestion], write: WriteQuestion) -> list[Turn]:
-    """Return questions and answers, with videos or images before the first question."""
-    first, *others = to_turns(map(write, questions))
-    return [Turn("human", (*visuals, *first.content)), *others]
