@@ -1,12 +1,12 @@
 """LangChain's filters on metadata, as Chroma defines them: `{"video_id": {"$in": [...]}, "start": {"$gte": 10}}`."""
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.store.filters import Filter, TimeBound
+from langchain_videochat.utils.names import closest_name
 
 _COMPARISONS: dict[str, Literal["<", "<=", "=", ">=", ">"]] = {
     "$lt": "<",
@@ -62,8 +62,8 @@ def _add_all(condition: Filter, metadata_filters: Iterable[Mapping[str, Any]]) -
 
 def _add_field(condition: Filter, name: str, value: Any) -> Filter:
     if name not in _FIELDS:
-        closest = difflib.get_close_matches(str(name), _FIELDS, n=1)
-        hint = f", perhaps {closest[0]!r} is meant" if closest else ""
+        closest = closest_name(str(name), _FIELDS)
+        hint = f", perhaps {closest!r} is meant" if closest else ""
         raise _error(f"{name!r} is not supported{hint}")
     comparisons = value if isinstance(value, Mapping) else {"$eq": value}
     for operator, operand in comparisons.items():

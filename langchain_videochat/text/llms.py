@@ -55,8 +55,8 @@ def model_errors() -> Iterator[None]:
 def read_text() -> "Runnable[Any, str]":
     """Return a Runnable that converts the output of a language model to text, also while it streams.
 
-    Unlike StrOutputParser, it raises a ModelError if the model returns something else than text: a tool call, or the
-    object of `with_structured_output`.
+    Unlike StrOutputParser, it raises a ModelError if the model returns anything but text: a tool call, or the object of
+    `with_structured_output`.
     """
     from langchain_core.runnables import RunnableGenerator
 
@@ -68,7 +68,7 @@ def _read_outputs(outputs: Iterator[Any]) -> Iterator[str]:
     for output in outputs:
         is_empty = False
         yield _read_output(output)
-    if is_empty:  # so ends a stream of with_structured_output() if the model itself does not stream
+    if is_empty:  # with_structured_output() streams nothing if the model itself does not stream
         raise _not_text("it returned nothing")
 
 

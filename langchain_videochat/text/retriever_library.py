@@ -32,7 +32,7 @@ class RetrieverLibrary:
         """Return the Documents that the retriever finds for a question, best first, each once.
 
         Raises:
-            InputError: The retriever returns something else than Documents, or metadata are missing.
+            InputError: The retriever returns anything but Documents, or metadata are missing.
         """
         return _prepare(self._retriever.invoke(question.text, **self._arguments(question)), question)
 

@@ -25,6 +25,17 @@ def check_names(kind: str, given: Iterable[str], known: Collection[str]) -> None
     """
     for name in given:
         if name not in known:
-            closest = difflib.get_close_matches(name, known, n=1)
-            advice = f"The closest known name is {closest[0]}" if closest else f"Use one of {', '.join(sorted(known))}"
+            closest = closest_name(name, known)
+            advice = f"The closest known name is {closest}" if closest else f"Use one of {', '.join(sorted(known))}"
             raise InputError(name, f"unknown {kind}", advice)
+
+
+def closest_name(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that is most similar to another one, or None if none is similar.
+
+    Example:
+        >>> closest_name("video_ids", ["k", "video_id"])
+        'video_id'
+    """
+    matches = difflib.get_close_matches(name, known, n=1)
+    return matches[0] if matches else None
