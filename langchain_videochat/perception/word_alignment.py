@@ -2,7 +2,8 @@
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +55,24 @@ def align_words(
 
     decoder: Any = _EncodedAudioModel(model)
     frames = len(window) * _MEL_FRAMES_PER_FRAME
-    words = [
-        Word(one.word, float(one.start), float(one.end), float(one.probability))
-        for one in find_alignment(decoder, tokenizer, list(tokens), features.float(), frames)
-    ]
+    with _same_cpu_threads():
+        words = [
+            Word(one.word, float(one.start), float(one.end), float(one.probability))
+            for one in find_alignment(decoder, tokenizer, list(tokens), features.float(), frames)
+        ]
     return _merge_punctuation(words)
+
+
+@contextmanager
+def _same_cpu_threads() -> Iterator[None]:
+    """Keep PyTorch's number of CPU threads, which Numba replaces by its own when openai-whisper first uses it."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def place_words(words: Sequence[Word], window: AudioWindow) -> list[Word]:

@@ -52,6 +52,13 @@ def _noise(seconds: float, level: float) -> NDArray[np.float32]:
     return np.random.default_rng(0).normal(0, level, round(seconds * 16_000)).astype(np.float32)
 
 
+def test_transcription_does_not_change_the_number_of_cpu_threads(model: Path) -> None:
+    # Only the first transcription in a process would.
+    before = torch.get_num_threads()
+    assert _transcribe(Speech(model), silence(2), high(6))
+    assert torch.get_num_threads() == before
+
+
 def test_speech_has_its_times_language_score_and_source(model: Path) -> None:
     sounds = [silence(2), high(6), silence(60), low(6), silence(60), high(5)]
     observations = _transcribe(Speech(model), *sounds, start=600.0)
