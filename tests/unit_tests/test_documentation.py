@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,20 @@ def find_code(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the pages use."""
+    folder = tmp_path_factory.mktemp("files")
+    render(folder / "demo" / "quick_recipes.mp4")
+    save_videochat(folder / "videochat-7b", max_positions=4096)
+    return folder
+
+
 @pytest.mark.parametrize("name", [name for name, page in PAGES.items() if find_code(page, "python")])
 def test_code_blocks_run(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    render(tmp_path / "demo" / "quick_recipes.mp4")
-    save_videochat(tmp_path / "videochat-7b", max_positions=4096)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda _: ScriptedChat(turns=TURNS.get(name, [])))
     namespace: dict[str, object] = {"__name__": name}

@@ -191,10 +191,21 @@ def use(store: VideoTimelineStore) -> None:
     store.add(EGGS)
 
 
+def write_eggs(directory: Path) -> None:
+    open_store(directory).add(EGGS)
+
+
+@pytest.fixture(scope="module")
+def backup(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of a store that no process has open."""
+    directory = tmp_path_factory.mktemp("backup") / "store"
+    in_process(write_eggs, directory)
+    return directory
+
+
 @pytest.mark.parametrize("damage", [*DAMAGES, Path.unlink])
-def test_damaged_database_is_reported(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    in_process(write_eggs, tmp_path / "store")
-    backup = shutil.copytree(tmp_path / "store", tmp_path / "backup")
+def test_damaged_database_is_reported(tmp_path: Path, backup: Path, damage: Callable[[Path], None]) -> None:
+    shutil.copytree(backup, tmp_path / "store")
     damage(tmp_path / "store" / "chroma.sqlite3")
 
     for _ in range(3):
@@ -204,10 +215,6 @@ def test_damaged_database_is_reported(tmp_path: Path, damage: Callable[[Path], N
 
     shutil.copy(backup / "chroma.sqlite3", tmp_path / "store")
     use(open_store(tmp_path / "store"))
-
-
-def write_eggs(directory: Path) -> None:
-    open_store(directory).add(EGGS)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -229,8 +236,8 @@ def test_empty_file_is_a_new_store(tmp_path: Path) -> None:
     use(store)
 
 
-def test_command_reports_a_damaged_database_in_one_line(tmp_path: Path) -> None:
-    in_process(write_eggs, tmp_path)
+def test_command_reports_a_damaged_database_in_one_line(tmp_path: Path, backup: Path) -> None:
+    shutil.copytree(backup, tmp_path, dirs_exist_ok=True)
     truncate(tmp_path / "chroma.sqlite3")
     result = CliRunner().invoke(app, ["videos", "--store", str(tmp_path)])
     assert result.exit_code == 1

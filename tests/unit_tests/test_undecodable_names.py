@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from langchain_videochat import VideoChatTextLoader, VideoChatToolkit, VideoTimelineStore
 from langchain_videochat.app import Collection, create_app
+from langchain_videochat.cli import app
 from langchain_videochat.errors import SourceError
 from langchain_videochat.media import local_path, probe
 from langchain_videochat.media.sources import safe_source
@@ -42,7 +44,7 @@ def is_displayable(text: str) -> bool:
 
 
 def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Run `videochat`."""
+    """Run `videochat` in a process of its own."""
     command: list[str | bytes] = [
         sys.executable,
         "-c",
@@ -154,6 +156,7 @@ def test_commands(tmp_path: Path) -> None:
     (tmp_path / "quick.yaml").write_text("- subtitles\n")
     store = tmp_path / "store"
     clip = tmp_path / os.fsdecode(b"clip\xe9.mp4")
+    environment = {"COLUMNS": "300", "NO_COLOR": "1"}
 
     indexed = run("index", tmp_path, "--profile", tmp_path / "quick.yaml", "--store", store, "--json")
     assert (indexed.returncode, indexed.stderr) == (0, "")
@@ -170,8 +173,8 @@ def test_commands(tmp_path: Path) -> None:
         ["remove", video],
     ]
     for arguments in commands:
-        done = run(*arguments, "--store", store)
-        assert done.returncode == 0, done.stderr
+        done = CliRunner().invoke(app, [*map(str, arguments), "--store", str(store)], env=environment)
+        assert done.exit_code == 0, done.stderr
         assert done.stdout
     assert probe(clip).duration == pytest.approx(1, abs=0.2)
     missing = run("timeline", video.with_name(os.fsdecode(b"\xe9\n.mp4")), "--store", store)
