@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from langchain_videochat.cli.options import DEFAULT_STORE, JsonOption, ModelOption, StoreOption
+from langchain_videochat.cli.options import DEFAULT_STORE, EmbeddingOption, JsonOption, ModelOption, StoreOption
 from langchain_videochat.cli.output import console, print_error, print_json
 from langchain_videochat.cli.stores import find_video, open_store
 from langchain_videochat.errors import VideoChatError
@@ -41,13 +41,14 @@ def ask(
     store: StoreOption = DEFAULT_STORE,
     video: VideoOption = None,
     strict: StrictOption = False,
+    embedding: EmbeddingOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question with a language model that reads the timelines and cites moments.
 
     Example: `videochat ask "How much flour do I need?" --model openai:gpt-5-mini`
     """
-    parts = _open_conversation(store, video, model, strict).ask(question)
+    parts = _open_conversation(store, embedding, video, model, strict).ask(question)
     if not as_json:
         show_answer(console, parts)
         return
@@ -63,13 +64,17 @@ def ask(
 
 
 def chat(
-    model: ModelOption, store: StoreOption = DEFAULT_STORE, video: VideoOption = None, strict: StrictOption = False
+    model: ModelOption,
+    store: StoreOption = DEFAULT_STORE,
+    video: VideoOption = None,
+    strict: StrictOption = False,
+    embedding: EmbeddingOption = None,
 ) -> None:
     """Ask questions in a conversation; Ctrl-C quits.
 
     Example: `videochat chat --model ollama:qwen3 --video talk.mp4`
     """
-    conversation = _open_conversation(store, video, model, strict)
+    conversation = _open_conversation(store, embedding, video, model, strict)
     console.print("Ask about the videos. Press Ctrl-C to quit.", style="dim")
     with suppress(EOFError, KeyboardInterrupt):
         while True:
@@ -148,8 +153,10 @@ def _print_citation(console: Console, citation: "Citation") -> None:
         console.print(_draw_thumbnail(citation.source, citation.start))
 
 
-def _open_conversation(folder: Path, video: str | None, model: str, strict: bool) -> Conversation:
-    store = open_store(folder)
+def _open_conversation(
+    folder: Path, embedding: str | None, video: str | None, model: str, strict: bool
+) -> Conversation:
+    store = open_store(folder, embedding)
     video_id = None if video is None else find_video(store, video).video_id
     return Conversation(model, store, video_id, strict=strict)
 

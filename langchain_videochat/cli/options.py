@@ -11,6 +11,13 @@ FAILED = 1
 DEFAULT_STORE = Path("videochat-store")
 
 StoreOption = Annotated[Path, typer.Option("--store", envvar="VIDEOCHAT_STORE", help="Folder of the store.")]
+EmbeddingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Embedding model: *multilingual*, or the Hugging Face id or folder of a sentence-transformers model. "
+        "Default: the one that the store was built with; for a new store, all-MiniLM-L6-v2 (English)."
+    ),
+]
 ProfileOption = Annotated[
     str,
     typer.Option(

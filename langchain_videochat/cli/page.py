@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_videochat.cli.options import DEFAULT_STORE, ProfileOption, StoreOption, VideoArgument
+from langchain_videochat.cli.options import DEFAULT_STORE, EmbeddingOption, ProfileOption, StoreOption, VideoArgument
 from langchain_videochat.cli.stores import find_video, open_store
 from langchain_videochat.errors import InputError
 from langchain_videochat.utils.optional_dependencies import require_extra
@@ -32,6 +32,7 @@ def app(
         ),
     ] = None,
     profile: ProfileOption = "standard",
+    embedding: EmbeddingOption = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on. Any address but the default requires a --password.")
     ] = LOCAL_HOST,
@@ -51,9 +52,8 @@ def app(
     from langchain_videochat.app.collection import Collection
     from langchain_videochat.app.connections import create_server
     from langchain_videochat.app.server import LOCAL_HOSTS, create_app
-    from langchain_videochat.store import VideoTimelineStore
 
-    collection = Collection(VideoTimelineStore(store), folder)
+    collection = Collection(open_store(store, embedding, create=True), folder)
     chats = dict(_load_chats(model or (), collection))
     with _listen(host, port) as listener:
         page = create_app(
@@ -73,6 +73,7 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write or overwrite.")] = Path("report.html"),
     store: StoreOption = DEFAULT_STORE,
     profile: ProfileOption = "standard",
+    embedding: EmbeddingOption = None,
 ) -> None:
     """Write a shareable report of a video: player, timeline, text and search in one HTML file.
 
@@ -83,7 +84,7 @@ def report(
     from langchain_videochat.app import write_report
     from langchain_videochat.media import video_id
 
-    opened = open_store(store, create=True)
+    opened = open_store(store, embedding, create=True)
     # The id of a file is a hash of its content: compute it once.
     identity = video_id(video) if Path(video).is_file() else find_video(opened, video).video_id
     if identity not in {record.video_id for record in opened.videos()}:

@@ -11,6 +11,7 @@ from rich.table import Table
 from langchain_videochat.cli.options import (
     DEFAULT_STORE,
     FAILED,
+    EmbeddingOption,
     JsonOption,
     ProfileOption,
     RefreshOption,
@@ -30,6 +31,7 @@ def index(
     sources: Annotated[list[str], typer.Argument(help="Files, folders, glob patterns or URLs.")],
     store: StoreOption = DEFAULT_STORE,
     profile: ProfileOption = "standard",
+    embedding: EmbeddingOption = None,
     refresh: RefreshOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,7 +42,7 @@ def index(
 
     Example: `videochat index talks/ --profile lite`
     """
-    opened = open_store(store, create=True)
+    opened = open_store(store, embedding, create=True)
     try:
         report = opened.index(sources, profile=profile, refresh=refresh, on_error="skip", show_progress=not as_json)
     except KeyboardInterrupt:
@@ -65,13 +67,14 @@ def search(
     modality: Annotated[
         list[str] | None, typer.Option(help="Only moments with this modality, for example *screen_text*; repeatable.")
     ] = None,
+    embedding: EmbeddingOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find moments by meaning and exact words.
 
     Example: `videochat search "how much flour?" -k 2`
     """
-    opened = open_store(store)
+    opened = open_store(store, embedding)
     found = opened.search(
         query,
         k,

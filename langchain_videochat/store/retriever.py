@@ -36,7 +36,7 @@ class VideoTimelineRetriever(BaseRetriever):
     `EnsembleRetriever(..., id_key="document_id")`.
 
     LangChain's `dumpd` and `load` restore a retriever whose store is in a folder, or on a server without credentials
-    and HTTP headers, and has the default embedding model or one that they support.
+    and HTTP headers, and whose embedding model is the default, given by name, or an object that they support.
 
     Raises:
         InputError: An argument is unknown or invalid.
@@ -115,7 +115,8 @@ class VideoTimelineRetriever(BaseRetriever):
             embedding = self.store.to_config().get("embedding")
         except InputError:
             return self.to_json_not_implemented()
-        is_supported = embedding is None or (isinstance(embedding, Serializable) and embedding.is_lc_serializable())
+        is_named = embedding is None or isinstance(embedding, str)
+        is_supported = is_named or (isinstance(embedding, Serializable) and embedding.is_lc_serializable())
         return super().to_json() if is_supported else self.to_json_not_implemented()
 
     def _get_relevant_documents(

@@ -19,7 +19,8 @@ from langchain_videochat.perception import Observation, load_profile
 from langchain_videochat.store.addresses import VideoSource
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
 from langchain_videochat.store.connection import Connection, connect, open_server
-from langchain_videochat.store.embeddings import DefaultEmbeddings, EmbeddingCheck
+from langchain_videochat.store.embedding_check import EmbeddingCheck, recorded_model
+from langchain_videochat.store.embeddings import choose_embeddings, resolve_name
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.index_report import IndexReport
@@ -49,12 +50,16 @@ class VideoTimelineStore:
 
     Args:
         persist_directory: Directory of the store; in memory if neither this nor `client` is given.
-        embedding: Embedding model; `all-MiniLM-L6-v2` if None, loaded on first use.
+        embedding: Embedding model: an object, "multilingual" (`multilingual-e5-small`, 94 languages), or the id on the
+            Hugging Face Hub or the path of a sentence-transformers model. If None, the model that the store was built
+            with, provided that it is "multilingual" or the default, `all-MiniLM-L6-v2` (English), which new stores
+            use. Models given by name are loaded on first use.
         collection_name: Name of the Chroma collection of moments.
         client: A Chroma client, for example `chromadb.HttpClient(...)`, instead of `persist_directory`.
 
     Raises:
-        InputError: Chroma rejects the collection name, or both a directory and a client are given.
+        InputError: Chroma rejects the collection name, both a directory and a client are given, or the name of the
+            embedding model is unknown.
         StoreError: The store cannot be opened, or was built with another embedding model.
 
     Example:
@@ -63,22 +68,27 @@ class VideoTimelineStore:
             store = VideoTimelineStore("index")
             store.index("videos/", profile="lite")
             store.search("whisk two eggs", k=2, start=60)
+
+        Search videos and ask questions in any language:
+
+            store = VideoTimelineStore("recipes", embedding="multilingual")
     """
 
     def __init__(
         self,
         persist_directory: str | Path | None = None,
         *,
-        embedding: Embeddings | None = None,
+        embedding: Embeddings | str | Path | None = None,
         collection_name: str = "videos",
         client: ClientAPI | None = None,
     ) -> None:
         directory = None if persist_directory is None else Path(persist_directory).absolute()
+        given = self._given = resolve_name(embedding) if isinstance(embedding, str | Path) else embedding
         connection = connect(directory, collection_name, client)
-        self._embedding = embedding or DefaultEmbeddings()
+        self._embedding = choose_embeddings(given, recorded_model(connection.moments), connection.place)
         with connection.errors():
             self._check = EmbeddingCheck(self._embedding, connection.client, collection_name, connection.place)
-            if embedding is not None:
+            if given is not None and not isinstance(given, str):
                 self._check.run()
             self._index = LocalIndex(_index_path(directory, connection))
             self._catalogue = Catalogue(connection.client, connection.catalogue, self._index.choose_source)
@@ -104,13 +114,13 @@ class VideoTimelineStore:
 
         Returns:
             `collection_name`, and either `persist_directory` or `server` (the arguments of `chromadb.HttpClient`), as
-            JSON. If the embedding model is not the default, `embedding` is that object.
+            JSON. If an embedding model was given, `embedding` is its name, or that object.
 
         Raises:
             InputError: The store is in memory, or on a server with credentials or HTTP headers, which may be secrets.
         """
         config = {**self._connection.location(), "collection_name": self._connection.moments.name}
-        return config if isinstance(self._embedding, DefaultEmbeddings) else {**config, "embedding": self._embedding}
+        return config if self._given is None else {**config, "embedding": self._given}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_config, (self.to_config(),)

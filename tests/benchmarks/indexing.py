@@ -8,7 +8,7 @@ from langchain_videochat import VideoTimelineStore
 from langchain_videochat.media import VideoInfo, probe, video_id
 from langchain_videochat.perception import create_perceivers, perceive
 from langchain_videochat.perception.streams import open_streams
-from langchain_videochat.store.embeddings import DefaultEmbeddings
+from langchain_videochat.store.embeddings import SentenceTransformerEmbeddings
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.interval import Interval
 from tests.benchmarks.media import SLIDE_SECONDS, talk
@@ -71,7 +71,7 @@ def _read(video: Path, facts: VideoInfo) -> None:
             pass
 
 
-def _loaded_embeddings() -> DefaultEmbeddings:
-    embedding = DefaultEmbeddings()
+def _loaded_embeddings() -> SentenceTransformerEmbeddings:
+    embedding = SentenceTransformerEmbeddings()
     embedding.embed_query("This loads the model.")
     return embedding

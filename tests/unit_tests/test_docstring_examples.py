@@ -199,7 +199,7 @@ def run(
     folder = shutil.copytree(prepared, tmp_path / "work")
     monkeypatch.chdir(folder)
     monkeypatch.setattr("uvicorn.run", lambda app: None)  # would serve until stopped
-    monkeypatch.setattr("langchain_videochat.store.store.DefaultEmbeddings", BagOfWords)
+    monkeypatch.setattr("langchain_videochat.store.store.choose_embeddings", lambda *_: BagOfWords())
     monkeypatch.setattr(Actions, "default_model", "videomae")
     monkeypatch.setenv("VIDEOCHAT_EMBED_MODEL", "videochat-7b")
 
