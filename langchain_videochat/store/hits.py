@@ -20,8 +20,8 @@ MIN_STEM_LENGTH = 4
 STEM_FRACTION = 0.7
 """The first 70 % of a word, at least four letters, must match: inflected forms differ in their endings."""
 
-NAME_WEIGHT = 2.0
-"""Factor of the weights of codes, numbers and names."""
+CODE_WEIGHT = 2.0
+"""Factor of the weights of codes and numbers, which nothing but their exact form can stand for."""
 
 
 class TimedWords(NamedTuple):
@@ -68,8 +68,14 @@ def inverse_document_frequency(count: int, size: int) -> float:
     return math.log(1 + size / (count + 0.5))
 
 
+def word_weight(word: QueryWord, count: int, size: int) -> float:
+    """Return the weight of a word of a query that `count` of `size` moments contain."""
+    weight = inverse_document_frequency(count, size)
+    return CODE_WEIGHT * weight if word.is_code else weight
+
+
 def informative_words(counts: Mapping[QueryWord, int], size: int) -> dict[str, float]:
-    """Select names, and words that are at least as rare as the average, with their weights.
+    """Select codes, and words that are at least as rare as the average, with their weights.
 
     Words that no moment contains are included, because moments may contain another form of them.
 
@@ -88,9 +94,9 @@ def informative_words(counts: Mapping[QueryWord, int], size: int) -> dict[str, f
     # Reduced, because the average of equal numbers may be rounded up.
     average = 0.999 * fmean(known) if known else 0.0
     return {
-        word.text: NAME_WEIGHT * weight if word.is_name else weight
+        word.text: word_weight(word, counts[word], size)
         for word, weight in weights.items()
-        if word.is_name or weight >= average
+        if word.is_code or weight >= average
     }
 
 
@@ -144,20 +150,29 @@ class SearchHit:
     weights: Mapping[str, float]
     """The informative words of the query with their weights."""
 
+    score: float
+    """How well the moment matches the query, 0 to 1."""
+
+    nearest: TimedWords | None
+    """The observation whose meaning is nearest to the query; None if the moment as a whole is nearer."""
+
     @cached_property
     def matching(self) -> Sequence[TimedWords]:
-        """The observations that the query is about, as `find_hit` returns them."""
-        return find_hit(self.weights, self.observations)
+        """The observations that the query is about: those that stand out for its words; without any, the nearest."""
+        has_words = any(_find_words(self.weights, self.observations).values())
+        if has_words or self.nearest is None:
+            return find_hit(self.weights, self.observations)
+        return [self.nearest]
 
-    def with_times(self) -> Document:
-        """Return the moment with the times of the matching observations in its metadata.
+    def to_document(self) -> Document:
+        """Return the moment with its score and the times of the matching observations in its metadata.
 
         `hit_start` and `hit_end` are in seconds, and `citation` refers to the interval between them.
         """
         data = self.document.metadata
         hit = hit_interval(self.matching, Interval(data["start"], data["end"]))
-        times = {"hit_start": round(hit.start, 3), "hit_end": round(hit.end, 3)}
-        metadata = data | times | {"citation": citation(data["source"], hit.start, hit.end)}
+        found = {"score": round(self.score, 4), "hit_start": round(hit.start, 3), "hit_end": round(hit.end, 3)}
+        metadata = data | found | {"citation": citation(data["source"], hit.start, hit.end)}
         return Document(
             page_content=self.document.page_content, metadata=dict(sorted(metadata.items())), id=self.document.id
         )

@@ -25,7 +25,8 @@ from langchain_videochat.store.addresses import VideoSource, choose_source, dump
 from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.hits import TimedWords
-from langchain_videochat.store.words import index_text
+from langchain_videochat.store.observation_vectors import Bytes, SignIndex, signs
+from langchain_videochat.store.words import index_text, stems
 from langchain_videochat.timeline import citation
 from langchain_videochat.timeline.documents import identify_moment
 
@@ -41,8 +42,8 @@ CREATE TABLE IF NOT EXISTS videos (
 -- Sets of modalities that occur in moments, as sorted JSON arrays of names: few, however many moments there are.
 CREATE TABLE IF NOT EXISTS modality_sets (number INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS moments (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, video_id TEXT NOT NULL, start REAL NOT NULL,
-    "end" REAL NOT NULL, modality_set INTEGER NOT NULL
+    number INTEGER PRIMARY KEY, video_id TEXT NOT NULL, start REAL NOT NULL, "end" REAL NOT NULL,
+    modality_set INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS moments_by_video ON moments (video_id, start, "end", modality_set);
 CREATE INDEX IF NOT EXISTS moments_by_time ON moments (start, "end", modality_set);
@@ -53,9 +54,12 @@ CREATE TABLE IF NOT EXISTS documents (
     number INTEGER PRIMARY KEY, text TEXT NOT NULL, metadata TEXT NOT NULL,
     observations TEXT NOT NULL -- TimedWords as a JSON array of arrays
 );
-CREATE TABLE IF NOT EXISTS vectors (number INTEGER PRIMARY KEY, vector BLOB NOT NULL);
+-- The vector of the moment, then those of its observations, in the order of documents.observations: one byte per
+-- dimension, and one bit. Videos that an earlier version of this package stored have vectors of moments only.
+CREATE TABLE IF NOT EXISTS vectors (number INTEGER PRIMARY KEY, vectors BLOB NOT NULL, dimensions INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS signs (number INTEGER PRIMARY KEY, signs BLOB NOT NULL);
 -- Tokens of index_text, version 2. This tokenizer splits only at its spaces.
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, tokenize = 'ascii');
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, stems, tokenize = 'ascii');
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, video_id TEXT NOT NULL
 );
@@ -77,10 +81,24 @@ _GIVEN_START = "json_extract(value, '$[1]')"
 class IndexedMoment:
     """A moment as stored in Chroma."""
 
-    id: str
     document: Document
-    vector: NDArray[np.float32]
     observations: Sequence[TimedWords]
+    vectors: Bytes
+    """Of the moment, then of each observation; none of these if an earlier version of this package stored the video."""
+
+
+@dataclass(frozen=True)
+class MomentVectors:
+    """The vectors of moments and of their observations."""
+
+    numbers: list[int]
+    """Numbers of the moments."""
+
+    vectors: Bytes
+    """Of the first moment, of its observations, of the second moment, and so on [vectors, dimensions]."""
+
+    counts: list[int]
+    """Number of vectors of each moment with its observations."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,7 @@ class LocalIndex:
         self._path = path
         self._lock = threading.RLock()
         self._database = _open(path)
+        self._signs: tuple[str | None, SignIndex] | None = None
 
     def token(self) -> str | None:
         """Return the catalogue's token at the last update."""
@@ -173,19 +192,22 @@ class LocalIndex:
         query = f"SELECT count(*) FROM (SELECT 1 FROM moments WHERE {where} LIMIT ?)"  # noqa: S608
         return int(self._select(query, *values, limit)[0][0])
 
-    def resolve(self, ids: Sequence[str], condition: Filter) -> list[int]:
-        """Convert ids to numbers in the same order, without unknown ids and moments that do not match the filter."""
-        where, values = _where(condition, by_number=True)
-        query = f"SELECT id, number FROM moments WHERE id IN (SELECT value FROM json_each(?)) AND {where}"  # noqa: S608
-        numbers = dict(self._select(query, json.dumps(ids), *values))
-        return [numbers[moment_id] for moment_id in ids if moment_id in numbers]
-
-    def vectors(self, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.float32]]:
-        """Return the numbers of the moments that exist, and their unit vectors [moments, dimensions]."""
-        query = "SELECT number, vector FROM vectors WHERE number IN (SELECT value FROM json_each(?))"
+    def vectors(self, numbers: Sequence[int]) -> MomentVectors:
+        """Return the vectors of the moments that exist, and of their observations."""
+        query = "SELECT number, vectors, dimensions FROM vectors WHERE number IN (SELECT value FROM json_each(?))"
         rows = self._select(query, json.dumps(numbers))
-        matrix = np.frombuffer(b"".join(vector for _, vector in rows), np.float32)
-        return [number for number, _ in rows], matrix.reshape(len(rows), -1) if rows else matrix
+        dimensions = rows[0][2] if rows else 1
+        vectors = np.frombuffer(b"".join(blob for _, blob, _ in rows), np.int8).reshape(-1, dimensions)
+        return MomentVectors([number for number, *_ in rows], vectors, [len(blob) // dimensions for _, blob, _ in rows])
+
+    def nearest(self, query: NDArray[np.float32], count: int, among: Sequence[int] | None = None) -> list[int]:
+        """Return the moments with the nearest vectors to a query, as `SignIndex.nearest` does."""
+        token = self.token()
+        with self._lock:
+            if self._signs is None or self._signs[0] != token:
+                self._signs = token, self._read_signs()
+            index = self._signs[1]
+        return index.nearest(query, count, among)
 
     def count_phrase(self, phrase: str, limit: int) -> int:
         """Count the moments that contain a phrase, up to `limit`."""
@@ -284,6 +306,15 @@ class LocalIndex:
             self._database.close()
             _delete_file(self._path)
             self._database = _open(self._path)
+            self._signs = None
+
+    def _read_signs(self) -> SignIndex:
+        rows = self._select("SELECT number, signs FROM signs ORDER BY number")
+        dimensions = self._select("SELECT dimensions FROM vectors LIMIT 1")
+        words = -(-dimensions[0][0] // 64) if dimensions else 1
+        every = np.frombuffer(b"".join(blob for _, blob in rows), np.uint64).reshape(-1, words)
+        starts = np.cumsum([0, *(len(blob) // (8 * words) for _, blob in rows)])
+        return SignIndex(np.ascontiguousarray(every.T), np.array([number for number, _ in rows]), starts)
 
     def _select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -344,7 +375,8 @@ def _delete_file(path: Path | None) -> None:
 
 def _delete_video(database: sqlite3.Connection, video_id: str) -> None:
     rows = database.execute("SELECT number FROM moments WHERE video_id = ?", (video_id,)).fetchall()
-    for table, key in (("words", "rowid"), ("vectors", "number"), ("documents", "number"), ("moments", "number")):
+    by_number = ("vectors", "signs", "documents", "moments")
+    for table, key in (("words", "rowid"), *((table, "number") for table in by_number)):
         database.executemany(f"DELETE FROM {table} WHERE {key} = ?", rows)  # noqa: S608
     database.execute("DELETE FROM videos WHERE video_id = ?", (video_id,))
 
@@ -377,17 +409,19 @@ def _insert_moment(database: sqlite3.Connection, video_id: str, moment: IndexedM
     names = json.dumps(sorted(metadata["modalities"].split(",")))
     database.execute("INSERT OR IGNORE INTO modality_sets (names) VALUES (?)", (names,))
     number = database.execute(
-        'INSERT INTO moments (id, video_id, start, "end", modality_set) '
-        "VALUES (?, ?, ?, ?, (SELECT number FROM modality_sets WHERE names = ?))",
-        (moment.id, video_id, metadata["start"], metadata["end"], names),
+        'INSERT INTO moments (video_id, start, "end", modality_set) '
+        "VALUES (?, ?, ?, (SELECT number FROM modality_sets WHERE names = ?))",
+        (video_id, metadata["start"], metadata["end"], names),
     ).lastrowid
-    vector = moment.vector / (np.linalg.norm(moment.vector) or 1.0)
-    database.execute("INSERT INTO vectors VALUES (?, ?)", (number, vector.astype(np.float32).tobytes()))
+    row = (number, moment.vectors.tobytes(), moment.vectors.shape[1])
+    database.execute("INSERT INTO vectors VALUES (?, ?, ?)", row)
+    database.execute("INSERT INTO signs VALUES (?, ?)", (number, signs(moment.vectors).tobytes()))
     observations = json.dumps(moment.observations, ensure_ascii=False)
     database.execute(
         "INSERT INTO documents VALUES (?, ?, ?, ?)", (number, text, json.dumps(metadata, sort_keys=True), observations)
     )
-    database.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (number, index_text(text)))
+    tokens = index_text(text)
+    database.execute("INSERT INTO words (rowid, text, stems) VALUES (?, ?, ?)", (number, tokens, stems(tokens)))
 
 
 def _where(condition: Filter, *, by_number: bool = False) -> tuple[str, list[object]]:

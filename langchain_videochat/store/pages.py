@@ -1,7 +1,7 @@
 """Timelines in pages of one minute, and drafts: results of perceived segments until their video is complete."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -11,6 +11,7 @@ from langchain_core.utils.iter import batch_iterate
 from langchain_videochat.media import Damage
 from langchain_videochat.perception import Observation, SegmentResult
 from langchain_videochat.perception.streams import UNDECODABLE
+from langchain_videochat.store.observation_vectors import Bytes, dump_vectors, load_vectors, observation_texts
 from langchain_videochat.store.record_ids import DRAFT, group_by_save, record_id
 from langchain_videochat.timeline.formats import dump_observations, load_observations
 from langchain_videochat.utils.interval import Interval
@@ -20,6 +21,9 @@ PAGE_SECONDS = 60.0
 
 BATCH = 100
 """Maximum number of pages per call to Chroma."""
+
+
+_VECTORS = "observation_vectors"
 
 
 class Pages:
@@ -33,16 +37,19 @@ class Pages:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
 
-    def write(self, video_id: str, save_id: str, observations: Sequence[Observation]) -> None:
-        """Write the observations of a timeline, which must be in time order."""
+    def write(
+        self, video_id: str, save_id: str, observations: Sequence[Observation], vectors: Mapping[str, Bytes]
+    ) -> None:
+        """Write the observations of a timeline, which must be in time order, with the vectors of their texts."""
         pages: list[list[tuple[int, Observation]]] = [[] for _ in range(count_pages(observations))]
         for position, one in enumerate(observations):
             # The last page includes longer observations: one wrong end time must not create a million pages.
             for page in pages[_page_at(one.start) : _page_at(one.end) + 1]:
                 page.append((position, one))
         for batch in batch_iterate(BATCH, enumerate(pages)):
-            documents = {record_id(video_id, save_id, str(page)): _dump_page(content) for page, content in batch}
-            self._upsert(video_id, documents)
+            ids = [record_id(video_id, save_id, str(page)) for page, _ in batch]
+            dumped = [_dump_page_vectors(content, vectors) for _, content in batch]
+            self._upsert(video_id, ids, [_dump_page(content) for _, content in batch], dumped)
 
     def read(self, video_id: str, save_id: str, pages: int, interval: Interval) -> list[Observation] | None:
         """Return the observations, in timeline order, on those pages of a save that overlap an interval.
@@ -70,6 +77,17 @@ class Pages:
                 found.update(zip(positions, load_observations(records), strict=True))
         return [found[position] for position in sorted(found)]
 
+    def read_vectors(self, video_id: str, save_id: str, pages: int) -> dict[str, Bytes]:
+        """Return the vectors of the texts of a save's observations; none if an earlier version wrote its pages."""
+        vectors: dict[str, Bytes] = {}
+        for batch in batch_iterate(BATCH, (record_id(video_id, save_id, str(page)) for page in range(pages))):
+            found = self._collection.get(ids=batch, include=["documents", "metadatas"])
+            for document, data in zip(found["documents"] or [], found["metadatas"] or [], strict=True):
+                if dumped := data.get(_VECTORS):
+                    texts = _distinct_texts(load_observations(json.loads(document)[1]))
+                    vectors |= load_vectors(str(dumped), texts)
+        return vectors
+
     def list_saves(self, video_id: str) -> dict[str, list[str]]:
         """Return the ids of the pages of a video by save; those of its drafts are under `DRAFT`."""
         return group_by_save(video_id, self._collection.get(where={"video_id": video_id}, include=[])["ids"])
@@ -84,7 +102,7 @@ class Pages:
 
         `sidecars` is the fingerprint of the subtitle files that the segment was perceived with.
         """
-        self._upsert(video_id, {_draft_id(video_id, profile, segment): _dump_draft(result, sidecars)})
+        self._upsert(video_id, [_draft_id(video_id, profile, segment)], [_dump_draft(result, sidecars)], [""])
 
     def read_drafts(self, video_id: str, profile: str, segments: int, sidecars: str) -> dict[int, SegmentResult]:
         """Return the results of those of a video's segments that have a draft made with these subtitle files.
@@ -105,13 +123,14 @@ class Pages:
         """Delete the drafts of a video."""
         self.delete([_draft_id(video_id, profile, segment) for segment in range(segments)])
 
-    def _upsert(self, video_id: str, pages: dict[str, str]) -> None:
+    def _upsert(self, video_id: str, ids: list[str], documents: list[str], vectors: list[str]) -> None:
         self._collection.upsert(
-            ids=list(pages),
+            ids=ids,
             # Chroma requires embeddings; this collection is never searched.
-            embeddings=np.zeros((len(pages), 1), np.float32),
-            documents=list(pages.values()),
-            metadatas=[{"video_id": video_id}] * len(pages),
+            embeddings=np.zeros((len(ids), 1), np.float32),
+            documents=documents,
+            # Not in the documents, for which Chroma builds a full-text index.
+            metadatas=[{"video_id": video_id, _VECTORS: one} for one in vectors],
         )
 
 
@@ -126,6 +145,15 @@ def _page_at(seconds: float) -> int:
 
 def _dump_page(content: list[tuple[int, Observation]]) -> str:
     return json.dumps([[position for position, _ in content], dump_observations([one for _, one in content])])
+
+
+def _distinct_texts(observations: Iterable[Observation]) -> list[str]:
+    return list(dict.fromkeys(observation_texts(observations)))
+
+
+def _dump_page_vectors(content: list[tuple[int, Observation]], vectors: Mapping[str, Bytes]) -> str:
+    texts = _distinct_texts(one for _, one in content)
+    return dump_vectors(np.stack([vectors[text] for text in texts])) if texts else ""
 
 
 def _dump_draft(result: SegmentResult, sidecars: str) -> str:

@@ -15,9 +15,9 @@ from langchain_videochat.store.moment_text import describe
 from langchain_videochat.store.store import VideoTimelineStore
 from langchain_videochat.utils.names import check_names
 
-SearchType = Literal["similarity", "mmr"]
+SearchType = Literal["similarity", "mmr", "similarity_score_threshold"]
 
-_FILTERS = ("video_id", "start", "end", "modalities", "filter")
+_FILTERS = ("video_id", "start", "end", "modalities", "filter", "min_score")
 _MMR_DEFAULTS = {"lambda_mult": 0.5, "fetch_k": 20}
 _ARGUMENTS = ("k", *_FILTERS, *_MMR_DEFAULTS)
 """Arguments of a search."""
@@ -30,8 +30,9 @@ class VideoTimelineRetriever(BaseRetriever):
     instruction), so that `create_retriever_tool` and other chains that pass on the text alone need no prompt for
     Documents. `VideoTimelineStore.search` returns moments without that heading.
 
-    In the metadata, `start` and `end` are the times of the moment in seconds; `hit_start`, `hit_end` and `citation` are
-    those of the observations in it that the query is about, or of the moment if none stands out. `document_id`, which
+    In the metadata, `score` is how well the moment matches, 0 to 1; `start` and `end` are its times in seconds;
+    `hit_start`, `hit_end` and `citation` are those of the observations in it that the query is about, or of the moment
+    if none stands out. `document_id`, which
     is also the Document's `id`, identifies a moment among the results of several retrievers, for example in
     `EnsembleRetriever(..., id_key="document_id")`.
 
@@ -77,14 +78,17 @@ class VideoTimelineRetriever(BaseRetriever):
     filter: dict[str, Any] | None = None
     """More conditions in LangChain's form, for example `{"start": {"$gte": 10}}`; see `VideoTimelineStore.search`."""
 
+    min_score: float = 0.0
+    """Only moments with at least this score, 0 to 1; see `VideoTimelineStore.search`."""
+
     search_type: SearchType = "similarity"
     """"similarity" ranks by the match with the query; "mmr" prefers moments that differ from better ones, with
     `lambda_mult` (0.5; 1 ranks by the match alone) and `fetch_k` (20; the best moments to choose from) in
-    `search_kwargs`."""
+    `search_kwargs`; "similarity_score_threshold" is LangChain's name for a ranking with a `min_score`."""
 
     search_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the search in the form of LangChain's vector stores: `k`, `filter`, `lambda_mult`, `fetch_k`, or one
-    of the fields above, which they override."""
+    """Arguments of the search in the form of LangChain's vector stores: `k`, `filter`, `lambda_mult`, `fetch_k`,
+    `score_threshold` (the `min_score`), or one of the fields above, which they override."""
 
     def __init__(self, **fields: Any) -> None:
         # Not a validator: pydantic would turn an InputError into a ValidationError.
@@ -139,7 +143,7 @@ class VideoTimelineRetriever(BaseRetriever):
         search_type = given.pop("search_type", self.search_type)
         _check_search_type(search_type)
         if "score_threshold" in given:
-            raise _no_scores("score_threshold")
+            given["min_score"] = given.pop("score_threshold")
         check_names("argument of a search", given, _ARGUMENTS)
         if search_type == "mmr":
             return _MMR_DEFAULTS | own | given
@@ -149,16 +153,6 @@ class VideoTimelineRetriever(BaseRetriever):
 
 
 def _check_search_type(search_type: str) -> None:
-    if search_type == "similarity_score_threshold":
-        raise _no_scores("search_type")
     if search_type not in get_args(SearchType):
         advice = f"Choose one of {', '.join(get_args(SearchType))}"
         raise InputError("search_type", f"unknown search type {search_type!r}", advice)
-
-
-def _no_scores(subject: str) -> InputError:
-    problem = "moments have no score to compare with a threshold: they are ranked by meaning and by words together"
-    advice = (
-        "Limit the number with k, or filter the results with LangChain's EmbeddingsFilter(similarity_threshold=...)"
-    )
-    return InputError(subject, problem, advice)

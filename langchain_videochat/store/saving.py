@@ -14,6 +14,7 @@ import numpy as np
 from chromadb.errors import ChromaError, InternalError
 from langchain_chroma import Chroma
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.utils.iter import batch_iterate
 
 from langchain_videochat.errors import InputError, StoreError
@@ -23,6 +24,7 @@ from langchain_videochat.store.catalogue import Catalogue, VideoRecord
 from langchain_videochat.store.hits import timed_words
 from langchain_videochat.store.leases import Lease, has_leases, revoke_expired
 from langchain_videochat.store.local_index import IndexedMoment, IndexedVersion, LocalIndex, retitle
+from langchain_videochat.store.observation_vectors import Bytes, observation_texts, reduce_vector, reduce_vectors
 from langchain_videochat.store.pages import Pages, count_pages
 from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.record_ids import DRAFT, group_by_save, record_id
@@ -31,6 +33,9 @@ from langchain_videochat.utils.interval import Interval
 
 EMBED_BATCH = 32
 """Number of moments that are embedded and written at once."""
+
+EMBED_TEXTS = 256
+"""Number of texts of observations that are embedded at once."""
 
 READ_BATCH = 500
 """Number of moments that are read at once."""
@@ -45,6 +50,7 @@ class StoreCollections:
     catalogue: Catalogue
     pages: Pages
     moments: Chroma
+    embedding: Embeddings
     check_space: Callable[[], None]
     """Called before each batch is written; raises a StoreError if the disk is full."""
 
@@ -66,7 +72,7 @@ def save(
         collections: Where it is written.
         timeline: The timeline of the video.
         provenance: How it was made.
-        on_progress: Called with the end of the last moment written, in seconds of video.
+        on_progress: Called with the progress, in seconds of video.
     """
     video = replace(timeline.video, source=absolute_source(timeline.video.source))
     timeline = replace(timeline, video=video)
@@ -151,13 +157,18 @@ def _try_to_save(
     )
     collections.check_space()
     with _leased(collections, record) as lease:
-        collections.pages.write(record.video_id, record.save_id, timeline.observations)
+        vectors: dict[str, Bytes] = {}
+        for done, embedded in _embed_observations(collections.embedding, timeline):
+            lease.renew()
+            vectors |= embedded
+            on_progress(done * record.duration / 2)
+        collections.pages.write(record.video_id, record.save_id, timeline.observations, vectors)
         for batch in batch_iterate(EMBED_BATCH, enumerate(documents)):
             collections.check_space()
             lease.renew()
             ids = [record_id(record.video_id, record.save_id, f"{number:06d}") for number, _ in batch]
             collections.moments.add_documents([document for _, document in batch], ids=ids)
-            on_progress(batch[-1][1].metadata["end"])
+            on_progress((record.duration + batch[-1][1].metadata["end"]) / 2)
         if not lease.is_held():
             return None
         # Not earlier: other programs may have added sources in the meantime.
@@ -166,6 +177,16 @@ def _try_to_save(
         record = replace(record, sources=put_first(() if replaced is None else replaced.sources, source))
         collections.catalogue.put(record)
         return record if lease.is_held() else None
+
+
+def _embed_observations(embedding: Embeddings, timeline: Timeline) -> Iterator[tuple[float, dict[str, Bytes]]]:
+    """Embed the texts of observations; yield the fraction done, 0 to 1, and the next vectors."""
+    texts = list(dict.fromkeys(observation_texts(timeline.observations)))
+    title = np.asarray(embedding.embed_documents([timeline.video.title])[0], dtype=np.float32)
+    for first in range(0, len(texts), EMBED_TEXTS):
+        batch = texts[first : first + EMBED_TEXTS]
+        vectors = reduce_vectors(np.asarray(embedding.embed_documents(batch), dtype=np.float32), title)
+        yield (first + len(batch)) / len(texts), dict(zip(batch, vectors, strict=True))
 
 
 @contextmanager
@@ -193,17 +214,20 @@ def _index_video(index: LocalIndex, collections: StoreCollections, record: Video
 def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterator[IndexedMoment]:
     # The pages first: they are deleted after the moments.
     timeline = collections.pages.read(record.video_id, record.save_id, record.pages, Interval()) or []
+    texts = collections.pages.read_vectors(record.video_id, record.save_id, record.pages)
     moments = Timeline(record.video, record.video_id, tuple(timeline)).moments()
-    by_start = {round(one.start, 3): timed_words(one.observations) for one in moments}
+    by_start = {round(one.start, 3): one.observations for one in moments}
     for batch in batch_iterate(READ_BATCH, range(record.moments)):
         ids = [record_id(record.video_id, record.save_id, f"{number:06d}") for number in batch]
         found = _get_moments(collections.moments, ids)
         rows = zip(found["ids"], found["documents"], found["metadatas"], found["embeddings"], strict=True)
         # Chroma does not return records in order; inserting them in time order stores neighbors together.
-        for moment_id, text, metadata, vector in sorted(rows, key=itemgetter(0)):
+        for _, text, metadata, vector in sorted(rows, key=itemgetter(0)):
             document = retitle(Document(page_content=text, metadata=metadata), record.title)
-            observations = by_start.get(metadata["start"], [])
-            yield IndexedMoment(moment_id, document, np.asarray(vector, dtype=np.float32), observations)
+            observations = by_start.get(metadata["start"], ())
+            known = [texts[one] for one in observation_texts(observations) if one in texts]
+            whole = reduce_vector(np.asarray(vector, dtype=np.float32))
+            yield IndexedMoment(document, timed_words(observations), np.stack([whole, *known]))
 
 
 def _get_moments(moments: Chroma, ids: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -33,6 +34,7 @@ from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.saving import StoreCollections, remove, save, update_index
 from langchain_videochat.store.search import DEFAULT_FETCH_K, Diversity, search
 from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
+from langchain_videochat.store.similarity_scale import unrelated_similarity
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.interval import Interval
 
@@ -94,7 +96,9 @@ class VideoTimelineStore:
             self._catalogue = Catalogue(connection.client, connection.catalogue, self._index.choose_source)
             self._pages = Pages(connection.timelines)
             moments = Chroma(collection_name, self._embedding, client=connection.client)
-            self._collections = StoreCollections(self._catalogue, self._pages, moments, connection.check_space)
+            self._collections = StoreCollections(
+                self._catalogue, self._pages, moments, self._embedding, connection.check_space
+            )
         self._connection = connection
 
     @classmethod
@@ -240,11 +244,12 @@ class VideoTimelineStore:
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - as LangChain's vector stores name it
         lambda_mult: float = 1.0,
         fetch_k: int = DEFAULT_FETCH_K,
+        min_score: float = 0.0,
     ) -> list[Document]:
         """Search moments by meaning and by words.
 
         Args:
-            query: Search text. Codes, names and numbers match exactly.
+            query: Search text. Codes and numbers match exactly, other words in all their forms.
             k: Maximum number of moments to return.
             video_id: Search these videos only; all if None.
             start: Only moments that end after this time, in seconds from the start of the video.
@@ -256,13 +261,16 @@ class VideoTimelineStore:
             lambda_mult: Weight of the match with the query, 0 to 1; the rest is that of the difference from better
                 moments (maximal marginal relevance).
             fetch_k: With `lambda_mult` below 1, the moments are chosen among this many best ones.
+            min_score: Moments with a lower score are left out.
 
         Returns:
-            One Document per moment, best first. In its metadata, `start` and `end` are the times of the moment;
-            `hit_start`, `hit_end` and `citation` are those of the observations in it that the query is about, or of
-            the moment if none stands out. A sentence that spans two moments counts once. Its `id`, which is also
-            `document_id` in the metadata, stays the same when the video is indexed again and the moment has the same
-            times.
+            One Document per moment, best first. In its metadata, `score` is how well it matches, 0 to 1: the mean of
+            its similarity in meaning, of which unrelated texts have 0, and of the share of the query's words that it
+            contains. Scores of different queries can be compared. `start` and `end`
+            are the times of the moment; `hit_start`, `hit_end` and `citation` are those of the observations in it that
+            the query is about, or of the moment if none stands out. A sentence that spans two moments counts once. Its
+            `id`, which is also `document_id`, stays the same when the video is indexed again and the moment has the
+            same times.
 
         Raises:
             InputError: The query is empty, `k` is below 1, or a filter or another argument is invalid.
@@ -272,13 +280,15 @@ class VideoTimelineStore:
             raise InputError("query", "must not be empty", "Give a search text")
         if k < 1:
             raise InputError("k", f"must be at least 1, got {k}", "Request at least one moment")
+        if not 0 <= min_score <= 1:
+            raise InputError("min_score", f"must be from 0 to 1, got {min_score}", "Give 0 to return all moments")
         condition = Filter.of(video_id, start, end, modalities)
         if filter is not None:
             condition = add_metadata_filter(condition, filter)
         diversity = Diversity(lambda_mult, fetch_k)
         with self._connection.errors():
             self._check.run()  # before the local index is built, which can take long
-        return self._read_index(lambda: self._search(query, k, condition, diversity))
+        return self._read_index(lambda: self._search(query, k, condition, diversity, min_score))
 
     def neighbors(self, moments: Iterable[Document]) -> list[Document]:
         """Return the moments directly before and after the given moments, excluding the given ones.
@@ -381,14 +391,26 @@ class VideoTimelineStore:
             if self._index.token() == token:
                 return result
 
-    def _search(self, query: str, k: int, condition: Filter, diversity: Diversity) -> list[Document]:
+    def _search(self, query: str, k: int, condition: Filter, diversity: Diversity, min_score: float) -> list[Document]:
         if condition.modalities is not None:
             condition.check_modalities(self._index.modalities())
         if self._index.size() == 0:
             return []
         embedding = self._embedding.embed_query(query)
-        moments = self._connection.moments
-        return search(self._index, moments, query, embedding, k=k, condition=condition, diversity=diversity)
+        return search(
+            self._index,
+            query,
+            embedding,
+            k=k,
+            condition=condition,
+            diversity=diversity,
+            min_score=min_score,
+            unrelated=self._unrelated,
+        )
+
+    @cached_property
+    def _unrelated(self) -> float:
+        return unrelated_similarity(self._embedding)
 
     def _read_timeline(self, video_id: str, interval: Interval) -> tuple[VideoRecord, list[Observation]]:
         record = self._find(video_id)

@@ -49,4 +49,5 @@ def ascii_digits(text: str) -> str:
         >>> ascii_digits("०१:३० / ٤٥")
         '01:30 / 45'
     """
-    return _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
+    # The Unicode version of Python may be older than that of regex.
+    return _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0], digit[0])), text)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from importlib import import_module
 
-from tests.benchmarks.report import Table, progress
+from tests.benchmarks.report import Measured, progress
 
 TABLES = (
     "imports",
@@ -41,8 +41,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.only:
         progress(f"{arguments.only}:")
-        table: Table = import_module(f"tests.benchmarks.{arguments.only}").measure(arguments.scale)
-        print(table.markdown(), flush=True)
+        measured: Measured = import_module(f"tests.benchmarks.{arguments.only}").measure(arguments.scale)
+        print(measured.markdown(), flush=True)
         return
     print(describe_machine(arguments.scale), flush=True)
     for name in TABLES:

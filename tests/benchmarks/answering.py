@@ -7,7 +7,8 @@ from typing import Any
 from langchain_core.runnables import Runnable
 
 from langchain_videochat import VideoTimelineStore, create_video_qa_chain
-from tests.benchmarks.collection import Question, make_collection
+from tests.benchmarks.collection import make_collection
+from tests.benchmarks.questions import Question
 from tests.benchmarks.report import Table, progress
 from tests.benchmarks.search import RandomEmbeddings
 from tests.benchmarks.timing import percentile_95, seconds

@@ -12,6 +12,7 @@ import yaml
 from langchain_videochat.media import VideoInfo
 from langchain_videochat.perception import Observation
 from langchain_videochat.timeline import Timeline
+from tests.benchmarks.questions import GoldSegment, Question
 
 SLOT_SECONDS = 5.0
 """Length of a caption or a sentence in seconds."""
@@ -31,17 +32,6 @@ NAME = ["{}", "What does {} say?", "Where is {} interviewed?"]
 
 Words = dict[str, Any]
 Span = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question and the interval of a video that answers it."""
-
-    kind: str
-    text: str
-    video_id: str
-    start: float
-    end: float
 
 
 @dataclass
@@ -117,7 +107,7 @@ def make_collection(videos: int) -> tuple[list[Timeline], list[Question]]:
         video = VideoInfo(f"/films/{number:02d}.mp4", plot.title, film.end, 1280, 720)
         timelines.append(Timeline.of(video, video_id, film.observations))
         asked = _ask(generator, plot, twice=KINDS[(number + number // len(words["subjects"])) % len(KINDS)])
-        questions += [Question(kind, text, video_id, *spans[answer]) for kind, text, answer in asked]
+        questions += [Question(kind, text, (GoldSegment(video_id, *spans[answer]),)) for kind, text, answer in asked]
     return timelines, questions
 
 

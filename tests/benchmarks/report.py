@@ -3,6 +3,14 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Measured(Protocol):
+    """The result of a benchmark."""
+
+    def markdown(self) -> str:
+        """Return its tables as Markdown."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,25 @@ class Table:
             amounts = f"{_short(one.amount)} | {one.reference} | {_short(one.reference_amount)}"
             yield f"| {one.name} | {amounts} | {one.ratio:.2f} | {one.target} | {met} |"
         yield from (f"\n{note}" for note in self.notes)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table that compares several methods by several figures."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    text_columns: int = 1
+    """Number of columns before the figures."""
+    notes: list[str] = field(default_factory=list)
+
+    def markdown(self) -> str:
+        """Return the table as Markdown."""
+        figures = len(self.columns) - self.text_columns
+        rules = ["---"] * self.text_columns + ["---:"] * figures
+        lines = [f"| {' | '.join(cells)} |" for cells in (self.columns, rules, *self.rows)]
+        return "\n".join([f"## {self.title}\n", *lines, *(f"\n{note}" for note in self.notes)]) + "\n"
 
 
 def _short(amount: float) -> str:

@@ -91,11 +91,27 @@ def test_fields_are_configurable() -> None:
 
 def test_mmr_prefers_moments_that_differ() -> None:
     store = VideoTimelineStore(embedding=BagOfWords())
-    store.add(make_slides("eggs", "Whisk two eggs", "Whisk two eggs again", "Eggs in the hot pan with butter", "Bye"))
-    assert starts(store.as_retriever(k=2)) == [0, 30]
-    assert starts(store.as_retriever(k=2, search_type="mmr")) == [0, 60]
-    assert starts(store.as_retriever(k=2), search_type="mmr", lambda_mult=0.0) == [0, 90]
-    assert starts(store.as_retriever(k=2), search_type="mmr", lambda_mult=0.0, fetch_k=3) == [0, 60]
+    store.add(make_slides("eggs", "Whisk two eggs", "Whisk the two eggs", "Eggs in the hot pan with butter", "Bye"))
+    assert starts(store.as_retriever(k=2), "eggs") == [0, 30]
+    assert starts(store.as_retriever(k=2, search_type="mmr"), "eggs") == [0, 60]
+    assert starts(store.as_retriever(k=2), "eggs", search_type="mmr", lambda_mult=0.0) == [0, 90]
+    assert starts(store.as_retriever(k=2), "eggs", search_type="mmr", lambda_mult=0.0, fetch_k=3) == [0, 60]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"min_score": 0.5},
+        {"search_kwargs": {"score_threshold": 0.5}},
+        {"search_type": "similarity_score_threshold", "search_kwargs": {"score_threshold": 0.5}},
+    ],
+)
+def test_moments_below_a_score_are_left_out(options: dict[str, Any]) -> None:
+    store = make_store()
+    (found,) = store.as_retriever(**options).invoke("stand on one leg")
+    assert found.metadata["video_id"] == "yoga"
+    assert found.metadata["score"] > 0.5
+    assert len(store.as_retriever().invoke("stand on one leg")) == 4
 
 
 def test_mmr_without_diversity_ranks_by_similarity() -> None:
@@ -111,8 +127,6 @@ def test_mmr_without_diversity_ranks_by_similarity() -> None:
         ({"video_ids": "eggs"}, "video_ids: unknown argument of the retriever. The closest known name is video_id"),
         ({"search_kwargs": {"video_ids": "eggs"}}, "video_ids: unknown argument of a search"),
         ({"search_type": "bm25"}, "search_type: unknown search type 'bm25'. Choose one of similarity, mmr"),
-        ({"search_type": "similarity_score_threshold"}, "search_type: moments have no score"),
-        ({"search_kwargs": {"score_threshold": 0.5}}, "score_threshold: moments have no score"),
         ({"search_kwargs": {"fetch_k": 9}}, "fetch_k: has no effect"),
     ],
 )

@@ -70,8 +70,10 @@ def test_documents_are_the_moments_of_the_timeline(store: VideoTimelineStore) ->
     moments = list(EGGS.to_documents("moment"))
     for moment in moments:
         moment.metadata |= {"hit_start": moment.metadata["start"], "hit_end": moment.metadata["end"]}
-    assert sorted(found, key=lambda one: one.metadata["start"]) == moments
     assert list(found[0].metadata) == sorted(found[0].metadata)
+    scores = [one.metadata.pop("score") for one in found]
+    assert scores == sorted(scores, reverse=True)
+    assert sorted(found, key=lambda one: one.metadata["start"]) == moments
 
 
 def test_videos_are_listed_in_the_order_of_storage(store: VideoTimelineStore) -> None:
