@@ -12,6 +12,7 @@ from langchain_core.runnables import Runnable, RunnableGenerator
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from langchain_videochat.text.reply_filter import ReplyFilter
 from langchain_videochat.timeline import citation
 from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.timecode import format_timecode
@@ -167,9 +168,18 @@ class CitationCheck:
         """Insert the times of the cited moments after each citation by number."""
         return _BRACKET.sub(self._add_times, text)
 
-    def as_runnable(self) -> Runnable[str, str]:
-        """Return a Runnable that checks an answer, also while it streams."""
-        return RunnableGenerator(self._check_deltas, self._acheck_deltas, name="check_citations")
+    def as_runnable(self, reply: ReplyFilter) -> Runnable[str, str]:
+        """Return a Runnable that filters a reply and checks the answer in it, also while it streams."""
+
+        # In one step: each step of a Runnable costs time for each delta.
+        def check(deltas: Iterator[str]) -> Iterator[str]:
+            yield from self._check_deltas(reply.filter(deltas))
+
+        async def acheck(deltas: AsyncIterator[str]) -> AsyncIterator[str]:
+            async for delta in self._acheck_deltas(reply.afilter(deltas)):
+                yield delta
+
+        return RunnableGenerator(check, acheck, name="check_citations")
 
     def _check_deltas(self, deltas: Iterator[str]) -> Iterator[str]:
         held = ""

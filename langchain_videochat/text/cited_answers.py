@@ -1,15 +1,22 @@
 """From moments to a cited answer: condense notes that exceed the context, ask the model, check its citations."""
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.documents import Document
 from langchain_core.language_models import LanguageModelLike
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import AddableDict, Runnable, RunnableGenerator, RunnableLambda, RunnableSequence
+from langchain_core.runnables import (
+    AddableDict,
+    Runnable,
+    RunnableConfig,
+    RunnableGenerator,
+    RunnableLambda,
+    RunnableSequence,
+)
 from langchain_core.runnables.base import RunnableEach
 from langchain_core.runnables.config import run_in_executor
 
@@ -21,7 +28,8 @@ from langchain_videochat.text.context import CountTokens, Note, group_notes, joi
 from langchain_videochat.text.llms import read_text
 from langchain_videochat.text.prompts import NOT_SHOWN, NOT_SUPPORTED, is_not_shown
 from langchain_videochat.text.questions import ParsedQuestion
-from langchain_videochat.text.retrieval import FoundMoments, Library
+from langchain_videochat.text.reply_filter import ReplyFilter
+from langchain_videochat.text.retrieval import FoundMoments, Library, place
 from langchain_videochat.text.retriever_library import RetrieverLibrary
 from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.untrusted_text import mark_as_data
@@ -47,6 +55,9 @@ class AnswerContext:
     ranking: Sequence[int] = ()
     """The numbers of the moments, best first, if a retriever found them."""
 
+    are_excerpts: bool = False
+    """Whether the model may ask for the notes of all moments instead."""
+
     @property
     def citation_check(self) -> CitationCheck:
         """A check that allows citations of these notes only."""
@@ -70,8 +81,14 @@ class Answerer:
     library: Library | RetrieverLibrary
     """Where the moments were found."""
 
+    find_all: Callable[[ParsedQuestion], FoundMoments]
+    """Finds all moments of the videos that a question is about, if the model asks for them."""
+
     prompt: ChatPromptTemplate
     """Answers a `question` from `notes`."""
+
+    excerpts_prompt: ChatPromptTemplate
+    """Does the same, or lets the model ask for all notes."""
 
     condense_prompt: ChatPromptTemplate
     """Condenses the `notes` of one part of a video with regard to a `question`."""
@@ -88,7 +105,7 @@ class Answerer:
         """Answer a question from moments."""
         moments = number_moments(found.documents)
         notes = [moment_note(number, moment) for number, moment in moments.items()]
-        context = AnswerContext(found.question, moments, notes, found.ranking)
+        context = AnswerContext(found.question, moments, notes, found.ranking, found.are_excerpts)
         condense = RunnableLambda(lambda _: self._condense(context), name="condense_notes")
         return RunnableSequence(condense, RunnableLambda(self._write, name="write_answer"), name="answer_from_notes")
 
@@ -121,12 +138,20 @@ class Answerer:
         return Note(mark_as_data(text), tuple(check.cited(text)))
 
     def _write(self, context: AnswerContext) -> Any:
-        check = context.citation_check
-        stream = CitedAnswerStream(context, check, self.library, self.strict)
-        cite = RunnableGenerator(stream.transform, stream.atransform, name="cite")
+        check, reply = context.citation_check, ReplyFilter(context.are_excerpts)
+        stream = CitedAnswerStream(context, check, reply, self.library, self._answer_from_all(), self.strict)
+        cite = stream.as_runnable()
         if not context.notes:
             return RunnableSequence(RunnableLambda(lambda _: NOT_SHOWN, name="answer_not_shown"), cite, name="no_notes")
-        return self._ask("ask_about_notes", self.prompt, check.as_runnable(), cite)
+        prompt = self.excerpts_prompt if context.are_excerpts else self.prompt
+        return self._ask("ask_about_notes", prompt, check.as_runnable(reply), cite)
+
+    def _answer_from_all(self) -> Runnable[ParsedQuestion, AddableDict]:
+        return RunnableSequence(
+            RunnableLambda(self.find_all, name="find_all_moments"),
+            RunnableLambda(self.answer, name="answer_question"),
+            name="answer_from_all",
+        )
 
     def _ask(
         self, name: str, prompt: ChatPromptTemplate, *steps: Runnable[Any, Any]
@@ -151,24 +176,44 @@ class CitedAnswerStream:
     check: CitationCheck
     """The check that the answer passes through."""
 
+    reply: ReplyFilter
+    """The filter that the answer passes through."""
+
     library: Library | RetrieverLibrary
+
+    answer_from_all: Runnable[ParsedQuestion, AddableDict]
+    """Answers a question from all moments, if the model asks for them."""
 
     strict: bool
 
-    def transform(self, deltas: Iterator[str]) -> Iterator[AddableDict]:
+    def as_runnable(self) -> Runnable[str, AddableDict]:
+        """Return a Runnable that converts an answer, also while it streams."""
+        # LangChain passes the config to generators that take it, which its types do not say.
+        transform, atransform = cast("Any", self.transform), cast("Any", self.atransform)
+        return RunnableGenerator(transform, atransform, name="cite")
+
+    def transform(self, deltas: Iterator[str], config: RunnableConfig) -> Iterator[AddableDict]:
         """Convert the deltas of an answer."""
-        yield self._documents
-        answer = ""
+        answer = next(deltas, "") if self.context.are_excerpts else ""
+        if self.reply.asks_for_all:
+            yield from self.answer_from_all.stream(self.context.question, config)
+            return
+        yield from self._begin(answer)
         for delta in deltas:
             answer += delta
             if not self.strict:
                 yield AddableDict(answer=delta)
         yield from self._conclude(answer)
 
-    async def atransform(self, deltas: AsyncIterator[str]) -> AsyncIterator[AddableDict]:
+    async def atransform(self, deltas: AsyncIterator[str], config: RunnableConfig) -> AsyncIterator[AddableDict]:
         """Convert the deltas of an answer."""
-        yield self._documents
-        answer = ""
+        answer = await anext(deltas, "") if self.context.are_excerpts else ""
+        if self.reply.asks_for_all:
+            async for part in self.answer_from_all.astream(self.context.question, config):
+                yield part
+            return
+        for part in self._begin(answer):
+            yield part
         async for delta in deltas:
             answer += delta
             if not self.strict:
@@ -176,9 +221,10 @@ class CitedAnswerStream:
         for part in await run_in_executor(None, self._conclude, answer):
             yield part
 
-    @property
-    def _documents(self) -> AddableDict:
-        return AddableDict(documents=list(self.context.moments.values()))
+    def _begin(self, start: str) -> list[AddableDict]:
+        """Return the first parts: the moments, and the start of an answer that was read to see whether it is one."""
+        documents = AddableDict(documents=list(self.context.moments.values()))
+        return [documents, AddableDict(answer=start)] if start and not self.strict else [documents]
 
     def _conclude(self, answer: str) -> list[AddableDict]:
         """Return the last parts: the answer, unless it was streamed, and what supports it."""
@@ -201,7 +247,7 @@ class CitedAnswerStream:
         question, moments = self.context.question, self.context.moments
         if not moments:
             return []
-        numbers = {_place(moment): number for number, moment in moments.items()}
+        numbers = {place(moment): number for number, moment in moments.items()}
         try:
             found = library.search(
                 question.text, MAX_CLOSEST, video_id=question.video_ids, start=question.start, end=question.end
@@ -210,7 +256,7 @@ class CitedAnswerStream:
             logger.warning("Cannot search for the closest moments: %s", error)
             return []
         # Those that did not fit into the context are left out: `documents` does not hold them.
-        return [numbers[_place(moment)] for moment in found if _place(moment) in numbers]
+        return [numbers[place(moment)] for moment in found if place(moment) in numbers]
 
     def _cite_all(self, statements: Mapping[int, Iterable[str]]) -> list[Citation]:
         cited = zip(statements.items(), self._timed_words(list(statements)), strict=True)
@@ -237,10 +283,6 @@ class CitedAnswerStream:
     @cached_property
     def _texts(self) -> list[str]:
         return [f" {index_text(moment.page_content)} " for moment in self.context.moments.values()]
-
-
-def _place(moment: Document) -> tuple[str, float]:
-    return moment.metadata["video_id"], moment.metadata["start"]
 
 
 def require_text(text: str) -> str:

@@ -4,7 +4,7 @@ import logging
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import ceil
 from typing import Any
 
@@ -28,6 +28,9 @@ CONDENSED_SHARE = 4
 
 ELLIPSIS = " …"
 """Marks truncated text."""
+
+_mark_as_data = lru_cache(maxsize=64)(mark_as_data)
+"""The text of a moment is marked once to count its tokens, and again for the prompt."""
 
 
 class TokenCounter:
@@ -94,7 +97,7 @@ def moment_note(number: int, document: Document) -> Note:
         On screen: Whisk
         </video_notes>
     """
-    return Note(f"[{number}] {format_times(document)}\n{mark_as_data(document.page_content)}", (number,))
+    return Note(f"[{number}] {format_times(document)}\n{_mark_as_data(document.page_content)}", (number,))
 
 
 def join_notes(notes: Iterable[Note]) -> str:
@@ -110,13 +113,17 @@ def select_fitting(documents: Sequence[Document], max_tokens: int, count_tokens:
     selected: list[Document] = []
     remaining = max_tokens
     for document in documents:
-        fitting = truncate_moment(document, len(documents), remaining, count_tokens)
-        if fitting is None and selected:
+        cost = _cost(document, len(documents), count_tokens)
+        if cost <= remaining:
+            selected.append(document)
+            remaining -= cost
+            continue
+        truncated = truncate_moment(document, len(documents), remaining, count_tokens)
+        if truncated is not None:
+            return [*selected, truncated]
+        if selected:
             break
-        if fitting is None:
-            continue  # its title is too long, but that of another video may not be
-        selected.append(fitting)
-        remaining -= _cost(fitting, len(documents), count_tokens)
+        # Its title is too long, but that of another video may not be.
     return selected
 
 

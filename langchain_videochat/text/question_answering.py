@@ -24,6 +24,7 @@ from langchain_videochat.text.llms import read_text
 from langchain_videochat.text.prompts import (
     ANSWER_PROMPT,
     CONDENSE_PROMPT,
+    EXCERPTS_PROMPT,
     STANDALONE_PROMPT,
     check_variables,
 )
@@ -31,7 +32,6 @@ from langchain_videochat.text.questions import (
     ParsedQuestion,
     VideoMessages,
     VideoQuestion,
-    is_about_whole_video,
     parse_question,
 )
 from langchain_videochat.text.retrieval import (
@@ -40,6 +40,7 @@ from langchain_videochat.text.retrieval import (
     TimelineLibrary,
     check_videos,
     find_moments,
+    has_more_moments,
     list_moments,
     sort_by_time,
 )
@@ -87,19 +88,22 @@ def create_video_qa_chain(
 ) -> VideoQAChain:
     """Create a chain that answers questions about videos, with citations (VideoChat-Text, paper 3.1.2).
 
-    It retrieves moments and the moments right before and after them, and the model answers from those that fit into the
-    context, most relevant first. Citations are checked: numbers and times that the model was not given are removed from
-    the answer. Each citation has the times of the observations that share most words with the statement it follows, or
-    of the whole moment if none stands out. If the videos do not answer the question, the answer is "The video does not
-    show this."
+    It retrieves the `k` best moments, the moments right before and after them, and then the next best moments, until
+    the context is full. The model answers from these. Citations are checked: numbers and times that the model was not
+    given are removed from the answer. Each citation has the times of the observations that share most words with the
+    statement it follows, or of the whole moment if none stands out. If the videos do not answer the question, the
+    answer is "The video does not show this."
 
     An answer is `supported` if it cites at least one moment and no citation was removed. Small models often write
     answers that are not. An answer without citations comes with the `closest` moments instead.
 
-    Questions that need the whole video, such as for a summary or a count, are answered from all of it: each part of a
-    long video is condensed by a separate prompt, and one more prompt combines the results. If the store has more than
-    `k` videos and the question names none, the videos of the `k` best moments are used. Follow-up questions (those with
-    a `history`) are first rewritten by the model to stand alone.
+    If the question is about a whole video, such as for a summary, a count or a list, the model replies to the moments
+    with the marker `prompts.WHOLE_VIDEO` instead of an answer, and is asked again with all moments: each part of a long
+    video is condensed by a separate prompt, and one more prompt combines the results. So the model decides, in any
+    language, and other questions need no additional call. If it does not ask for the whole video, its answer stands.
+    Nothing is asked if the context already holds all moments. If the store has more than `k` videos and the question
+    names none, the whole videos are those of the `k` best moments. Follow-up questions (those with a `history`) are
+    first rewritten by the model to stand alone.
 
     Instead of a store, any retriever can find the moments: an ensemble, a reranker, or another vector store. Its
     Documents need `video_id`, `start` and `end` in their metadata, as those of `VideoChatTextLoader` have; `title` and
@@ -115,14 +119,17 @@ def create_video_qa_chain(
         llm: The chat model. It must answer with text: no tool calls, no `with_structured_output`.
         videos: A store, a single timeline, or a retriever. From a timeline, the model gets as many moments as fit into
             the context.
-        k: Number of moments to retrieve from a store. A retriever decides itself.
+        k: Number of best moments that come first, together with their neighbors. More moments follow by rank as far as
+            they fit into the context. A retriever decides itself.
         max_context_tokens: Maximum number of tokens of the notes in one prompt. They are counted by the model's
             tokenizer if that needs no download, else estimated from the length of the text.
-        scope: "moments" or "whole" to answer from single moments or from the whole video; "auto" decides by the words
-            of each question. With a retriever, "auto" is "moments".
+        scope: "moments" or "whole" to answer from retrieved moments or from whole videos; with "auto", the model
+            decides. With a retriever, "auto" is "moments".
         strict: Replace an answer that is not supported, except "The video does not show this.", by "The videos do not
             support an answer to this question." The answer is then streamed in one piece.
-        prompt: Answers the question, with the variables `notes` and `question`; `prompts.ANSWER_PROMPT` if None.
+        prompt: Answers the question, with the variables `notes` and `question`. If None, `prompts.EXCERPTS_PROMPT` if
+            the model may ask for the whole video, else `prompts.ANSWER_PROMPT`. With another prompt, the model asks
+            for the whole video only if the prompt explains `prompts.WHOLE_VIDEO`, as `EXCERPTS_PROMPT` does.
         condense_prompt: Condenses one part of a long video, with the same variables; `prompts.CONDENSE_PROMPT` if None.
         standalone_prompt: Rewrites a follow-up question, with the variables `history` and `question`;
             `prompts.STANDALONE_PROMPT` if None.
@@ -162,7 +169,17 @@ def create_video_qa_chain(
     count_tokens = TokenCounter(llm)
     rewriter = _QuestionRewriter(llm, standalone_prompt, max_context_tokens, count_tokens)
     finder = _MomentFinder(library, k, max_context_tokens, scope, count_tokens)
-    answerer = Answerer(llm, library, answer_prompt, condense_prompt, max_context_tokens, count_tokens, strict)
+    answerer = Answerer(
+        llm=llm,
+        library=library,
+        find_all=finder.find_all,
+        prompt=answer_prompt,
+        excerpts_prompt=EXCERPTS_PROMPT if prompt is None else answer_prompt,
+        condense_prompt=condense_prompt,
+        max_tokens=max_context_tokens,
+        count_tokens=count_tokens,
+        strict=strict,
+    )
     steps: RunnableSequence[Any, VideoAnswer] = RunnableSequence(
         RunnableLambda(parse_question, name="parse_question"),
         RunnableLambda(rewriter.rewrite, name="rewrite_question"),
@@ -229,10 +246,18 @@ class _MomentFinder:
         if isinstance(self.library, RetrieverLibrary):
             return self._choose_retrieved(question, self.library.search(question))
         check_videos(self.library, question)
-        # A word list decides: asking the model would add a call to every question.
-        is_whole = self.scope == "whole" or (self.scope == "auto" and is_about_whole_video(question.text))
-        if not is_whole:
-            return FoundMoments(question, sort_by_time(self._fit(find_moments(self.library, question, self.k))))
+        if self.scope == "whole":
+            return self.find_all(question)
+        found = find_moments(self.library, question, self.k, self.max_tokens)
+        fitting = self._fit(found)
+        are_excerpts = self.scope == "auto" and (
+            fitting != found or has_more_moments(self.library, question, found, self.k)
+        )
+        return FoundMoments(question, sort_by_time(fitting), are_excerpts=are_excerpts)
+
+    def find_all(self, question: ParsedQuestion) -> FoundMoments:
+        """Find all moments of the videos that a question is about; condensing makes them fit."""
+        assert not isinstance(self.library, RetrieverLibrary)  # noqa: S101 - a retriever finds no excerpts
         found = list_moments(self.library, question, max_videos=self.k)
         truncated = [truncate_moment(one, len(found), self.max_tokens, self.count_tokens) for one in found]
         return FoundMoments(question, self._check_fitting(found, [one for one in truncated if one is not None]))

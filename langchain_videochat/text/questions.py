@@ -1,8 +1,6 @@
 """Questions about videos: parsing and validation."""
 
 import math
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Required
@@ -17,30 +15,6 @@ from langchain_videochat.utils.untrusted_text import strip_invisible
 
 MAX_QUESTION_LENGTH = 4000
 """Characters: about 1,000 tokens, which leaves room for the notes in a small model's context."""
-
-_VIDEO = r"(?:video|film|movie|clip|talk|recording|lecture)s?"
-
-_WHOLE_VIDEO = re.compile(
-    "|".join(
-        [
-            r"\bsummar(?:y|ies|i[sz])",
-            r"\b(?:overview|recap|gist|tl;?dr|throughout|table of contents)\b",
-            r"\b(?:key|main) (?:points?|ideas?|topics?|takeaways?|steps?|moments?)\b",
-            r"\bhow (?:often|many times)\b",
-            r"\b(?:every|each) time\b",
-            rf"\bwhat(?:'s| is| are) (?:the|this|that|these|those) {_VIDEO} (?:all )?about\b",
-            rf"\bwhat happens in (?:the|this|that) {_VIDEO}\b",
-            rf"\b(?:describe|outline) (?:the|this|that) {_VIDEO}\b",
-            rf"\b(?:whole|entire|complete|full) {_VIDEO}\b",
-            r"zusammenfass|\bfass\w*\b.{0,80}\bzusammen\b|\büberblick\b|\bworum geht\b|\bhauptpunkte\b",
-            r"\bwie oft\b|\bwie viele male\b|\bjedes mal\b|\bganze[nsr]? (?:video|film|vortrag)",
-            r"\brésum|\bcombien de fois\b|\bde quoi parle\b",
-            r"\bresum(?:en|ir)\b|\bcu[aá]ntas veces\b|\bde qu[eé] trata\b",
-            "总结|總結|概括|概述|概要|摘要|多少次|几次|幾次|讲了什么|講了什麼|要約|まとめ|何回",
-        ]
-    ),
-    re.IGNORECASE,
-)
 
 
 class VideoQuestion(TypedDict, total=False):
@@ -124,18 +98,6 @@ def parse_question(value: QuestionInput) -> ParsedQuestion:
     )
     Interval(question.start or 0.0, math.inf if question.end is None else question.end)  # checks their order
     return question
-
-
-def is_about_whole_video(question: str) -> bool:
-    """Return whether a question needs the whole video, such as for a summary or a count, by the words in it.
-
-    The words are English, German, French, Spanish, Chinese and Japanese.
-
-    Example:
-        >>> is_about_whole_video("How many times does she whisk?"), is_about_whole_video("How many eggs are there?")
-        (True, False)
-    """
-    return _WHOLE_VIDEO.search(unicodedata.normalize("NFKC", question)) is not None
 
 
 def _read_fields(value: Any) -> Mapping[str, Any]:

@@ -16,6 +16,9 @@ from langchain_videochat.text.questions import ParsedQuestion
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.timecode import format_timecode
 
+MIN_NOTE_TOKENS = 100
+"""Few moments take fewer tokens: so many more of them are requested as may fit into a prompt."""
+
 
 class TimelineLibrary:
     """A single timeline, searched by words, with the methods of `VideoTimelineStore` that are used here."""
@@ -88,6 +91,9 @@ class FoundMoments:
     ranking: Sequence[int] = ()
     """Their numbers, best first, if a retriever found them."""
 
+    are_excerpts: bool = False
+    """Whether the model may ask for all moments instead."""
+
 
 @dataclass(frozen=True)
 class _IndexedMoment:
@@ -117,10 +123,33 @@ def check_videos(library: Library, question: ParsedQuestion) -> None:
             raise InputError("start", problem, f"Give a time before {format_timecode(video.duration)}, in seconds")
 
 
-def find_moments(library: Library, question: ParsedQuestion, k: int) -> list[Document]:
-    """Return the `k` moments that best match a question, best first, then their neighbors."""
-    found = library.search(question.text, k, video_id=question.video_ids, start=question.start, end=question.end)
-    return [*found, *(one for one in library.neighbors(found) if overlaps(one, question.start, question.end))]
+def find_moments(library: Library, question: ParsedQuestion, k: int, max_tokens: int) -> list[Document]:
+    """Return moments that match a question: the `k` best ones, their neighbors, then the next best ones.
+
+    Args:
+        library: Where to search.
+        question: The question.
+        k: Number of moments that get neighbors.
+        max_tokens: The budget of the notes, which determines how many moments are requested.
+    """
+    limit = max(k, max_tokens // MIN_NOTE_TOKENS)
+    found = library.search(question.text, limit, video_id=question.video_ids, start=question.start, end=question.end)
+    best, others = found[:k], found[k:]
+    moments = [*best, *_neighbors(library, question, best), *others]
+    # A neighbor that was found itself keeps its place, with the metadata of what was found.
+    return list({place(one): one for one in moments}.values())
+
+
+def has_more_moments(library: Library, question: ParsedQuestion, found: Sequence[Document], max_videos: int) -> bool:
+    """Return whether the videos that a question is about have other moments than these."""
+    if _neighbors(library, question, found):
+        return True
+    video_ids = question.video_ids
+    if video_ids is None:
+        video_ids = tuple(video.video_id for video in library.videos())
+        if len(video_ids) > max_videos:
+            return False  # the videos of the best moments are used, and all their moments were found
+    return not {one.metadata["video_id"] for one in found}.issuperset(video_ids)
 
 
 def list_moments(library: Library, question: ParsedQuestion, max_videos: int) -> list[Document]:
@@ -154,6 +183,10 @@ def _select_videos(library: Library, question: ParsedQuestion, max_videos: int) 
     return dict.fromkeys(document.metadata["video_id"] for document in found)
 
 
+def _neighbors(library: Library, question: ParsedQuestion, moments: Sequence[Document]) -> list[Document]:
+    return [one for one in library.neighbors(moments) if overlaps(one, question.start, question.end)]
+
+
 def overlaps(moment: Document, start: float | None, end: float | None) -> bool:
     """Return whether a moment overlaps an interval in seconds; None is the start or the end of the video."""
     first, last = moment_times(moment)
@@ -163,3 +196,8 @@ def overlaps(moment: Document, start: float | None, end: float | None) -> bool:
 def moment_times(document: Document) -> tuple[float, float]:
     """Return the start and the end of a moment in seconds."""
     return document.metadata["start"], document.metadata["end"]
+
+
+def place(moment: Document) -> tuple[str, float]:
+    """Return what identifies a moment in a store: its video and its start in seconds."""
+    return moment.metadata["video_id"], moment.metadata["start"]

@@ -4,6 +4,7 @@ import regex
 
 from langchain_videochat.text.prompts import is_not_shown
 from langchain_videochat.text.questions import MAX_QUESTION_LENGTH
+from langchain_videochat.text.thinking import without_thinking
 from langchain_videochat.utils.template_marks import neutralize_marks
 from langchain_videochat.utils.untrusted_text import strip_invisible
 
@@ -11,10 +12,6 @@ MAX_ADDED_LENGTH = 500
 """Characters that a rewritten question may have more than the original: names replace pronouns, nothing is answered."""
 
 _FLAGS = regex.VERSION1 | regex.VERBOSE | regex.IGNORECASE
-
-_THOUGHT = r"(?: think(?:ing)? | thoughts? | reasoning(?:_content)? | reflection | analysis )"
-_THOUGHT_BEGINS = regex.compile(rf"[<\[◁] \s*+ {_THOUGHT} \s*+ [>\]▷]", _FLAGS)
-_THOUGHT_ENDS = regex.compile(rf"[<\[◁] \s*+ / \s*+ {_THOUGHT} \s*+ [>\]▷]", _FLAGS)
 
 # "Rewritten question: ...", "Sure! Here is the standalone version:", "**Umformulierte Frage:** ...", "Q: ...".
 _LABEL = regex.compile(
@@ -60,18 +57,10 @@ def clean_rewritten(text: str, original: str) -> str | None:
         >>> clean_rewritten('<think>Eggs.</think> **Rewritten question:** "When are the eggs whisked?"', "When?")
         'When are the eggs whisked?'
     """
-    question = _without_thinking(strip_invisible(text))
+    question = without_thinking(strip_invisible(text))
     # A label may be within quotes, and quotes follow a label.
     question = _unquote(_without_label(_unquote(question), original))
     return question if _is_rewrite(question, original) else None
-
-
-def _without_thinking(text: str) -> str:
-    # Templates may put the opening tag into the prompt; a model that is cut off does not write the closing one.
-    ends = [tag.end() for tag in _THOUGHT_ENDS.finditer(text)]
-    rest = text[ends[-1] :] if ends else text
-    begins = _THOUGHT_BEGINS.search(rest)
-    return rest[: begins.start()] if begins else rest
 
 
 def _without_label(text: str, original: str) -> str:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
 from langchain_videochat.perception.modalities import Modality, list_modalities, register_modality
-from langchain_videochat.text.prompts import ANSWER_PROMPT, CONDENSE_PROMPT, NOT_SHOWN, STANDALONE_PROMPT
+from langchain_videochat.text.prompts import (
+    ANSWER_PROMPT,
+    CONDENSE_PROMPT,
+    EXCERPTS_PROMPT,
+    NOT_SHOWN,
+    STANDALONE_PROMPT,
+)
 from langchain_videochat.utils.untrusted_text import DATA_TAG, mark_as_data
 
 fragments = st.sampled_from(
@@ -171,7 +177,7 @@ def test_possible_tags_are_neutralized(text: str, expected: str) -> None:
 
 @given(hostile_texts, hostile_texts)
 def test_no_text_breaks_a_template(notes: str, question: str) -> None:
-    for prompt in (ANSWER_PROMPT, CONDENSE_PROMPT):
+    for prompt in (ANSWER_PROMPT, EXCERPTS_PROMPT, CONDENSE_PROMPT):
         (_, message) = prompt.format_messages(notes=mark_as_data(notes), question=question)
         assert mark_as_data(notes) in message.text
         assert question in message.text
@@ -181,7 +187,7 @@ def test_no_text_breaks_a_template(notes: str, question: str) -> None:
     assert messages[2].text.endswith(question)
 
 
-@pytest.mark.parametrize("prompt", [ANSWER_PROMPT, CONDENSE_PROMPT])
+@pytest.mark.parametrize("prompt", [ANSWER_PROMPT, EXCERPTS_PROMPT, CONDENSE_PROMPT])
 def test_system_prompts_explain_the_tag(prompt: object) -> None:
     system = prompt.format_messages(notes="", question="")[0].text  # type: ignore[attr-defined]
     assert f"between <{DATA_TAG}> and </{DATA_TAG}>" in system

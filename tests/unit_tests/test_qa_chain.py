@@ -249,7 +249,8 @@ STEPS = {"parse_question", "rewrite_question", "find_moments", "answer_question"
 )
 def test_all_runs_of_a_trace_have_names(videos: Any, steps: set[str]) -> None:
     model = scripted({"Rewrite": "Summarize the video?", "": "Eggs [1]."})
-    chain = create_video_qa_chain(model, videos, max_context_tokens=400)
+    scope: Any = "whole" if videos is LONG else "auto"
+    chain = create_video_qa_chain(model, videos, max_context_tokens=400, scope=scope)
     question: Any = {"question": "Summarize it?", "history": [("human", "What is made?")]}
 
     async def events() -> set[str]:
