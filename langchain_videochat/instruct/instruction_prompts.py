@@ -7,7 +7,8 @@ from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.instruct.items import ConversationKind
-from langchain_videochat.text.prompts import ABOUT_NOTES, NOT_SHOWN, check_variables, explain_labels
+from langchain_videochat.text.prompts import NOT_SHOWN, check_variables, explain_labels
+from langchain_videochat.utils.untrusted_text import ABOUT_NOTES
 
 _TASK = f"""\
 You write training data for a video model. You have not seen the video: you get notes of what was seen, read and heard \

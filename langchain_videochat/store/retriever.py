@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
+from langchain_core.language_models import BaseChatModel
 from langchain_core.load.serializable import Serializable, SerializedConstructor, SerializedNotImplemented
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables.config import run_in_executor
@@ -12,14 +13,16 @@ from pydantic import ConfigDict, Field, SkipValidation, field_validator
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.store.moment_text import describe
+from langchain_videochat.store.reranking import DEFAULT_RERANK_MS, resolve_reranker
 from langchain_videochat.store.store import VideoTimelineStore
 from langchain_videochat.utils.names import check_names
 
 SearchType = Literal["similarity", "mmr", "similarity_score_threshold"]
 
 _FILTERS = ("video_id", "start", "end", "modalities", "filter", "min_score")
+_RERANKING = ("reranker", "rerank_ms")
 _MMR_DEFAULTS = {"lambda_mult": 0.5, "fetch_k": 20}
-_ARGUMENTS = ("k", *_FILTERS, *_MMR_DEFAULTS)
+_ARGUMENTS = ("k", *_FILTERS, *_RERANKING, *_MMR_DEFAULTS)
 """Arguments of a search."""
 
 
@@ -37,7 +40,8 @@ class VideoTimelineRetriever(BaseRetriever):
     `EnsembleRetriever(..., id_key="document_id")`.
 
     LangChain's `dumpd` and `load` restore a retriever whose store is in a folder, or on a server without credentials
-    and HTTP headers, and whose embedding model is the default, given by name, or an object that they support.
+    and HTTP headers, and whose embedding model and reranker are the default, given by name, or objects that they
+    support.
 
     Raises:
         InputError: An argument is unknown or invalid.
@@ -81,6 +85,13 @@ class VideoTimelineRetriever(BaseRetriever):
     min_score: float = 0.0
     """Only moments with at least this score, 0 to 1; see `VideoTimelineStore.search`."""
 
+    reranker: str | SkipValidation[BaseChatModel] | None = None
+    """A cross-encoder (its id on the Hugging Face Hub, or its path) or a chat model that orders the best moments again;
+    see `VideoTimelineStore.search`."""
+
+    rerank_ms: float = DEFAULT_RERANK_MS
+    """Time limit of the reranker in milliseconds."""
+
     search_type: SearchType = "similarity"
     """"similarity" ranks by the match with the query; "mmr" prefers moments that differ from better ones, with
     `lambda_mult` (0.5; 1 ranks by the match alone) and `fetch_k` (20; the best moments to choose from) in
@@ -95,6 +106,8 @@ class VideoTimelineRetriever(BaseRetriever):
         known = set(type(self).model_fields) - {"store"}
         check_names("argument of the retriever", fields.keys() - {"store"}, sorted(known))
         _check_search_type(fields.get("search_type", "similarity"))
+        if fields.get("reranker") is not None:
+            fields["reranker"] = resolve_reranker(fields["reranker"])
         super().__init__(**fields)
         self._search_arguments({})
 
@@ -119,9 +132,8 @@ class VideoTimelineRetriever(BaseRetriever):
             embedding = self.store.to_config().get("embedding")
         except InputError:
             return self.to_json_not_implemented()
-        is_named = embedding is None or isinstance(embedding, str)
-        is_supported = is_named or (isinstance(embedding, Serializable) and embedding.is_lc_serializable())
-        return super().to_json() if is_supported else self.to_json_not_implemented()
+        models = (embedding, self.reranker, self.search_kwargs.get("reranker"))
+        return super().to_json() if all(map(_is_serializable, models)) else self.to_json_not_implemented()
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **overrides: Any
@@ -137,7 +149,7 @@ class VideoTimelineRetriever(BaseRetriever):
 
     def _search_arguments(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
         """Merge the fields, `search_kwargs`, and the arguments of a query."""
-        own: dict[str, Any] = {name: getattr(self, name) for name in ("k", *_FILTERS)}
+        own: dict[str, Any] = {name: getattr(self, name) for name in ("k", *_FILTERS, *_RERANKING)}
         given: dict[str, Any] = self.search_kwargs | overrides.get("search_kwargs", {})
         given |= {name: value for name, value in overrides.items() if name != "search_kwargs"}
         search_type = given.pop("search_type", self.search_type)
@@ -150,6 +162,11 @@ class VideoTimelineRetriever(BaseRetriever):
         for name in _MMR_DEFAULTS.keys() & given.keys():
             raise InputError(name, "has no effect on the ranking by similarity", 'Set search_type="mmr"')
         return own | given
+
+
+def _is_serializable(model: Any) -> bool:
+    is_named = model is None or isinstance(model, str)
+    return is_named or (isinstance(model, Serializable) and model.is_lc_serializable())
 
 
 def _check_search_type(search_type: str) -> None:

@@ -40,6 +40,9 @@ WORD_CANDIDATES = 20
 WIDENING = 4
 """Factor by which more candidates are chosen if too few match a filter."""
 
+RERANKED = 20
+"""Minimum number of best moments that a reranker gets."""
+
 DEFAULT_FETCH_K = 20
 """Best moments among which moments that differ are chosen; the default of LangChain's vector stores."""
 

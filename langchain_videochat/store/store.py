@@ -12,6 +12,7 @@ from chromadb.api import ClientAPI
 from langchain_chroma import Chroma
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
 
 from langchain_videochat.errors import InputError, StoreError, VideoChatError
 from langchain_videochat.media import Damage, local_path
@@ -31,6 +32,7 @@ from langchain_videochat.store.local_index import LocalIndex, is_damage
 from langchain_videochat.store.metadata_filters import add_metadata_filter
 from langchain_videochat.store.pages import Pages
 from langchain_videochat.store.provenance import Provenance
+from langchain_videochat.store.reranking import DEFAULT_RERANK_MS, Rerankers
 from langchain_videochat.store.saving import StoreCollections, remove, save, update_index
 from langchain_videochat.store.search import DEFAULT_FETCH_K, Diversity, search
 from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
@@ -100,6 +102,7 @@ class VideoTimelineStore:
                 self._catalogue, self._pages, moments, self._embedding, connection.check_space
             )
         self._connection = connection
+        self._rerankers = Rerankers()
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -245,6 +248,8 @@ class VideoTimelineStore:
         lambda_mult: float = 1.0,
         fetch_k: int = DEFAULT_FETCH_K,
         min_score: float = 0.0,
+        reranker: str | Path | BaseChatModel | None = None,
+        rerank_ms: float = DEFAULT_RERANK_MS,
     ) -> list[Document]:
         """Search moments by meaning and by words.
 
@@ -262,11 +267,24 @@ class VideoTimelineStore:
                 moments (maximal marginal relevance).
             fetch_k: With `lambda_mult` below 1, the moments are chosen among this many best ones.
             min_score: Moments with a lower score are left out.
+            reranker: Orders the best 20 moments, or `k` if that is more, again before `k` are returned: a cross-encoder
+                for sentence-transformers, given by its id on the Hugging Face Hub or its path and loaded on first use;
+                or a chat model, which checks each moment against every condition of the query, such as "without
+                people". Moments that meet all conditions come first, then those it did not get to, then those that
+                fail one condition, two, and so on, each in their order before. With `lambda_mult` below 1, a
+                cross-encoder orders only the `k` moments that were chosen, and a chat model checks `fetch_k`, at most
+                20, in the order of choice: the moments that meet all conditions still differ.
+            rerank_ms: Time limit of the reranker in milliseconds, without loading it. Moments that it did not get to
+                keep their order, behind those that a cross-encoder has ranked. A cross-encoder finishes the two moments
+                that it has begun. The call of a chat model is abandoned: it ends in a background thread, so give the
+                model a timeout of its own. If it is busy, cannot be reached or answers with something else, the
+                ranking is kept, and a warning is logged.
 
         Returns:
             One Document per moment, best first. In its metadata, `score` is how well it matches, 0 to 1: the mean of
             its similarity in meaning, of which unrelated texts have 0, and of the share of the query's words that it
-            contains. Scores of different queries can be compared. `start` and `end`
+            contains. Scores of different queries can be compared. A cross-encoder adds `rerank_score`, 0 to 1, which
+            only compares moments found by one query, and leaves `score` as it is. `start` and `end`
             are the times of the moment; `hit_start`, `hit_end` and `citation` are those of the observations in it that
             the query is about, or of the moment if none stands out. A sentence that spans two moments counts once. Its
             `id`, which is also `document_id`, stays the same when the video is indexed again and the moment has the
@@ -275,6 +293,8 @@ class VideoTimelineStore:
         Raises:
             InputError: The query is empty, `k` is below 1, or a filter or another argument is invalid.
             StoreError: The store cannot be read, or was built with another embedding model.
+            ModelUnavailableError: The reranker is not available on this machine.
+            ModelError: The reranker is not a cross-encoder, or a chat model that fails whatever the moments are.
         """
         if not query.strip():
             raise InputError("query", "must not be empty", "Give a search text")
@@ -286,9 +306,15 @@ class VideoTimelineStore:
         if filter is not None:
             condition = add_metadata_filter(condition, filter)
         diversity = Diversity(lambda_mult, fetch_k)
+        if not rerank_ms > 0:
+            raise InputError("rerank_ms", f"must be positive, got {rerank_ms}", "Give the reranker some time")
+        chosen = None if reranker is None else self._rerankers.get(reranker)
+        wanted = k if chosen is None else chosen.candidates(k, diversity)
         with self._connection.errors():
             self._check.run()  # before the local index is built, which can take long
-        return self._read_index(lambda: self._search(query, k, condition, diversity, min_score))
+        moments = self._read_index(lambda: self._search(query, wanted, condition, diversity, min_score))
+        # Outside of _read_index, which may search again.
+        return moments if chosen is None else chosen.rerank(query, moments, k, rerank_ms / 1000)[:k]
 
     def neighbors(self, moments: Iterable[Document]) -> list[Document]:
         """Return the moments directly before and after the given moments, excluding the given ones.
@@ -358,7 +384,7 @@ class VideoTimelineStore:
 
         Args:
             **options: Fields of `VideoTimelineRetriever`, as defaults for all queries: `k`, the filters of `search`,
-                `search_type`, `search_kwargs`.
+                `reranker`, `rerank_ms`, `search_type`, `search_kwargs`.
 
         Raises:
             InputError: An option is unknown or invalid.

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from itertools import islice
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -127,6 +127,30 @@ def _end_all() -> None:
         thread.end()
     for thread in threads:
         thread.join()
+
+
+def run_with_timeout(job: Callable[[], T], seconds: float) -> T:
+    """Run a job in a background thread, and abandon it if it takes too long.
+
+    An abandoned job continues until it is done, but nobody waits for it, not even the interpreter when it exits.
+
+    Raises:
+        TimeoutError: The job took longer.
+
+    Example:
+        >>> run_with_timeout(lambda: 2 + 3, seconds=10)
+        5
+    """
+    if seconds <= 0:
+        raise TimeoutError
+    outcome: SimpleQueue[Future[T]] = SimpleQueue()
+    run = partial(copy_context().run, job)
+    threading.Thread(target=lambda: outcome.put(_run_job(run)), daemon=True).start()
+    try:
+        finished = outcome.get(timeout=min(seconds, threading.TIMEOUT_MAX))
+    except Empty:
+        raise TimeoutError from None
+    return finished.result()
 
 
 def prefetch(items: Generator[T]) -> Iterator[T]:
