@@ -38,7 +38,7 @@ WORD_CANDIDATES = 20
 """Minimum number of candidates that are chosen because they contain most of the query."""
 
 WIDENING = 4
-"""Factor by which more candidates are chosen if too few match a filter."""
+"""Factor by which more vectors are used if they are of too few moments that match a filter."""
 
 RERANKED = 20
 """Minimum number of best moments that a reranker gets."""
@@ -204,22 +204,23 @@ def find_candidates(
     matching = index.find(condition, EXACT_LIMIT + 1)
     if len(matching) <= EXACT_LIMIT:
         return matching
-    wanted = max(CANDIDATES, 2 * k)
     worded = words.shares.keys() if condition == Filter() else index.matching(words.shares, condition)
-    near = _find_near(index, embedding, wanted, condition)
+    near = _find_near(index, embedding, k, condition)
     return list(dict.fromkeys([*near, *words.best(worded, max(WORD_CANDIDATES, 2 * k))]))
 
 
-def _find_near(index: LocalIndex, embedding: NDArray[np.float32], count: int, condition: Filter) -> Collection[int]:
-    if condition == Filter():
-        return index.nearest(embedding, count)
-    if index.count(condition, FEW_MATCHES) < FEW_MATCHES:
-        return index.nearest(embedding, count, among=index.find(condition, FEW_MATCHES))
-    tested, found = count, index.matching(index.nearest(embedding, count), condition)
-    while len(found) < count // 2:
-        tested *= WIDENING
-        found = index.matching(index.nearest(embedding, tested), condition)
-    return found
+def _find_near(index: LocalIndex, embedding: NDArray[np.float32], k: int, condition: Filter) -> Collection[int]:
+    matching = index.count(condition, max(FEW_MATCHES, k))
+    is_narrow = condition != Filter() and matching < FEW_MATCHES
+    among = index.find(condition, FEW_MATCHES) if is_narrow else None
+    is_tested = condition != Filter() and not is_narrow
+    count, enough = max(CANDIDATES, 2 * k), min(max(CANDIDATES // 4, k), matching)
+    while True:
+        near = index.nearest(embedding, count, among)
+        found = index.matching(near, condition) if is_tested else near
+        if len(found) >= enough:
+            return found
+        count *= WIDENING
 
 
 def score(

@@ -417,6 +417,15 @@ def test_filters_apply_if_too_many_moments_match_for_an_exact_search() -> None:
     assert all("slide 599 of" in document.page_content for document in found)
     assert all(document.metadata["end"] > 100 for document in found)
     assert len(store.search("slide", k=50, start=1, end=599, modalities="screen_text")) == 50
+    assert len(store.search("slide", k=3000)) == 2400
+    assert len(store.search("slide", k=3000, start=1, modalities="screen_text")) == 2396
+
+
+def test_as_many_moments_as_requested_are_found_if_each_has_many_observations() -> None:
+    store = VideoTimelineStore(embedding=BagOfWords(64))
+    lines = [f"line {place % 40} of {place}" for place in range(600 * 10)]
+    store.add(make_speech("long", *lines, seconds=3.0))
+    assert len(store.search("line 7 of 47", k=200)) == 200
 
 
 @pytest.mark.parametrize(

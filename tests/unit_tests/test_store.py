@@ -444,3 +444,12 @@ def test_pages_of_a_long_timeline_are_small(tmp_path: Path) -> None:
     pages = chromadb.PersistentClient(tmp_path).get_collection("videos-timelines").get(include=["documents"])
     assert len(pages["ids"]) == 60
     assert all(len(json.loads(document)[0]) <= 61 for document in pages["documents"] or [])
+
+
+def test_videos_without_vectors_of_observations_are_searched_by_moment(tmp_path: Path) -> None:
+    VideoTimelineStore(tmp_path, embedding=BagOfWords()).add(EGGS)
+    pages = chromadb.PersistentClient(tmp_path).get_collection("videos-timelines")
+    stored = pages.get(include=["metadatas"])
+    pages.update(stored["ids"], metadatas=[{"observation_vectors": ""} for _ in stored["ids"]])
+    found = VideoTimelineStore(tmp_path, embedding=BagOfWords()).search("whisk two eggs", k=1)
+    assert "Whisk two eggs" in found[0].page_content
