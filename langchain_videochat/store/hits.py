@@ -156,6 +156,9 @@ class SearchHit:
     nearest: TimedWords | None
     """The observation whose meaning is nearest to the query; None if the moment as a whole is nearer."""
 
+    part: Interval | None = None
+    """The part of the moment that counts; all of it if None."""
+
     @cached_property
     def matching(self) -> Sequence[TimedWords]:
         """The observations that the query is about: those that stand out for its words; without any, the nearest."""
@@ -170,7 +173,7 @@ class SearchHit:
         `hit_start` and `hit_end` are in seconds, and `citation` refers to the interval between them.
         """
         data = self.document.metadata
-        hit = hit_interval(self.matching, Interval(data["start"], data["end"]))
+        hit = hit_interval(self.matching, self.part or Interval(data["start"], data["end"]))
         found = {"score": round(self.score, 4), "hit_start": round(hit.start, 3), "hit_end": round(hit.end, 3)}
         metadata = data | found | {"citation": citation(data["source"], hit.start, hit.end)}
         return Document(

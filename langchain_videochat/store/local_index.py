@@ -29,6 +29,7 @@ from langchain_videochat.store.observation_vectors import Bytes, SignIndex, sign
 from langchain_videochat.store.words import index_text, stems
 from langchain_videochat.timeline import citation
 from langchain_videochat.timeline.documents import identify_moment
+from langchain_videochat.utils.interval import Interval
 
 CACHE_KIB = 65536
 """Size of SQLite's page cache: reading 2,000 scattered vectors takes twice as long with its default of 2 MB."""
@@ -224,6 +225,13 @@ class LocalIndex:
         where, values = _where(condition, by_number=True)
         query = f"SELECT number FROM moments WHERE number IN (SELECT value FROM json_each(?)) AND {where}"  # noqa: S608
         return {number for (number,) in self._select(query, json.dumps(list(numbers)), *values)}
+
+    def places(self, numbers: Sequence[int]) -> dict[int, tuple[str, Interval]]:
+        """Return the video and the interval of each moment that exists, by number."""
+        query = """SELECT number, video_id, start, "end" FROM moments
+            WHERE number IN (SELECT value FROM json_each(?))"""
+        rows = self._select(query, json.dumps(numbers))
+        return {number: (video_id, Interval(start, end)) for number, video_id, start, end in rows}
 
     def neighbors(self, moments: Iterable[tuple[str, float]]) -> list[int]:
         """Return the numbers of the moments directly before and after those with a video id and start in seconds."""

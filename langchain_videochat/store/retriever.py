@@ -15,11 +15,12 @@ from langchain_videochat.errors import InputError
 from langchain_videochat.store.moment_text import describe
 from langchain_videochat.store.reranking import DEFAULT_RERANK_MS, resolve_reranker
 from langchain_videochat.store.store import VideoTimelineStore
+from langchain_videochat.store.time_order import Occurrence
 from langchain_videochat.utils.names import check_names
 
 SearchType = Literal["similarity", "mmr", "similarity_score_threshold"]
 
-_FILTERS = ("video_id", "start", "end", "modalities", "filter", "min_score")
+_FILTERS = ("video_id", "start", "end", "after", "before", "occurrence", "modalities", "filter", "min_score")
 _RERANKING = ("reranker", "rerank_ms")
 _MMR_DEFAULTS = {"lambda_mult": 0.5, "fetch_k": 20}
 _ARGUMENTS = ("k", *_FILTERS, *_RERANKING, *_MMR_DEFAULTS)
@@ -51,6 +52,7 @@ class VideoTimelineRetriever(BaseRetriever):
 
             retriever = VideoTimelineRetriever(store=store, k=2)
             retriever.invoke("how many eggs", video_id="c0ffee", start=10, end=60)
+            retriever.invoke("what is done", after="the red apple stands on the shelf")
 
         As a tool of an agent:
 
@@ -75,6 +77,15 @@ class VideoTimelineRetriever(BaseRetriever):
 
     end: float | None = None
     """Only moments that start before this time, in seconds."""
+
+    after: str | None = None
+    """Only moments after what this text describes, near ones first; see `VideoTimelineStore.search`."""
+
+    before: str | None = None
+    """Only moments before what this text describes, near ones first."""
+
+    occurrence: Occurrence | None = None
+    """"first" or "last": the best matches in chronological or reverse order; see `VideoTimelineStore.search`."""
 
     modalities: str | list[str] | None = None
     """Only moments with an observation of one of these modalities, for example "speech"; all if None."""

@@ -1,7 +1,7 @@
 """Search: one score of each moment, by the meaning of the moment and of its best observation, and by words."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
 from operator import itemgetter
@@ -16,6 +16,7 @@ from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.hits import SearchHit, TimedWords, informative_words, word_weight
 from langchain_videochat.store.local_index import LocalIndex
 from langchain_videochat.store.observation_vectors import cosines
+from langchain_videochat.store.time_order import Placement, TimeOrder
 from langchain_videochat.store.words import query_words
 
 FEW_WORDS_WEIGHT = 0.2
@@ -149,6 +150,7 @@ def search(
     diversity: Diversity,
     min_score: float,
     unrelated: float,
+    order: TimeOrder | None = None,
 ) -> list[Document]:
     """Find the moments with the highest scores.
 
@@ -165,6 +167,7 @@ def search(
         diversity: How much moments that differ from better ones are preferred.
         min_score: Moments with a lower score are left out.
         unrelated: Cosine similarity of unrelated texts, from `unrelated_similarity`.
+        order: Order in time that replaces the order by score; `diversity` must then leave the order as it is.
 
     Returns:
         Moments, best first. In their metadata, `hit_start`, `hit_end` and `citation` refer to the observations that the
@@ -173,8 +176,11 @@ def search(
     wanted = diversity.candidates(k)
     vector = np.asarray(embedding, dtype=np.float32)
     words = match_words(index, query)
-    numbers = find_candidates(index, vector, words, wanted, condition)
+    searched = condition if order is None else order.narrow(condition)
+    numbers = find_candidates(index, vector, words, wanted, searched)
     scored = [one for one in score(index, numbers, vector, words, unrelated) if one.score >= min_score]
+    if order is not None:
+        return _select_in_order(index, scored, wanted, words.weights, condition, order)
     hits = _select(index, scored, wanted, words.weights, condition)
     if hits and diversity.lambda_mult < 1:
         hits = _diversify(index, hits, k, diversity)
@@ -243,8 +249,29 @@ def _score(meaning: float, share: float) -> float:
     return (meaning + words) / 2
 
 
+def _select_in_order(
+    index: LocalIndex,
+    scored: Sequence[_Scored],
+    k: int,
+    weights: dict[str, float],
+    condition: Filter,
+    order: TimeOrder,
+) -> list[Document]:
+    """Return the first `k` moments in the order of time, with their anchors in the metadata."""
+    by_number = {one.number: one for one in scored}
+    scores = {number: one.score for number, one in by_number.items()}
+    places = order.arrange(scores, index.places(list(by_number)))
+    hits = _select(index, [by_number[number] for number in places], k, weights, condition, places)
+    return [places[number].add_anchors(hit.to_document()) for number, hit in hits.items()]
+
+
 def _select(
-    index: LocalIndex, ranking: Iterable[_Scored], k: int, weights: dict[str, float], condition: Filter
+    index: LocalIndex,
+    ranking: Iterable[_Scored],
+    k: int,
+    weights: dict[str, float],
+    condition: Filter,
+    places: Mapping[int, Placement] | None = None,
 ) -> dict[int, SearchHit]:
     """Return the first `k` moments of a ranking by number, without those that repeat a better one."""
     hits: dict[int, SearchHit] = {}
@@ -254,8 +281,13 @@ def _select(
             if one.number not in found:
                 continue
             document, observations = found[one.number]
-            matching = [other for other in observations if other.matches(condition)]
-            hit = SearchHit(document, matching, weights, one.score, one.nearest(observations, condition))
+            placement = None if places is None else places[one.number]
+            own = condition if placement is None else placement.narrow(condition)
+            matching = [other for other in observations if other.matches(own)]
+            if own != condition and not matching:
+                continue  # The moment extends beyond its anchor, but nothing was observed there.
+            nearest, part = one.nearest(observations, own), None if placement is None else placement.part
+            hit = SearchHit(document, matching, weights, one.score, nearest, part)
             if not any(hit.repeats(other) for other in hits.values()):
                 hits[one.number] = hit
         if len(hits) >= k:

@@ -3,6 +3,7 @@
 import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -37,6 +38,7 @@ from langchain_videochat.store.saving import StoreCollections, remove, save, upd
 from langchain_videochat.store.search import DEFAULT_FETCH_K, Diversity, search
 from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.store.similarity_scale import unrelated_similarity
+from langchain_videochat.store.time_order import MAX_ANCHORS, Anchor, Occurrence, TimeOrder, choose_anchors
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.interval import Interval
 
@@ -243,6 +245,9 @@ class VideoTimelineStore:
         video_id: str | Collection[str] | None = None,
         start: float | None = None,
         end: float | None = None,
+        after: str | None = None,
+        before: str | None = None,
+        occurrence: Occurrence | None = None,
         modalities: str | Collection[str] | None = None,
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - as LangChain's vector stores name it
         lambda_mult: float = 1.0,
@@ -259,6 +264,13 @@ class VideoTimelineStore:
             video_id: Search these videos only; all if None.
             start: Only moments that end after this time, in seconds from the start of the video.
             end: Only moments that start before this time, in seconds.
+            after: A text, such as "the phone call": only moments after the hit that matches it best in the same video,
+                or after one that matches about as well (at least 0.8 of its score). That hit may be anywhere in these
+                videos, whatever the other filters. In the ranking, nearness adds up to 0.2 to the score, half of that
+                at a distance of 60 seconds: if nothing matches the query clearly, the next moments come first.
+            before: The same for moments before a hit. With both, moments between two hits.
+            occurrence: "first" or "last": only moments that match about as well as the best one (at least 0.8 of its
+                score), in chronological or reverse order; of several videos, first one moment of each.
             modalities: Only moments with an observation of one of these modalities; all if None.
             filter: More conditions, as LangChain's vector stores take them: on `video_id` and `modality` (`$eq`,
                 `$in`), `start` and `end` (`$eq`, `$gt`, `$gte`, `$lt`, `$lte`), joined by `$and`. For example
@@ -281,23 +293,32 @@ class VideoTimelineStore:
                 ranking is kept, and a warning is logged.
 
         Returns:
-            One Document per moment, best first. In its metadata, `score` is how well it matches, 0 to 1: the mean of
-            its similarity in meaning, of which unrelated texts have 0, and of the share of the query's words that it
-            contains. Scores of different queries can be compared. A cross-encoder adds `rerank_score`, 0 to 1, which
-            only compares moments found by one query, and leaves `score` as it is. `start` and `end`
-            are the times of the moment; `hit_start`, `hit_end` and `citation` are those of the observations in it that
-            the query is about, or of the moment if none stands out. A sentence that spans two moments counts once. Its
-            `id`, which is also `document_id`, stays the same when the video is indexed again and the moment has the
-            same times.
+            One Document per moment, best first unless an order in time was requested. In its metadata, `score` is how
+            well it matches, 0 to 1: the mean of its similarity in meaning, of which unrelated texts have 0, and of the
+            share of the query's words that it contains. Scores of different queries can be compared. A cross-encoder
+            adds `rerank_score`, 0 to 1, which compares moments of one query only, and leaves `score` as it is. `start`
+            and `end` are the times of the moment; `hit_start`, `hit_end` and `citation` are those of the observations
+            in it that the query is about, or of the moment if none stands out. `after_start`, `after_end` and
+            `after_citation` are those of the hit that `after` refers to; likewise for `before`. A sentence that spans
+            two moments counts once. Its `id`, which is also `document_id`, stays the same when the video is indexed
+            again and the moment has the same times.
 
         Raises:
-            InputError: The query is empty, `k` is below 1, or a filter or another argument is invalid.
+            InputError: The query is empty, `k` is below 1, nothing matches `after` or `before`, or a filter or another
+                argument is invalid.
             StoreError: The store cannot be read, or was built with another embedding model.
             ModelUnavailableError: The reranker is not available on this machine.
             ModelError: The reranker is not a cross-encoder, or a chat model that fails whatever the moments are.
+
+        Example:
+            What is done after something, and when something is last seen:
+
+                store.search("what is done", after="the red apple stands on the shelf")
+                store.search("red apple", k=1, occurrence="last")
         """
-        if not query.strip():
-            raise InputError("query", "must not be empty", "Give a search text")
+        for name, text in (("query", query), ("after", after), ("before", before)):
+            if text is not None and not text.strip():
+                raise InputError(name, "must not be empty", "Give a search text")
         if k < 1:
             raise InputError("k", f"must be at least 1, got {k}", "Request at least one moment")
         if not 0 <= min_score <= 1:
@@ -308,11 +329,22 @@ class VideoTimelineStore:
         diversity = Diversity(lambda_mult, fetch_k)
         if not rerank_ms > 0:
             raise InputError("rerank_ms", f"must be positive, got {rerank_ms}", "Give the reranker some time")
+        order = TimeOrder(occurrence=occurrence)
+        is_ordered = (after, before, occurrence) != (None, None, None)
+        if is_ordered and (lambda_mult < 1 or reranker is not None):
+            name = "lambda_mult" if reranker is None else "reranker"
+            problem = "cannot be combined with after, before or occurrence, which determine the order"
+            raise InputError(name, problem, "Omit one or the other")
         chosen = None if reranker is None else self._rerankers.get(reranker)
         wanted = k if chosen is None else chosen.candidates(k, diversity)
+
+        def find() -> list[Document]:
+            anchored = self._find_anchors(order, after, before, condition) if is_ordered else None
+            return self._search(query, wanted, condition, diversity, min_score, anchored)
+
         with self._connection.errors():
             self._check.run()  # before the local index is built, which can take long
-        moments = self._read_index(lambda: self._search(query, wanted, condition, diversity, min_score))
+        moments = self._read_index(find)
         # Outside of _read_index, which may search again.
         return moments if chosen is None else chosen.rerank(query, moments, k, rerank_ms / 1000)[:k]
 
@@ -417,7 +449,26 @@ class VideoTimelineStore:
             if self._index.token() == token:
                 return result
 
-    def _search(self, query: str, k: int, condition: Filter, diversity: Diversity, min_score: float) -> list[Document]:
+    def _find_anchors(self, order: TimeOrder, after: str | None, before: str | None, condition: Filter) -> TimeOrder:
+        """Find what `after` and `before` refer to, in the videos of a search but anywhere in them."""
+
+        def find(name: str, text: str | None) -> tuple[Anchor, ...] | None:
+            if text is None:
+                return None
+            found = self._search(text, MAX_ANCHORS, Filter(video_ids=condition.video_ids), Diversity(), min_score=0.0)
+            return choose_anchors(name, text, found)
+
+        return replace(order, after=find("after", after), before=find("before", before))
+
+    def _search(
+        self,
+        query: str,
+        k: int,
+        condition: Filter,
+        diversity: Diversity,
+        min_score: float,
+        order: TimeOrder | None = None,
+    ) -> list[Document]:
         if condition.modalities is not None:
             condition.check_modalities(self._index.modalities())
         if self._index.size() == 0:
@@ -432,6 +483,7 @@ class VideoTimelineStore:
             diversity=diversity,
             min_score=min_score,
             unrelated=self._unrelated,
+            order=order,
         )
 
     @cached_property

@@ -67,7 +67,8 @@ The notes are excerpts: those moments of the videos that match the question best
 answer the question:
 - They cannot if it asks about a video, or about all videos, as a whole: for a summary or the topic; for a count, or \
 how often something happens in the video; for a list of all topics, people, steps or the like; for what comes first or \
-last, or in what order things happen. Then write exactly this and nothing else, whatever the language of the question: \
+last, or in what order things happen; or for what comes before or after something, if the notes leave out that part of \
+the video (see their times). Then write exactly this and nothing else, whatever the language of the question: \
 {WHOLE_VIDEO}
 You will be asked again with all notes.
 - Otherwise it asks for something that is said, shown or done at some moment, such as an amount, a name, a reason or \

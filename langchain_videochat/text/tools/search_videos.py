@@ -7,6 +7,7 @@ from langchain_core.tools.base import ArgsSchema
 from pydantic import BaseModel, Field, SkipValidation
 
 from langchain_videochat.store import VideoTimelineStore
+from langchain_videochat.store.time_order import Occurrence
 from langchain_videochat.text.tools.arguments import END, START, Time, check_query, find_video, parse_time
 from langchain_videochat.text.tools.base import VideoTool, format_interval, one_line, shorten
 from langchain_videochat.utils.interval import Interval
@@ -18,6 +19,13 @@ MAX_MOMENTS = 20
 MAX_MOMENT_LENGTH = 1500
 """Characters of a moment; video_chat_text returns the rest."""
 
+AFTER = (
+    "In words, what it comes after, such as 'the phone call': that is found, and the moments after it are searched, "
+    "near ones first. If you know the time, use start instead."
+)
+BEFORE = "In words, what it comes before, such as 'the goal'. If you know the time, use end instead."
+OCCURRENCE = "If the first or the last time of something is asked for: the good matches come in this order."
+
 
 class SearchVideosArguments(BaseModel):
     """A query, and where to search."""
@@ -26,6 +34,9 @@ class SearchVideosArguments(BaseModel):
     video_id: str | None = Field(None, description="Search only this video: its id or title. Omit to search all.")
     start: Time | None = Field(None, description=START)
     end: Time | None = Field(None, description=END)
+    after: str | None = Field(None, description=AFTER)
+    before: str | None = Field(None, description=BEFORE)
+    occurrence: Occurrence | None = Field(None, description=OCCURRENCE)
     k: int = Field(4, ge=1, le=MAX_MOMENTS, description="Maximum number of moments to return.")
 
 
@@ -40,6 +51,7 @@ class SearchVideosTool(VideoTool):
 
             tool = SearchVideosTool(store=store)
             tool.invoke({"query": "how many eggs", "start": "01:00"})
+            tool.invoke({"query": "what is done", "after": "the red apple stands on the shelf"})
     """
 
     name: str = "search_videos"
@@ -53,15 +65,34 @@ class SearchVideosTool(VideoTool):
     """The videos to search."""
 
     def _execute(
-        self, query: str, video_id: str | None = None, start: Time | None = None, end: Time | None = None, k: int = 4
+        self,
+        query: str,
+        video_id: str | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        after: str | None = None,
+        before: str | None = None,
+        occurrence: Occurrence | None = None,
+        k: int = 4,
     ) -> tuple[str, list[dict[str, Any]]]:
-        check_query("query", query)
+        for argument, text in (("query", query), ("after", after), ("before", before)):
+            if text is not None:
+                check_query(argument, text)
         only = None if video_id is None else find_video(self.store.videos(), video_id).video_id
         self._report_progress(0.0, "searching")
-        found = self.store.search(query, k, video_id=only, start=parse_time("start", start), end=parse_time("end", end))
+        found = self.store.search(
+            query,
+            k,
+            video_id=only,
+            start=parse_time("start", start),
+            end=parse_time("end", end),
+            after=after,
+            before=before,
+            occurrence=occurrence,
+        )
         self._report_progress(1.0, f"{len(found)} moments found")
         if not found:
-            return "Nothing was found. Use other words, or omit video_id, start and end.", []
+            return "Nothing was found. Use other words, or omit video_id, times, after and before.", []
         content = "\n".join(mark_as_data(format_moment(moment)) for moment in found)
         return content, [{"text": moment.page_content, **moment.metadata} for moment in found]
 
@@ -74,4 +105,9 @@ def format_moment(moment: Document) -> str:
     hit = Interval(data["hit_start"], data["hit_end"])
     head = f"{one_line(data['title'])}, {format_interval(times)}, video_id {data['video_id']}"
     best = "" if hit == times else f"Best match: {format_interval(hit)}\n"
-    return f"{head}\n{best}{data['citation']}\n{shorten(text, MAX_MOMENT_LENGTH)}"
+    anchors = "".join(
+        f"{label} the moment at {format_interval(Interval(data[f'{name}_start'], data[f'{name}_end']))}\n"
+        for name, label in (("after", "After"), ("before", "Before"))
+        if f"{name}_citation" in data
+    )
+    return f"{head}\n{best}{anchors}{data['citation']}\n{shorten(text, MAX_MOMENT_LENGTH)}"
