@@ -259,7 +259,7 @@ def test_machines_that_see_a_video_under_different_paths_write_and_embed_it_once
         assert index(place, store) == "skipped"
         assert addresses(store) == {str(place / "eggs.mp4")}
     assert stored(store) == known
-    assert len(embeddings[0].embedded) == len(store.vectorstore.get()["ids"])
+    assert sorted(embeddings[0].embedded) == sorted(set(embeddings[0].embedded)) != []
     assert embeddings[1].embedded == []
 
 
