@@ -15,7 +15,7 @@ EmbeddingOption = Annotated[
     str | None,
     typer.Option(
         help="Embedding model: *multilingual*, or the Hugging Face id or folder of a sentence-transformers model. "
-        "Default: the one that the store was built with; for a new store, all-MiniLM-L6-v2 (English)."
+        "Default: the model of the store if that is all-MiniLM-L6-v2 (English), as in new stores, or *multilingual*."
     ),
 ]
 ProfileOption = Annotated[

@@ -70,7 +70,7 @@ def search(
     embedding: EmbeddingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find moments by meaning and exact words.
+    """Find moments by meaning and by words.
 
     Example: `videochat search "how much flour?" -k 2`
     """

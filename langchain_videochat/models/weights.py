@@ -1,5 +1,6 @@
 """Pretrained models in use: their device, sharing, and checks after loading."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -95,6 +96,19 @@ class Weights:
         if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
             raise InputError("dtype", f"unknown dtype {self.dtype!r}", 'Use "auto", "float32", "float16" or "bfloat16"')
         return dtype
+
+
+@dataclass(frozen=True)
+class FolderWeights(Weights):
+    """Pretrained weights whose files are known to be on this machine."""
+
+    folder: Path = Path()
+    """Where they are."""
+
+
+def silence_bitsandbytes() -> None:
+    """Keep bitsandbytes from warning that there is no GPU: importing sentence-transformers with peft imports it."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def share(load: Callable[[WeightsT], ModelT], weights: WeightsT) -> ModelT:

@@ -16,8 +16,9 @@ from langchain_core.utils.iter import batch_iterate
 from pydantic import BaseModel, Field
 
 from langchain_videochat.errors import ModelError, VideoChatError
-from langchain_videochat.store.search import RERANKED, Diversity
+from langchain_videochat.store.search import RERANKED, RERANKED_CHARACTERS, Diversity
 from langchain_videochat.utils.concurrency import run_with_timeout
+from langchain_videochat.utils.thinking import without_thinking
 from langchain_videochat.utils.untrusted_text import ABOUT_NOTES, mark_as_data
 
 logger = logging.getLogger(__name__)
@@ -25,17 +26,14 @@ logger = logging.getLogger(__name__)
 BATCH_SIZE = 10
 """Moments that the model judges in one call: the answer takes about 15 tokens for each."""
 
-MAX_CHARACTERS = 4000
-"""Length of the text that the model gets of a moment."""
-
 HARMLESS = "A cup is on a table."
 """The text that a model is tried with after an error."""
 
 MAX_CAUSES = 10
-"""Errors that are inspected of a chain of causes, which may be a circle."""
+"""Maximum number of errors inspected in a chain of causes, which may be circular."""
 
 _BUSY = (408, 409, 425, 429)
-"""HTTP status codes, besides those of servers, of errors that are over after a while."""
+"""HTTP status codes of temporary errors, besides those of servers (5xx)."""
 
 _PROMPT = ChatPromptTemplate(
     [
@@ -49,7 +47,7 @@ not seen the videos: you are given notes of what was seen and heard in each mome
 
 First list the criteria: every condition that the query states about a moment, each thing, person, action, property, \
 place or word. What the query excludes is a criterion too: "a kitchen without people" has two, "a kitchen" and "no \
-people". A query of one word has one. Those of a question are what is true of a moment that answers it.
+people". A query of one word has one. The criteria of a question are what must be true of a moment that answers it.
 
 Then judge each moment by each criterion. It is met if the notes say so, or clearly imply it, in any language. If they \
 do not mention what a criterion demands, it is not met; if they do not mention what a criterion excludes, it is met.
@@ -103,10 +101,10 @@ class Critic:
     """Demotes moments that fail criteria of the query, as judged by a chat model.
 
     Moments that meet all criteria come first, then those without a verdict, then those that fail one criterion, two,
-    and so on, each in their order. The best moments are judged first, and no more are when `k` meet all criteria.
+    and so on, each in their order. The best moments are judged first; judging stops once `k` moments meet all criteria.
 
-    An answer that cannot be read, a time limit that is over, or a server that is busy or cannot be reached end the
-    judging with a warning in the log. After any other error, the model is tried with a harmless text: only if that
+    An unreadable answer, an expired time limit, or a server that is busy or unreachable ends the judging with a warning
+    in the log. After any other error, the model is tried with a harmless text: only if that
     fails too is the model reported; otherwise the text of a video has caused the error, and the judging ends.
 
     A call that takes longer than the time limit cannot be stopped: it is abandoned in a daemon thread, which ends with
@@ -169,7 +167,7 @@ class Critic:
                 raise ModelError("reranker", f"the chat model failed ({_describe(error)})", advice) from error
 
     def _ask(self, query: str, texts: Sequence[str], deadline: float) -> Any:
-        marked = [mark_as_data(text[:MAX_CHARACTERS]) for text in texts]
+        marked = [mark_as_data(text[:RERANKED_CHARACTERS]) for text in texts]
         notes = "\n\n".join(f"[{number}]\n{text}" for number, text in enumerate(marked, 1))
         prompt = _PROMPT.invoke({"query": query, "moments": notes})
         return run_with_timeout(lambda: self._structured.invoke(prompt), deadline - monotonic())
@@ -187,8 +185,8 @@ def _read(answer: Any) -> Verdicts | None:
     raw, parsed = (answer["raw"], answer["parsed"]) if isinstance(answer, dict) else (answer, None)
     if isinstance(parsed, Verdicts):
         return parsed
-    text = str(raw.text)
-    try:  # what is around the object may be a Markdown code block, or thoughts
+    text = without_thinking(str(raw.text))
+    try:  # The object may be in a Markdown code block.
         return Verdicts.model_validate(json.loads(text[text.find("{") : text.rfind("}") + 1], strict=False))
     except (ValueError, RecursionError):
         return None

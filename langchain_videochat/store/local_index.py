@@ -25,7 +25,7 @@ from langchain_videochat.store.addresses import VideoSource, choose_source, dump
 from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.hits import TimedWords
-from langchain_videochat.store.observation_vectors import Bytes, SignIndex, signs
+from langchain_videochat.store.observation_vectors import Int8Vectors, SignIndex, signs
 from langchain_videochat.store.words import index_text, stems
 from langchain_videochat.timeline import citation
 from langchain_videochat.timeline.documents import identify_moment
@@ -84,7 +84,7 @@ class IndexedMoment:
 
     document: Document
     observations: Sequence[TimedWords]
-    vectors: Bytes
+    vectors: Int8Vectors
     """Of the moment, then of each observation; none of these if an earlier version of this package stored the video."""
 
 
@@ -95,7 +95,7 @@ class MomentVectors:
     numbers: list[int]
     """Numbers of the moments."""
 
-    vectors: Bytes
+    vectors: Int8Vectors
     """Of the first moment, of its observations, of the second moment, and so on [vectors, dimensions]."""
 
     counts: list[int]
@@ -126,7 +126,7 @@ class IndexedVersion:
 
 
 class LocalIndex:
-    """Finds moments by time, video, modality and word, on one machine.
+    """Finds moments by time, video, modality, word and vector, on one machine.
 
     Moments have numbers, which are valid until the index changes. Safe for use from several threads and processes.
 
@@ -202,13 +202,12 @@ class LocalIndex:
         return MomentVectors([number for number, *_ in rows], vectors, [len(blob) // dimensions for _, blob, _ in rows])
 
     def nearest(self, query: NDArray[np.float32], count: int, among: Sequence[int] | None = None) -> list[int]:
-        """Return the moments with the nearest vectors to a query, as `SignIndex.nearest` does."""
-        token = self.token()
-        with self._lock:
-            if self._signs is None or self._signs[0] != token:
-                self._signs = token, self._read_signs()
-            index = self._signs[1]
-        return index.nearest(query, count, among)
+        """Return the numbers of the moments with the vectors nearest to a query, as `SignIndex.nearest` does."""
+        return self._current_signs().nearest(query, count, among)
+
+    def count_vectors(self) -> int:
+        """Return the number of vectors of moments and observations."""
+        return int(self._current_signs().signs.shape[1])
 
     def count_phrase(self, phrase: str, limit: int) -> int:
         """Count the moments that contain a phrase, up to `limit`."""
@@ -316,13 +315,23 @@ class LocalIndex:
             self._database = _open(self._path)
             self._signs = None
 
+    def _current_signs(self) -> SignIndex:
+        with self._lock:
+            self._database.execute("BEGIN")  # Other programs may write between reading the token and the signs.
+            with self._database:
+                token = self.token()
+                # Without a token, the index is being updated.
+                if token is None or self._signs is None or self._signs[0] != token:
+                    self._signs = token, self._read_signs()
+            return self._signs[1]
+
     def _read_signs(self) -> SignIndex:
         rows = self._select("SELECT number, signs FROM signs ORDER BY number")
         dimensions = self._select("SELECT dimensions FROM vectors LIMIT 1")
         words = -(-dimensions[0][0] // 64) if dimensions else 1
         every = np.frombuffer(b"".join(blob for _, blob in rows), np.uint64).reshape(-1, words)
         starts = np.cumsum([0, *(len(blob) // (8 * words) for _, blob in rows)])
-        return SignIndex(np.ascontiguousarray(every.T), np.array([number for number, _ in rows]), starts)
+        return SignIndex(np.ascontiguousarray(every.T), np.array([number for number, _ in rows], np.int64), starts)
 
     def _select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:

@@ -1,4 +1,4 @@
-"""Vectors in small forms: one byte per dimension for observations, one bit to search among many vectors."""
+"""Quantized vectors: one byte per dimension for scores, one bit per dimension for finding candidates."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,20 +7,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from langchain_videochat.errors import ModelError
 from langchain_videochat.perception import Observation
 
 TITLE_WEIGHT = 0.5
 """Weight of the video's title in the vector of an observation: a question often names both, a caption only one."""
 
 PRESELECTION_WORDS, PRESELECTION_SHARE = 3, 0.03
-"""Three of a hundred vectors are preselected by 192 signs, in half the time that all signs take. Of the best results
-among 1,400 moments of hand-written videos, 99 % are among them."""
+"""3 % of the vectors are preselected by their first 192 signs, in half the time that comparing all signs takes. Of the
+best results among 1,400 moments of hand-written videos, 99 % are among them."""
 
 SAMPLING = 16
-"""Every 16th distance is looked at to choose how near a vector must be to be preselected."""
+"""Every 16th distance is sampled to choose the distance up to which vectors are preselected."""
 
-Bytes = NDArray[np.int8]
-"""Vectors with one byte per dimension [vectors, dimensions]; their lengths have no meaning."""
+Int8Vectors = NDArray[np.int8]
+"""Vectors with one byte per dimension [vectors, dimensions]; each is scaled on its own, so only directions compare."""
+
+
+def distinct_texts(observations: Iterable[Observation]) -> list[str]:
+    """Return the distinct texts of observations that have a vector."""
+    return list(dict.fromkeys(observation_texts(observations)))
 
 
 def observation_texts(observations: Iterable[Observation]) -> list[str]:
@@ -28,28 +34,40 @@ def observation_texts(observations: Iterable[Observation]) -> list[str]:
     return [one.attributed_text for one in observations if one.modality != "scene"]
 
 
-def reduce_vectors(vectors: NDArray[np.float32], title: NDArray[np.float32]) -> Bytes:
-    """Add the vector of the video's title to the vectors of texts, and reduce them to one byte per dimension.
+def quantize_vectors(vectors: NDArray[np.float32], title: NDArray[np.float32]) -> Int8Vectors:
+    """Add the vector of the video's title to the vectors of texts, and quantize them to one byte per dimension.
 
-    Cosine similarities of the result differ by less than 0.005.
+    Quantization changes cosine similarities by less than 0.005.
 
     Args:
         vectors: Of texts [texts, dimensions].
         title: Of the title [dimensions].
+
+    Raises:
+        ModelError: A vector has numbers that are not finite.
     """
-    mixed = _unit(vectors) + TITLE_WEIGHT * _unit(title)
+    mixed = _unit(_check_finite(vectors)) + TITLE_WEIGHT * _unit(title)
     largest = np.abs(mixed).max(axis=-1, keepdims=True)
-    reduced: Bytes = np.asarray(np.rint(127 * mixed / np.where(largest == 0, 1, largest)), dtype=np.int8)
+    reduced: Int8Vectors = np.asarray(np.rint(127 * mixed / np.where(largest == 0, 1, largest)), dtype=np.int8)
     return reduced
 
 
-def reduce_vector(vector: NDArray[np.float32]) -> Bytes:
-    """Reduce a vector to one byte per dimension."""
-    reduced: Bytes = reduce_vectors(vector[None], np.zeros_like(vector))[0]
+def quantize_vector(vector: NDArray[np.float32]) -> Int8Vectors:
+    """Quantize a vector to one byte per dimension."""
+    reduced: Int8Vectors = quantize_vectors(vector[None], np.zeros_like(vector))[0]
     return reduced
 
 
-def cosines(vectors: Bytes, query: NDArray[np.float32]) -> NDArray[np.float32]:
+def read_query(embedding: Sequence[float]) -> NDArray[np.float32]:
+    """Return the vector of a query [dimensions].
+
+    Raises:
+        ModelError: It has numbers that are not finite.
+    """
+    return _check_finite(np.asarray(embedding, dtype=np.float32))
+
+
+def cosines(vectors: Int8Vectors, query: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the cosine similarities of vectors with that of a query [vectors]."""
     # Not `@`: BLAS would wake all cores for 0.1 ms of work.
     floats = vectors.astype(np.float32)
@@ -65,12 +83,12 @@ def signs(vectors: NDArray[np.int8] | NDArray[np.float32]) -> NDArray[np.uint64]
     return np.pad(bits, ((0, 0), (0, padding))).view(np.uint64)
 
 
-def dump_vectors(vectors: Bytes) -> str:
+def dump_vectors(vectors: Int8Vectors) -> str:
     """Return vectors as text, for Chroma."""
     return base64.b64encode(vectors.tobytes()).decode("ascii")
 
 
-def load_vectors(dumped: str, texts: Sequence[str]) -> Mapping[str, Bytes]:
+def load_vectors(dumped: str, texts: Sequence[str]) -> Mapping[str, Int8Vectors]:
     """Return the vector [dimensions] of each of the texts, whose vectors were dumped in this order."""
     vectors = np.frombuffer(base64.b64decode(dumped), np.int8).reshape(len(texts), -1)
     return dict(zip(texts, vectors, strict=True))
@@ -104,9 +122,11 @@ class SignIndex:
             count: Number of vectors.
             among: Numbers of the moments to search; all if None.
         """
+        if not len(self.numbers):
+            return []
         words = signs(query[None])[0]
         rows = self._preselect(words, count) if among is None else self._rows(np.asarray(among))
-        distances = _count_differing([column[rows] for column in self.signs], words)
+        distances = _hamming_distances([column[rows] for column in self.signs], words)
         nearest = rows[distances <= _limit(distances, count)]
         return [int(number) for number in np.unique(self.numbers[self.starts.searchsorted(nearest, "right") - 1])]
 
@@ -116,11 +136,12 @@ class SignIndex:
         wanted = max(round(PRESELECTION_SHARE * size), 10 * count)
         if wanted >= size:
             return np.arange(size)
-        distances = _count_differing(list(self.signs[:PRESELECTION_WORDS]), words[:PRESELECTION_WORDS])
-        return np.flatnonzero(distances <= _limit(distances[::SAMPLING], wanted // SAMPLING))
+        distances = _hamming_distances(list(self.signs[:PRESELECTION_WORDS]), words[:PRESELECTION_WORDS])
+        return np.flatnonzero(distances <= _limit(distances[::SAMPLING], -(-wanted // SAMPLING)))
 
     def _rows(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        places = self.numbers.searchsorted(numbers)
+        # Moments may have been removed since their numbers were read.
+        places = np.flatnonzero(np.isin(self.numbers, numbers))
         counts = self.starts[places + 1] - self.starts[places]
         skipped = self.starts[places] - (counts.cumsum() - counts)
         rows: NDArray[np.int64] = np.arange(counts.sum()) + np.repeat(skipped, counts)
@@ -132,7 +153,7 @@ def _limit(distances: NDArray[np.uint16], count: int) -> int:
     return int(np.bincount(distances).cumsum().searchsorted(count))
 
 
-def _count_differing(columns: Sequence[NDArray[np.uint64]], words: NDArray[np.uint64]) -> NDArray[np.uint16]:
+def _hamming_distances(columns: Sequence[NDArray[np.uint64]], words: NDArray[np.uint64]) -> NDArray[np.uint16]:
     """Return the number of bits of each vector that differ from `words`; a column has one word of each vector."""
     size = len(columns[0])
     distances = np.zeros(size, np.uint16)
@@ -141,6 +162,13 @@ def _count_differing(columns: Sequence[NDArray[np.uint64]], words: NDArray[np.ui
         np.bitwise_xor(column, word, out=differing)
         distances += np.bitwise_count(differing, out=count)
     return distances
+
+
+def _check_finite(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(vectors).all():
+        problem = "returned a vector with numbers that are not finite"
+        raise ModelError("the embedding model", problem, "Use another embedding model")
+    return vectors
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Timelines in pages of one minute, and drafts: results of perceived segments until their video is complete."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -11,7 +11,7 @@ from langchain_core.utils.iter import batch_iterate
 from langchain_videochat.media import Damage
 from langchain_videochat.perception import Observation, SegmentResult
 from langchain_videochat.perception.streams import UNDECODABLE
-from langchain_videochat.store.observation_vectors import Bytes, dump_vectors, load_vectors, observation_texts
+from langchain_videochat.store.observation_vectors import Int8Vectors, distinct_texts, dump_vectors, load_vectors
 from langchain_videochat.store.record_ids import DRAFT, group_by_save, record_id
 from langchain_videochat.timeline.formats import dump_observations, load_observations
 from langchain_videochat.utils.interval import Interval
@@ -38,7 +38,7 @@ class Pages:
         self._collection = collection
 
     def write(
-        self, video_id: str, save_id: str, observations: Sequence[Observation], vectors: Mapping[str, Bytes]
+        self, video_id: str, save_id: str, observations: Sequence[Observation], vectors: Mapping[str, Int8Vectors]
     ) -> None:
         """Write the observations of a timeline, which must be in time order, with the vectors of their texts."""
         pages: list[list[tuple[int, Observation]]] = [[] for _ in range(count_pages(observations))]
@@ -77,14 +77,14 @@ class Pages:
                 found.update(zip(positions, load_observations(records), strict=True))
         return [found[position] for position in sorted(found)]
 
-    def read_vectors(self, video_id: str, save_id: str, pages: int) -> dict[str, Bytes]:
+    def read_vectors(self, video_id: str, save_id: str, pages: int) -> dict[str, Int8Vectors]:
         """Return the vectors of the texts of a save's observations; none if an earlier version wrote its pages."""
-        vectors: dict[str, Bytes] = {}
+        vectors: dict[str, Int8Vectors] = {}
         for batch in batch_iterate(BATCH, (record_id(video_id, save_id, str(page)) for page in range(pages))):
             found = self._collection.get(ids=batch, include=["documents", "metadatas"])
             for document, data in zip(found["documents"] or [], found["metadatas"] or [], strict=True):
                 if dumped := data.get(_VECTORS):
-                    texts = _distinct_texts(load_observations(json.loads(document)[1]))
+                    texts = distinct_texts(load_observations(json.loads(document)[1]))
                     vectors |= load_vectors(str(dumped), texts)
         return vectors
 
@@ -147,12 +147,8 @@ def _dump_page(content: list[tuple[int, Observation]]) -> str:
     return json.dumps([[position for position, _ in content], dump_observations([one for _, one in content])])
 
 
-def _distinct_texts(observations: Iterable[Observation]) -> list[str]:
-    return list(dict.fromkeys(observation_texts(observations)))
-
-
-def _dump_page_vectors(content: list[tuple[int, Observation]], vectors: Mapping[str, Bytes]) -> str:
-    texts = _distinct_texts(one for _, one in content)
+def _dump_page_vectors(content: list[tuple[int, Observation]], vectors: Mapping[str, Int8Vectors]) -> str:
+    texts = distinct_texts(one for _, one in content)
     return dump_vectors(np.stack([vectors[text] for text in texts])) if texts else ""
 
 

@@ -1,9 +1,8 @@
-"""Reranking: a slower model orders the best moments of a search again."""
+"""Reranking: a slower model reorders the best moments of a search."""
 
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from time import monotonic
@@ -15,9 +14,9 @@ from langchain_core.utils.iter import batch_iterate
 
 from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.models.hub import fetch_weights, without_progress_bars
-from langchain_videochat.models.weights import Weights, check_vocabulary, share
+from langchain_videochat.models.weights import FolderWeights, check_vocabulary, share, silence_bitsandbytes
 from langchain_videochat.store.critic import Critic
-from langchain_videochat.store.search import RERANKED, Diversity
+from langchain_videochat.store.search import RERANKED, RERANKED_CHARACTERS, Diversity
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -31,9 +30,6 @@ moments of 100 words, and 2.2 s if they have 300."""
 BATCH_SIZE = 2
 """Pairs that a cross-encoder scores at once. A batch that has started is finished, so larger ones would exceed the time
 limit by more; on a CPU they are no faster."""
-
-MAX_CHARACTERS = 4000
-"""Length of the text that a cross-encoder gets of a moment; most read 512 tokens."""
 
 _FILES = ("config.json", "*.json", "*.safetensors")
 """Files of a model, each of which it must have."""
@@ -75,7 +71,7 @@ class CrossEncoderReranker:
         self.model = model
 
     def candidates(self, k: int, diversity: Diversity) -> int:
-        """Return the number of moments to rerank: if they are to differ, no more than wanted, as scores ignore that."""
+        """Return the number of moments to rerank: only `k` if they are to differ, because reranking ignores that."""
         return max(k, RERANKED) if diversity.lambda_mult == 1 else k
 
     def rerank(self, query: str, moments: Sequence[Document], k: int, seconds: float) -> list[Document]:
@@ -93,18 +89,12 @@ class CrossEncoderReranker:
 
     @cached_property
     def _loaded(self) -> "CrossEncoder":
-        return share(_load, _LocalWeights(self.model, folder=fetch_weights(self.model, files=_FILES)))
+        return share(_load, FolderWeights(self.model, folder=fetch_weights(self.model, files=_FILES)))
 
 
-@dataclass(frozen=True)
-class _LocalWeights(Weights):
-    folder: Path = Path()
-
-
-def _load(weights: _LocalWeights) -> "CrossEncoder":
+def _load(weights: FolderWeights) -> "CrossEncoder":
     _check_kind(weights)
-    # If peft is installed, it gets imported together with bitsandbytes, which warns on machines without a GPU.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    silence_bitsandbytes()
     from sentence_transformers import CrossEncoder
 
     with without_progress_bars():
@@ -121,7 +111,7 @@ def _load(weights: _LocalWeights) -> "CrossEncoder":
     return model
 
 
-def _check_kind(weights: _LocalWeights) -> None:
+def _check_kind(weights: FolderWeights) -> None:
     # Otherwise, sentence-transformers would put a randomly initialized layer on top of any model.
     from transformers import AutoConfig, PretrainedConfig
 
@@ -141,7 +131,7 @@ def _declared_type(folder: Path) -> str | None:
 def _score(model: "CrossEncoder", query: str, moments: Sequence[Document]) -> list[float]:
     from torch import nn
 
-    pairs = [(query, one.page_content[:MAX_CHARACTERS]) for one in moments]
+    pairs = [(query, one.page_content[:RERANKED_CHARACTERS]) for one in moments]
     # Many models declare no activation, and return logits.
     scores: list[float] = model.predict(pairs, activation_fn=nn.Sigmoid(), show_progress_bar=False).tolist()
     return scores

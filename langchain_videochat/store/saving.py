@@ -24,7 +24,13 @@ from langchain_videochat.store.catalogue import Catalogue, VideoRecord
 from langchain_videochat.store.hits import timed_words
 from langchain_videochat.store.leases import Lease, has_leases, revoke_expired
 from langchain_videochat.store.local_index import IndexedMoment, IndexedVersion, LocalIndex, retitle
-from langchain_videochat.store.observation_vectors import Bytes, observation_texts, reduce_vector, reduce_vectors
+from langchain_videochat.store.observation_vectors import (
+    Int8Vectors,
+    distinct_texts,
+    observation_texts,
+    quantize_vector,
+    quantize_vectors,
+)
 from langchain_videochat.store.pages import Pages, count_pages
 from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.record_ids import DRAFT, group_by_save, record_id
@@ -157,7 +163,7 @@ def _try_to_save(
     )
     collections.check_space()
     with _leased(collections, record) as lease:
-        vectors: dict[str, Bytes] = {}
+        vectors: dict[str, Int8Vectors] = {}
         for done, embedded in _embed_observations(collections.embedding, timeline):
             lease.renew()
             vectors |= embedded
@@ -179,13 +185,13 @@ def _try_to_save(
         return record if lease.is_held() else None
 
 
-def _embed_observations(embedding: Embeddings, timeline: Timeline) -> Iterator[tuple[float, dict[str, Bytes]]]:
+def _embed_observations(embedding: Embeddings, timeline: Timeline) -> Iterator[tuple[float, dict[str, Int8Vectors]]]:
     """Embed the texts of observations; yield the fraction done, 0 to 1, and the next vectors."""
-    texts = list(dict.fromkeys(observation_texts(timeline.observations)))
+    texts = distinct_texts(timeline.observations)
     title = np.asarray(embedding.embed_documents([timeline.video.title])[0], dtype=np.float32)
     for first in range(0, len(texts), EMBED_TEXTS):
         batch = texts[first : first + EMBED_TEXTS]
-        vectors = reduce_vectors(np.asarray(embedding.embed_documents(batch), dtype=np.float32), title)
+        vectors = quantize_vectors(np.asarray(embedding.embed_documents(batch), dtype=np.float32), title)
         yield (first + len(batch)) / len(texts), dict(zip(batch, vectors, strict=True))
 
 
@@ -226,7 +232,7 @@ def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterato
             document = retitle(Document(page_content=text, metadata=metadata), record.title)
             observations = by_start.get(metadata["start"], ())
             known = [texts[one] for one in observation_texts(observations) if one in texts]
-            whole = reduce_vector(np.asarray(vector, dtype=np.float32))
+            whole = quantize_vector(np.asarray(vector, dtype=np.float32))
             yield IndexedMoment(document, timed_words(observations), np.stack([whole, *known]))
 
 

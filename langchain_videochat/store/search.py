@@ -1,7 +1,7 @@
-"""Search: one score of each moment, by the meaning of the moment and of its best observation, and by words."""
+"""Search: each moment gets one score, from its meaning, that of its best observation, and words."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
 from operator import itemgetter
@@ -12,37 +12,43 @@ from langchain_core.utils.iter import batch_iterate
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.store.filters import Filter
+from langchain_videochat.store.filters import Filter, TimeBound
 from langchain_videochat.store.hits import SearchHit, TimedWords, informative_words, word_weight
 from langchain_videochat.store.local_index import LocalIndex
-from langchain_videochat.store.observation_vectors import cosines
+from langchain_videochat.store.observation_vectors import cosines, read_query
 from langchain_videochat.store.time_order import Placement, TimeOrder
 from langchain_videochat.store.words import query_words
 
 FEW_WORDS_WEIGHT = 0.2
 """Weight of single words in the score of words. They count little, because a question mostly paraphrases its answer;
-the rest is for a moment that contains most of the query, such as a code or a name. Between 0.15 and 0.3, collections
-that differ in style and language are searched about equally well."""
+the rest is for a moment that contains most of the query, such as a code or a name. Values from 0.15 to 0.3 work about
+equally well on collections that differ in style and language."""
 
 EXACT_LIMIT = 500
-"""Maximum number of moments that are all scored; among more, candidates are found first."""
+"""Up to this many matching moments are all scored; if there are more, candidates are selected first."""
 
 FEW_MATCHES = 10_000
-"""Maximum number of moments that match a filter and are read before candidates are chosen among them; of more, the
-candidates are tested."""
+"""If fewer moments match a filter, candidates are selected among these; otherwise among all moments, and filtered
+afterwards."""
 
 CANDIDATES = 100
-"""Minimum number of vectors that candidates are chosen by. Of the best results among 1,400 moments of hand-written
-videos, 98.6 % are among the moments of the first 100 vectors."""
+"""Minimum number of nearest vectors whose moments become candidates. Of the best results among 1,400 moments of
+hand-written videos, 98.6 % are among the moments of the first 100 vectors."""
 
 WORD_CANDIDATES = 20
 """Minimum number of candidates that are chosen because they contain most of the query."""
 
 WIDENING = 4
-"""Factor by which more vectors are used if they are of too few moments that match a filter."""
+"""Factor by which the number of vectors grows while too few of their moments match the filter."""
+
+AROUND_SECONDS = 300.0
+"""Moments up to this far from an anchor are always scored."""
 
 RERANKED = 20
 """Minimum number of best moments that a reranker gets."""
+
+RERANKED_CHARACTERS = 4000
+"""Length of the text that a reranker gets of a moment; most cross-encoders read 512 tokens."""
 
 DEFAULT_FETCH_K = 20
 """Best moments among which moments that differ are chosen; the default of LangChain's vector stores."""
@@ -173,11 +179,14 @@ def search(
         Moments, best first. In their metadata, `hit_start`, `hit_end` and `citation` refer to the observations that the
         query is about.
     """
-    wanted = diversity.candidates(k)
-    vector = np.asarray(embedding, dtype=np.float32)
+    wanted = min(diversity.candidates(k), index.size())
+    vector = read_query(embedding)
     words = match_words(index, query)
     searched = condition if order is None else order.narrow(condition)
     numbers = find_candidates(index, vector, words, wanted, searched)
+    if order is not None:
+        # They may match the query too little to be candidates.
+        numbers = list(dict.fromkeys([*numbers, *_find_around(index, order, condition)]))
     scored = [one for one in score(index, numbers, vector, words, unrelated) if one.score >= min_score]
     if order is not None:
         return _select_in_order(index, scored, wanted, words.weights, condition, order)
@@ -199,7 +208,7 @@ def match_words(index: LocalIndex, query: str) -> WordMatches:
     shares: defaultdict[int, float] = defaultdict(float)
     for word, weight in weights.items():
         for number in index.find_phrase(word.phrase) if counts[word] else ():
-            shares[number] += weight / whole
+            shares[number] += weight / (whole or 1)
     return WordMatches(dict(shares), informative_words({word: counts[word] for word in used}, size))
 
 
@@ -224,9 +233,18 @@ def _find_near(index: LocalIndex, embedding: NDArray[np.float32], k: int, condit
     while True:
         near = index.nearest(embedding, count, among)
         found = index.matching(near, condition) if is_tested else near
-        if len(found) >= enough:
+        # Other threads and programs may remove moments meanwhile.
+        if len(found) >= enough or count > index.count_vectors():
             return found
         count *= WIDENING
+
+
+def _find_around(index: LocalIndex, order: TimeOrder, condition: Filter) -> Iterator[int]:
+    """Return the moments around the anchors."""
+    for anchor in (*(order.after or ()), *(order.before or ())):
+        start, end = anchor.interval.start - AROUND_SECONDS, anchor.interval.end + AROUND_SECONDS
+        bounds = (TimeBound("end", ">", start), TimeBound("start", "<", end))
+        yield from index.find(condition.narrow(video_ids=[anchor.video_id], bounds=bounds), EXACT_LIMIT)
 
 
 def score(
@@ -239,7 +257,8 @@ def score(
     for number, (start, end) in zip(found.numbers, pairwise(accumulate(found.counts, initial=0)), strict=True):
         whole, observations = float(similarities[start]), similarities[start + 1 : end]
         similarity = (whole + float(observations.max() if len(observations) else whole)) / 2
-        meaning = min(max((similarity - unrelated) / (1 - unrelated), 0.0), 1.0)
+        # The difference is 0 for a model that gives the same vector to all texts.
+        meaning = min(max((similarity - unrelated) / max(1 - unrelated, 0.001), 0.0), 1.0)
         scored.append(_Scored(number, _score(meaning, words.shares.get(number, 0.0)), observations, whole))
     return sorted(scored, key=lambda one: -one.score)
 
@@ -301,5 +320,5 @@ def _diversify(index: LocalIndex, hits: dict[int, SearchHit], k: int, diversity:
     wholes = found.vectors[firsts].astype(np.float32)
     wholes /= np.linalg.norm(wholes, axis=1, keepdims=True) + 1e-9
     relevance = np.asarray([hits[number].score for number in found.numbers], dtype=np.float32)
-    chosen = diversity.select(relevance / (relevance.max() or 1), wholes, k)
+    chosen = diversity.select(relevance / (relevance.max(initial=0) or 1), wholes, k)
     return {found.numbers[position]: hits[found.numbers[position]] for position in chosen}

@@ -1,4 +1,4 @@
-"""The scale of an embedding model's similarities, which makes scores of different models alike."""
+"""The scale of an embedding model's similarities, which makes scores of different models comparable."""
 
 import numpy as np
 from langchain_core.embeddings import Embeddings

@@ -51,8 +51,8 @@ T = TypeVar("T")
 class VideoTimelineStore:
     """A vector store of video moments, with the timelines that they come from.
 
-    All data are in Chroma. A local SQLite database, which is rebuilt if it is missing, indexes words, times and
-    modalities. Several programs can share a store; so can several machines, through a Chroma server.
+    All data are in Chroma. A local SQLite database, which is rebuilt if it is missing, indexes words, times,
+    modalities and vectors. Several programs can share a store; so can several machines, through a Chroma server.
 
     Args:
         persist_directory: Directory of the store; in memory if neither this nor `client` is given.
@@ -259,7 +259,7 @@ class VideoTimelineStore:
         """Search moments by meaning and by words.
 
         Args:
-            query: Search text. Codes and numbers match exactly, other words in all their forms.
+            query: Search text. Codes and numbers match exactly, other words also in inflected forms.
             k: Maximum number of moments to return.
             video_id: Search these videos only; all if None.
             start: Only moments that end after this time, in seconds from the start of the video.
@@ -279,7 +279,7 @@ class VideoTimelineStore:
                 moments (maximal marginal relevance).
             fetch_k: With `lambda_mult` below 1, the moments are chosen among this many best ones.
             min_score: Moments with a lower score are left out.
-            reranker: Orders the best 20 moments, or `k` if that is more, again before `k` are returned: a cross-encoder
+            reranker: Reorders the best 20 moments, or `k` if that is more, before `k` are returned: a cross-encoder
                 for sentence-transformers, given by its id on the Hugging Face Hub or its path and loaded on first use;
                 or a chat model, which checks each moment against every condition of the query, such as "without
                 people". Moments that meet all conditions come first, then those it did not get to, then those that

@@ -18,8 +18,8 @@ ABOUT_AS_WELL = 0.8
 """Moments with this share of the best score match about as well as the best one."""
 
 NEARNESS_WEIGHT = 0.2
-"""What a moment right at an anchor gains, compared with its score: as much as the best of unrelated texts typically
-have. So near moments come first if nothing matches the query, and a clear match comes first wherever it is."""
+"""Added to the score of a moment right at an anchor: about what the best of unrelated texts scores. So the nearest
+moments come first if nothing matches the query, and a clear match comes first wherever it is."""
 
 NEAR_SECONDS = 60.0
 """Distance from an anchor at which a moment gains half of that."""

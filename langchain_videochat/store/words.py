@@ -12,8 +12,8 @@ MAX_QUERY_WORDS = 64
 """Maximum number of words of a query that are searched: a page of text as a query must not take seconds."""
 
 STEM_LETTERS = 5
-"""Words that begin with the same letters are taken for forms of one word: for inflected languages, this number of
-letters is about as good as a stemmer of that language (McNamee and Mayfield 2004)."""
+"""Words with the same first letters are treated as forms of one word. For inflected languages, five letters work about
+as well as a stemmer (McNamee and Mayfield 2004)."""
 
 # Korean too: its words have spaces between them, but particles are attached to them.
 _SYLLABIC = rf"[{UNSPACED}\p{{Hangul}}]"
@@ -36,7 +36,7 @@ class QueryWord:
     """The word as it is searched: one or several tokens of `index_text`, separated by spaces."""
 
     is_code: bool
-    """Whether it is a code, a number or an acronym, which must match exactly."""
+    """Whether it is a code, a number or an acronym, which a search matches exactly."""
 
     @property
     def phrase(self) -> str:
@@ -66,7 +66,7 @@ def stems(words: str) -> str:
         >>> stems("the tomatoes weigh 123456 g"), stems("स्कूटर")
         ('the tomat weigh 123456 g', 'स्कूटर')
     """
-    return " ".join(one if any(map(str.isdigit, one)) else _STEM.findall(one)[0] for one in words.split())
+    return " ".join(one if any(map(str.isdigit, one)) else next(_STEM.finditer(one))[0] for one in words.split())
 
 
 def query_words(query: str) -> list[QueryWord]:

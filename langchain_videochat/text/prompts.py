@@ -63,8 +63,8 @@ and give no times that are not in the notes.
 
 _EXCERPTS = f"""
 
-The notes are excerpts: those moments of the videos that match the question best. First decide whether excerpts can \
-answer the question:
+The notes are excerpts: the moments of the videos that match the question best, and some next to them. First decide \
+whether excerpts can answer the question:
 - They cannot if it asks about a video, or about all videos, as a whole: for a summary or the topic; for a count, or \
 how often something happens in the video; for a list of all topics, people, steps or the like; for what comes first or \
 last, or in what order things happen; or for what comes before or after something, if the notes leave out that part of \

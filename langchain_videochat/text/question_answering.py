@@ -101,9 +101,9 @@ def create_video_qa_chain(
     with the marker `prompts.WHOLE_VIDEO` instead of an answer, and is asked again with all moments: each part of a long
     video is condensed by a separate prompt, and one more prompt combines the results. So the model decides, in any
     language, and other questions need no additional call. If it does not ask for the whole video, its answer stands.
-    Nothing is asked if the context already holds all moments. If the store has more than `k` videos and the question
-    names none, the whole videos are those of the `k` best moments. Follow-up questions (those with a `history`) are
-    first rewritten by the model to stand alone.
+    The model is not given this choice if the context already holds all moments. If the store has more than `k` videos
+    and the question names none, the whole videos are those of the `k` best moments. Follow-up questions (those with a
+    `history`) are first rewritten by the model to stand alone.
 
     Instead of a store, any retriever can find the moments: an ensemble, a reranker, or another vector store. Its
     Documents need `video_id`, `start` and `end` in their metadata, as those of `VideoChatTextLoader` have; `title` and
@@ -119,7 +119,7 @@ def create_video_qa_chain(
         llm: The chat model. It must answer with text: no tool calls, no `with_structured_output`.
         videos: A store, a single timeline, or a retriever. From a timeline, the model gets as many moments as fit into
             the context.
-        k: Number of best moments that come first, together with their neighbors. More moments follow by rank as far as
+        k: Number of best moments that are selected first, together with their neighbors. More follow by rank as far as
             they fit into the context. A retriever decides itself.
         max_context_tokens: Maximum number of tokens of the notes in one prompt. They are counted by the model's
             tokenizer if that needs no download, else estimated from the length of the text.

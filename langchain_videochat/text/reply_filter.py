@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 import regex
 
 from langchain_videochat.text.prompts import NOT_SHOWN
-from langchain_videochat.text.thinking import thinking_length
+from langchain_videochat.utils.thinking import thinking_length
 
 # The forms in which models write WHOLE_VIDEO. mark_as_data neutralizes all of them in text from videos, because "<" is
 # directly followed by a letter or a slash: a model that quotes such text does not write the marker.
 _MARKER = r"[<\uff1c]/?whole(?:\\?[_ -])?video[ ]?/?[>\uff1e]"
 _ANYWHERE = regex.compile(_MARKER, regex.IGNORECASE)
-_AT_START = regex.compile(rf"[^\p{{L}}\p{{N}}]*?{_MARKER}", regex.IGNORECASE)
+_AT_START = regex.compile(rf"[^\p{{L}}\p{{N}}]{{0,50}}?{_MARKER}", regex.IGNORECASE)
 
 _MARKUP = " \n\t.:*_`\"'”»。"
 """What may follow a marker: the end of a sentence, of bold text, code or quotes."""
@@ -23,7 +23,8 @@ _OMITTED = "…"
 class ReplyFilter:
     """Removes the marker `WHOLE_VIDEO` from a reply while it streams.
 
-    Markup and letter case make no difference. Text is held back only while it may be the start of a marker, and, if the
+    Markup and letter case make no difference. Thinking before the marker is recognized if its opening tag is part of
+    the reply. Text is held back only while it may be the start of a marker, and, if the
     model may ask for the whole video, while the reply begins with thinking.
 
     Args:

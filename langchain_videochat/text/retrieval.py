@@ -17,7 +17,7 @@ from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.timecode import format_timecode
 
 MIN_NOTE_TOKENS = 100
-"""Few moments take fewer tokens: so many more of them are requested as may fit into a prompt."""
+"""Few moments take fewer tokens. The budget divided by this is how many moments are requested."""
 
 
 class TimelineLibrary:

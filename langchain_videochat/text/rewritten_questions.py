@@ -4,8 +4,8 @@ import regex
 
 from langchain_videochat.text.prompts import is_not_shown
 from langchain_videochat.text.questions import MAX_QUESTION_LENGTH
-from langchain_videochat.text.thinking import without_thinking
 from langchain_videochat.utils.template_marks import neutralize_marks
+from langchain_videochat.utils.thinking import without_thinking
 from langchain_videochat.utils.untrusted_text import strip_invisible
 
 MAX_ADDED_LENGTH = 500

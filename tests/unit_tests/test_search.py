@@ -1,7 +1,8 @@
-"""Search results: exact words in any script, and exactly the moments that match a filter."""
+"""Search results: words in any script, and exactly the moments that match a filter."""
 
 import math
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 
-from langchain_videochat.errors import InputError
+from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.perception import Observation, list_modalities
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.store.embeddings import SentenceTransformerEmbeddings
@@ -253,6 +254,37 @@ def test_scores_do_not_depend_on_the_scale_of_similarities(kitchen: VideoTimelin
         assert [one["score"] for one in found] == pytest.approx([one["score"] for one in expected], abs=0.05)
 
 
+class Constant(BagOfWords):
+    """Gives the same vector to all texts."""
+
+    def embed_query(self, text: str) -> list[float]:
+        return [0.6, 0.8]
+
+
+def test_a_model_that_distinguishes_nothing_leaves_the_search_by_words() -> None:
+    store = VideoTimelineStore(embedding=Constant())
+    store.add(make_slides("manual", *FILLER[:10], "Order AX-4471", *FILLER[10:20]))
+    assert "AX-4471" in store.search("AX-4471", k=1)[0].page_content
+
+
+class NotFinite(BagOfWords):
+    """Gives vectors with a number that is not finite, for some texts."""
+
+    def embed_query(self, text: str) -> list[float]:
+        return [float("nan") if "bad" in text else 1.0, 0.5]
+
+
+def test_vectors_that_are_not_finite_are_an_error() -> None:
+    store = VideoTimelineStore(embedding=NotFinite())
+    store.add(make_slides("good", "one", "two"))
+    with pytest.raises(ModelError, match="not finite"):
+        store.search("bad")
+    with pytest.raises(ModelError, match="not finite"):
+        store.add(make_slides("other", "bad"))
+    assert [video.title for video in store.videos()] == ["good"]
+    assert len(store.search("one", k=5)) == 2
+
+
 def test_moments_below_the_minimum_score_are_left_out(kitchen: VideoTimelineStore) -> None:
     best, *others = kitchen.search("whisk two eggs", k=5)
     limit = best.metadata["score"]
@@ -274,7 +306,14 @@ def test_possessives_match_the_name() -> None:
 
 @pytest.mark.parametrize(
     ("query", "text"),
-    [("tomatoes", "a tomato"), ("Tomaten", "die Tomate"), ("насосы", "проверьте насосом"), ("स्कूटरों", "लाल स्कूटर")],
+    [
+        ("tomatoes", "a tomato"),
+        ("Tomaten", "die Tomate"),
+        ("Löschwasser", "die Löschwasserversorgung"),
+        ("насосы", "проверьте насосом"),
+        ("स्कूटरों", "लाल स्कूटर"),
+        ("달걀을", "달걀 두 개"),
+    ],
 )
 def test_other_forms_of_a_word_match(query: str, text: str) -> None:
     store = VideoTimelineStore(embedding=BagOfWords(16))
@@ -419,6 +458,25 @@ def test_filters_apply_if_too_many_moments_match_for_an_exact_search() -> None:
     assert len(store.search("slide", k=50, start=1, end=599, modalities="screen_text")) == 50
     assert len(store.search("slide", k=3000)) == 2400
     assert len(store.search("slide", k=3000, start=1, modalities="screen_text")) == 2396
+
+
+def test_moments_may_be_removed_while_others_search() -> None:
+    store = VideoTimelineStore(embedding=BagOfWords(64))
+    for number in range(8):
+        store.add(make_slides(f"film-{number}", *[f"slide {at} of {number}" for at in range(100)], seconds=1.0))
+
+    def change() -> None:
+        for number in range(1, 6):
+            store.remove(f"film-{number}")
+        store.add(make_slides("film-9", *[f"slide {at} of 9" for at in range(100)], seconds=1.0))
+
+    with ThreadPoolExecutor() as pool:
+        changing = pool.submit(change)
+        searches = [pool.submit(store.search, "slide 7 of 0", k=k, start=1) for k in [3, 1000] * 10]
+        changing.result()
+        found = [search.result() for search in searches]
+    assert all(one[0].metadata["video_id"] == "film-0" for one in found)
+    assert len(store.search("slide", k=10**30)) == 400
 
 
 def test_as_many_moments_as_requested_are_found_if_each_has_many_observations() -> None:

@@ -5,11 +5,14 @@
 import asyncio
 import re
 from typing import Any
+from zlib import crc32
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.tools import BaseTool
 from pydantic import ValidationError
 
@@ -199,6 +202,25 @@ def test_moments_of_several_videos_alternate() -> None:
     found = store.search("red lamp", 4, occurrence="last")
     assert numbers(found) == [3, 3, 2, 2]
     assert len({one.metadata["video_id"] for one in found[:2]}) == 2
+
+
+class RandomVectors(Embeddings):
+    """Gives texts vectors that have nothing to do with one another."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return [float(value) for value in np.random.default_rng(crc32(text.encode())).standard_normal(256)]
+
+
+def test_the_next_moments_come_first_in_a_long_video_if_nothing_matches_the_query() -> None:
+    store = make_store(
+        make_slides("book", *[f"page {number}" for number in range(700)]), name="long", embedding=RandomVectors()
+    )
+    for page in (100, 347, 598):
+        assert numbers(store.search("penguins", 2, after=f"page {page}")) == [page + 1, page + 2]
+        assert numbers(store.search("penguins", 2, before=f"page {page}")) == [page - 1, page - 2]
 
 
 def test_the_first_occurrence_after_an_anchor(store: VideoTimelineStore) -> None:

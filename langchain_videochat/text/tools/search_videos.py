@@ -20,11 +20,11 @@ MAX_MOMENT_LENGTH = 1500
 """Characters of a moment; video_chat_text returns the rest."""
 
 AFTER = (
-    "In words, what it comes after, such as 'the phone call': that is found, and the moments after it are searched, "
-    "near ones first. If you know the time, use start instead."
+    "What the moments come after, in words, such as 'the phone call'. It is searched for first; then the moments after "
+    "it, near ones first. If you know the time, use start instead."
 )
-BEFORE = "In words, what it comes before, such as 'the goal'. If you know the time, use end instead."
-OCCURRENCE = "If the first or the last time of something is asked for: the good matches come in this order."
+BEFORE = "What the moments come before, in words, such as 'the goal'. If you know the time, use end instead."
+OCCURRENCE = "Set it if the first or the last time of something is asked for: good matches are returned in that order."
 
 
 class SearchVideosArguments(BaseModel):

@@ -24,7 +24,7 @@ def without_thinking(text: str) -> str:
 
 
 def thinking_length(start: str) -> int | None:
-    """Return the length of the thinking that an answer begins with; None if the start of the answer has not its end.
+    """Return the length of the thinking that an answer begins with; None if the thinking has not ended yet.
 
     Example:
         >>> thinking_length("Two."), thinking_length("<think>Two or"), thinking_length("<think>Two</think>Two.")
