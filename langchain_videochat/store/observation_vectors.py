@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,19 +126,26 @@ class SignIndex:
         if not len(self.numbers):
             return []
         words = signs(query[None])[0]
-        rows = self._preselect(words, count) if among is None else self._rows(np.asarray(among))
-        distances = _hamming_distances([column[rows] for column in self.signs], words)
+        if among is None:
+            rows, distances = self._preselect(words, count)
+        else:
+            rows = self._rows(np.asarray(among))
+            distances = self._distances(words, rows)
         nearest = rows[distances <= _limit(distances, count)]
         return [int(number) for number in np.unique(self.numbers[self.starts.searchsorted(nearest, "right") - 1])]
 
-    def _preselect(self, words: NDArray[np.uint64], count: int) -> NDArray[np.int64]:
-        """Return the vectors that are nearest by some of their signs, many times more than `count`."""
+    def _preselect(self, words: NDArray[np.uint64], count: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Return the vectors that are nearest by some of their signs, many times more than `count`, and distances."""
         size = self.signs.shape[1]
         wanted = max(round(PRESELECTION_SHARE * size), 10 * count)
         if wanted >= size:
-            return np.arange(size)
-        distances = _hamming_distances(list(self.signs[:PRESELECTION_WORDS]), words[:PRESELECTION_WORDS])
-        return np.flatnonzero(distances <= _limit(distances[::SAMPLING], -(-wanted // SAMPLING)))
+            return np.arange(size), _hamming_distances(list(self.signs), words)
+        partial = _hamming_distances(list(self.signs[:PRESELECTION_WORDS]), words[:PRESELECTION_WORDS])
+        rows = np.flatnonzero(partial <= _limit(partial[::SAMPLING], -(-wanted // SAMPLING)))
+        return rows, partial[rows].astype(np.uint16) + self._distances(words, rows, first=PRESELECTION_WORDS)
+
+    def _distances(self, words: NDArray[np.uint64], rows: NDArray[np.int64], first: int = 0) -> NDArray[Any]:
+        return _hamming_distances([column[rows] for column in self.signs[first:]], words[first:], len(rows))
 
     def _rows(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         # Moments may have been removed since their numbers were read.
@@ -148,15 +156,17 @@ class SignIndex:
         return rows
 
 
-def _limit(distances: NDArray[np.uint16], count: int) -> int:
+def _limit(distances: NDArray[Any], count: int) -> int:
     """Return the distance within which `count` vectors are, or all."""
     return int(np.bincount(distances).cumsum().searchsorted(count))
 
 
-def _hamming_distances(columns: Sequence[NDArray[np.uint64]], words: NDArray[np.uint64]) -> NDArray[np.uint16]:
+def _hamming_distances(
+    columns: Sequence[NDArray[np.uint64]], words: NDArray[np.uint64], size: int | None = None
+) -> NDArray[Any]:
     """Return the number of bits of each vector that differ from `words`; a column has one word of each vector."""
-    size = len(columns[0])
-    distances = np.zeros(size, np.uint16)
+    size = len(columns[0]) if size is None else size
+    distances: NDArray[Any] = np.zeros(size, np.min_scalar_type(64 * len(words)))
     differing, count = np.empty(size, np.uint64), np.empty(size, np.uint8)
     for column, word in zip(columns, words, strict=True):
         np.bitwise_xor(column, word, out=differing)

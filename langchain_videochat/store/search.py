@@ -1,7 +1,7 @@
 """Search: each moment gets one score, from its meaning, that of its best observation, and words."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
 from operator import itemgetter
@@ -219,24 +219,38 @@ def find_candidates(
     matching = index.find(condition, EXACT_LIMIT + 1)
     if len(matching) <= EXACT_LIMIT:
         return matching
-    worded = words.shares.keys() if condition == Filter() else index.matching(words.shares, condition)
-    near = _find_near(index, embedding, k, condition)
-    return list(dict.fromkeys([*near, *words.best(worded, max(WORD_CANDIDATES, 2 * k))]))
+    count = max(WORD_CANDIDATES, 2 * k)
+    if condition == Filter():
+        found = [*_find_near(index, embedding, k), *words.best(words.shares, count)]
+    elif index.count(condition, FEW_MATCHES) < FEW_MATCHES:
+        among = index.find(condition, FEW_MATCHES)
+        found = [*_find_near(index, embedding, k, among), *words.best(words.shares.keys() & set(among), count)]
+    else:
+        worded = index.matching(words.best(words.shares, WIDENING * count), condition)
+        found = [*_find_near_and_test(index, embedding, k, condition), *worded]
+    return list(dict.fromkeys(found))
 
 
-def _find_near(index: LocalIndex, embedding: NDArray[np.float32], k: int, condition: Filter) -> Collection[int]:
-    matching = index.count(condition, max(FEW_MATCHES, k))
-    is_narrow = condition != Filter() and matching < FEW_MATCHES
-    among = index.find(condition, FEW_MATCHES) if is_narrow else None
-    is_tested = condition != Filter() and not is_narrow
-    count, enough = max(CANDIDATES, 2 * k), min(max(CANDIDATES // 4, k), matching)
-    while True:
-        near = index.nearest(embedding, count, among)
-        found = index.matching(near, condition) if is_tested else near
-        # Other threads and programs may remove moments meanwhile.
-        if len(found) >= enough or count > index.count_vectors():
-            return found
+def _find_near(
+    index: LocalIndex, embedding: NDArray[np.float32], k: int, among: Sequence[int] | None = None
+) -> Collection[int]:
+    enough = k if among is None else min(k, len(among))
+    return _widen(lambda count: index.nearest(embedding, count, among), index, k, enough)
+
+
+def _find_near_and_test(
+    index: LocalIndex, embedding: NDArray[np.float32], k: int, condition: Filter
+) -> Collection[int]:
+    enough = max(CANDIDATES // 4, k)
+    return _widen(lambda count: index.matching(index.nearest(embedding, count), condition), index, k, enough)
+
+
+def _widen(find: Callable[[int], Collection[int]], index: LocalIndex, k: int, enough: int) -> Collection[int]:
+    """Find moments among more and more of the nearest vectors, until they are enough or all vectors were used."""
+    count = max(CANDIDATES, 2 * k)
+    while len(found := find(count)) < enough and count <= index.count_vectors():
         count *= WIDENING
+    return found
 
 
 def _find_around(index: LocalIndex, order: TimeOrder, condition: Filter) -> Iterator[int]:
