@@ -184,7 +184,7 @@ class SearchHit:
 
         An observation that spans the boundary of two moments is in both.
         """
-        if not self._is_across or self.document.metadata["video_id"] != other.document.metadata["video_id"]:
+        if not self.is_across or self.document.metadata["video_id"] != other.document.metadata["video_id"]:
             return False
         shared = self._short_observations & other._short_observations
         if not shared.intersection(self.matching):
@@ -194,7 +194,8 @@ class SearchHit:
         return own < _sum(weights, self._words[self.matching[0]]) / 2
 
     @cached_property
-    def _is_across(self) -> bool:
+    def is_across(self) -> bool:
+        """Whether it matches by an observation that extends beyond it, so that it may repeat another moment."""
         data = self.document.metadata
         return any(one.start < data["start"] or one.end > data["end"] for one in self.matching)
 

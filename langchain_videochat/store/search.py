@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, islice
 from operator import itemgetter
 
 import numpy as np
@@ -266,20 +266,23 @@ def score(
 ) -> list[_Scored]:
     """Score moments, and return them best first; those that no longer exist are left out."""
     found = index.vectors(numbers)
-    similarities = cosines(found.vectors, embedding)
-    scored = []
-    for number, (start, end) in zip(found.numbers, pairwise(accumulate(found.counts, initial=0)), strict=True):
-        whole, observations = float(similarities[start]), similarities[start + 1 : end]
-        similarity = (whole + float(observations.max() if len(observations) else whole)) / 2
-        # The difference is 0 for a model that gives the same vector to all texts.
-        meaning = min(max((similarity - unrelated) / max(1 - unrelated, 0.001), 0.0), 1.0)
-        scored.append(_Scored(number, _score(meaning, words.shares.get(number, 0.0)), observations, whole))
-    return sorted(scored, key=lambda one: -one.score)
-
-
-def _score(meaning: float, share: float) -> float:
-    words = FEW_WORDS_WEIGHT * share + (1 - FEW_WORDS_WEIGHT) * share**3
-    return (meaning + words) / 2
+    if not found.numbers:
+        return []
+    similarities, counts = cosines(found.vectors, embedding), np.array(found.counts)
+    starts = counts.cumsum() - counts
+    wholes = similarities[starts]
+    observations = similarities.copy()
+    observations[starts] = -1
+    nearest = np.where(counts > 1, np.maximum.reduceat(observations, starts), wholes)
+    # The difference is 0 for a model that gives the same vector to all texts.
+    meaning = np.clip(((wholes + nearest) / 2 - unrelated) / max(1 - unrelated, 0.001), 0, 1)
+    shares = np.array([words.shares.get(number, 0.0) for number in found.numbers])
+    scores = (meaning + FEW_WORDS_WEIGHT * shares + (1 - FEW_WORDS_WEIGHT) * shares**3) / 2
+    parts = np.split(similarities, starts[1:])
+    return [
+        _Scored(found.numbers[place], float(scores[place]), parts[place][1:], float(wholes[place]))
+        for place in np.argsort(-scores, kind="stable")
+    ]
 
 
 def _select_in_order(
@@ -321,7 +324,7 @@ def _select(
                 continue  # The moment extends beyond its anchor, but nothing was observed there.
             nearest, part = one.nearest(observations, own), None if placement is None else placement.part
             hit = SearchHit(document, matching, weights, one.score, nearest, part)
-            if not any(hit.repeats(other) for other in hits.values()):
+            if not (hit.is_across and any(hit.repeats(other) for other in hits.values())):
                 hits[one.number] = hit
         if len(hits) >= k:
             break

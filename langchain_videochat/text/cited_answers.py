@@ -22,7 +22,7 @@ from langchain_core.runnables.config import run_in_executor
 
 from langchain_videochat.errors import ModelError, StoreError
 from langchain_videochat.store.hits import TimedWords, find_hit, hit_interval, informative_words
-from langchain_videochat.store.words import index_text, query_words
+from langchain_videochat.store.words import QueryWord, index_text, query_words
 from langchain_videochat.text.citations import Citation, CitationCheck, number_moments
 from langchain_videochat.text.context import CountTokens, Note, group_notes, join_notes, moment_note, truncate_condensed
 from langchain_videochat.text.llms import read_text
@@ -277,8 +277,15 @@ class CitedAnswerStream:
         return Citation.of(number, moment, hit_interval(hits, whole))
 
     def _informative_words(self, statement: str) -> dict[str, float]:
-        counts = {word: sum(f" {word.text} " in text for text in self._texts) for word in query_words(statement)}
-        return informative_words(counts, len(self._texts))
+        words = query_words(statement)
+        for word in words:
+            if word not in self._counts:  # Statements share many words.
+                self._counts[word] = sum(f" {word.text} " in text for text in self._texts)
+        return informative_words({word: self._counts[word] for word in words}, len(self._texts))
+
+    @cached_property
+    def _counts(self) -> dict[QueryWord, int]:
+        return {}
 
     @cached_property
     def _texts(self) -> list[str]:
