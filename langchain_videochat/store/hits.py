@@ -14,6 +14,7 @@ from langchain_videochat.perception import Observation
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.words import QueryWord, index_text
 from langchain_videochat.timeline import MOMENT_SECONDS, citation
+from langchain_videochat.timeline.documents import with_metadata
 from langchain_videochat.utils.interval import Interval
 
 MIN_STEM_LENGTH = 4
@@ -116,7 +117,10 @@ def find_hit(weights: Mapping[str, float], observations: Collection[TimedWords])
         >>> [(one.start, one.end) for one in find_hit({"two": 1.0, "eggs": 2.0, "whisked": 2.0}, said)]
         [(2, 4)]
     """
-    found = _find_words(weights, observations)
+    return _choose_hit(weights, _find_words(weights, observations))
+
+
+def _choose_hit(weights: Mapping[str, float], found: Mapping[TimedWords, set[str]]) -> list[TimedWords]:
     weights = _weights_within(found, weights)
     first = _most(weights, found, known=set())
     if first is None:
@@ -163,7 +167,7 @@ class SearchHit:
     def matching(self) -> Sequence[TimedWords]:
         """The observations that the query is about: those that stand out for its words; without any, the nearest."""
         if self.nearest is None or any(self._words.values()):
-            return find_hit(self.weights, self.observations)
+            return _choose_hit(self.weights, self._words)
         return [self.nearest]
 
     def to_document(self) -> Document:
@@ -174,10 +178,7 @@ class SearchHit:
         data = self.document.metadata
         hit = hit_interval(self.matching, self.part or Interval(data["start"], data["end"]))
         found = {"score": round(self.score, 4), "hit_start": round(hit.start, 3), "hit_end": round(hit.end, 3)}
-        metadata = data | found | {"citation": citation(data["source"], hit.start, hit.end)}
-        return Document(
-            page_content=self.document.page_content, metadata=dict(sorted(metadata.items())), id=self.document.id
-        )
+        return with_metadata(self.document, found | {"citation": citation(data["source"], hit.start, hit.end)})
 
     def repeats(self, other: "SearchHit") -> bool:
         """Return whether this moment matches only by observations that another moment of the video contains too.

@@ -101,6 +101,13 @@ class MomentVectors:
     counts: list[int]
     """Number of vectors of each moment with its observations."""
 
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Position of the vector of each moment; those of its observations follow."""
+        counts = np.array(self.counts, dtype=np.int64)
+        starts: NDArray[np.int64] = counts.cumsum() - counts
+        return starts
+
 
 @dataclass(frozen=True)
 class IndexedVersion:

@@ -47,16 +47,16 @@ def quantize_vectors(vectors: NDArray[np.float32], title: NDArray[np.float32]) -
     Raises:
         ModelError: A vector has numbers that are not finite.
     """
-    mixed = _unit(_check_finite(vectors)) + TITLE_WEIGHT * _unit(title)
+    mixed = unit(_check_finite(vectors)) + TITLE_WEIGHT * unit(title)
     largest = np.abs(mixed).max(axis=-1, keepdims=True)
-    reduced: Int8Vectors = np.asarray(np.rint(127 * mixed / np.where(largest == 0, 1, largest)), dtype=np.int8)
-    return reduced
+    quantized: Int8Vectors = np.asarray(np.rint(127 * mixed / np.where(largest == 0, 1, largest)), dtype=np.int8)
+    return quantized
 
 
 def quantize_vector(vector: NDArray[np.float32]) -> Int8Vectors:
     """Quantize a vector to one byte per dimension."""
-    reduced: Int8Vectors = quantize_vectors(vector[None], np.zeros_like(vector))[0]
-    return reduced
+    quantized: Int8Vectors = quantize_vectors(vector[None], np.zeros_like(vector))[0]
+    return quantized
 
 
 def read_query(embedding: Sequence[float]) -> NDArray[np.float32]:
@@ -73,7 +73,7 @@ def cosines(vectors: Int8Vectors, query: NDArray[np.float32]) -> NDArray[np.floa
     # Not `@`: BLAS would wake all cores for 0.1 ms of work.
     floats = vectors.astype(np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", floats, floats))
-    similarities: NDArray[np.float32] = np.einsum("ij,j->i", floats, _unit(query)) / np.where(lengths == 0, 1, lengths)
+    similarities: NDArray[np.float32] = np.einsum("ij,j->i", floats, unit(query)) / np.where(lengths == 0, 1, lengths)
     return similarities
 
 
@@ -139,13 +139,13 @@ class SignIndex:
         size = self.signs.shape[1]
         wanted = max(round(PRESELECTION_SHARE * size), 10 * count)
         if wanted >= size:
-            return np.arange(size), _hamming_distances(list(self.signs), words)
-        partial = _hamming_distances(list(self.signs[:PRESELECTION_WORDS]), words[:PRESELECTION_WORDS])
+            return np.arange(size), _hamming_distances(self.signs, words)
+        partial = _hamming_distances(self.signs[:PRESELECTION_WORDS], words[:PRESELECTION_WORDS])
         rows = np.flatnonzero(partial <= _limit(partial[::SAMPLING], -(-wanted // SAMPLING)))
         return rows, partial[rows].astype(np.uint16) + self._distances(words, rows, first=PRESELECTION_WORDS)
 
     def _distances(self, words: NDArray[np.uint64], rows: NDArray[np.int64], first: int = 0) -> NDArray[Any]:
-        return _hamming_distances([column[rows] for column in self.signs[first:]], words[first:], len(rows))
+        return _hamming_distances(self.signs[first:].take(rows, axis=1), words[first:])
 
     def _rows(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         # Moments may have been removed since their numbers were read.
@@ -161,14 +161,12 @@ def _limit(distances: NDArray[Any], count: int) -> int:
     return int(np.bincount(distances).cumsum().searchsorted(count))
 
 
-def _hamming_distances(
-    columns: Sequence[NDArray[np.uint64]], words: NDArray[np.uint64], size: int | None = None
-) -> NDArray[Any]:
-    """Return the number of bits of each vector that differ from `words`; a column has one word of each vector."""
-    size = len(columns[0]) if size is None else size
+def _hamming_distances(signs: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray[Any]:
+    """Return the number of bits of each vector [words, vectors] that differ from `words`."""
+    size = signs.shape[1]
     distances: NDArray[Any] = np.zeros(size, np.min_scalar_type(64 * len(words)))
     differing, count = np.empty(size, np.uint64), np.empty(size, np.uint8)
-    for column, word in zip(columns, words, strict=True):
+    for column, word in zip(signs, words, strict=True):
         np.bitwise_xor(column, word, out=differing)
         distances += np.bitwise_count(differing, out=count)
     return distances
@@ -181,6 +179,7 @@ def _check_finite(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return vectors
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale vectors to length 1; zero vectors stay as they are."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.where(lengths == 0, 1, lengths), dtype=np.float32)

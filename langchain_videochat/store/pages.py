@@ -1,8 +1,9 @@
 """Timelines in pages of one minute, and drafts: results of perceived segments until their video is complete."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from chromadb import Collection
@@ -21,7 +22,6 @@ PAGE_SECONDS = 60.0
 
 BATCH = 100
 """Maximum number of pages per call to Chroma."""
-
 
 _VECTORS = "observation_vectors"
 
@@ -67,26 +67,39 @@ class Pages:
             return []
         first = _page_at(min(interval.start, pages * PAGE_SECONDS - 1))
         last = _page_at(min(interval.end, pages * PAGE_SECONDS - 1))
-        found: dict[int, Observation] = {}
-        for batch in batch_iterate(BATCH, (record_id(video_id, save_id, str(page)) for page in range(first, last + 1))):
-            documents = self._collection.get(ids=batch, include=["documents"])["documents"] or []
+        found = self._get(video_id, save_id, range(first, last + 1), ["documents"])
+        return None if found is None else _merge(_load_page(document) for document, _ in found)
+
+    def read_with_vectors(
+        self, video_id: str, save_id: str, pages: int
+    ) -> tuple[list[Observation], dict[str, Int8Vectors]] | None:
+        """Return all observations of a save, and the vectors of their texts.
+
+        Returns:
+            None if a page is missing; no vectors if an earlier version wrote the pages.
+        """
+        found = self._get(video_id, save_id, range(pages), ["documents", "metadatas"])
+        if found is None:
+            return None
+        loaded = [_load_page(document) for document, _ in found]
+        vectors: dict[str, Int8Vectors] = {}
+        for page, (_, data) in zip(loaded, found, strict=True):
+            if dumped := data.get(_VECTORS):
+                vectors |= load_vectors(str(dumped), distinct_texts(one for _, one in page))
+        return _merge(loaded), vectors
+
+    def _get(
+        self, video_id: str, save_id: str, numbers: Iterable[int], include: list[Any]
+    ) -> list[tuple[str, Mapping[str, Any]]] | None:
+        """Return the documents and metadata of pages; None if one is missing."""
+        found: list[tuple[str, Mapping[str, Any]]] = []
+        for batch in batch_iterate(BATCH, (record_id(video_id, save_id, str(page)) for page in numbers)):
+            records = self._collection.get(ids=batch, include=include)
+            documents = records["documents"] or []
             if len(documents) < len(batch):
                 return None
-            for document in documents:
-                positions, records = json.loads(document)
-                found.update(zip(positions, load_observations(records), strict=True))
-        return [found[position] for position in sorted(found)]
-
-    def read_vectors(self, video_id: str, save_id: str, pages: int) -> dict[str, Int8Vectors]:
-        """Return the vectors of the texts of a save's observations; none if an earlier version wrote its pages."""
-        vectors: dict[str, Int8Vectors] = {}
-        for batch in batch_iterate(BATCH, (record_id(video_id, save_id, str(page)) for page in range(pages))):
-            found = self._collection.get(ids=batch, include=["documents", "metadatas"])
-            for document, data in zip(found["documents"] or [], found["metadatas"] or [], strict=True):
-                if dumped := data.get(_VECTORS):
-                    texts = distinct_texts(load_observations(json.loads(document)[1]))
-                    vectors |= load_vectors(str(dumped), texts)
-        return vectors
+            found += zip(documents, records["metadatas"] or [{}] * len(batch), strict=True)
+        return found
 
     def list_saves(self, video_id: str) -> dict[str, list[str]]:
         """Return the ids of the pages of a video by save; those of its drafts are under `DRAFT`."""
@@ -141,6 +154,17 @@ def count_pages(observations: Sequence[Observation]) -> int:
 
 def _page_at(seconds: float) -> int:
     return int(seconds // PAGE_SECONDS)
+
+
+def _load_page(document: str) -> list[tuple[int, Observation]]:
+    positions, records = json.loads(document)
+    return list(zip(positions, load_observations(records), strict=True))
+
+
+def _merge(pages: Iterable[list[tuple[int, Observation]]]) -> list[Observation]:
+    """Return the observations of pages, each once and in the order of their positions."""
+    found = {position: one for page in pages for position, one in page}
+    return [found[position] for position in sorted(found)]
 
 
 def _dump_page(content: list[tuple[int, Observation]]) -> str:

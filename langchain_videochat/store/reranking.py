@@ -17,6 +17,7 @@ from langchain_videochat.models.hub import fetch_weights, without_progress_bars
 from langchain_videochat.models.weights import FolderWeights, check_vocabulary, share, silence_bitsandbytes
 from langchain_videochat.store.critic import Critic
 from langchain_videochat.store.search import RERANKED, RERANKED_CHARACTERS, Diversity
+from langchain_videochat.timeline.documents import with_metadata
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -85,7 +86,10 @@ class CrossEncoderReranker:
                 break
             scores += _score(model, query, batch)
         scored = sorted(zip(scores, moments, strict=False), key=lambda one: -one[0])
-        return [*(_with_score(moment, score) for score, moment in scored), *moments[len(scores) :]]
+        return [
+            *(with_metadata(moment, {"rerank_score": round(score, 4)}) for score, moment in scored),
+            *moments[len(scores) :],
+        ]
 
     @cached_property
     def _loaded(self) -> "CrossEncoder":
@@ -135,11 +139,6 @@ def _score(model: "CrossEncoder", query: str, moments: Sequence[Document]) -> li
     # Many models declare no activation, and return logits.
     scores: list[float] = model.predict(pairs, activation_fn=nn.Sigmoid(), show_progress_bar=False).tolist()
     return scores
-
-
-def _with_score(moment: Document, score: float) -> Document:
-    metadata = dict(sorted({**moment.metadata, "rerank_score": round(score, 4)}.items()))
-    return Document(page_content=moment.page_content, metadata=metadata, id=moment.id)
 
 
 def resolve_reranker(given: str | Path | BaseChatModel) -> str | BaseChatModel:

@@ -35,7 +35,6 @@ from langchain_videochat.store.pages import Pages, count_pages
 from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.record_ids import DRAFT, group_by_save, record_id
 from langchain_videochat.timeline import Timeline
-from langchain_videochat.utils.interval import Interval
 
 EMBED_BATCH = 32
 """Number of moments that are embedded and written at once."""
@@ -219,8 +218,8 @@ def _index_video(index: LocalIndex, collections: StoreCollections, record: Video
 
 def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterator[IndexedMoment]:
     # The pages first: they are deleted after the moments.
-    timeline = collections.pages.read(record.video_id, record.save_id, record.pages, Interval()) or []
-    texts = collections.pages.read_vectors(record.video_id, record.save_id, record.pages)
+    found_pages = collections.pages.read_with_vectors(record.video_id, record.save_id, record.pages)
+    timeline, texts = found_pages or ([], {})
     moments = Timeline(record.video, record.video_id, tuple(timeline)).moments()
     by_start = {round(one.start, 3): one.observations for one in moments}
     for batch in batch_iterate(READ_BATCH, range(record.moments)):

@@ -15,7 +15,7 @@ from langchain_videochat.errors import InputError
 from langchain_videochat.store.filters import Filter, TimeBound
 from langchain_videochat.store.hits import SearchHit, TimedWords, informative_words, word_weight
 from langchain_videochat.store.local_index import LocalIndex
-from langchain_videochat.store.observation_vectors import cosines, read_query
+from langchain_videochat.store.observation_vectors import cosines, read_query, unit
 from langchain_videochat.store.time_order import Placement, TimeOrder
 from langchain_videochat.store.words import query_words
 
@@ -268,12 +268,11 @@ def score(
     found = index.vectors(numbers)
     if not found.numbers:
         return []
-    similarities, counts = cosines(found.vectors, embedding), np.array(found.counts)
-    starts = counts.cumsum() - counts
+    similarities, starts = cosines(found.vectors, embedding), found.starts
     wholes = similarities[starts]
     observations = similarities.copy()
     observations[starts] = -1
-    nearest = np.where(counts > 1, np.maximum.reduceat(observations, starts), wholes)
+    nearest = np.where(np.array(found.counts) > 1, np.maximum.reduceat(observations, starts), wholes)
     # The difference is 0 for a model that gives the same vector to all texts.
     meaning = np.clip(((wholes + nearest) / 2 - unrelated) / max(1 - unrelated, 0.001), 0, 1)
     shares = np.array([words.shares.get(number, 0.0) for number in found.numbers])
@@ -333,9 +332,7 @@ def _select(
 
 def _diversify(index: LocalIndex, hits: dict[int, SearchHit], k: int, diversity: Diversity) -> dict[int, SearchHit]:
     found = index.vectors(list(hits))
-    firsts = list(accumulate(found.counts, initial=0))[:-1]
-    wholes = found.vectors[firsts].astype(np.float32)
-    wholes /= np.linalg.norm(wholes, axis=1, keepdims=True) + 1e-9
+    wholes = unit(found.vectors[found.starts].astype(np.float32))
     relevance = np.asarray([hits[number].score for number in found.numbers], dtype=np.float32)
     chosen = diversity.select(relevance / (relevance.max(initial=0) or 1), wholes, k)
     return {found.numbers[position]: hits[found.numbers[position]] for position in chosen}

@@ -40,6 +40,7 @@ from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.store.similarity_scale import unrelated_similarity
 from langchain_videochat.store.time_order import MAX_ANCHORS, Anchor, Occurrence, TimeOrder, choose_anchors
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.timeline.documents import moment_key
 from langchain_videochat.utils.interval import Interval
 
 if TYPE_CHECKING:
@@ -360,10 +361,10 @@ class VideoTimelineStore:
         Raises:
             StoreError: The store cannot be read.
         """
-        given = [_key(one) for one in moments]
+        given = [moment_key(one) for one in moments]
         # From the local index: reading part of each timeline from Chroma would take longer than the search itself.
         neighbors = self._read_index(lambda: self._index.documents(self._index.neighbors(given)))
-        found = {_key(one): one for one in neighbors}
+        found = {moment_key(one): one for one in neighbors}
         return [one for key, one in found.items() if key not in given]
 
     def timed_words(self, moments: Iterable[Document]) -> list[list[TimedWords]]:
@@ -376,7 +377,7 @@ class VideoTimelineStore:
         Raises:
             StoreError: The store cannot be read.
         """
-        keys = [_key(one) for one in moments]
+        keys = [moment_key(one) for one in moments]
         return self._read_index(lambda: [self._index.timed_words(*key) for key in keys])
 
     def timeline(self, video_id: str, start: float | None = None, end: float | None = None) -> Timeline:
@@ -512,10 +513,6 @@ def _fingerprint(source: str) -> str:
         return sidecar_fingerprint(local_path(source))
     except VideoChatError:
         return ""
-
-
-def _key(moment: Document) -> tuple[str, float]:
-    return moment.metadata["video_id"], moment.metadata["start"]
 
 
 def _index_path(directory: Path | None, connection: Connection) -> Path | None:

@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.store.filters import Filter
+from langchain_videochat.timeline.documents import with_metadata
 from langchain_videochat.utils.interval import Interval
 
 Occurrence = Literal["first", "last"]
@@ -105,12 +106,9 @@ class Placement:
 
     def add_anchors(self, moment: Document) -> Document:
         """Return a moment with the times and citations of the anchors in its metadata."""
-        metadata = dict(moment.metadata)
-        if self.after is not None:
-            metadata |= self.after.to_metadata("after")
-        if self.before is not None:
-            metadata |= self.before.to_metadata("before")
-        return Document(page_content=moment.page_content, metadata=dict(sorted(metadata.items())), id=moment.id)
+        after = {} if self.after is None else self.after.to_metadata("after")
+        before = {} if self.before is None else self.before.to_metadata("before")
+        return with_metadata(moment, after | before)
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ from langchain_videochat.text.llms import read_text
 from langchain_videochat.text.prompts import NOT_SHOWN, NOT_SUPPORTED, is_not_shown
 from langchain_videochat.text.questions import ParsedQuestion
 from langchain_videochat.text.reply_filter import ReplyFilter
-from langchain_videochat.text.retrieval import FoundMoments, Library, place
+from langchain_videochat.text.retrieval import FoundMoments, Library
 from langchain_videochat.text.retriever_library import RetrieverLibrary
+from langchain_videochat.timeline.documents import moment_key
 from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.untrusted_text import mark_as_data
 
@@ -247,7 +248,7 @@ class CitedAnswerStream:
         question, moments = self.context.question, self.context.moments
         if not moments:
             return []
-        numbers = {place(moment): number for number, moment in moments.items()}
+        numbers = {moment_key(moment): number for number, moment in moments.items()}
         try:
             found = library.search(
                 question.text, MAX_CLOSEST, video_id=question.video_ids, start=question.start, end=question.end
@@ -256,7 +257,7 @@ class CitedAnswerStream:
             logger.warning("Cannot search for the closest moments: %s", error)
             return []
         # Those that did not fit into the context are left out: `documents` does not hold them.
-        return [numbers[place(moment)] for moment in found if place(moment) in numbers]
+        return [numbers[moment_key(moment)] for moment in found if moment_key(moment) in numbers]
 
     def _cite_all(self, statements: Mapping[int, Iterable[str]]) -> list[Citation]:
         cited = zip(statements.items(), self._timed_words(list(statements)), strict=True)

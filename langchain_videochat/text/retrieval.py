@@ -14,6 +14,7 @@ from langchain_videochat.store.hits import TimedWords, timed_words
 from langchain_videochat.store.words import index_text, query_words
 from langchain_videochat.text.questions import ParsedQuestion
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.timeline.documents import moment_key
 from langchain_videochat.utils.timecode import format_timecode
 
 MIN_NOTE_TOKENS = 100
@@ -137,7 +138,7 @@ def find_moments(library: Library, question: ParsedQuestion, k: int, max_tokens:
     best, others = found[:k], found[k:]
     moments = [*best, *_neighbors(library, question, best), *others]
     # A neighbor that was found itself keeps its place, with the metadata of what was found.
-    return list({place(one): one for one in moments}.values())
+    return list({moment_key(one): one for one in moments}.values())
 
 
 def has_more_moments(library: Library, question: ParsedQuestion, found: Sequence[Document], max_videos: int) -> bool:
@@ -196,8 +197,3 @@ def overlaps(moment: Document, start: float | None, end: float | None) -> bool:
 def moment_times(document: Document) -> tuple[float, float]:
     """Return the start and the end of a moment in seconds."""
     return document.metadata["start"], document.metadata["end"]
-
-
-def place(moment: Document) -> tuple[str, float]:
-    """Return what identifies a moment in a store: its video and its start in seconds."""
-    return moment.metadata["video_id"], moment.metadata["start"]

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Literal, get_args
 
@@ -54,6 +54,17 @@ def moment_document(video: VideoInfo, video_id: str, moment: Moment) -> Document
 def identify_moment(moment: Document) -> Document:
     """Return the Document of a moment with its id, which follows from `video_id`, `start` and `end` in its metadata."""
     return _identify(moment, "moment")
+
+
+def moment_key(moment: Document) -> tuple[str, float]:
+    """Return what identifies a moment in a store: its video and its start in seconds."""
+    return moment.metadata["video_id"], moment.metadata["start"]
+
+
+def with_metadata(document: Document, added: Mapping[str, Any]) -> Document:
+    """Return a Document with more metadata, sorted by name."""
+    metadata = dict(sorted({**document.metadata, **added}.items()))
+    return Document(page_content=document.page_content, metadata=metadata, id=document.id)
 
 
 def _observation_document(video: VideoInfo, video_id: str, observation: Observation, number: int) -> Document:
