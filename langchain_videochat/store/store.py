@@ -283,15 +283,15 @@ class VideoTimelineStore:
             reranker: Reorders the best 20 moments, or `k` if that is more, before `k` are returned: a cross-encoder
                 for sentence-transformers, given by its id on the Hugging Face Hub or its path and loaded on first use;
                 or a chat model, which checks each moment against every condition of the query, such as "without
-                people". Moments that meet all conditions come first, then those it did not get to, then those that
-                fail one condition, two, and so on, each in their order before. With `lambda_mult` below 1, a
-                cross-encoder orders only the `k` moments that were chosen, and a chat model checks `fetch_k`, at most
-                20, in the order of choice: the moments that meet all conditions still differ.
-            rerank_ms: Time limit of the reranker in milliseconds, without loading it. Moments that it did not get to
-                keep their order, behind those that a cross-encoder has ranked. A cross-encoder finishes the two moments
-                that it has begun. The call of a chat model is abandoned: it ends in a background thread, so give the
-                model a timeout of its own. If it is busy, cannot be reached or answers with something else, the
-                ranking is kept, and a warning is logged.
+                people". Moments that meet all conditions come first, then those that were not checked in time, then
+                those that fail one condition, two, and so on; within each group the order stays the same. With
+                `lambda_mult` below 1, a cross-encoder reorders only the `k` moments that were chosen, and a chat model
+                checks `fetch_k`, at most 20, in the order of choice: the moments that meet all conditions still differ.
+            rerank_ms: Time limit of the reranker in milliseconds, not counting the time to load it. Moments that are
+                not reached in time keep their order, after those that a cross-encoder has scored. A cross-encoder
+                finishes the two moments that it has begun. The call of a chat model is abandoned: it ends in a
+                background thread, so give the model a timeout of its own. If it is busy, cannot be reached or answers
+                with something else, the ranking is kept, and a warning is logged.
 
         Returns:
             One Document per moment, best first unless an order in time was requested. In its metadata, `score` is how

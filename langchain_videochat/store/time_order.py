@@ -161,7 +161,7 @@ class TimeOrder:
         return {number: chosen[number] for number in order(chosen, scores)}
 
     def _place(self, video_id: str, moment: Interval) -> Placement | None:
-        """Return a moment with its nearest anchors; None if it is not after or before any, as the search requires."""
+        """Return a moment with its nearest anchors; None if all anchors are on the wrong side of it."""
         after = [one for one in self.after or () if one.video_id == video_id and one.interval.end < moment.end]
         before = [one for one in self.before or () if one.video_id == video_id and one.interval.start > moment.start]
         if (self.after is not None and not after) or (self.before is not None and not before):

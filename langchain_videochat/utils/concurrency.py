@@ -132,7 +132,7 @@ def _end_all() -> None:
 def run_with_timeout(job: Callable[[], T], seconds: float) -> T:
     """Run a job in a background thread, and abandon it if it takes too long.
 
-    An abandoned job continues until it is done, but nobody waits for it, not even the interpreter when it exits.
+    An abandoned job keeps running, but nothing waits for it, not even the interpreter at exit.
 
     Raises:
         TimeoutError: The job took longer.
