@@ -43,6 +43,16 @@ def tiny_clip(folder: Path) -> Path:
     return _save(folder, _random(hf.CLIPModel, config), processor, _tokenizer())
 
 
+def tiny_multimodal_transformer(folder: Path, clip: Path) -> Path:
+    """Save a CLIP as a model of sentence-transformers."""
+    from sentence_transformers import SentenceTransformer
+
+    processor = hf.CLIPProcessor(hf.CLIPImageProcessorPil.from_pretrained(clip), _tokenizer())
+    _save(folder / "clip", hf.CLIPModel.from_pretrained(clip), processor)
+    SentenceTransformer(str(folder / "clip")).save_pretrained(str(folder / "multimodal"))
+    return folder / "multimodal"
+
+
 def tiny_rt_detr(folder: Path) -> Path:
     """Save an RT-DETR with the configuration of its backbone nested in its own."""
     backbone = hf.RTDetrResNetConfig(

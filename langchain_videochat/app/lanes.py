@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from langchain_videochat.perception.modalities import find_modality
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.timeline.moments import with_text
 from langchain_videochat.utils.untrusted_text import strip_invisible
 
 MAX_ROWS = 8
@@ -61,7 +62,7 @@ def make_lanes(timeline: Timeline) -> list[Lane]:
     """Sort a timeline's observations into lanes and rows.
 
     Returns:
-        A lane for each modality with observations, in the order of their `Modality.order`.
+        A lane for each modality with texts, in the order of their `Modality.order`.
 
     Example:
         >>> from langchain_videochat.media import VideoInfo
@@ -71,7 +72,7 @@ def make_lanes(timeline: Timeline) -> list[Lane]:
         [(0, 'bowl'), (1, 'egg')]
     """
     by_modality: defaultdict[str, list[Observation]] = defaultdict(list)
-    for observation in timeline:
+    for observation in with_text(timeline):
         by_modality[observation.modality].append(observation)
     modalities = sorted(map(find_modality, by_modality), key=lambda one: (one.order, one.name))
     return [Lane(one.name, one.label, one.color, tuple(_place(by_modality[one.name]))) for one in modalities]

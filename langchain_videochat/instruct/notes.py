@@ -22,6 +22,7 @@ from langchain_videochat.text.context import (
     truncate_moment,
 )
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.timeline.moments import with_text
 from langchain_videochat.utils.untrusted_text import mark_as_data
 
 
@@ -65,8 +66,8 @@ class NotesBuilder:
 
 
 def is_empty(timeline: Timeline) -> bool:
-    """Return whether a timeline contains nothing but scenes, which consist of times only."""
-    return all(one.modality == "scene" for one in timeline)
+    """Return whether a timeline contains nothing but scenes, which consist of times only, and vectors."""
+    return all(one.modality == "scene" for one in with_text(timeline))
 
 
 def iter_notes(timeline: Timeline, max_tokens: int, count_tokens: CountTokens) -> Iterator[Note]:

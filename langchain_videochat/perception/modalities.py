@@ -57,14 +57,16 @@ _BUILT_IN = (
     Modality("subtitle", "Subtitles", "#2a62b8", 30, "what is said"),
     Modality("screen_text", "On screen", "#b04a16", 40, "text in the picture"),
     Modality("scene", "Scenes", "#5d6670", 0),
+    Modality("visual", "Frames", "#4a5d23", 95),
 )
-"""In the order of the paper's Table 1. White text is legible on all colors, and all stand out from white and black."""
+"""In the order of the paper's Table 1, then vectors. White text is legible on all colors, and all stand out from white
+and black."""
 
 _registry = {modality.name: modality for modality in _BUILT_IN}
 
 
 def list_modalities() -> tuple[Modality, ...]:
-    """Return all registered modalities in prompt order: the paper's Table 1, then plugins."""
+    """Return all registered modalities in prompt order: the paper's Table 1, vectors, then plugins."""
     return tuple(_registry.values())
 
 

@@ -41,7 +41,7 @@ class Observation:
     """Kind of observation: the name of a `Modality`."""
 
     text: str
-    """The finding, for example a caption or a transcript."""
+    """The finding, for example a caption or a transcript; empty if the finding is a vector."""
 
     score: float | None = None
     """The model's confidence, from 0 to 1."""
@@ -57,6 +57,9 @@ class Observation:
 
     speaker: str | None = None
     """Who speaks, if known."""
+
+    vector: str | None = None
+    """Embedding of the frame, as `frame_vectors.dump_vector` returns it."""
 
     def __post_init__(self) -> None:
         Interval(self.start, self.end)

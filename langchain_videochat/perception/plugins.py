@@ -19,6 +19,7 @@ _BUILT_IN = {
     "subtitles": "subtitle_tracks:SubtitleTracks",
     "summaries": "summaries:Summaries",
     "tags": "tags:Tags",
+    "visual": "visual:Visual",
 }
 
 

@@ -15,6 +15,7 @@ from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.words import QueryWord, index_text
 from langchain_videochat.timeline import MOMENT_SECONDS, citation
 from langchain_videochat.timeline.documents import with_metadata
+from langchain_videochat.timeline.moments import with_text
 from langchain_videochat.utils.interval import Interval
 
 MIN_STEM_LENGTH = 4
@@ -60,7 +61,7 @@ class TimedWords(NamedTuple):
 
 def timed_words(observations: Iterable[Observation]) -> list[TimedWords]:
     """Return the words of observations, except of scenes: their text only repeats their times."""
-    said_or_seen = (one for one in observations if one.modality != "scene")
+    said_or_seen = (one for one in with_text(observations) if one.modality != "scene")
     return [TimedWords(one.start, one.end, one.modality, index_text(one.attributed_text)) for one in said_or_seen]
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from langchain_videochat.errors import ModelError
 from langchain_videochat.perception import Observation
+from langchain_videochat.timeline.moments import with_text
 
 TITLE_WEIGHT = 0.5
 """Weight of the video's title in the vector of an observation: a question often names both, a caption only one."""
@@ -32,7 +33,7 @@ def distinct_texts(observations: Iterable[Observation]) -> list[str]:
 
 def observation_texts(observations: Iterable[Observation]) -> list[str]:
     """Return the texts of observations that have a vector: all but scenes, whose text only repeats their times."""
-    return [one.attributed_text for one in observations if one.modality != "scene"]
+    return [one.attributed_text for one in with_text(observations) if one.modality != "scene"]
 
 
 def quantize_vectors(vectors: NDArray[np.float32], title: NDArray[np.float32]) -> Int8Vectors:

@@ -32,9 +32,10 @@ def check_granularity(granularity: str) -> None:
 def observation_documents(video: VideoInfo, video_id: str, observations: Iterable[Observation]) -> Iterator[Document]:
     """Convert Observations, which must be in time order, to Documents one by one.
 
-    Metadata fields that are unknown are left out.
+    Metadata fields that are unknown are left out, and so are observations without text.
     """
-    for _, simultaneous in groupby(observations, key=lambda one: _milliseconds(one.start)):
+    texts = (one for one in observations if one.text)
+    for _, simultaneous in groupby(texts, key=lambda one: _milliseconds(one.start)):
         counts: Counter[tuple[int, str, str]] = Counter()
         for one in simultaneous:
             # Two dogs at one time, in different places: only their order distinguishes them.

@@ -12,7 +12,7 @@ from langchain_videochat.errors import InputError
 from langchain_videochat.media import VideoInfo
 from langchain_videochat.perception.modalities import modality_or_default
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.timeline.moments import group_by_modality
+from langchain_videochat.timeline.moments import group_by_modality, with_text
 from langchain_videochat.utils.timecode import format_timecode
 
 
@@ -31,7 +31,7 @@ _OBSERVATIONS = TypeAdapter(list[Observation])
 def to_prompt(video: VideoInfo, observations: Sequence[Observation]) -> str:
     """Format observations for a language model: one paragraph per modality, in the order of the paper's Table 1."""
     paragraphs = [f"{video.title} ({format_timecode(video.duration)})"]
-    for modality, group in group_by_modality(observations).items():
+    for modality, group in group_by_modality(with_text(observations)).items():
         paragraphs.append("\n".join([f"{modality.label}:", *map(_prompt_line, group)]))
     return "\n\n".join(paragraphs)
 
@@ -52,7 +52,7 @@ def to_webvtt(observations: Sequence[Observation]) -> str:
 
 
 def _cues(observations: Sequence[Observation]) -> Iterator[str]:
-    for one in observations:
+    for one in with_text(observations):
         text = _escape(one.text)
         voice = f".{one.modality} {_escape(one.speaker)}" if one.speaker else f" {one.modality}"
         start = round(one.start * 1000)

@@ -44,11 +44,16 @@ class Moment:
         Scenes are left out: their text only repeats their times.
         """
         lines = [self.title]
-        for modality, observations in group_by_modality(self.observations).items():
+        for modality, observations in group_by_modality(with_text(self.observations)).items():
             if modality.name != "scene":
                 texts = dict.fromkeys(one.attributed_text for one in observations)
                 lines.append(f"{modality.label}: {'; '.join(texts)}")
         return "\n".join(lines)
+
+
+def with_text(observations: Iterable[Observation]) -> list[Observation]:
+    """Return the observations that have a text: all but vectors of frames."""
+    return [one for one in observations if one.text]
 
 
 def group_by_modality(observations: Iterable[Observation]) -> dict[Modality, list[Observation]]:

@@ -15,8 +15,8 @@ def merge_repeats(observations: Iterable[Observation], max_gap: float = MAX_REPE
     """Sort observations by `Observation.order` and merge repeats.
 
     Two observations of one modality are merged if their text is equal and the gap between them is at most `max_gap`
-    seconds, unless they are known to differ in language or speaker; objects also need boxes that touch. Scenes never
-    overlap, so overlapping scenes are merged too.
+    seconds, unless their vectors differ or they are known to differ in language or speaker; objects also need boxes
+    that touch. Scenes never overlap, so overlapping scenes are merged too.
 
     Example:
         >>> seen = [Observation(2, 4, "screen_text", "Whisk"), Observation(0, 2, "screen_text", "whisk ")]
@@ -49,7 +49,12 @@ def _is_close(earlier: Observation, later: Observation, max_gap: float) -> bool:
 
 
 def _is_same(earlier: Observation, later: Observation) -> bool:
-    return _is_same_language(earlier, later) and _is_same_speaker(earlier, later) and _is_same_place(earlier, later)
+    return (
+        earlier.vector == later.vector
+        and _is_same_language(earlier, later)
+        and _is_same_speaker(earlier, later)
+        and _is_same_place(earlier, later)
+    )
 
 
 def _is_same_language(earlier: Observation, later: Observation) -> bool:

@@ -257,7 +257,7 @@ class TestMoments:
 
 class TestPrompt:
     def test_follows_the_order_of_table_1(self) -> None:
-        prompt = timeline(*(Observation(0, 1, modality, f"a {modality}") for modality in MODALITIES)).to_prompt()
+        prompt = timeline(*(Observation(0, 1, one, f"a {one}") for one in MODALITIES if one != "visual")).to_prompt()
 
         of_the_paper = ["a tag", "a caption", "a region", "a summary"]
         ours = ["a action", "a object", "a speech", "a subtitle", "a screen_text"]
@@ -294,8 +294,9 @@ class TestWebVTT:
 
         cues = pysubs2.SSAFile.from_string(whole.to_webvtt(), format_="vtt")
 
-        assert len(cues) == len(whole)
-        for one, cue in zip(whole, cues, strict=True):
+        texts = [one for one in whole if one.text]
+        assert len(cues) == len(texts)
+        for one, cue in zip(texts, cues, strict=True):
             assert abs(cue.start - one.start * 1000) <= 1
             assert abs(cue.end - one.end * 1000) <= 1.5
             assert cue.start < cue.end
