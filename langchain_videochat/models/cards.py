@@ -1,6 +1,17 @@
 """Download size, memory, license and languages of pretrained models."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+
+def format_size(megabytes: int) -> str:
+    """Return a size for display.
+
+    Example:
+        >>> format_size(90), format_size(1620)
+        ('90 MB', '1.6 GB')
+    """
+    return f"{megabytes} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"  # noqa: PLR2004
 
 
 @dataclass(frozen=True)
@@ -8,7 +19,7 @@ class ModelCard:
     """Facts about a pretrained model."""
 
     model: str
-    """Its id on the Hugging Face Hub, or its name in openai-whisper."""
+    """Its id on the Hugging Face Hub, or its name in openai-whisper or RapidOCR."""
 
     download: int
     """Download size in megabytes."""
@@ -30,7 +41,7 @@ class ModelCard:
             >>> ModelCard("openai/whisper", 1620, 3240, "MIT").size
             '1.6 GB'
         """
-        return f"{self.download} MB" if self.download < 1000 else f"{self.download / 1000:.1f} GB"  # noqa: PLR2004
+        return format_size(self.download)
 
 
 _CARDS = (
@@ -38,6 +49,7 @@ _CARDS = (
     ModelCard("Salesforce/blip-image-captioning-base", 990, 990, "BSD-3-Clause"),
     ModelCard("Salesforce/blip-image-captioning-large", 1880, 1880, "BSD-3-Clause"),
     ModelCard("google/siglip-base-patch16-224", 813, 813, "Apache-2.0"),
+    ModelCard("google/siglip2-base-patch32-256", 1510, 1510, "Apache-2.0"),
     ModelCard("PekingU/rtdetr_r50vd", 172, 172, "Apache-2.0"),
     ModelCard("PekingU/rtdetr_r101vd_coco_o365", 307, 307, "Apache-2.0"),
     ModelCard("IDEA-Research/grounding-dino-tiny", 690, 690, "Apache-2.0"),
@@ -46,6 +58,16 @@ _CARDS = (
     ModelCard("sentence-transformers/all-MiniLM-L6-v2", 91, 91, "Apache-2.0", languages="English"),
     ModelCard("intfloat/multilingual-e5-small", 505, 471, "MIT", languages="94 languages"),
 )
+
+_TEXT_RECOGNITION = {
+    "ka_PP-OCRv4_rec_mobile": 8,
+    "korean_PP-OCRv5_rec_mobile": 14,
+    **{
+        f"{code}_PP-OCRv5_rec_mobile": 8
+        for code in ("arabic", "cyrillic", "devanagari", "el", "eslav", "ta", "te", "th")
+    },
+}
+"""Models of RapidOCR with the size in megabytes of their files, which are in float32."""
 
 _WHISPER = {
     76: ("tiny", "tiny.en"),
@@ -57,8 +79,10 @@ _WHISPER = {
 }
 """Models of openai-whisper by the size in megabytes of their files, which are in float16."""
 
-CARDS = {card.model: card for card in _CARDS} | {
-    name: ModelCard(name, size, 2 * size, "MIT") for size, names in _WHISPER.items() for name in names
+CARDS = {
+    **{card.model: card for card in _CARDS},
+    **{name: ModelCard(name, size, 2 * size, "MIT") for size, names in _WHISPER.items() for name in names},
+    **{name: ModelCard(name, size, size, "Apache-2.0") for name, size in _TEXT_RECOGNITION.items()},
 }
 """Cards by model."""
 
@@ -66,3 +90,15 @@ CARDS = {card.model: card for card in _CARDS} | {
 def describe_size(model: str) -> str:
     """Return the download size of a model for display, if known."""
     return CARDS[model].size if model in CARDS else "size unknown"
+
+
+def describe_total_size(models: Iterable[str]) -> str:
+    """Return the download size of several models for display, as far as it is known.
+
+    Example:
+        >>> describe_total_size(["base", "google/flan-t5-base"]), describe_total_size(["base", "nobody/nothing"])
+        ('1.1 GB', 'more than 145 MB')
+    """
+    names = list(models)
+    total = format_size(sum(CARDS[name].download for name in names if name in CARDS))
+    return total if CARDS.keys() >= set(names) else f"more than {total}"

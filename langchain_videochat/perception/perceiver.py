@@ -1,9 +1,10 @@
 """The interface that all perceivers implement."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from langchain_videochat.errors import InputError
@@ -82,6 +83,20 @@ InputsT = TypeVar("InputsT", bound=Inputs)
 BatchT = TypeVar("BatchT", FrameBatch, AudioChunk, Sequence[Cue], Sequence[Observation])
 
 
+@dataclass(frozen=True)
+class RequiredModel:
+    """A pretrained model that a perceiver needs."""
+
+    name: str
+    """Its id on the Hugging Face Hub, its name, or a path."""
+
+    find: Callable[[], Path | None]
+    """Returns the path of its files on this machine; None if they have to be downloaded."""
+
+    fetch: Callable[[], Path]
+    """Returns the path of its files, downloading them with a progress bar if necessary."""
+
+
 class Perceiver(ABC, Generic[InputsT, BatchT]):
     """A perception model: receives parts of a video and returns Observations.
 
@@ -125,6 +140,11 @@ class Perceiver(ABC, Generic[InputsT, BatchT]):
         The pipeline removes what it has reported. Perceivers of Observations read no file, and report none.
         """
         return []
+
+    @property
+    def required_models(self) -> tuple[RequiredModel, ...]:
+        """The pretrained models that it needs and that no package contains."""
+        return ()
 
     def load(self) -> None:
         """Load the weights now rather than at first use.

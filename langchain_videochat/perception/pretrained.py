@@ -14,7 +14,7 @@ from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.models.weights import Weights, share
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.perception.perceiver import BatchT, FrameInputs, InputsT, Perceiver
+from langchain_videochat.perception.perceiver import BatchT, FrameInputs, InputsT, Perceiver, RequiredModel
 
 ModelT = TypeVar("ModelT")
 ItemT = TypeVar("ItemT")
@@ -91,6 +91,11 @@ class ModelPerceiver(Perceiver[InputsT, BatchT], Generic[InputsT, BatchT, ModelT
             self.prepare(model)
             self._model = model
         return self._model
+
+    @property
+    def required_models(self) -> tuple[RequiredModel, ...]:
+        """The model."""
+        return (RequiredModel(self.weights.model, self.find, self.fetch),)
 
     def find(self) -> Path | None:
         """Return the path of the weights on this machine; None if they have to be downloaded."""

@@ -9,16 +9,17 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from langchain_videochat.media import FrameBatch
+from langchain_videochat.media import Damage, FrameBatch
+from langchain_videochat.media.subtitles.reader import check_language
 from langchain_videochat.perception.change_detection import ChangeDetector, Rect
 from langchain_videochat.perception.observation import Box, Observation, scale_box
-from langchain_videochat.perception.ocr import DETECTION_SIZE, SOURCE, recognize
-from langchain_videochat.perception.perceiver import FrameInputs, Perceiver
+from langchain_videochat.perception.ocr import CONFIDENT_SCORE, DETECTION_SIZE, SOURCE, RecognizedLine, load, recognize
+from langchain_videochat.perception.ocr_models import installed_models, model_for_language
+from langchain_videochat.perception.perceiver import FrameInputs, Perceiver, RequiredModel
 
 MIN_SCORE = 0.6
 """Confidence below which a line is regarded as a pattern in the image."""
 
-CONFIDENT_SCORE = 0.9
 MIN_SIMILARITY = 0.8
 """Similarity from which two readings in one place are the same line, unless both are confident.
 
@@ -27,19 +28,57 @@ Confident readings that differ are different lines: "Chunk 2" replaces "Chunk 1"
 MARGIN = 8
 """Pixels that are added around a changed region: a letter that is cut in half is misread."""
 
+MIN_INCOMPLETE_LINES = 3
+"""Incomplete lines in a segment from which the video is assumed to have text in another script, not only patterns."""
+
+UNKNOWN_SCRIPT = (
+    "text on screen is in a script that the default model does not know: name its language in the profile, for example "
+    "screen_text: {language: ru}"
+)
+"""The problem of a video with text in another script."""
+
 
 class ScreenText(Perceiver[FrameInputs, FrameBatch]):
     """Recognizes lines of text and when each of them is on screen.
 
     Recognition dominates the cost of the profile lite, so only regions that have changed are read again: a talk with a
     moving speaker costs little more than its slides.
+
+    Args:
+        language: Language of the text as a BCP 47 tag, such as "ru", "ko" or "sr-Cyrl". For scripts other than Latin,
+            Chinese and Japanese, a recognition model of RapidOCR is downloaded (8 to 14 MB), which reads Latin letters
+            and digits too. If None, nothing is downloaded: lines in other scripts are read by those of these models
+            that are on this machine, and reported as damage if none of them can read them. That fails for words whose
+            letters all look like Latin ones, so give the language if you know it.
+
+    Raises:
+        InputError: The language is unknown, or no model knows its script.
+
+    Example:
+        >>> [model.name for model in ScreenText(language="ko").required_models]
+        ['korean_PP-OCRv5_rec_mobile']
     """
 
     modality = "screen_text"
     inputs = FrameInputs(every=2.0, tolerance=1.0, size=720)
 
-    def __init__(self) -> None:
+    def __init__(self, language: str | None = None) -> None:
+        check_language(language)
+        self._model = model_for_language(language) if language else None
+        self._others = [] if language else installed_models()
+        self._finds_scripts = language is None
         self._changes = ChangeDetector()
+        self._incomplete_lines = 0
+
+    @property
+    def required_models(self) -> tuple[RequiredModel, ...]:
+        """The model for the script of the language, unless it is in RapidOCR's package."""
+        model = self._model
+        return (RequiredModel(model.name, model.find, model.fetch),) if model else ()
+
+    def load(self) -> None:
+        """Load the model now rather than at first use; others are loaded for the first line that needs them."""
+        load(self._model)
 
     def perceive(self, batch: FrameBatch) -> Iterator[Observation]:
         """Read the changed regions, and return the lines that have disappeared."""
@@ -48,11 +87,27 @@ class ScreenText(Perceiver[FrameInputs, FrameBatch]):
             changed = [_grow(region, frame) for region in self._changes.changed_regions(frame)]
             regions = _whole_lines(changed, [rect for _, rect in known])
             if regions:
-                found = [line for region in regions for line in _read(frame, region, time)]
+                found = [line for region in regions for line in self._read(frame, region, time)]
                 self._changes.update(frame, regions, [rect for _, rect in found])
                 candidates = [one for one, rect in known if any(_overlap(rect, region) for region in regions)]
                 yield from self._update([reading for reading, _ in found], candidates, time)
             yield from self.open_spans.flush_long(time)
+
+    def finish(self, end: float) -> Iterator[Observation]:
+        """Return the lines that are still on screen, and report text in an unknown script."""
+        if self._finds_scripts and self._incomplete_lines >= MIN_INCOMPLETE_LINES:
+            self.damage.append(Damage("picture", UNKNOWN_SCRIPT))
+        yield from super().finish(end)
+
+    def _read(self, frame: NDArray[np.uint8], region: Rect, time: float) -> Iterator[tuple[Observation, Rect]]:
+        left, top, right, bottom = region
+        for line in recognize(frame[top:bottom, left:right], self._model, self._others):
+            self._incomplete_lines += line.is_incomplete
+            if _is_text(line):
+                x0, y0, x1, y1 = line.rect
+                rect = (left + x0, top + y0, left + x1, top + y1)
+                box = scale_box(rect, width=frame.shape[1], height=frame.shape[0])
+                yield Observation(time, time, "screen_text", line.text, line.score, box, source=SOURCE), rect
 
     def _update(self, found: list[Observation], candidates: list[Observation], time: float) -> Iterator[Observation]:
         """Continue the candidates that were read again, end the others, and open new lines."""
@@ -69,15 +124,9 @@ class ScreenText(Perceiver[FrameInputs, FrameBatch]):
             self.open_spans.open(reading)
 
 
-def _read(frame: NDArray[np.uint8], region: Rect, time: float) -> Iterator[tuple[Observation, Rect]]:
-    left, top, right, bottom = region
-    for line in recognize(frame[top:bottom, left:right]):
-        # Round shapes are recognized as "O" or "000".
-        if line.score >= MIN_SCORE and len(set(regex.findall(r"\w", line.text))) > 1:
-            x0, y0, x1, y1 = line.rect
-            rect = (left + x0, top + y0, left + x1, top + y1)
-            box = scale_box(rect, width=frame.shape[1], height=frame.shape[0])
-            yield Observation(time, time, "screen_text", line.text, line.score, box, source=SOURCE), rect
+def _is_text(line: RecognizedLine) -> bool:
+    # Round shapes are recognized as "O" or "000".
+    return line.score >= MIN_SCORE and len(set(regex.findall(r"\w", line.text))) > 1
 
 
 def _same_line(before: Observation, after: Observation) -> bool:

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from langchain_videochat.errors import InputError, ModelUnavailableError
 from langchain_videochat.media import Cue, Damage, PictureCue
-from langchain_videochat.media.languages import normalize_language, primary_language
+from langchain_videochat.media.languages import normalize_language
 from langchain_videochat.media.subtitles.reader import check_language
 from langchain_videochat.media.subtitles.subtitle_text import check_encoding
 from langchain_videochat.perception.observation import Observation
-from langchain_videochat.perception.ocr import UNREADABLE_LANGUAGES, RecognizedLine, recognize
+from langchain_videochat.perception.ocr import RecognizedLine, recognize
+from langchain_videochat.perception.ocr_models import RecognitionModel, installed_models, model_for_language
 from langchain_videochat.perception.perceiver import Perceiver, SubtitleInputs
 
 MIN_SCORE = 0.5
@@ -22,6 +24,9 @@ MARGIN = 24
 
 class SubtitleTracks(Perceiver[SubtitleInputs, Sequence[Cue]]):
     """Returns the cues of embedded and sidecar subtitles as Observations; pictures of text are recognized.
+
+    Pictures in other scripts than Latin, Chinese and Japanese are recognized only if the model of their script, which
+    `ScreenText` downloads for a language, is on this machine.
 
     Args:
         language: Read only subtitles in this language, for example "en" or "pt-BR"; if none are marked with it, those
@@ -53,16 +58,37 @@ class SubtitleTracks(Perceiver[SubtitleInputs, Sequence[Cue]]):
 
     def _recognize(self, cue: PictureCue) -> tuple[str, float]:
         """Return the text in a picture and the confidence in it; report pictures that cannot be read."""
-        if cue.language and primary_language(cue.language.split("-")[0]) in UNREADABLE_LANGUAGES:
-            problem = f"{cue.track}: subtitles are pictures in a script that cannot be recognized ({cue.language})"
-            self.damage.append(Damage("subtitle", problem, cue.end - cue.start))
-            return "", 0.0
+        try:
+            model, others = _find_models(cue.language)
+        except (InputError, ModelUnavailableError) as error:
+            return self._report(cue, f"subtitles are pictures and cannot be read: {error.problem}")
         for background in (0, 255):
-            lines = [line for line in recognize(_draw(cue, background)) if line.score >= MIN_SCORE and _is_word(line)]
+            found = recognize(_draw(cue, background), model, others)
+            lines = [line for line in found if line.score >= MIN_SCORE and _is_word(line)]
             if lines:
                 return " ".join(line.text for line in _reading_order(lines)), min(line.score for line in lines)
-        self.damage.append(Damage("subtitle", f"{cue.track}: no text was recognized in pictures", cue.end - cue.start))
+        return self._report(cue, "no text was recognized in pictures")
+
+    def _report(self, cue: PictureCue, problem: str) -> tuple[str, float]:
+        self.damage.append(Damage("subtitle", f"{cue.track}: {problem}", cue.end - cue.start))
         return "", 0.0
+
+
+def _find_models(language: str | None) -> tuple[RecognitionModel | None, list[RecognitionModel]]:
+    """Return the model for pictures in a language, and others to try if it is unknown.
+
+    Raises:
+        InputError: No model knows its script.
+        ModelUnavailableError: The model is not on this machine. Few videos need it, so a run does not depend on it.
+    """
+    if language is None:
+        return None, installed_models()
+    model = model_for_language(language)
+    if model and not model.find():
+        option = f"screen_text: {{language: {normalize_language(language)}}}"
+        problem = f"the model of their script is not on this machine; {option} in the profile downloads it"
+        raise ModelUnavailableError(model.name, problem, "Add this option")
+    return model, []
 
 
 def _draw(cue: PictureCue, background: int) -> NDArray[np.uint8]:

@@ -8,7 +8,9 @@ import pytest
 from langchain_videochat.media import Damage
 from langchain_videochat.media.subtitles.subtitle_pictures import PictureCue, read_subtitle_pictures
 from langchain_videochat.perception import Observation, PerceptionCallbacks, perceive
+from langchain_videochat.perception.ocr_models import model_for_language
 from langchain_videochat.perception.subtitle_tracks import SubtitleTracks
+from tests.ocr_models import install_cyrillic
 from tests.picture_subtitles import make_picture_video
 from tests.subtitled_video import make_plain_video
 
@@ -109,14 +111,38 @@ def test_tracks_are_read_together_in_order_of_time(film: Path, tmp_path: Path) -
     assert contents(observations) == EXPECTED
 
 
-def test_scripts_that_cannot_be_recognized_are_reported(film: Path, tmp_path: Path) -> None:
-    video = make_picture_video(film, tmp_path / "disc.mkv", EVENTS, options=["-metadata:s:s:0", "language=rus"])
-    observations, damage = observe(video)
+@pytest.mark.parametrize(
+    ("language", "problem"),
+    [
+        ("heb", "no text recognition model knows the script of 'heb'"),
+        (
+            "rus",
+            "the model of their script is not on this machine; screen_text: {language: ru} in the profile downloads it",
+        ),
+    ],
+)
+def test_scripts_that_cannot_be_recognized_are_reported(
+    language: str, problem: str, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = ["-metadata:s:s:0", f"language={language}"]
+    observations, damage = observe(make_picture_video(film, tmp_path / "disc.mkv", EVENTS, options=options))
     assert observations == []
-    assert {one.problem for one in damage} == {
-        "track 1: subtitles are pictures in a script that cannot be recognized (rus)"
-    }
+    assert {one.problem for one in damage} == {f"track 1: subtitles are pictures and cannot be read: {problem}"}
     assert sum(one.seconds for one in damage) == pytest.approx(6.5)
+
+
+def test_a_declared_language_is_read_by_the_model_of_its_script(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model = model_for_language("rus")
+    assert model is not None
+    install_cyrillic(model)
+    events = [(1.0, "MOCKBA"), (3.0, None)]
+    video = make_picture_video(film, tmp_path / "disc.mkv", events, options=["-metadata:s:s:0", "language=rus"])
+    (subtitle,), damage = observe(video)
+    assert (subtitle.text, subtitle.language, damage) == ("МОСКВА", "ru", [])  # noqa: RUF001 - Cyrillic letters
 
 
 def test_pictures_without_text_are_reported(film: Path, tmp_path: Path) -> None:
