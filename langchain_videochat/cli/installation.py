@@ -6,18 +6,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from langchain_videochat.cli.options import JsonOption
+from langchain_videochat.cli.options import DEFAULT_PROFILE, FAILED, JsonOption
 from langchain_videochat.cli.output import console, print_json
+from langchain_videochat.cli.trials import print_trials
 from langchain_videochat.errors import VideoChatError
-
-if TYPE_CHECKING:
-    from langchain_videochat.perception.pretrained import ModelPerceiver
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,26 @@ def doctor(
         bool,
         typer.Option("--download", help="Download missing models first, those of *standard* if no profile is given."),
     ] = False,
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            "--try",
+            help="Instead of the checks, run each model of the profile (*standard* if none is given) on the first 10 "
+            "seconds of this video, and print its results, time and memory. Missing models are downloaded.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the installation.
+    """Check the installation, or try the models of a profile.
 
-    Example: `videochat doctor --profile standard`
+    Example: `videochat doctor --profile standard --try talk.mp4`
     """
     if download:
-        for perceiver in _model_perceivers(profile or "standard"):
-            perceiver.fetch()
+        _download(profile or DEFAULT_PROFILE)
+    if video is not None:
+        if not print_trials(video, profile or DEFAULT_PROFILE, as_json=as_json):
+            raise typer.Exit(FAILED)
+        return
     checks = [
         Check("CPU", True, f"{os.cpu_count()} cores"),
         _check_gpu(),
@@ -71,12 +81,24 @@ def doctor(
     console.print(table)
 
 
+def _download(profile: str) -> None:
+    from langchain_videochat.perception import required_models
+
+    for model in required_models(profile):
+        model.fetch()
+
+
 def _check_models(profile: str) -> Iterator[Check]:
-    for perceiver in _model_perceivers(profile):
-        name = perceiver.weights.model
-        found = perceiver.find() is not None
-        advice = "" if found else f"Run videochat doctor --profile {profile} --download"
-        yield Check(name, found, f"{perceiver.modality}: {_describe(name)}", advice)
+    from langchain_videochat.perception import create_perceivers, describe_profile
+    from langchain_videochat.perception.profiles import PROFILES
+
+    if profile in PROFILES:
+        yield Check(f"profile {profile}", True, describe_profile(profile))
+    for perceiver in create_perceivers(profile):
+        for model in perceiver.required_models:
+            found = model.find() is not None
+            advice = "" if found else f"Run videochat doctor --profile {profile} --download"
+            yield Check(model.name, found, f"{perceiver.modality}: {_describe(model.name)}", advice)
 
 
 def _describe(model: str) -> str:
@@ -84,13 +106,6 @@ def _describe(model: str) -> str:
 
     card = CARDS.get(model)
     return f"{card.size} download, {card.memory} MB of memory, {card.license}" if card else "size unknown"
-
-
-def _model_perceivers(profile: str) -> "list[ModelPerceiver[Any, Any, Any]]":
-    from langchain_videochat.perception import create_perceivers
-    from langchain_videochat.perception.pretrained import ModelPerceiver
-
-    return [one for one in create_perceivers(profile) if isinstance(one, ModelPerceiver)]
 
 
 def _check_gpu() -> Check:

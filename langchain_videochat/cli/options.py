@@ -18,10 +18,17 @@ EmbeddingOption = Annotated[
         "Default: the model of the store if that is all-MiniLM-L6-v2 (English), as in new stores, or *multilingual*."
     ),
 ]
-ProfileOption = Annotated[
-    str,
+DEFAULT_PROFILE = "standard"
+_PROFILE_HELP = (
+    "Perception models to run: lite (downloads nothing), talk (adds speech), standard, full, paper, or a .yaml file of "
+    "your own."
+)
+
+ProfileOption = Annotated[str, typer.Option(help=_PROFILE_HELP)]
+ExplainedProfileOption = Annotated[
+    str | None,
     typer.Option(
-        help="Perception models to run: lite (downloads nothing), standard, full, or a .yaml file of your own."
+        "--profile", help=f"{_PROFILE_HELP} Default: {DEFAULT_PROFILE}, after an explanation of what each takes."
     ),
 ]
 RefreshOption = Annotated[

@@ -9,16 +9,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from langchain_videochat.cli.options import (
+    DEFAULT_PROFILE,
     DEFAULT_STORE,
     FAILED,
     EmbeddingOption,
+    ExplainedProfileOption,
     JsonOption,
-    ProfileOption,
     RefreshOption,
     StoreOption,
     VideoArgument,
 )
 from langchain_videochat.cli.output import console, errors, print_json
+from langchain_videochat.cli.profiles import explain_default
 from langchain_videochat.cli.stores import find_video, open_store
 from langchain_videochat.utils.timecode import format_timecode, parse_timecode
 
@@ -30,9 +32,10 @@ TimeArgument = Annotated[str, typer.Argument(help="Seconds, mm:ss or h:mm:ss.")]
 def index(
     sources: Annotated[list[str], typer.Argument(help="Files, folders, glob patterns or URLs.")],
     store: StoreOption = DEFAULT_STORE,
-    profile: ProfileOption = "standard",
+    profile: ExplainedProfileOption = None,
     embedding: EmbeddingOption = None,
     refresh: RefreshOption = False,
+    assume_yes: Annotated[bool, typer.Option("--yes", help="Download missing models without asking.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Index videos so that they can be searched.
@@ -42,6 +45,9 @@ def index(
 
     Example: `videochat index talks/ --profile lite`
     """
+    if profile is None:
+        profile = DEFAULT_PROFILE
+        explain_default(profile, _embedding_model(store, embedding), assume_yes=assume_yes)
     opened = open_store(store, embedding, create=True)
     try:
         report = opened.index(sources, profile=profile, refresh=refresh, on_error="skip", show_progress=not as_json)
@@ -55,6 +61,15 @@ def index(
         typer.echo(report)
     if report.failed:
         raise typer.Exit(FAILED)
+
+
+def _embedding_model(store: Path, embedding: str | None) -> str | None:
+    """Return the model that a store will be created with; None if the store exists and may have another one."""
+    from langchain_videochat.store.embeddings import DEFAULT_MODEL, NAMES
+
+    if embedding is None:
+        return None if store.exists() else DEFAULT_MODEL
+    return NAMES.get(embedding, embedding)
 
 
 def search(

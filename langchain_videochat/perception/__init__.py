@@ -14,6 +14,7 @@ from langchain_videochat.perception.perceiver import (
     FrameInputs,
     ObservationInputs,
     Perceiver,
+    RequiredModel,
     SubtitleInputs,
 )
 from langchain_videochat.perception.perceiver_info import PerceiverInfo, list_perceivers
@@ -27,7 +28,13 @@ from langchain_videochat.perception.pipeline import (
     perceive_video,
 )
 from langchain_videochat.perception.pretrained import BatchPerceiver, Frame, ModelOptions, ModelPerceiver
-from langchain_videochat.perception.profiles import Profile, create_perceivers, load_profile
+from langchain_videochat.perception.profiles import (
+    Profile,
+    create_perceivers,
+    describe_profile,
+    load_profile,
+    required_models,
+)
 from langchain_videochat.perception.spans import OpenSpans
 
 __all__ = [
@@ -47,10 +54,12 @@ __all__ = [
     "PerceiverInfo",
     "PerceptionCallbacks",
     "Profile",
+    "RequiredModel",
     "SegmentResult",
     "SubtitleInputs",
     "Weights",
     "create_perceivers",
+    "describe_profile",
     "find_modality",
     "keep_models",
     "list_modalities",
@@ -62,4 +71,5 @@ __all__ = [
     "perceive_segment",
     "perceive_video",
     "register_modality",
+    "required_models",
 ]

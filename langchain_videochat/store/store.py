@@ -167,7 +167,8 @@ class VideoTimelineStore:
 
         Args:
             sources: Path, URL, folder, glob pattern, or several of these.
-            profile: Perception models to use: "lite", "standard", "full" or a YAML file for `perception.load_profile`.
+            profile: Perception models to use: "lite", "talk", "standard", "full" or a YAML file for
+                `perception.load_profile`.
             refresh: Perceive all videos again, for example after an update. Their present timelines remain until the
                 new ones replace them. To resume an interrupted refresh, index without `refresh`.
             on_error: What to do if a video cannot be read: "raise" the error or "skip" the video.

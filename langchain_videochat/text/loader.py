@@ -27,7 +27,7 @@ class VideoChatTextLoader(BaseLoader):
 
     Args:
         source: A path, an http or https URL, a folder, a glob pattern, or several of these.
-        profile: Perception models to use: "lite" (no downloads), "standard", "full", or a YAML file.
+        profile: Perception models to use: "lite" (no downloads), "talk", "standard", "full", or a YAML file.
         granularity: One Document per "observation", or per "moment": a scene with all its observations.
         start: Where to start in each video, in seconds.
         end: Where to end in each video, in seconds, not included.

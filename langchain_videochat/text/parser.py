@@ -26,7 +26,7 @@ class VideoChatTextParser(BaseBlobParser):
     """Parse a video into timestamped Documents (VideoChat-Text, paper 3.1).
 
     Args:
-        profile: Perception models to use: "lite" (no downloads), "standard", "full", or a YAML file.
+        profile: Perception models to use: "lite" (no downloads), "talk", "standard", "full", or a YAML file.
         granularity: One Document per "observation", yielded while the video is being processed, or per "moment": a
             scene with all its observations, which suits retrieval.
         start: Where to start, in seconds; the start of the video if None.

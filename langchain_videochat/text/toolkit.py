@@ -53,7 +53,7 @@ class VideoChatToolkit(BaseToolkit):
     stored videos are read wherever they are."""
 
     profile: str | Path = "standard"
-    """Perception models of `index_video`: "lite" (no downloads), "standard", "full", or a YAML file."""
+    """Perception models of `index_video`: "lite" (no downloads), "talk", "standard", "full", or a YAML file."""
 
     images: bool = True
     """Whether the agent's model takes images; if not, `view_frames` returns the notes around each time."""

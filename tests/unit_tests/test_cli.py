@@ -1,6 +1,7 @@
 """The commands on videos and stores, the page, the report and the installation."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from typer.testing import CliRunner, Result
 from langchain_videochat import __version__
 from langchain_videochat.cli import app
 from langchain_videochat.media import probe
+from langchain_videochat.perception import describe_profile
+from langchain_videochat.perception.profiles import PROFILES
 from tests.media_files import make_beeps
 from tests.slides import render_talk
 
@@ -69,6 +72,23 @@ def test_index_continues_after_a_bad_file(run: Run, video: Path, tmp_path: Path)
     assert result.exit_code == 1
     assert "notes.mp4" in result.stdout
     assert "skipped" in result.stdout
+
+
+def test_index_explains_the_default_profile(run: Run, tmp_path: Path) -> None:
+    result = run("index", tmp_path / "missing.mp4", "--json", "--store", tmp_path / "store")
+    assert result.exit_code == 1
+    assert re.search(r"search +sentence-transformers/all-MiniLM-L6-v2 +91 MB +Apache-2\.0", result.stderr)
+    assert "Profile standard, as no --profile is given." in result.stderr
+    assert "Downloads nothing." in result.stderr
+    for profile in PROFILES:
+        assert profile in result.stderr
+        assert describe_profile(profile)[:40] in result.stderr
+    (report,) = json.loads(result.stdout)
+    assert report["status"] == "failed"
+
+
+def test_index_does_not_explain_a_named_profile(run: Run, video: Path) -> None:
+    assert "--profile" not in run("index", video, "--profile", "lite").stderr
 
 
 def test_search_prints_moments(run: Run, video: Path) -> None:
@@ -166,7 +186,15 @@ def test_remove_keeps_the_file(video: Path, tmp_path: Path) -> None:
 def test_unknown_profile_is_an_error(run: Run, video: Path) -> None:
     result = run("index", video, "--profile", "heavy")
     assert result.exit_code == 1
-    assert "unknown profile 'heavy'. Use one of lite, standard, full" in result.stderr
+    assert (
+        "unknown profile 'heavy'. Use one of lite, talk, standard, full, paper, or give a .yaml file" in result.stderr
+    )
+
+
+def test_help_names_all_profiles(run: Run) -> None:
+    text = " ".join(run("index", "--help").stdout.replace("│", " ").split())
+    assert all(f"{profile} " in text or f"{profile}," in text for profile in PROFILES)
+    assert "Default: standard" in text
 
 
 def test_version_is_printed(run: Run) -> None:

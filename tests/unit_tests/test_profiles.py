@@ -10,8 +10,9 @@ from langchain_videochat.cli.main import app
 from langchain_videochat.errors import InputError, ModelUnavailableError
 from langchain_videochat.models.cards import CARDS
 from langchain_videochat.models.hub import fetch_weights, find_weights
-from langchain_videochat.perception import create_perceivers, load_profile
+from langchain_videochat.perception import create_perceivers, describe_profile, load_profile, required_models
 from langchain_videochat.perception.pretrained import ModelPerceiver
+from langchain_videochat.perception.profiles import PROFILES
 
 
 def write(folder: Path, text: str) -> Path:
@@ -21,16 +22,30 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_each_profile_contains_the_smaller_one() -> None:
-    lite, standard, full = ({one.modality for one in create_perceivers(name)} for name in ("lite", "standard", "full"))
+    lite, talk, standard, full, paper = ({one.modality for one in create_perceivers(name)} for name in PROFILES)
     assert lite == {"subtitle", "screen_text", "scene"}
-    assert standard == lite | {"action", "caption", "tag", "object", "speech"}
+    assert talk == lite | {"speech"}
+    assert standard == talk | {"action", "caption", "tag", "object"}
     assert full == standard | {"region", "summary"}
+    assert paper > talk
 
 
-@pytest.mark.parametrize("profile", ["standard", "full"])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_built_in_profiles_are_described(profile: str) -> None:
+    description = describe_profile(profile)
+    assert len(description) > 40
+    assert description.endswith(".")
+    assert "\n" not in description
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 def test_every_model_of_the_built_in_profiles_has_a_card(profile: str) -> None:
-    models = [one.weights.model for one in create_perceivers(profile) if isinstance(one, ModelPerceiver)]
-    assert set(models) <= set(CARDS)
+    assert {model.name for model in required_models(profile)} <= set(CARDS)
+
+
+def test_perceivers_with_the_same_model_require_it_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "- captions: {model: a}\n- regions: {model: a}\n- screen_text: {language: ru}\n- scenes\n")
+    assert [model.name for model in required_models(path)] == ["a", "eslav_PP-OCRv5_rec_mobile"]
 
 
 def test_a_profile_can_be_a_file_with_options(tmp_path: Path) -> None:
@@ -84,15 +99,17 @@ def test_the_error_for_missing_weights_names_both_ways_to_get_them(model: str, s
 
 
 def test_doctor_lists_the_models_of_a_profile(tmp_path: Path) -> None:
-    profile = write(tmp_path, f"- captions: {{model: {tmp_path}}}\n- objects\n- scenes\n")
+    text = f"- captions: {{model: {tmp_path}}}\n- objects\n- scenes\n- screen_text: {{language: ko}}\n"
+    profile = write(tmp_path, text)
     result = CliRunner().invoke(app, ["doctor", "--profile", str(profile), "--json"])
     assert result.exit_code == 0
-    *_, captions, objects = json.loads(result.stdout)
+    *_, captions, objects, korean = json.loads(result.stdout)
     assert (captions["name"], captions["ok"], captions["advice"]) == (str(tmp_path), True, "")
     assert (objects["name"], objects["ok"]) == ("PekingU/rtdetr_r50vd", False)
     assert "172 MB" in objects["detail"]
     assert "Apache-2.0" in objects["detail"]
     assert "--download" in objects["advice"]
+    assert (korean["name"], "14 MB" in korean["detail"]) == ("korean_PP-OCRv5_rec_mobile", True)
 
 
 def test_doctor_reports_a_failed_download() -> None:

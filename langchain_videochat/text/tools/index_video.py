@@ -63,7 +63,7 @@ class IndexVideoTool(VideoTool):
     """The files that may be opened."""
 
     profile: str | Path = "standard"
-    """Perception models to use: "lite" (no downloads), "standard", "full", or a YAML file."""
+    """Perception models to use: "lite" (no downloads), "talk", "standard", "full", or a YAML file."""
 
     def _execute(self, source: str) -> tuple[str, dict[str, Any]]:
         location = source if is_web_address(source) else str(self.files.locate(source))
