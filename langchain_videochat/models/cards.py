@@ -25,7 +25,9 @@ class ModelCard:
     """Download size in megabytes."""
 
     memory: int
-    """Memory for its weights in megabytes in float32, as on the CPU; half of that in 16 bits, as on the GPU."""
+    """Memory for its weights in megabytes in float32, as on the CPU; half of that in 16 bits, as on the GPU.
+
+    For CTranslate2 in 8 bits, as on the CPU."""
 
     license: str
     """SPDX name of the weights' license."""
@@ -79,11 +81,37 @@ _WHISPER = {
 }
 """Models of openai-whisper by the size in megabytes of their files, which are in float16."""
 
-CARDS = {
-    **{card.model: card for card in _CARDS},
-    **{name: ModelCard(name, size, 2 * size, "MIT") for size, names in _WHISPER.items() for name in names},
-    **{name: ModelCard(name, size, size, "Apache-2.0") for name, size in _TEXT_RECOGNITION.items()},
+_FASTER_WHISPER = {
+    76: ("tiny", "tiny.en"),
+    145: ("base", "base.en"),
+    484: ("small", "small.en"),
+    1530: ("medium", "medium.en"),
+    3090: ("large-v1", "large-v2", "large-v3"),
 }
+"""The same models in the format of CTranslate2, by the size of their files, which are in float16."""
+
+_TRANSFORMERS_WHISPER = (
+    ModelCard("openai/whisper-tiny", 151, 151, "Apache-2.0"),
+    ModelCard("openai/whisper-base", 290, 290, "Apache-2.0"),
+    ModelCard("openai/whisper-small", 967, 967, "Apache-2.0"),
+    ModelCard("openai/whisper-medium", 3060, 3060, "Apache-2.0"),
+    ModelCard("openai/whisper-large-v3-turbo", 1620, 3240, "MIT"),
+    ModelCard("distil-whisper/distil-large-v3", 1510, 3030, "MIT"),
+)
+
+_SPEECH_CARDS = (
+    *(ModelCard(name, size, 2 * size, "MIT") for size, names in _WHISPER.items() for name in names),
+    *(
+        ModelCard(f"Systran/faster-whisper-{name}", size, size // 2, "MIT")
+        for size, names in _FASTER_WHISPER.items()
+        for name in names
+    ),
+    *_TRANSFORMERS_WHISPER,
+)
+
+_TEXT_CARDS = tuple(ModelCard(name, size, size, "Apache-2.0") for name, size in _TEXT_RECOGNITION.items())
+
+CARDS = {card.model: card for card in (*_CARDS, *_SPEECH_CARDS, *_TEXT_CARDS)}
 """Cards by model."""
 
 

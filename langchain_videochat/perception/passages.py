@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from langchain_videochat.perception.audio_windows import FRAMES_PER_SECOND, MARGIN_SECONDS, AudioWindow, quietest
 from langchain_videochat.perception.transcripts import Sentence, is_repetitive
 from langchain_videochat.perception.whisper_decoding import LOUD_PERCENTILE, Transcript
+from langchain_videochat.perception.whisper_model import DecodedText
 from langchain_videochat.perception.word_alignment import Word, place_words, to_video_time
-
-if TYPE_CHECKING:
-    from whisper.decoding import DecodingResult
 
 MIN_REST_FRAMES = 25
 """Frames of sound after the last word from which some of it is a word that was left out."""
@@ -22,6 +19,10 @@ LAST_WORD_FRAMES = 15
 
 MIN_UNFINISHED_FRAMES = 10
 """Frames of sound after the last word from which a word was left out if the sentence is unfinished."""
+
+MAX_WORD_FRAMES = 15
+MAX_LETTER_FRAMES = 5
+"""Frames of a slow word, and of each of its letters: the alignment may add words that were left out to the last one."""
 
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟", "۔")  # noqa: RUF001 - other scripts
 
@@ -57,7 +58,7 @@ class Passage:
     repeated: tuple[Word, ...] = ()
     """Words after that frame, which are expected to be transcribed again."""
 
-    result: "DecodingResult | None" = None
+    result: DecodedText | None = None
     """The result of the first words; None if there are none."""
 
     @property
@@ -116,10 +117,13 @@ def _is_quiet(sound: AudioWindow) -> bool:
 def _find_restart(window: AudioWindow, last: Word, *, is_first: bool) -> int:
     """Return the frame from which to decode again if a word is the last one; the end of the window if not at all."""
     end = round(last.end * FRAMES_PER_SECOND)
-    rest = np.count_nonzero(window.is_sound[end:])
     ends_sentence = last.text.rstrip("\"')]\u201d\u2019")[-1:] in _SENTENCE_ENDS
     # Once: many sentences of music and noise never end.
     is_unfinished = is_first and not ends_sentence
+    if is_unfinished:
+        longest = MAX_WORD_FRAMES + MAX_LETTER_FRAMES * len(last.text.strip())
+        end = min(end, round(last.start * FRAMES_PER_SECOND) + longest)
+    rest = np.count_nonzero(window.is_sound[end:])
     if rest < (MIN_UNFINISHED_FRAMES if is_unfinished else LAST_WORD_FRAMES + MIN_REST_FRAMES):
         return len(window)
     earliest = max(MIN_ADVANCE_FRAMES, end - REPEATED_FRAMES)

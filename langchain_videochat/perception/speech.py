@@ -1,19 +1,17 @@
 """Speech: transcripts by Whisper."""
 
 import math
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from typing_extensions import override
 
-from langchain_videochat.errors import InputError, ModelUnavailableError
+from langchain_videochat.errors import InputError
 from langchain_videochat.media import AudioChunk, Damage
 from langchain_videochat.media.tracks import Track
-from langchain_videochat.models.cards import describe_size
-from langchain_videochat.models.weights import Weights, model_errors
+from langchain_videochat.models.weights import Weights
 from langchain_videochat.perception.audio_windows import MAX_WINDOW_SECONDS, WindowCutter
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.passages import Passage, count_quiet_seconds
@@ -21,19 +19,11 @@ from langchain_videochat.perception.perceiver import AudioInputs
 from langchain_videochat.perception.pretrained import ModelOptions, ModelPerceiver, earliest
 from langchain_videochat.perception.transcripts import remove_hallucinations, split_sentences
 from langchain_videochat.perception.whisper_decoding import transcribe
-
-if TYPE_CHECKING:
-    from whisper.decoding import DecodingOptions, DecodingResult
-    from whisper.model import Whisper
-
-ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
-"""Models of openai-whisper whose files have another name."""
-
-DTYPES = ("auto", "float32", "float16")
-"""Dtypes that openai-whisper supports."""
+from langchain_videochat.perception.whisper_formats import fetch_whisper, find_whisper, label, load_whisper
+from langchain_videochat.perception.whisper_model import DecodedText, Task, WhisperModel
 
 
-class Speech(ModelPerceiver[AudioInputs, AudioChunk, "Whisper"]):
+class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
     """Transcribes speech in the language that is spoken, one sentence per Observation.
 
     Sound is what rises above the noise floor of the recording, however quiet it is. It is cut at pauses into windows of
@@ -47,19 +37,21 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, "Whisper"]):
     of the token probabilities of a window.
 
     Args:
-        model: A model of openai-whisper, for example "turbo" or "base.en", or the path of a .pt file in its format;
-            "base" if None.
+        model: A Whisper model: a name of openai-whisper, for example "turbo" or "base.en"; an id on the Hugging Face
+            Hub, for example "Systran/faster-whisper-base" (CTranslate2) or "openai/whisper-base" (transformers); or
+            the path of a .pt file or a folder in one of these formats. `default_model` if None.
         language: A BCP 47 tag; detected in each window if None.
         translate: Translate to English; times are then less exact. "turbo" and the English models were not trained for
             this.
         word_times: Return one Observation per word, with its own times and score.
         prefer_subtitles: Skip videos that have subtitles.
         track: Number or language of the audio track, for example "de"; the default track if None.
-        **options: `device`, `dtype` and `batch_size`; see `ModelPerceiver`. `dtype` is "float32" or "float16"; "auto"
-            is float32 on the CPU and float16 on other devices.
+        **options: `device`, `dtype` and `batch_size`; see `ModelPerceiver`. `dtype` is "float32" or "float16", or on
+            the CPU "int8" for CTranslate2; "auto" is int8 (CTranslate2) or float32 on the CPU, and float16 on other
+            devices. CTranslate2 runs on the GPU only if `device` is "cuda", which needs the libraries of its version.
 
     Raises:
-        InputError: `batch_size` is not positive, or openai-whisper does not support the `dtype`.
+        InputError: `batch_size` is not positive.
 
     Example:
         >>> Speech("turbo", prefer_subtitles=True).inputs
@@ -67,7 +59,7 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, "Whisper"]):
     """
 
     modality = "speech"
-    default_model = "base"
+    default_model = "Systran/faster-whisper-base"
 
     def __init__(
         self,
@@ -81,39 +73,31 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, "Whisper"]):
         **options: Unpack[ModelOptions],
     ) -> None:
         super().__init__(model, **options)
-        if self.weights.dtype not in DTYPES:
-            problem = f"openai-whisper does not support {self.weights.dtype!r}"
-            raise InputError("dtype", problem, f"Use one of {', '.join(DTYPES)}")
         self.inputs = AudioInputs(MAX_WINDOW_SECONDS, prefer_subtitles, track)
         self.language = language.split("-")[0].lower() if language else None
-        self.translate = translate
+        self.task: Task = "translate" if translate else "transcribe"
         self.word_times = word_times
         self._cutter = WindowCutter()
         self._passages: list[Passage] = []
 
     @override
     @staticmethod
-    def load_model(weights: Weights) -> "Whisper":
-        return load_whisper(weights.model).to(weights.torch_device)
+    def load_model(weights: Weights) -> WhisperModel:
+        return load_whisper(weights)
 
     @override
-    def prepare(self, model: "Whisper") -> None:
-        from whisper.tokenizer import LANGUAGES
-
-        known = list(LANGUAGES)[: model.num_languages] if model.is_multilingual else ["en"]
-        if self.language not in (None, *known):
+    def prepare(self, model: WhisperModel) -> None:
+        if self.language not in (None, *model.languages):
             problem = f"{self.weights.model} does not support {self.language!r}"
-            raise InputError("language", problem, f"Use one of {', '.join(known)}")
+            raise InputError("language", problem, f"Use one of {', '.join(model.languages)}")
 
     @override
     def find(self) -> Path | None:
-        file = find_file(self.weights.model)
-        return file if file.is_file() else None
+        return find_whisper(self.weights)
 
     @override
     def fetch(self) -> Path:
-        load_whisper(self.weights.model)
-        return find_file(self.weights.model)
+        return fetch_whisper(self.weights)
 
     @property
     def pending_since(self) -> float | None:
@@ -135,7 +119,7 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, "Whisper"]):
     def _process_batch(self) -> Iterator[Observation]:
         batch, self._passages = self._passages[: self.batch_size], self._passages[self.batch_size :]
         windows = [passage.rest for passage in batch]
-        transcripts = self.run_with_backoff(partial(transcribe, self.model, self._decoding_options()), windows)
+        transcripts = self.run_with_backoff(partial(transcribe, self.model, self.task, self.language), windows)
         unfinished = []
         for passage, transcript in zip(batch, transcripts, strict=True):
             continued = passage.add(transcript)
@@ -145,8 +129,8 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, "Whisper"]):
                 unfinished.append(continued)
         self._passages = unfinished + self._passages
 
-    def _observe(self, passage: Passage, result: "DecodingResult") -> Iterator[Observation]:
-        language = "en" if self.translate else result.language
+    def _observe(self, passage: Passage, result: DecodedText) -> Iterator[Observation]:
+        language = "en" if self.task == "translate" else result.language
         sentences = remove_hallucinations(split_sentences(passage.words, language), result, passage.audio)
         if seconds := count_quiet_seconds(passage.audio, sentences):
             self.damage.append(Damage("sound", "too quiet to transcribe", seconds))
@@ -159,48 +143,5 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, "Whisper"]):
                     text=part.text,
                     score=round(part.words[0].probability if self.word_times else math.exp(result.avg_logprob), 4),
                     language=language,
-                    source=f"whisper-{Path(self.weights.model).name.removesuffix('.pt')}",
+                    source=label(self.weights.model),
                 )
-
-    def _decoding_options(self) -> "DecodingOptions":
-        import torch
-        from whisper.decoding import DecodingOptions
-
-        return DecodingOptions(
-            task="translate" if self.translate else "transcribe",
-            language=self.language if self.model.is_multilingual else "en",
-            fp16=self.weights.torch_dtype != torch.float32,
-        )
-
-
-def load_whisper(model: str) -> "Whisper":
-    """Load a model of openai-whisper into memory, downloading it if necessary.
-
-    Only tensors are read from files: a pickle that would run code is refused. Downloads are verified by SHA-256.
-
-    Raises:
-        ModelUnavailableError: There is no such model, or it cannot be downloaded.
-        ModelError: The file is damaged, or not in the format of openai-whisper.
-    """
-    import whisper
-
-    file = find_file(model)
-    if file == Path(model):
-        with model_errors(model):
-            return whisper.load_model(str(file.absolute()), device="cpu")
-    if model not in whisper.available_models():
-        problem = "neither a file nor a model of openai-whisper"
-        advice = f"Give the path of a .pt file, or one of {', '.join(whisper.available_models())}"
-        raise ModelUnavailableError(model, problem, advice)
-    try:
-        return whisper.load_model(model, device="cpu", download_root=str(file.parent))
-    except (OSError, RuntimeError) as error:
-        problem = f"this Whisper model ({describe_size(model)}) is not on this machine, and the download failed"
-        advice = "Connect to the network and try again, or give the path of a .pt file that contains it"
-        raise ModelUnavailableError(model, problem, advice) from error
-
-
-def find_file(model: str) -> Path:
-    """Return the path of a model's file, which does not exist before it is downloaded."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(model) if Path(model).is_file() else Path(caches, "whisper", f"{ALIASES.get(model, model)}.pt")

@@ -3,16 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import regex
 
 from langchain_videochat.perception.audio_windows import AudioWindow
+from langchain_videochat.perception.whisper_model import DecodedText
 from langchain_videochat.perception.word_alignment import Word
-
-if TYPE_CHECKING:
-    from whisper.decoding import DecodingResult
 
 MAX_NO_SPEECH_PROB = 0.6
 """Probability of "no speech" above which there is none, as in the Whisper paper (arXiv 2212.04356, 4.5)."""
@@ -95,19 +92,19 @@ class Sentence:
         return [Sentence(word.text.strip(), (word,)) for word in self.words]
 
 
-def is_confident(result: "DecodingResult") -> bool:
+def is_confident(result: DecodedText) -> bool:
     """Return whether a transcript is probable enough to be used."""
     is_doubtful = result.no_speech_prob > DOUBTFUL_NO_SPEECH_PROB
     is_probable = result.avg_logprob >= (DOUBTFUL_MIN_AVG_LOGPROB if is_doubtful else MIN_AVG_LOGPROB)
     return bool(is_probable) and not _is_stock_phrase(_words(result.text), result)
 
 
-def is_repetitive(result: "DecodingResult") -> bool:
+def is_repetitive(result: DecodedText) -> bool:
     """Return whether a transcript repeats itself."""
     return bool(result.compression_ratio > MAX_COMPRESSION_RATIO)
 
 
-def needs_beam_search(result: "DecodingResult") -> bool:
+def needs_beam_search(result: DecodedText) -> bool:
     """Return whether a transcript is wrong although there is speech."""
     if result.avg_logprob >= MIN_AVG_LOGPROB:
         return is_repetitive(result)
@@ -140,16 +137,14 @@ def split_sentences(words: Sequence[Word], language: str | None) -> list[Sentenc
     return sentences
 
 
-def remove_hallucinations(
-    sentences: Iterable[Sentence], result: "DecodingResult", window: AudioWindow
-) -> list[Sentence]:
+def remove_hallucinations(sentences: Iterable[Sentence], result: DecodedText, window: AudioWindow) -> list[Sentence]:
     """Remove sentences over silence, sentences that repeat themselves, and stock phrases where there is no speech.
 
     Successive sentences with the same words are joined.
 
     Args:
         sentences: The sentences of one transcript.
-        result: The decoded transcript.
+        result: The decoded text.
         window: The audio.
     """
     heard = [one for one in sentences if _is_plausible(one.text, result) and _is_audible(one, window)]
@@ -185,12 +180,12 @@ def _remove_loops(sentences: Sequence[Sentence]) -> list[Sentence]:
     ]
 
 
-def _is_plausible(text: str, result: "DecodingResult") -> bool:
+def _is_plausible(text: str, result: DecodedText) -> bool:
     words = _words(text)
     return bool(words) and not _is_stock_phrase(words, result) and not _repeats_itself(text)
 
 
-def _is_stock_phrase(words: str, result: "DecodingResult") -> bool:
+def _is_stock_phrase(words: str, result: DecodedText) -> bool:
     """Return whether a phrase was not said but is what Whisper outputs for noise."""
     is_silent = result.no_speech_prob > MAX_NO_SPEECH_PROB
     is_guess = result.no_speech_prob > STOCK_NO_SPEECH_PROB and result.avg_logprob < STOCK_MIN_AVG_LOGPROB

@@ -1,22 +1,15 @@
 """Decoding of audio windows with Whisper."""
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from langchain_videochat.perception.audio_windows import AudioWindow
+from langchain_videochat.perception.audio_windows import MAX_WINDOW_SECONDS, SAMPLE_RATE, AudioWindow
 from langchain_videochat.perception.transcripts import is_confident, needs_beam_search
-from langchain_videochat.perception.word_alignment import Word, align_words
-
-if TYPE_CHECKING:
-    import torch
-    from whisper.decoding import DecodingOptions, DecodingResult
-    from whisper.model import Whisper
-    from whisper.tokenizer import Tokenizer
+from langchain_videochat.perception.whisper_model import DecodedText, Task, WhisperModel
+from langchain_videochat.perception.word_alignment import Word
 
 BEAM_SIZE = 5
 """As in the Whisper paper (arXiv 2212.04356, 4.5)."""
@@ -27,36 +20,41 @@ SPEECH_RMS = 0.05
 LOUD_PERCENTILE = 95
 """Share of the frames, in percent, that are not louder than the level of a window."""
 
-_decoding = threading.Lock()
-"""openai-whisper attaches the KV cache to the model while decoding, and several perceivers may share the model."""
+MEL_FRAMES_PER_FRAME = 2
+"""Frames of the spectrogram in a frame of a window."""
 
 
 @dataclass(frozen=True)
 class Transcript:
     """The transcript of a window."""
 
-    result: "DecodingResult"
-    """The decoded tokens and their probabilities."""
+    result: DecodedText
+    """The decoded text and its probability."""
 
     words: Sequence[Word]
     """The words with their times in the window; empty if the transcript is not probable enough to be used."""
 
 
-def transcribe(model: "Whisper", options: "DecodingOptions", windows: Sequence[AudioWindow]) -> list[Transcript]:
-    """Decode windows greedily, then by beam search where that failed, and find the times of the words."""
-    import torch
-    import whisper
+def transcribe(
+    model: WhisperModel, task: Task, language: str | None, windows: Sequence[AudioWindow]
+) -> list[Transcript]:
+    """Decode windows greedily, then by beam search where that failed, and find the times of the words.
 
-    spectrograms = torch.stack([_spectrogram(model, window) for window in windows])
+    Args:
+        model: The model.
+        task: Transcribe or translate.
+        language: The language that is spoken; detected in each window if None.
+        windows: The audio.
+    """
+    audio = model.encode(np.stack([_pad(amplify(window.samples).ravel()) for window in windows]))
     transcripts = []
-    with _decoding:
-        for window, greedy in zip(windows, whisper.decode(model, spectrograms, options), strict=True):
-            one = replace(options, language=greedy.language)
-            beam_search = replace(one, beam_size=BEAM_SIZE)
-            is_wrong = needs_beam_search(greedy)
-            result = whisper.decode(model, greedy.audio_features, beam_search) if is_wrong else greedy
-            words = _align(model, one, window, result) if is_confident(result) else []
-            transcripts.append(Transcript(result, words))
+    for number, greedy in enumerate(model.decode(audio, task, language)):
+        result, one = greedy, audio[number : number + 1]
+        if needs_beam_search(greedy):
+            (result,) = model.decode(one, task, greedy.language, BEAM_SIZE)
+        frames = len(windows[number]) * MEL_FRAMES_PER_FRAME
+        words = model.align(one, task, result, frames) if is_confident(result) else []
+        transcripts.append(Transcript(result, words))
     return transcripts
 
 
@@ -75,23 +73,6 @@ def amplify(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return samples * np.float32(max(1.0, SPEECH_RMS / max(level, 1e-9)))
 
 
-def _align(model: "Whisper", options: "DecodingOptions", window: AudioWindow, result: "DecodingResult") -> list[Word]:
-    tokenizer = _tokenizer(model, options)
-    tokens = [token for token in result.tokens if token < tokenizer.eot]
-    return align_words(model, tokenizer, tokens, result.audio_features, window)
-
-
-def _spectrogram(model: "Whisper", window: AudioWindow) -> "torch.Tensor":
-    import whisper
-
-    samples = whisper.pad_or_trim(amplify(window.samples).ravel())
-    spectrogram: torch.Tensor = whisper.log_mel_spectrogram(samples, model.dims.n_mels, device=model.device)
-    return spectrogram
-
-
-def _tokenizer(model: "Whisper", options: "DecodingOptions") -> "Tokenizer":
-    from whisper.tokenizer import get_tokenizer
-
-    return get_tokenizer(
-        model.is_multilingual, num_languages=model.num_languages, language=options.language, task=options.task
-    )
+def _pad(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Append silence up to the context of Whisper."""
+    return np.pad(samples, (0, round(MAX_WINDOW_SECONDS * SAMPLE_RATE) - len(samples)))

@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from langchain_videochat.perception.audio_windows import FRAMES_PER_SECOND, AudioWindow
 
 if TYPE_CHECKING:
     import torch
     from whisper.model import Whisper
     from whisper.tokenizer import Tokenizer
-
-_MEL_FRAMES_PER_FRAME = 2
 
 _OPENING = ("Ps", "Pi")
 """Unicode categories of opening brackets and quotes."""
@@ -38,7 +39,7 @@ class Word:
 
 
 def align_words(
-    model: "Whisper", tokenizer: "Tokenizer", tokens: Sequence[int], features: "torch.Tensor", window: AudioWindow
+    model: "Whisper", tokenizer: "Tokenizer", tokens: Sequence[int], features: "torch.Tensor", frames: int
 ) -> list[Word]:
     """Return the words of a transcript with their times in the window, as if it had no removed silence.
 
@@ -48,18 +49,39 @@ def align_words(
         model: The model.
         tokenizer: Its tokenizer for the language of the transcript.
         tokens: The transcript, without timestamps.
-        features: The encoded audio.
-        window: The audio.
+        features: The encoded audio, [frames, width].
+        frames: Number of frames of the spectrogram that are not padding.
     """
     from whisper.timing import find_alignment
 
     decoder: Any = _EncodedAudioModel(model)
-    frames = len(window) * _MEL_FRAMES_PER_FRAME
     with _same_cpu_threads():
         words = [
             Word(one.word, float(one.start), float(one.end), float(one.probability))
             for one in find_alignment(decoder, tokenizer, list(tokens), features.float(), frames)
         ]
+    return _merge_punctuation(words)
+
+
+def join_tokens(
+    tokenizer: "Tokenizer", tokens: Sequence[int], path: NDArray[np.int_], probabilities: NDArray[np.float64]
+) -> list[Word]:
+    """Return the words of a transcript from the alignment of its tokens.
+
+    Args:
+        tokenizer: The tokenizer for the language of the transcript.
+        tokens: The transcript, without timestamps.
+        path: Pairs of a token's number and the frame of 20 ms in which it is spoken, in time order, [steps, 2]; the
+            end of the transcript follows its tokens.
+        probabilities: Probability of each token, [tokens].
+    """
+    starts = path[np.diff(path[:, 0], prepend=-1) > 0, 1] / FRAMES_PER_SECOND
+    texts, parts = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
+    words, first = [], 0
+    for text, part in zip(texts[:-1], parts[:-1], strict=True):
+        last = first + len(part)
+        words.append(Word(text, float(starts[first]), float(starts[last]), float(probabilities[first:last].mean())))
+        first = last
     return _merge_punctuation(words)
 
 

@@ -195,7 +195,7 @@ def test_a_moving_region_without_text_is_ignored_until_it_stops() -> None:
 
 
 def test_the_error_for_an_unknown_profile_lists_the_profiles() -> None:
-    with pytest.raises(InputError, match="lite, standard, full"):
+    with pytest.raises(InputError, match="lite, talk, standard, full"):
         create_perceivers("heavy")
 
 

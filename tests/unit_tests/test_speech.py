@@ -229,7 +229,7 @@ def test_the_error_for_missing_weights_names_their_size_and_both_ways_to_get_the
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    speech = Speech()
+    speech = Speech("base")
     assert speech.find() is None
     for get in (speech.fetch, speech.load):
         with pytest.raises(ModelUnavailableError, match=r"base: .*145 MB.* Connect .* path of a \.pt file"):

@@ -1,11 +1,10 @@
 """Transcripts: sentences, hallucinations that are removed, and words that are decoded again."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from whisper.decoding import DecodingResult
 
 from langchain_videochat.perception.audio_windows import FRAMES_PER_SECOND, AudioWindow
 from langchain_videochat.perception.passages import Passage, count_quiet_seconds
@@ -17,6 +16,7 @@ from langchain_videochat.perception.transcripts import (
     split_sentences,
 )
 from langchain_videochat.perception.whisper_decoding import Transcript
+from langchain_videochat.perception.whisper_model import DecodedText
 from langchain_videochat.perception.word_alignment import Word, place_words, to_video_time
 
 
@@ -28,9 +28,8 @@ def _window(*sounds: tuple[float, float], seconds: float = 30.0, start: float = 
     return AudioWindow(samples.astype(np.float32), start + times, np.where(is_sound, 50.0, 1.0).astype(np.float32))
 
 
-def _result(text: str = "", /, **values: float) -> DecodingResult:
-    facts = {"avg_logprob": -0.1, "no_speech_prob": 0.1, "compression_ratio": 1.0} | values
-    return DecodingResult(audio_features=torch.empty(0), language="en", text=text, **facts)
+def _result(text: str = "", /, **values: float) -> DecodedText:
+    return replace(DecodedText(text=text, language="en", avg_logprob=-0.1, no_speech_prob=0.1), **values)
 
 
 def _words(texts: str, times: Sequence[float]) -> list[Word]:
