@@ -56,6 +56,7 @@ _CARDS = (
     ModelCard("PekingU/rtdetr_r101vd_coco_o365", 307, 307, "Apache-2.0"),
     ModelCard("IDEA-Research/grounding-dino-tiny", 690, 690, "Apache-2.0"),
     ModelCard("florence-community/Florence-2-base", 465, 930, "MIT"),
+    ModelCard("nvidia/Nemotron-3-Diarization", 397, 397, "OpenMDW-1.1"),
     ModelCard("google/flan-t5-base", 990, 990, "Apache-2.0"),
     ModelCard("sentence-transformers/all-MiniLM-L6-v2", 91, 91, "Apache-2.0", languages="English"),
     ModelCard("intfloat/multilingual-e5-small", 505, 471, "MIT", languages="94 languages"),

@@ -157,6 +157,20 @@ class Perceiver(ABC, Generic[InputsT, BatchT]):
     def close(self) -> None:
         """Release the weights; they are freed when no other perceiver uses them."""
 
+    @property
+    def state(self) -> str | None:
+        """What the perceiver of the video's next segment has to know; None if nothing.
+
+        It is read after `finish`, and saved with the Observations of the segment: keep it below a megabyte.
+        """
+        return None
+
+    def resume(self, state: str) -> None:
+        """Continue from the `state` at the end of the previous segment; called before `perceive`.
+
+        The state was read from a store, and may be damaged.
+        """
+
     @abstractmethod
     def perceive(self, batch: BatchT) -> Iterable[Observation]:
         """Process the next part of the segment.

@@ -75,6 +75,9 @@ class SegmentResult:
     failures: tuple[str, ...]
     """Descriptions of the perceivers that failed."""
 
+    states: tuple[str | None, ...] = ()
+    """What each perceiver of the profile has to know in the next segment; see `Perceiver.state`."""
+
 
 def perceive(
     source: str | Path,
@@ -114,7 +117,11 @@ def perceive(
 
 
 def perceive_segment(
-    source: str | Path, profile: Profile, segment: Interval, progress: Callable[[float], None] = lambda _: None
+    source: str | Path,
+    profile: Profile,
+    segment: Interval,
+    progress: Callable[[float], None] = lambda _: None,
+    states: Sequence[str | None] = (),
 ) -> SegmentResult:
     """Perceive a segment of a video. Arguments (without `progress`) and result can be pickled.
 
@@ -125,6 +132,7 @@ def perceive_segment(
         profile: The profile.
         segment: The segment.
         progress: Called with the time in seconds up to which the video has been processed.
+        states: The `states` of the previous segment's result; if there are none, speakers are numbered from 1 again.
 
     Raises:
         SourceError: The file does not exist.
@@ -136,11 +144,20 @@ def perceive_segment(
     failures: list[PerceiverFailure] = []
     callbacks = PerceptionCallbacks(progress, damage.append, failures.append)
     observations: list[Observation] = []
-    perceived = perceive_video(source, profile.create(), segment, callbacks)
+    perceivers = profile.create()
+    for perceiver, state in zip(perceivers, states, strict=False):
+        if state is not None:
+            perceiver.resume(state)
+    perceived = perceive_video(source, perceivers, segment, callbacks)
     # One segment of a video may be unreadable. It is reported as damage then.
     with suppress(MediaError):
         observations.extend(perceived)
-    return SegmentResult(tuple(observations), _limit(sum_damage(damage)), tuple(map(str, failures)))
+    return SegmentResult(
+        tuple(observations),
+        _limit(sum_damage(damage)),
+        tuple(map(str, failures)),
+        tuple(perceiver.state for perceiver in perceivers),
+    )
 
 
 def perceive_video(

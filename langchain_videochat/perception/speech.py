@@ -15,8 +15,9 @@ from langchain_videochat.models.weights import Weights
 from langchain_videochat.perception.audio_windows import MAX_WINDOW_SECONDS, WindowCutter
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.passages import Passage, count_quiet_seconds
-from langchain_videochat.perception.perceiver import AudioInputs
+from langchain_videochat.perception.perceiver import AudioInputs, RequiredModel
 from langchain_videochat.perception.pretrained import ModelOptions, ModelPerceiver, earliest
+from langchain_videochat.perception.speakers import create_speakers
 from langchain_videochat.perception.transcripts import remove_hallucinations, split_sentences
 from langchain_videochat.perception.whisper_decoding import transcribe
 from langchain_videochat.perception.whisper_formats import fetch_whisper, find_whisper, label, load_whisper
@@ -44,6 +45,9 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
         translate: Translate to English; times are then less exact. "turbo" and the English models were not trained for
             this.
         word_times: Return one Observation per word, with its own times and score.
+        speakers: Label who speaks: "Speaker 1" is the first, and a sentence is split where the speaker changes. True
+            uses nvidia/Nemotron-3-Diarization; another model of its kind is given by its id or path. At most 8 speakers
+            are distinguished, and where several speak at once, the one who speaks most is named.
         prefer_subtitles: Skip videos that have subtitles.
         track: Number or language of the audio track, for example "de"; the default track if None.
         **options: `device`, `dtype` and `batch_size`; see `ModelPerceiver`. `dtype` is "float32" or "float16", or on
@@ -68,6 +72,7 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
         language: str | None = None,
         translate: bool = False,
         word_times: bool = False,
+        speakers: bool | str | Path = False,
         prefer_subtitles: bool = False,
         track: Track | None = None,
         **options: Unpack[ModelOptions],
@@ -77,6 +82,7 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
         self.language = language.split("-")[0].lower() if language else None
         self.task: Task = "translate" if translate else "transcribe"
         self.word_times = word_times
+        self._speakers = create_speakers(speakers, self.weights.device)
         self._cutter = WindowCutter()
         self._passages: list[Passage] = []
 
@@ -91,6 +97,11 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
             problem = f"{self.weights.model} does not support {self.language!r}"
             raise InputError("language", problem, f"Use one of {', '.join(model.languages)}")
 
+    @property
+    @override
+    def required_models(self) -> tuple[RequiredModel, ...]:
+        return (*super().required_models, *self._speakers.required_models)
+
     @override
     def find(self) -> Path | None:
         return find_whisper(self.weights)
@@ -99,19 +110,41 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
     def fetch(self) -> Path:
         return fetch_whisper(self.weights)
 
+    @override
+    def load(self) -> None:
+        super().load()
+        self._speakers.load()
+
+    @override
+    def close(self) -> None:
+        super().close()
+        self._speakers.close()
+
+    @property
+    @override
+    def state(self) -> str | None:
+        return self._speakers.state
+
+    @override
+    def resume(self, state: str) -> None:
+        self._speakers.resume(state)
+
     @property
     def pending_since(self) -> float | None:
         """Start of the audio that has not been transcribed yet, in seconds; None if there is none."""
-        return earliest(self._cutter.pending_since, *(passage.audio.start for passage in self._passages))
+        starts = (self._speakers.pending_since, self._cutter.pending_since)
+        return earliest(*starts, *(passage.audio.start for passage in self._passages))
 
     def perceive(self, batch: AudioChunk) -> Iterator[Observation]:
         """Transcribe full batches of windows."""
-        self._passages += map(Passage, self._cutter.add(batch))
+        audio = self._speakers.add(batch, self.pending_since)
+        self._passages += map(Passage, self._cutter.add(audio))
         while len(self._passages) >= self.batch_size:
             yield from self._process_batch()
 
     def finish(self, end: float) -> Iterator[Observation]:
         """Transcribe the remaining audio."""
+        self._passages += map(Passage, self._cutter.add(self._speakers.finish()))
         self._passages += map(Passage, self._cutter.finish())
         while self._passages:
             yield from self._process_batch()
@@ -135,7 +168,7 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
         if seconds := count_quiet_seconds(passage.audio, sentences):
             self.damage.append(Damage("sound", "too quiet to transcribe", seconds))
         for sentence in sentences:
-            for part in sentence.split_words() if self.word_times else [sentence]:
+            for part in sentence.split_words() if self.word_times else self._speakers.split(sentence):
                 yield Observation(
                     start=part.start,
                     end=part.end,
@@ -144,4 +177,5 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
                     score=round(part.words[0].probability if self.word_times else math.exp(result.avg_logprob), 4),
                     language=language,
                     source=label(self.weights.model),
+                    speaker=self._speakers.label(part),
                 )

@@ -196,7 +196,9 @@ class Indexer:
             by_number = pages.read_drafts(identity, name, count_segments(video.duration), copy.sidecars)
             for task in plan(copy.path, video.duration, self.profile, by_number):
                 self.collections.check_space()  # perceiving a segment can take long
-                by_number[task.number] = perform(task, report)
+                previous = by_number.get(task.number - 1)
+                resumed = replace(task, states=previous.states) if previous else task
+                by_number[task.number] = perform(resumed, report)
                 pages.write_draft(identity, name, task.number, by_number[task.number], copy.sidecars)  # commits it
             report(video.duration)
         results = [by_number[number] for number in sorted(by_number)]

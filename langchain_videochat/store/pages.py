@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,10 @@ BATCH = 100
 """Maximum number of pages per call to Chroma."""
 
 _VECTORS = "observation_vectors"
+"""Metadata of a page: the vectors of its texts."""
+
+_STATES = "states"
+"""Metadata of a draft: the states of the perceivers."""
 
 
 class Pages:
@@ -48,7 +52,7 @@ class Pages:
                 page.append((position, one))
         for batch in batch_iterate(BATCH, enumerate(pages)):
             ids = [record_id(video_id, save_id, str(page)) for page, _ in batch]
-            dumped = [_dump_page_vectors(content, vectors) for _, content in batch]
+            dumped = [{_VECTORS: _dump_page_vectors(content, vectors)} for _, content in batch]
             self._upsert(video_id, ids, [_dump_page(content) for _, content in batch], dumped)
 
     def read(self, video_id: str, save_id: str, pages: int, interval: Interval) -> list[Observation] | None:
@@ -115,7 +119,8 @@ class Pages:
 
         `sidecars` is the fingerprint of the subtitle files that the segment was perceived with.
         """
-        self._upsert(video_id, [_draft_id(video_id, profile, segment)], [_dump_draft(result, sidecars)], [""])
+        states = {_STATES: json.dumps(result.states)}
+        self._upsert(video_id, [_draft_id(video_id, profile, segment)], [_dump_draft(result, sidecars)], [states])
 
     def read_drafts(self, video_id: str, profile: str, segments: int, sidecars: str) -> dict[int, SegmentResult]:
         """Return the results of those of a video's segments that have a draft made with these subtitle files.
@@ -125,25 +130,27 @@ class Pages:
         numbers = {_draft_id(video_id, profile, segment): segment for segment in range(segments)}
         drafts: dict[int, SegmentResult] = {}
         for batch in batch_iterate(BATCH, numbers):
-            found = self._collection.get(ids=batch, include=["documents"])
-            for draft_id, document in zip(found["ids"], found["documents"] or [], strict=True):
+            found = self._collection.get(ids=batch, include=["documents", "metadatas"])
+            rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
+            for draft_id, document, metadata in rows:
                 result, made_with = _load_draft(document)
                 if made_with == sidecars:
-                    drafts[numbers[draft_id]] = result
+                    states = json.loads(str(metadata.get(_STATES, "[]")))
+                    drafts[numbers[draft_id]] = replace(result, states=tuple(states))
         return drafts
 
     def delete_drafts(self, video_id: str, profile: str, segments: int) -> None:
         """Delete the drafts of a video."""
         self.delete([_draft_id(video_id, profile, segment) for segment in range(segments)])
 
-    def _upsert(self, video_id: str, ids: list[str], documents: list[str], vectors: list[str]) -> None:
+    def _upsert(self, video_id: str, ids: list[str], documents: list[str], metadata: list[dict[str, str]]) -> None:
         self._collection.upsert(
             ids=ids,
             # Chroma requires embeddings; this collection is never searched.
             embeddings=np.zeros((len(ids), 1), np.float32),
             documents=documents,
-            # Not in the documents, for which Chroma builds a full-text index.
-            metadatas=[{"video_id": video_id, _VECTORS: one} for one in vectors],
+            # What is not in the documents: for these, Chroma builds a full-text index.
+            metadatas=[{"video_id": video_id, **one} for one in metadata],
         )
 
 

@@ -27,12 +27,22 @@ OVERLAP_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class SegmentTask:
-    """A segment to perceive: its local file, perceivers, number from 0, and interval including the overlap."""
+    """A segment to perceive."""
 
     path: Path
+    """Its local file."""
+
     profile: Profile
+    """Its perceivers."""
+
     number: int
+    """Its number from 0."""
+
     interval: Interval
+    """Its interval including the overlap."""
+
+    states: tuple[str | None, ...] = ()
+    """The states of the perceivers at the end of the previous segment."""
 
 
 def count_segments(duration: float) -> int:
@@ -53,7 +63,7 @@ def plan(path: Path, duration: float, profile: Profile, results: Mapping[int, Se
 
 def perform(task: SegmentTask, on_progress: Callable[[float], None] = lambda _: None) -> SegmentResult:
     """Perceive a segment; `on_progress` and the errors are those of `perceive_segment`."""
-    return perceive_segment(task.path, task.profile, task.interval, on_progress)
+    return perceive_segment(task.path, task.profile, task.interval, on_progress, task.states)
 
 
 def summarize(
