@@ -1,4 +1,4 @@
-"""Index a video, print its timeline, and answer three questions from it, all on this machine.
+"""Index a video by what it shows and says, print its timeline, and answer three questions, all on this machine.
 
 Usage: python -m examples.demo [VIDEO ...]
 """
@@ -7,13 +7,16 @@ import re
 import sys
 from pathlib import Path
 
+import yaml
 from langchain_core.documents import Document
 
 from examples.render_demo import render
+from examples.whisper_base import whisper_folder
 from langchain_videochat import VideoTimelineStore
 from langchain_videochat.utils.timecode import format_timecode
 
 VIDEO = Path("demo/quick_recipes.mp4")
+PROFILE = Path("demo/profile.yaml")
 QUESTIONS = ["recipe PX-4471", "When is the sugar added?", "How do I get more juice out of the fruit?"]
 
 
@@ -23,8 +26,12 @@ def main() -> None:
         print(f"Rendering {VIDEO}")
         render(VIDEO)
 
+    # Like the profile `talk`, with weights that are installed rather than downloaded.
+    speech = {"speech": {"model": str(whisper_folder())}}
+    PROFILE.write_text(yaml.safe_dump(["subtitles", "screen_text", "scenes", speech]), encoding="utf-8")
+
     store = VideoTimelineStore("demo/store")
-    report = store.index([VIDEO, *sys.argv[1:]], profile="lite", on_error="skip")
+    report = store.index([VIDEO, *sys.argv[1:]], profile=PROFILE, on_error="skip")
     print(report)
 
     recipes = report.videos[0].video_id

@@ -1,4 +1,4 @@
-"""Render the demo video: two recipes in forty seconds, with subtitles that add to the screen text.
+"""Render the demo video: two recipes in forty seconds, with a voice and subtitles that add to the screen text.
 
 Usage: python -m examples.render_demo [FILE]
 """
@@ -13,11 +13,13 @@ import av
 import cv2
 import numpy as np
 import pysubs2
+from av.audio.stream import AudioStream
 from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import SubtitleSet
 from av.video.reformatter import Colorspace
 from PIL import Image, ImageColor, ImageDraw, ImageFilter, ImageFont
 
+from examples import demo_voice
 from examples.demo_drawings import GLASS_BOTTOM, PAPER, Canvas, Picture, draw_lemonade, draw_pancakes, draw_parade, ease
 
 WIDTH, HEIGHT, FRAME_RATE = 1280, 720, 24
@@ -25,7 +27,7 @@ KEYFRAME_SECONDS = 2
 ENCODING = {
     "preset": "veryfast",
     "crf": "22",
-    # Cuts coincide with keyframes. A fixed number of threads makes the file identical on every machine.
+    # Cuts coincide with keyframes. A fixed number of threads makes the picture identical on every machine.
     "x264-params": f"keyint={KEYFRAME_SECONDS * FRAME_RATE}:scenecut=0:threads=2",
 }
 CARD = (650, 226, 1210, 626)
@@ -33,7 +35,7 @@ STEP_AREA = (690, 256, 1170, 576)
 INK = "#33261d"
 
 CUES = [
-    (0.4, 3.6, "Hello! Both of these are ready before your tea is cold."),
+    (0.4, 3.6, "Both of these are ready before your tea is cold."),
     (4.4, 7.6, "My grandmother made the first one every Sunday."),
     (8.4, 11.6, "Do not beat it too long, small lumps are fine."),
     (12.4, 15.6, "Sift it, and the batter stays light."),
@@ -42,9 +44,9 @@ CUES = [
     (24.4, 27.6, "Roll the fruit on the table first, it gives more juice."),
     (28.4, 31.6, "Taste as you go, everyone likes it differently."),
     (32.4, 35.6, "A sprig of mint makes it look like summer."),
-    (36.4, 39.6, "Thank you for cooking with me. See you next week!"),
+    (36.4, 39.6, "Thank you for cooking with me, and see you next week!"),
 ]
-"""Subtitles: start and end in seconds, and text."""
+"""What is said and subtitled: start and end of the subtitle in seconds, and text."""
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
@@ -201,7 +203,7 @@ def _draw_steps(canvas: Canvas, scene: Scene, progress: float) -> None:
 
 
 def render(path: Path) -> None:
-    """Render the demo video: 40 seconds of 1280x720 H.264 at 24 fps, with English subtitles.
+    """Render the demo video: 40 seconds of 1280x720 H.264 at 24 fps, with English speech and subtitles.
 
     There is a keyframe at every cut and every two seconds.
 
@@ -218,8 +220,11 @@ def render(path: Path) -> None:
         subtitles.metadata["language"] = "eng"
         subtitles.codec_context.time_base = Fraction(1, 1000)
         subtitles.codec_context.subtitle_header = pysubs2.SSAFile().to_string("ass").encode()
+        sound = container.add_stream("aac", rate=demo_voice.SAMPLE_RATE, layout="mono", bit_rate=64_000)
+        sound.metadata["language"] = "eng"
         container.start_encoding()
         container.mux(list(_encode_cues(subtitles)))
+        container.mux(list(_encode_speech(sound, make_scenes()[-1].end)))
         for index, pixels in enumerate(draw_frames()):
             planes = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2YUV_I420), dtype=np.uint8)
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
@@ -235,6 +240,14 @@ def draw_frames() -> Iterator[Picture]:
         for index in range(round(start * FRAME_RATE), round(scene.end * FRAME_RATE)):
             yield draw_frame(scene, start, index / FRAME_RATE)
         start = scene.end
+
+
+def _encode_speech(stream: AudioStream, seconds: float) -> Iterator["av.Packet[AudioStream]"]:
+    samples = demo_voice.speak(CUES, seconds)
+    frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = demo_voice.SAMPLE_RATE, 0, Fraction(1, demo_voice.SAMPLE_RATE)
+    yield from stream.encode(frame)
+    yield from stream.encode()
 
 
 def _encode_cues(stream: SubtitleStream) -> Iterator["av.Packet[SubtitleStream]"]:

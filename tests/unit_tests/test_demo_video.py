@@ -5,10 +5,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from av.subtitles.subtitle import AssSubtitle
 
 from examples.render_demo import CUES, make_scenes, render
+from langchain_videochat.media import read_audio
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,18 @@ def test_cuts_are_the_largest_changes(video: Path) -> None:
     changes = {time: abs(picture - before).mean() for (_, before), (time, picture) in pairwise(frames)}
 
     assert min(changes[cut] for cut in cuts) > max(change for time, change in changes.items() if time not in cuts)
+
+
+def test_the_cues_are_spoken_at_their_times(video: Path) -> None:
+    (sound,) = read_audio(video, chunk_seconds=60)
+    loud = np.abs(sound.samples).reshape(-1, 1600).max(axis=1) > 0.05
+
+    assert len(sound.samples) == 40 * 16_000
+    for start, end, _ in CUES:
+        spoken = loud[round(10 * start) : round(10 * end)]
+        assert spoken[:2].any()
+        assert spoken.mean() > 0.5
+        assert not loud[round(10 * start) - 2 : round(10 * start) - 1].any()
 
 
 def test_subtitles_match_the_cues(video: Path) -> None:
