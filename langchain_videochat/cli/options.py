@@ -18,6 +18,13 @@ EmbeddingOption = Annotated[
         "Default: the model of the store if that is all-MiniLM-L6-v2 (English), as in new stores, or *multilingual*."
     ),
 ]
+VisualEmbeddingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Visual model that the frames were embedded with: its Hugging Face id or folder. Default: the model of "
+        "the store if that is siglip2-base-patch32-256."
+    ),
+]
 DEFAULT_PROFILE = "standard"
 _PROFILE_HELP = (
     "Perception models to run: lite (downloads nothing), talk (adds speech), standard, full, paper, or a .yaml file of "

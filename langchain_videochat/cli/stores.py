@@ -9,17 +9,19 @@ if TYPE_CHECKING:
     from langchain_videochat.store import VideoRecord, VideoTimelineStore
 
 
-def open_store(folder: Path, embedding: str | None = None, *, create: bool = False) -> "VideoTimelineStore":
+def open_store(
+    folder: Path, embedding: str | None = None, *, visual_embedding: str | None = None, create: bool = False
+) -> "VideoTimelineStore":
     """Open the store in a folder.
 
     Raises:
-        InputError: There is no store in it, and `create` is false, or the name of the embedding model is unknown.
+        InputError: There is no store in it, and `create` is false, or the name of an embedding model is unknown.
     """
     from langchain_videochat.store import VideoTimelineStore
 
     if not create and not folder.is_dir():
         raise InputError("--store", f"there is no store in {folder}", "Create one with `videochat index`")
-    return VideoTimelineStore(folder, embedding=embedding)
+    return VideoTimelineStore(folder, embedding=embedding, visual_embedding=visual_embedding)
 
 
 def find_video(store: "VideoTimelineStore", name: str) -> "VideoRecord":

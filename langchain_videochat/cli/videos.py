@@ -18,6 +18,7 @@ from langchain_videochat.cli.options import (
     RefreshOption,
     StoreOption,
     VideoArgument,
+    VisualEmbeddingOption,
 )
 from langchain_videochat.cli.output import console, errors, print_json
 from langchain_videochat.cli.profiles import explain_default
@@ -73,7 +74,8 @@ def _embedding_model(store: Path, embedding: str | None) -> str | None:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="Words, a name, a number or a question.")],
+    query: Annotated[str | None, typer.Argument(help="Words, a name, a number or a question.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Find moments that look like this picture.")] = None,
     store: StoreOption = DEFAULT_STORE,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of moments to show.")] = 4,
     video: Annotated[str | None, typer.Option(help="Search this video only.")] = None,
@@ -83,16 +85,18 @@ def search(
         list[str] | None, typer.Option(help="Only moments with this modality, for example *screen_text*; repeatable.")
     ] = None,
     embedding: EmbeddingOption = None,
+    visual_embedding: VisualEmbeddingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find moments by meaning and by words.
+    """Find moments by meaning, by words and by picture.
 
-    Example: `videochat search "how much flour?" -k 2`
+    Example: `videochat search "how much flour?" -k 2`, or `videochat search --image dough.jpg`
     """
-    opened = open_store(store, embedding)
+    opened = open_store(store, embedding, visual_embedding=visual_embedding)
     found = opened.search(
         query,
         k,
+        image=image,
         video_id=None if video is None else find_video(opened, video).video_id,
         start=_seconds(start),
         end=_seconds(end),

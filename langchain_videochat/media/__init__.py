@@ -6,6 +6,7 @@ from langchain_videochat.media.damage import Damage, OnDamage, log_damage, sum_d
 from langchain_videochat.media.frames import FrameBatch, SamplingMode, sample_frames
 from langchain_videochat.media.info import StreamInfo, VideoInfo
 from langchain_videochat.media.isolation import isolated_media
+from langchain_videochat.media.pictures import read_picture
 from langchain_videochat.media.probe import probe
 from langchain_videochat.media.sources import list_sources, local_file, local_path, video_id
 from langchain_videochat.media.subtitles import Cue, PictureCue, find_sidecars, read_subtitle_pictures, read_subtitles
@@ -29,6 +30,7 @@ __all__ = [
     "log_damage",
     "probe",
     "read_audio",
+    "read_picture",
     "read_subtitle_pictures",
     "read_subtitles",
     "sample_frames",

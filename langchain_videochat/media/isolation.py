@@ -84,9 +84,9 @@ def isolated_media() -> Iterator[None]:
     A damaged or hostile file can make FFmpeg crash, hang or exhaust memory. In a worker process, this only raises a
     MediaError: the process has limits on time and memory, and is killed when it exceeds them.
 
-    This applies to calls to `probe`, `sample_frames`, `read_audio`, `read_subtitles`, `read_subtitle_pictures`,
-    `thumbnail` and `cut_clip` in this thread and in threads of this package that it starts. At most four blocks run at
-    once; others wait. Do not yield from a block, except in a context manager.
+    This applies to calls to `probe`, `sample_frames`, `read_audio`, `read_picture`, `read_subtitles`,
+    `read_subtitle_pictures`, `thumbnail` and `cut_clip` in this thread and in threads of this package that it starts.
+    At most four blocks run at once; others wait. Do not yield from a block, except in a context manager.
 
     Example:
         >>> from langchain_videochat.media import probe

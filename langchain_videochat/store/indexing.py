@@ -193,6 +193,7 @@ class Indexer:
         with self._progress(video, "perceiving") as report:
             # Not earlier: if all videos are skipped, the embedding model is not needed.
             self.check.run_for_writing()
+            self.collections.visual.check_profile(self.profile.create())
             by_number = pages.read_drafts(identity, name, count_segments(video.duration), copy.sidecars)
             for task in plan(copy.path, video.duration, self.profile, by_number):
                 self.collections.check_space()  # perceiving a segment can take long

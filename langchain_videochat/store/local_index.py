@@ -8,11 +8,11 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from langchain_core.documents import Document
@@ -24,6 +24,15 @@ from langchain_videochat.media.sources import is_web_address
 from langchain_videochat.store.addresses import VideoSource, choose_source, dump_sources, load_sources
 from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.filters import Filter
+from langchain_videochat.store.frame_index import (
+    PRESELECTION_SHARE,
+    PRESELECTION_WORDS,
+    SAMPLE_SIZE,
+    FoundFrames,
+    FrameIndex,
+    FrameVectors,
+    frame_signs,
+)
 from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.observation_vectors import Int8Vectors, SignIndex, signs
 from langchain_videochat.store.words import index_text, stems
@@ -33,6 +42,9 @@ from langchain_videochat.utils.interval import Interval
 
 CACHE_KIB = 65536
 """Size of SQLite's page cache: reading 2,000 scattered vectors takes twice as long with its default of 2 MB."""
+
+MAPPED_BYTES = 2**31
+"""How much of the file is mapped into memory, which saves copying: reading the vectors of frames takes a third less."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (token TEXT);
@@ -59,6 +71,11 @@ CREATE TABLE IF NOT EXISTS documents (
 -- dimension, and one bit. Videos that an earlier version of this package stored have vectors of moments only.
 CREATE TABLE IF NOT EXISTS vectors (number INTEGER PRIMARY KEY, vectors BLOB NOT NULL, dimensions INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS signs (number INTEGER PRIMARY KEY, signs BLOB NOT NULL);
+-- The frames of a moment, if it has any: start and end of each in 64 bits, vectors in 16 bits per number, and signs of
+-- the vectors less the center, which is the mean of those of the first video with frames.
+CREATE TABLE IF NOT EXISTS frames (number INTEGER PRIMARY KEY, times BLOB NOT NULL, vectors BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS frame_signs (number INTEGER PRIMARY KEY, signs BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS frame_center (vector BLOB NOT NULL);
 -- Tokens of index_text, version 2. This tokenizer splits only at its spaces.
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, stems, tokenize = 'ascii');
 CREATE TABLE IF NOT EXISTS files (
@@ -86,6 +103,9 @@ class IndexedMoment:
     observations: Sequence[TimedWords]
     vectors: Int8Vectors
     """Of the moment, then of each observation; none of these if an earlier version of this package stored the video."""
+
+    frames: FrameVectors | None = None
+    """Its frames, if they were embedded."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +166,7 @@ class LocalIndex:
         self._lock = threading.RLock()
         self._database = _open(path)
         self._signs: tuple[str | None, SignIndex] | None = None
+        self._frames: tuple[str | None, FrameIndex | None] | None = None
 
     def token(self) -> str | None:
         """Return the catalogue's token at the last update."""
@@ -171,8 +192,8 @@ class LocalIndex:
                 return  # A search may be using the numbers of its moments.
             _delete_video(database, video_id)
             _put_version(database, video_id, version)
-            for moment in moments:
-                _insert_moment(database, video_id, moment)
+            numbered = {_insert_moment(database, video_id, moment): moment for moment in moments}
+            _insert_frames(database, {number: one.frames for number, one in numbered.items() if one.frames is not None})
 
     def put_sources(self, video_id: str, version: IndexedVersion) -> None:
         """Replace the version of a video by one with the same moments."""
@@ -215,6 +236,31 @@ class LocalIndex:
     def count_vectors(self) -> int:
         """Return the number of vectors of moments and observations."""
         return int(self._current_signs().signs.shape[1])
+
+    def frame_index(self) -> FrameIndex | None:
+        """Return the frames of all moments in memory; None if there are none."""
+        with self._lock:
+            self._database.execute("BEGIN")
+            with self._database:
+                token = self.token()
+                if token is None or self._frames is None or self._frames[0] != token:
+                    self._frames = token, self._read_frame_index()
+            return self._frames[1]
+
+    def frames(self, numbers: Sequence[int]) -> FoundFrames:
+        """Return the frames of the moments that exist and have some."""
+        query = "SELECT number, times, vectors FROM frames WHERE number IN (SELECT value FROM json_each(?))"
+        return FoundFrames.load(self._select(query, json.dumps(numbers)))
+
+    def frame_at(self, video_id: str, seconds: float) -> tuple[int, NDArray[np.float32]] | None:
+        """Return the frame of a video at a time, if it was embedded: the number of its moment, and its vector."""
+        query = """SELECT number FROM moments JOIN frames USING (number) WHERE video_id = ? AND start <= ?
+            ORDER BY start DESC LIMIT 1"""
+        for (number,) in self._select(query, video_id, seconds):
+            found = self.frames([number])
+            position = int(found.times[:, 0].searchsorted(seconds, "right")) - 1
+            return number, found.vectors[max(0, position)]
+        return None
 
     def count_phrase(self, phrase: str, limit: int) -> int:
         """Count the moments that contain a phrase, up to `limit`."""
@@ -320,7 +366,7 @@ class LocalIndex:
             self._database.close()
             _delete_file(self._path)
             self._database = _open(self._path)
-            self._signs = None
+            self._signs = self._frames = None
 
     def _current_signs(self) -> SignIndex:
         with self._lock:
@@ -335,10 +381,18 @@ class LocalIndex:
     def _read_signs(self) -> SignIndex:
         rows = self._select("SELECT number, signs FROM signs ORDER BY number")
         dimensions = self._select("SELECT dimensions FROM vectors LIMIT 1")
-        words = -(-dimensions[0][0] // 64) if dimensions else 1
-        every = np.frombuffer(b"".join(blob for _, blob in rows), np.uint64).reshape(-1, words)
-        starts = np.cumsum([0, *(len(blob) // (8 * words) for _, blob in rows)])
-        return SignIndex(np.ascontiguousarray(every.T), np.array([number for number, _ in rows], np.int64), starts)
+        return SignIndex.load(rows, -(-dimensions[0][0] // 64) if dimensions else 1)
+
+    def _read_frame_index(self) -> FrameIndex | None:
+        center = _frame_center(self._database)
+        rows = self._select("SELECT number, signs FROM frame_signs ORDER BY number")
+        if center is None or not rows:
+            return None
+        preselection = {"preselection_words": PRESELECTION_WORDS, "preselection_share": PRESELECTION_SHARE}
+        every = SignIndex.load(rows, -(-len(center) // 64), **preselection)
+        numbers = every.numbers[:: -(-len(rows) // SAMPLE_SIZE)].tolist()
+        found = self.frames(numbers)
+        return FrameIndex(every, center, found.vectors[found.starts])
 
     def _select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -370,6 +424,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
         _delete_file(path)
     database = _connect(path)
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    database.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
     database.execute("PRAGMA journal_mode = WAL")
     # Locked, because two processes may open a new store at the same time.
     database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
@@ -399,7 +454,7 @@ def _delete_file(path: Path | None) -> None:
 
 def _delete_video(database: sqlite3.Connection, video_id: str) -> None:
     rows = database.execute("SELECT number FROM moments WHERE video_id = ?", (video_id,)).fetchall()
-    by_number = ("vectors", "signs", "documents", "moments")
+    by_number = ("vectors", "signs", "frames", "frame_signs", "documents", "moments")
     for table, key in (("words", "rowid"), *((table, "number") for table in by_number)):
         database.executemany(f"DELETE FROM {table} WHERE {key} = ?", rows)  # noqa: S608
     database.execute("DELETE FROM videos WHERE video_id = ?", (video_id,))
@@ -428,7 +483,7 @@ def _with_source(text: str, metadata: dict[str, Any], source: VideoSource) -> Do
     return retitle(moment, source.title or metadata["title"])
 
 
-def _insert_moment(database: sqlite3.Connection, video_id: str, moment: IndexedMoment) -> None:
+def _insert_moment(database: sqlite3.Connection, video_id: str, moment: IndexedMoment) -> int:
     text, metadata = moment.document.page_content, moment.document.metadata
     names = json.dumps(sorted(metadata["modalities"].split(",")))
     database.execute("INSERT OR IGNORE INTO modality_sets (names) VALUES (?)", (names,))
@@ -446,6 +501,29 @@ def _insert_moment(database: sqlite3.Connection, video_id: str, moment: IndexedM
     )
     tokens = index_text(text)
     database.execute("INSERT INTO words (rowid, text, stems) VALUES (?, ?, ?)", (number, tokens, stems(tokens)))
+    return cast("int", number)
+
+
+def _insert_frames(database: sqlite3.Connection, frames: Mapping[int, FrameVectors]) -> None:
+    """Insert the frames of moments, by number; those whose vectors are of another width are left out."""
+    if not frames:
+        return
+    center = _frame_center(database)
+    if center is None:
+        center = np.concatenate([one.vectors for one in frames.values()]).mean(axis=0, dtype=np.float32)
+        database.execute("INSERT INTO frame_center VALUES (?)", (center.tobytes(),))
+    for number, one in frames.items():
+        if one.vectors.shape[1] == len(center):
+            database.execute(
+                "INSERT INTO frames VALUES (?, ?, ?)", (number, one.times.tobytes(), one.vectors.tobytes())
+            )
+            row = (number, frame_signs(one.vectors, center).tobytes())
+            database.execute("INSERT INTO frame_signs VALUES (?, ?)", row)
+
+
+def _frame_center(database: sqlite3.Connection) -> NDArray[np.float32] | None:
+    row = database.execute("SELECT vector FROM frame_center").fetchone()
+    return None if row is None else np.frombuffer(row[0], np.float32)
 
 
 def _where(condition: Filter, *, by_number: bool = False) -> tuple[str, list[object]]:

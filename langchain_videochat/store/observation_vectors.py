@@ -16,8 +16,8 @@ TITLE_WEIGHT = 0.5
 """Weight of the video's title in the vector of an observation: a question often names both, a caption only one."""
 
 PRESELECTION_WORDS, PRESELECTION_SHARE = 3, 0.03
-"""3 % of the vectors are preselected by their first 192 signs, in half the time that comparing all signs takes. Of the
-best results among 1,400 moments of hand-written videos, 99 % are among them."""
+"""3 % of the vectors of texts are preselected by their first 192 signs, in half the time that comparing all signs
+takes. Of the best results among 1,400 moments of hand-written videos, 99 % are among them."""
 
 SAMPLING = 16
 """Every 16th distance is sampled to choose the distance up to which vectors are preselected."""
@@ -116,6 +116,20 @@ class SignIndex:
     starts: NDArray[np.int64]
     """Position of the first vector of each moment, and the number of vectors [moments + 1]."""
 
+    preselection_words: int = PRESELECTION_WORDS
+    """Vectors are preselected by so many times 64 signs, if all of them are searched."""
+
+    preselection_share: float = PRESELECTION_SHARE
+    """Share of the vectors that are preselected."""
+
+    @classmethod
+    def load(cls, rows: Sequence[tuple[int, bytes]], words: int, **preselection: Any) -> "SignIndex":
+        """Build an index from the number of each moment, ascending, and the signs of its vectors."""
+        every = np.frombuffer(b"".join(blob for _, blob in rows), np.uint64).reshape(-1, words)
+        starts = np.cumsum([0, *(len(blob) // (8 * words) for _, blob in rows)])
+        numbers = np.array([number for number, _ in rows], np.int64)
+        return cls(np.ascontiguousarray(every.T), numbers, starts, **preselection)
+
     def nearest(self, query: NDArray[np.float32], count: int, among: Sequence[int] | None = None) -> list[int]:
         """Return the numbers of the moments of the `count` nearest vectors, and of those that are as near.
 
@@ -124,26 +138,35 @@ class SignIndex:
             count: Number of vectors.
             among: Numbers of the moments to search; all if None.
         """
+        return self.moments_of(self.nearest_vectors(query, count, among))
+
+    def nearest_vectors(
+        self, query: NDArray[np.float32], count: int, among: Sequence[int] | None = None
+    ) -> NDArray[np.int64]:
+        """Return the positions of the `count` nearest vectors, and of those that are as near; see `nearest`."""
         if not len(self.numbers):
-            return []
+            return np.zeros(0, np.int64)
         words = signs(query[None])[0]
         if among is None:
             rows, distances = self._preselect(words, count)
         else:
             rows = self._rows(np.asarray(among))
             distances = self._distances(words, rows)
-        nearest = rows[distances <= _limit(distances, count)]
-        return [int(number) for number in np.unique(self.numbers[self.starts.searchsorted(nearest, "right") - 1])]
+        return rows[distances <= _limit(distances, count)]
+
+    def moments_of(self, rows: NDArray[np.int64]) -> list[int]:
+        """Return the numbers of the moments that have the vectors at these positions."""
+        return [int(number) for number in np.unique(self.numbers[self.starts.searchsorted(rows, "right") - 1])]
 
     def _preselect(self, words: NDArray[np.uint64], count: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Return the vectors that are nearest by some of their signs, many times more than `count`, and distances."""
-        size = self.signs.shape[1]
-        wanted = max(round(PRESELECTION_SHARE * size), 10 * count)
+        size, some = self.signs.shape[1], self.preselection_words
+        wanted = max(round(self.preselection_share * size), 10 * count)
         if wanted >= size:
             return np.arange(size), _hamming_distances(self.signs, words)
-        partial = _hamming_distances(self.signs[:PRESELECTION_WORDS], words[:PRESELECTION_WORDS])
+        partial = _hamming_distances(self.signs[:some], words[:some])
         rows = np.flatnonzero(partial <= _limit(partial[::SAMPLING], -(-wanted // SAMPLING)))
-        return rows, partial[rows].astype(np.uint16) + self._distances(words, rows, first=PRESELECTION_WORDS)
+        return rows, partial[rows].astype(np.uint16) + self._distances(words, rows, first=some)
 
     def _distances(self, words: NDArray[np.uint64], rows: NDArray[np.int64], first: int = 0) -> NDArray[Any]:
         return _hamming_distances(self.signs[first:].take(rows, axis=1), words[first:])

@@ -1,8 +1,8 @@
 """Timelines in pages of one minute, and drafts: results of perceived segments until their video is complete."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,32 @@ PAGE_SECONDS = 60.0
 BATCH = 100
 """Maximum number of pages per call to Chroma."""
 
+MAX_BATCH_CHARACTERS = 16_000_000
+"""Maximum size of the pages that are written in one call: a Chroma server refuses 40 MB. A page has a minute of vectors
+of frames, 2,000 characters each."""
+
 _VECTORS = "observation_vectors"
-"""Metadata of a page: the vectors of its texts."""
+"""Vectors of the texts of a page."""
+
+_FRAMES = "frame_vectors"
+"""Vectors of frames, in the order of their observations. Empty strings take their place in the document."""
 
 _STATES = "states"
-"""Metadata of a draft: the states of the perceivers."""
+"""The states of the perceivers at the end of a draft."""
+
+
+@dataclass(frozen=True)
+class _Dumped:
+    """The content of a page or a draft, as Chroma stores it."""
+
+    document: str
+
+    metadata: dict[str, str]
+    """What is not in the document: for documents, Chroma builds a full-text index."""
+
+    @property
+    def size(self) -> int:
+        return len(self.document) + sum(map(len, self.metadata.values()))
 
 
 class Pages:
@@ -50,10 +71,8 @@ class Pages:
             # The last page includes longer observations: one wrong end time must not create a million pages.
             for page in pages[_page_at(one.start) : _page_at(one.end) + 1]:
                 page.append((position, one))
-        for batch in batch_iterate(BATCH, enumerate(pages)):
-            ids = [record_id(video_id, save_id, str(page)) for page, _ in batch]
-            dumped = [{_VECTORS: _dump_page_vectors(content, vectors)} for _, content in batch]
-            self._upsert(video_id, ids, [_dump_page(content) for _, content in batch], dumped)
+        for batch in _batch_by_size(_dump_page(content, vectors) for content in pages):
+            self._upsert(video_id, {record_id(video_id, save_id, str(page)): dumped for page, dumped in batch})
 
     def read(self, video_id: str, save_id: str, pages: int, interval: Interval) -> list[Observation] | None:
         """Return the observations, in timeline order, on those pages of a save that overlap an interval.
@@ -71,8 +90,8 @@ class Pages:
             return []
         first = _page_at(min(interval.start, pages * PAGE_SECONDS - 1))
         last = _page_at(min(interval.end, pages * PAGE_SECONDS - 1))
-        found = self._get(video_id, save_id, range(first, last + 1), ["documents"])
-        return None if found is None else _merge(_load_page(document) for document, _ in found)
+        found = self._get(video_id, save_id, range(first, last + 1))
+        return None if found is None else _merge(_load_page(*page) for page in found)
 
     def read_with_vectors(
         self, video_id: str, save_id: str, pages: int
@@ -82,27 +101,25 @@ class Pages:
         Returns:
             None if a page is missing; no vectors if an earlier version wrote the pages.
         """
-        found = self._get(video_id, save_id, range(pages), ["documents", "metadatas"])
+        found = self._get(video_id, save_id, range(pages))
         if found is None:
             return None
-        loaded = [_load_page(document) for document, _ in found]
+        loaded = [_load_page(*page) for page in found]
         vectors: dict[str, Int8Vectors] = {}
         for page, (_, data) in zip(loaded, found, strict=True):
             if dumped := data.get(_VECTORS):
                 vectors |= load_vectors(str(dumped), distinct_texts(one for _, one in page))
         return _merge(loaded), vectors
 
-    def _get(
-        self, video_id: str, save_id: str, numbers: Iterable[int], include: list[Any]
-    ) -> list[tuple[str, Mapping[str, Any]]] | None:
+    def _get(self, video_id: str, save_id: str, numbers: Iterable[int]) -> list[tuple[str, Mapping[str, Any]]] | None:
         """Return the documents and metadata of pages; None if one is missing."""
         found: list[tuple[str, Mapping[str, Any]]] = []
         for batch in batch_iterate(BATCH, (record_id(video_id, save_id, str(page)) for page in numbers)):
-            records = self._collection.get(ids=batch, include=include)
+            records = self._collection.get(ids=batch, include=["documents", "metadatas"])
             documents = records["documents"] or []
             if len(documents) < len(batch):
                 return None
-            found += zip(documents, records["metadatas"] or [{}] * len(batch), strict=True)
+            found += zip(documents, records["metadatas"] or [], strict=True)
         return found
 
     def list_saves(self, video_id: str) -> dict[str, list[str]]:
@@ -119,8 +136,7 @@ class Pages:
 
         `sidecars` is the fingerprint of the subtitle files that the segment was perceived with.
         """
-        states = {_STATES: json.dumps(result.states)}
-        self._upsert(video_id, [_draft_id(video_id, profile, segment)], [_dump_draft(result, sidecars)], [states])
+        self._upsert(video_id, {_draft_id(video_id, profile, segment): _dump_draft(result, sidecars)})
 
     def read_drafts(self, video_id: str, profile: str, segments: int, sidecars: str) -> dict[int, SegmentResult]:
         """Return the results of those of a video's segments that have a draft made with these subtitle files.
@@ -133,24 +149,22 @@ class Pages:
             found = self._collection.get(ids=batch, include=["documents", "metadatas"])
             rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
             for draft_id, document, metadata in rows:
-                result, made_with = _load_draft(document)
+                result, made_with = _load_draft(document, metadata)
                 if made_with == sidecars:
-                    states = json.loads(str(metadata.get(_STATES, "[]")))
-                    drafts[numbers[draft_id]] = replace(result, states=tuple(states))
+                    drafts[numbers[draft_id]] = result
         return drafts
 
     def delete_drafts(self, video_id: str, profile: str, segments: int) -> None:
         """Delete the drafts of a video."""
         self.delete([_draft_id(video_id, profile, segment) for segment in range(segments)])
 
-    def _upsert(self, video_id: str, ids: list[str], documents: list[str], metadata: list[dict[str, str]]) -> None:
+    def _upsert(self, video_id: str, records: Mapping[str, _Dumped]) -> None:
         self._collection.upsert(
-            ids=ids,
+            ids=list(records),
             # Chroma requires embeddings; this collection is never searched.
-            embeddings=np.zeros((len(ids), 1), np.float32),
-            documents=documents,
-            # What is not in the documents: for these, Chroma builds a full-text index.
-            metadatas=[{"video_id": video_id, **one} for one in metadata],
+            embeddings=np.zeros((len(records), 1), np.float32),
+            documents=[one.document for one in records.values()],
+            metadatas=[{"video_id": video_id, **one.metadata} for one in records.values()],
         )
 
 
@@ -163,9 +177,18 @@ def _page_at(seconds: float) -> int:
     return int(seconds // PAGE_SECONDS)
 
 
-def _load_page(document: str) -> list[tuple[int, Observation]]:
-    positions, records = json.loads(document)
-    return list(zip(positions, load_observations(records), strict=True))
+def _batch_by_size(pages: Iterable[_Dumped]) -> Iterator[list[tuple[int, _Dumped]]]:
+    """Yield numbered pages in batches that are small enough for one call to Chroma."""
+    batch: list[tuple[int, _Dumped]] = []
+    size = 0
+    for number, page in enumerate(pages):
+        size += page.size
+        if batch and (len(batch) == BATCH or size > MAX_BATCH_CHARACTERS):
+            yield batch
+            batch, size = [], page.size
+        batch.append((number, page))
+    if batch:
+        yield batch
 
 
 def _merge(pages: Iterable[list[tuple[int, Observation]]]) -> list[Observation]:
@@ -174,27 +197,42 @@ def _merge(pages: Iterable[list[tuple[int, Observation]]]) -> list[Observation]:
     return [found[position] for position in sorted(found)]
 
 
-def _dump_page(content: list[tuple[int, Observation]]) -> str:
-    return json.dumps([[position for position, _ in content], dump_observations([one for _, one in content])])
-
-
-def _dump_page_vectors(content: list[tuple[int, Observation]], vectors: Mapping[str, Int8Vectors]) -> str:
+def _dump_page(content: list[tuple[int, Observation]], vectors: Mapping[str, Int8Vectors]) -> _Dumped:
+    records, frames = _dump_observations([one for _, one in content])
     texts = distinct_texts(one for _, one in content)
-    return dump_vectors(np.stack([vectors[text] for text in texts])) if texts else ""
+    dumped = dump_vectors(np.stack([vectors[text] for text in texts])) if texts else ""
+    return _Dumped(json.dumps([[position for position, _ in content], records]), {_VECTORS: dumped, _FRAMES: frames})
 
 
-def _dump_draft(result: SegmentResult, sidecars: str) -> str:
-    return json.dumps(
-        {
-            "damage": [asdict(one) for one in result.damage],
-            "failures": result.failures,
-            "observations": dump_observations(result.observations),
-            "sidecars": sidecars,
-        }
-    )
+def _load_page(document: str, metadata: Mapping[str, Any]) -> list[tuple[int, Observation]]:
+    positions, records = json.loads(document)
+    return list(zip(positions, _load_observations(records, metadata), strict=True))
 
 
-def _load_draft(document: str) -> tuple[SegmentResult, str]:
+def _dump_observations(observations: Sequence[Observation]) -> tuple[list[dict[str, Any]], str]:
+    """Return observations as JSON without their vectors, and the vectors."""
+    records = dump_observations(observations)
+    vectors = [record["vector"] for record in records if "vector" in record]
+    return [record | {"vector": ""} if "vector" in record else record for record in records], " ".join(vectors)
+
+
+def _load_observations(records: list[dict[str, Any]], metadata: Mapping[str, Any]) -> list[Observation]:
+    vectors = iter(str(metadata.get(_FRAMES) or "").split())
+    return load_observations([one | {"vector": next(vectors, "")} if "vector" in one else one for one in records])
+
+
+def _dump_draft(result: SegmentResult, sidecars: str) -> _Dumped:
+    records, frames = _dump_observations(result.observations)
+    draft = {
+        "damage": [asdict(one) for one in result.damage],
+        "failures": result.failures,
+        "observations": records,
+        "sidecars": sidecars,
+    }
+    return _Dumped(json.dumps(draft), {_FRAMES: frames, _STATES: json.dumps(result.states)})
+
+
+def _load_draft(document: str, metadata: Mapping[str, Any]) -> tuple[SegmentResult, str]:
     """Return the result of a segment, and the fingerprint of the subtitle files that it was made with."""
     draft = json.loads(document)
     if isinstance(draft, list):
@@ -203,9 +241,10 @@ def _load_draft(document: str) -> tuple[SegmentResult, str]:
         damage = [{"kind": "picture", "problem": UNDECODABLE, "seconds": missing}] if missing else []
         draft = {"damage": damage, "failures": failures, "observations": observations, "sidecars": ""}
     result = SegmentResult(
-        observations=tuple(load_observations(draft["observations"])),
+        observations=tuple(_load_observations(draft["observations"], metadata)),
         damage=tuple(Damage(**one) for one in draft["damage"]),
         failures=tuple(draft["failures"]),
+        states=tuple(json.loads(str(metadata.get(_STATES, "[]")))),
     )
     return result, draft["sidecars"]
 

@@ -20,7 +20,7 @@ from langchain_videochat.utils.names import check_names
 
 SearchType = Literal["similarity", "mmr", "similarity_score_threshold"]
 
-_FILTERS = ("video_id", "start", "end", "after", "before", "occurrence", "modalities", "filter", "min_score")
+_FILTERS = ("image", "video_id", "start", "end", "after", "before", "occurrence", "modalities", "filter", "min_score")
 _RERANKING = ("reranker", "rerank_ms")
 _MMR_DEFAULTS = {"lambda_mult": 0.5, "fetch_k": 20}
 _ARGUMENTS = ("k", *_FILTERS, *_RERANKING, *_MMR_DEFAULTS)
@@ -53,6 +53,7 @@ class VideoTimelineRetriever(BaseRetriever):
             retriever = VideoTimelineRetriever(store=store, k=2)
             retriever.invoke("how many eggs", video_id="c0ffee", start=10, end=60)
             retriever.invoke("what is done", after="the red apple stands on the shelf")
+            retriever.invoke("", image="photo.jpg")
 
         As a tool of an agent:
 
@@ -68,6 +69,9 @@ class VideoTimelineRetriever(BaseRetriever):
 
     k: int = 4
     """Maximum number of moments to return."""
+
+    image: str | None = None
+    """Path of a picture to look for too, or instead of the query if that is empty; see `VideoTimelineStore.search`."""
 
     video_id: str | list[str] | None = None
     """Search these videos only; all if None."""
@@ -149,7 +153,9 @@ class VideoTimelineRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **overrides: Any
     ) -> list[Document]:
-        return [describe(moment) for moment in self.store.search(query, **self._search_arguments(overrides))]
+        arguments = self._search_arguments(overrides)
+        text = query if query.strip() or arguments["image"] is None else None
+        return [describe(moment) for moment in self.store.search(text, **arguments)]
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **overrides: Any

@@ -1,5 +1,6 @@
 """Writing of whole videos to the collections, and updates of the local index from them."""
 
+import logging
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,11 +17,14 @@ from langchain_chroma import Chroma
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.utils.iter import batch_iterate
+from numpy.typing import NDArray
 
 from langchain_videochat.errors import InputError, StoreError
 from langchain_videochat.media.sources import absolute_source
+from langchain_videochat.perception import Observation
 from langchain_videochat.store.addresses import VideoSource, put_first
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
+from langchain_videochat.store.frame_index import FrameVectors, load_frames
 from langchain_videochat.store.hits import timed_words
 from langchain_videochat.store.leases import Lease, has_leases, revoke_expired
 from langchain_videochat.store.local_index import IndexedMoment, IndexedVersion, LocalIndex, retitle
@@ -34,6 +38,7 @@ from langchain_videochat.store.observation_vectors import (
 from langchain_videochat.store.pages import Pages, count_pages
 from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.record_ids import DRAFT, group_by_save, record_id
+from langchain_videochat.store.visual_embedding import VisualEmbedding
 from langchain_videochat.timeline import Timeline
 
 EMBED_BATCH = 32
@@ -44,6 +49,8 @@ EMBED_TEXTS = 256
 
 READ_BATCH = 500
 """Number of moments that are read at once."""
+
+_LOG = logging.getLogger(__name__)
 
 _STORAGE_ERRORS = (StoreError, ChromaError, sqlite3.Error, httpx.HTTPError)
 
@@ -56,6 +63,7 @@ class StoreCollections:
     pages: Pages
     moments: Chroma
     embedding: Embeddings
+    visual: VisualEmbedding
     check_space: Callable[[], None]
     """Called before each batch is written; raises a StoreError if the disk is full."""
 
@@ -78,7 +86,12 @@ def save(
         timeline: The timeline of the video.
         provenance: How it was made.
         on_progress: Called with the progress, in seconds of video.
+
+    Raises:
+        StoreError: Its frames were embedded with another visual model than those in the store.
+        InputError: The vector of a frame is damaged.
     """
+    collections.visual.check_frames(timeline)
     video = replace(timeline.video, source=absolute_source(timeline.video.source))
     timeline = replace(timeline, video=video)
     while (record := _try_to_save(collections, timeline, provenance, on_progress)) is None:
@@ -221,7 +234,8 @@ def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterato
     found_pages = collections.pages.read_with_vectors(record.video_id, record.save_id, record.pages)
     timeline, texts = found_pages or ([], {})
     moments = Timeline(record.video, record.video_id, tuple(timeline)).moments()
-    by_start = {round(one.start, 3): one.observations for one in moments}
+    by_start = {round(one.start, 3): one for one in moments}
+    frames = _load_frames(collections, record, timeline)
     for batch in batch_iterate(READ_BATCH, range(record.moments)):
         ids = [record_id(record.video_id, record.save_id, f"{number:06d}") for number in batch]
         found = _get_moments(collections.moments, ids)
@@ -229,10 +243,27 @@ def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterato
         # Chroma does not return records in order; inserting them in time order stores neighbors together.
         for _, text, metadata, vector in sorted(rows, key=itemgetter(0)):
             document = retitle(Document(page_content=text, metadata=metadata), record.title)
-            observations = by_start.get(metadata["start"], ())
+            moment = by_start.get(metadata["start"])
+            observations = moment.observations if moment else ()
             known = [texts[one] for one in observation_texts(observations) if one in texts]
             whole = quantize_vector(np.asarray(vector, dtype=np.float32))
-            yield IndexedMoment(document, timed_words(observations), np.stack([whole, *known]))
+            shown = FrameVectors.of(moment.frames if moment else (), frames)
+            yield IndexedMoment(document, timed_words(observations), np.stack([whole, *known]), shown)
+
+
+def _load_frames(
+    collections: StoreCollections, record: VideoRecord, observations: Sequence[Observation]
+) -> dict[str, NDArray[np.float32]]:
+    """Return the vectors of a video's frames by their text form; warn of those that cannot be used."""
+    given = {one.vector for one in observations} - {None}
+    if not given:
+        return {}
+    visual = collections.visual.record()
+    loaded = load_frames(observations, None if visual is None else visual.dimensions)
+    if len(loaded) < len(given):
+        problem = "video %s: %d frames are left out of searches, because their vectors are damaged or of another model"
+        _LOG.warning(problem, record.video_id, len(given) - len(loaded))
+    return loaded
 
 
 def _get_moments(moments: Chroma, ids: list[str]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Search: each moment gets one score, from its meaning, that of its best observation, and words."""
+"""Search: each moment gets one score, from its meaning, that of its best observation, words, and its best frame."""
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice
-from operator import itemgetter
+from functools import partial
+from itertools import islice
+from operator import attrgetter, itemgetter
 
 import numpy as np
 from langchain_core.documents import Document
@@ -12,34 +12,21 @@ from langchain_core.utils.iter import batch_iterate
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import InputError
+from langchain_videochat.store.candidates import EXACT_LIMIT, FRAME_CANDIDATES, Candidates, Neighborhood
 from langchain_videochat.store.filters import Filter, TimeBound
-from langchain_videochat.store.hits import SearchHit, TimedWords, informative_words, word_weight
+from langchain_videochat.store.frame_index import FrameIndex
+from langchain_videochat.store.hits import SearchHit, TimedWords
 from langchain_videochat.store.local_index import LocalIndex
-from langchain_videochat.store.observation_vectors import cosines, read_query, unit
+from langchain_videochat.store.observation_vectors import cosines, unit
+from langchain_videochat.store.picture_search import PictureQuery, ScoredFrames, fuse, score_frames
 from langchain_videochat.store.time_order import Placement, TimeOrder
-from langchain_videochat.store.words import query_words
+from langchain_videochat.store.word_matches import WordMatches, match_words
+from langchain_videochat.utils.interval import Interval
 
 FEW_WORDS_WEIGHT = 0.2
 """Weight of single words in the score of words. They count little, because a question mostly paraphrases its answer;
 the rest is for a moment that contains most of the query, such as a code or a name. Values from 0.15 to 0.3 work about
 equally well on collections that differ in style and language."""
-
-EXACT_LIMIT = 500
-"""Up to this many matching moments are all scored; if there are more, candidates are selected first."""
-
-FEW_MATCHES = 10_000
-"""If fewer moments match a filter, candidates are selected among these; otherwise among all moments, and filtered
-afterwards."""
-
-CANDIDATES = 100
-"""Minimum number of nearest vectors whose moments become candidates. Of the best results among 1,400 moments of
-hand-written videos, 98.6 % are among the moments of the first 100 vectors."""
-
-WORD_CANDIDATES = 20
-"""Minimum number of candidates that are chosen because they contain most of the query."""
-
-WIDENING = 4
-"""Factor by which the number of vectors grows while too few of their moments match the filter."""
 
 AROUND_SECONDS = 300.0
 """Moments up to this far from an anchor are always scored."""
@@ -52,9 +39,6 @@ RERANKED_CHARACTERS = 4000
 
 DEFAULT_FETCH_K = 20
 """Best moments among which moments that differ are chosen; the default of LangChain's vector stores."""
-
-WORD_BUDGET = 1000
-"""Maximum number of matches of all words of a query; the most common words are skipped beyond it."""
 
 
 @dataclass(frozen=True)
@@ -110,26 +94,34 @@ class Diversity:
 
 
 @dataclass(frozen=True)
-class WordMatches:
-    """The moments that contain words of a query."""
+class Query:
+    """What moments are compared with."""
 
-    shares: dict[int, float]
-    """The share of the query that each moment contains, 0 to 1, by its number; rare words make up more of it. Words
-    that no moment contains count: a moment that contains one word of a paraphrase has little of the query."""
+    text: str = ""
+    """Search text; empty if the texts of moments do not count."""
 
-    weights: dict[str, float]
-    """The rarer words of the query with their weights."""
+    embedding: NDArray[np.float32] | None = None
+    """Its embedding [dimensions]; None if the texts of moments do not count."""
 
-    def best(self, numbers: Iterable[int], count: int) -> list[int]:
-        """Return the moments among `numbers` that contain most."""
-        return sorted(numbers, key=lambda number: (-self.shares[number], number))[:count]
+    unrelated: float = 0.0
+    """Cosine similarity of unrelated texts, from `unrelated_similarity`."""
+
+    frames: FrameIndex | None = None
+    """The frames of the store; None if they are not compared with anything."""
+
+    description: PictureQuery | None = None
+    """The search text, as frames are compared with it."""
+
+    picture: PictureQuery | None = None
+    """A picture, as frames are compared with it."""
+
+    excluded: int | None = None
+    """Number of a moment that is left out."""
 
 
 @dataclass(frozen=True)
-class _Scored:
-    """A moment with its score."""
-
-    number: int
+class _TextMatch:
+    """How well the texts of a moment match."""
 
     score: float
 
@@ -146,111 +138,111 @@ class _Scored:
         return nearest[1] if nearest is not None and nearest[0] >= self.similarity else None
 
 
+@dataclass(frozen=True)
+class _Scored:
+    """A moment with its score."""
+
+    number: int
+
+    score: float
+
+    text: _TextMatch | None = None
+
+    frames: ScoredFrames | None = None
+    """Its frames, if they match better than its texts."""
+
+    nearness: float = 0.0
+    """Score of its best frame, which decides between moments with the same score."""
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Sort key, best first."""
+        return -self.score, -self.nearness
+
+    def hit(
+        self,
+        document: Document,
+        observations: Sequence[TimedWords],
+        weights: Mapping[str, float],
+        condition: Filter,
+        part: Interval | None,
+    ) -> SearchHit:
+        """Return the moment as a hit, with its observations that match a filter, or its best frame."""
+        matching = [one for one in observations if one.matches(condition)]
+        frame = None if self.frames is None else self.frames.best_within(condition.interval or Interval())
+        if frame is not None:
+            end = max(frame.start, min(frame.end, document.metadata["end"]))
+            shown = TimedWords(frame.start, end, "visual", "")
+            return SearchHit(document, [*matching, shown], {}, self.score, shown, part)
+        nearest = None if self.text is None else self.text.nearest(observations, condition)
+        return SearchHit(document, matching, weights, self.score, nearest, part)
+
+
 def search(
     index: LocalIndex,
-    query: str,
-    embedding: Sequence[float],
+    query: Query,
     *,
     k: int,
     condition: Filter,
     diversity: Diversity,
     min_score: float,
-    unrelated: float,
     order: TimeOrder | None = None,
 ) -> list[Document]:
     """Find the moments with the highest scores.
 
-    A score is the mean of the score of meaning and that of words. Meaning is the mean of two cosine similarities with
-    the query, that of the moment and that of its nearest observation, scaled so that unrelated texts have 0. A moment
-    that matches only because of an observation that a better one contains too is left out.
+    The score of a moment's texts is the mean of that of meaning and that of words. Meaning is the mean of two cosine
+    similarities with the query, that of the moment and that of its nearest observation, scaled so that unrelated texts
+    have 0. It is fused with the score of the moment's best frame for the description; with a picture, the score is the
+    mean of that and the score of the best frame for the picture. A moment that matches only because of an observation
+    that a better one contains too is left out.
 
     Args:
         index: The local index.
-        query: Search text.
-        embedding: Its embedding.
+        query: What moments are compared with.
         k: Maximum number of moments.
         condition: Filter on moments.
         diversity: How much moments that differ from better ones are preferred.
         min_score: Moments with a lower score are left out.
-        unrelated: Cosine similarity of unrelated texts, from `unrelated_similarity`.
         order: Order in time that replaces the order by score; `diversity` must then leave the order as it is.
 
     Returns:
         Moments, best first. In their metadata, `hit_start`, `hit_end` and `citation` refer to the observations that the
-        query is about.
+        query is about, or to the best frame.
     """
     wanted = min(diversity.candidates(k), index.size())
-    vector = read_query(embedding)
-    words = match_words(index, query)
-    searched = condition if order is None else order.narrow(condition)
-    numbers = find_candidates(index, vector, words, wanted, searched)
+    words = match_words(index, query.text) if query.text else WordMatches()
+    # Around anchors, moments may match the query too little to be candidates.
+    around = [] if order is None else list(_find_around(index, order, condition))
+    candidates = Candidates(index, condition if order is None else order.narrow(condition), wanted)
+    frames = _score_frames(index, query, [*_find_by_frames(candidates, query), *around])
+    found = [*_find_by_texts(index, candidates, query, words), *around, *frames]
+    scored = _combine(query, _score_texts(index, query, found, words), frames)
+    kept = (one for one in scored if one.score >= min_score and one.number != query.excluded)
+    ranking = sorted(kept, key=attrgetter("rank"))
     if order is not None:
-        # They may match the query too little to be candidates.
-        numbers = list(dict.fromkeys([*numbers, *_find_around(index, order, condition)]))
-    scored = [one for one in score(index, numbers, vector, words, unrelated) if one.score >= min_score]
-    if order is not None:
-        return _select_in_order(index, scored, wanted, words.weights, condition, order)
-    hits = _select(index, scored, wanted, words.weights, condition)
+        return _select_in_order(index, ranking, wanted, words.weights, condition, order)
+    hits = _select(index, ranking, wanted, words.weights, condition)
     if hits and diversity.lambda_mult < 1:
-        hits = _diversify(index, hits, k, diversity)
+        hits = _diversify(index, query, hits, k, diversity)
     return [hit.to_document() for hit in hits.values()]
 
 
-def match_words(index: LocalIndex, query: str) -> WordMatches:
-    """Find the moments that contain words of a query."""
-    size = index.size()
-    counts = {word: index.count_phrase(word.phrase, WORD_BUDGET + 1) for word in query_words(query)}
-    rarest_first = sorted(counts.items(), key=lambda item: item[1])
-    totals = accumulate(count for _, count in rarest_first)
-    used = [word for (word, _), total in zip(rarest_first, totals, strict=True) if total <= WORD_BUDGET]
-    weights = {word: word_weight(word, counts[word], size) for word in used}
-    whole = sum(weights.values())
-    shares: defaultdict[int, float] = defaultdict(float)
-    for word, weight in weights.items():
-        for number in index.find_phrase(word.phrase) if counts[word] else ():
-            shares[number] += weight / (whole or 1)
-    return WordMatches(dict(shares), informative_words({word: counts[word] for word in used}, size))
+def _find_by_texts(index: LocalIndex, candidates: Candidates, query: Query, words: WordMatches) -> Collection[int]:
+    if query.embedding is None:
+        return []
+    if candidates.every is not None:
+        return candidates.every
+    vectors = Neighborhood(partial(index.nearest, query.embedding), index.count_vectors())
+    return [*candidates.near(vectors), *candidates.worded(words)]
 
 
-def find_candidates(
-    index: LocalIndex, embedding: NDArray[np.float32], words: WordMatches, k: int, condition: Filter
-) -> list[int]:
-    """Return all moments that match a filter if they are few, else those that may be among the best `k`."""
-    matching = index.find(condition, EXACT_LIMIT + 1)
-    if len(matching) <= EXACT_LIMIT:
-        return matching
-    count = max(WORD_CANDIDATES, 2 * k)
-    if condition == Filter():
-        found = [*_find_near(index, embedding, k), *words.best(words.shares, count)]
-    elif index.count(condition, FEW_MATCHES) < FEW_MATCHES:
-        among = index.find(condition, FEW_MATCHES)
-        found = [*_find_near(index, embedding, k, among), *words.best(words.shares.keys() & set(among), count)]
-    else:
-        worded = index.matching(words.best(words.shares, WIDENING * count), condition)
-        found = [*_find_near_and_test(index, embedding, k, condition), *worded]
-    return list(dict.fromkeys(found))
-
-
-def _find_near(
-    index: LocalIndex, embedding: NDArray[np.float32], k: int, among: Sequence[int] | None = None
-) -> Collection[int]:
-    enough = k if among is None else min(k, len(among))
-    return _widen(lambda count: index.nearest(embedding, count, among), index, k, enough)
-
-
-def _find_near_and_test(
-    index: LocalIndex, embedding: NDArray[np.float32], k: int, condition: Filter
-) -> Collection[int]:
-    enough = max(CANDIDATES // 4, k)
-    return _widen(lambda count: index.matching(index.nearest(embedding, count), condition), index, k, enough)
-
-
-def _widen(find: Callable[[int], Collection[int]], index: LocalIndex, k: int, enough: int) -> Collection[int]:
-    """Find moments among more and more of the nearest vectors, until they are enough or all vectors were used."""
-    count = max(CANDIDATES, 2 * k)
-    while len(found := find(count)) < enough and count <= index.count_vectors():
-        count *= WIDENING
-    return found
+def _find_by_frames(candidates: Candidates, query: Query) -> list[int]:
+    if query.frames is None:
+        return []
+    given = [one for one in (query.description, query.picture) if one is not None]
+    nearest, size = query.frames.nearest, query.frames.size
+    every = [Neighborhood(partial(nearest, one.sought), size, FRAME_CANDIDATES) for one in given]
+    return [number for vectors in every for number in candidates.near(vectors)]
 
 
 def _find_around(index: LocalIndex, order: TimeOrder, condition: Filter) -> Iterator[int]:
@@ -261,27 +253,74 @@ def _find_around(index: LocalIndex, order: TimeOrder, condition: Filter) -> Iter
         yield from index.find(condition.narrow(video_ids=[anchor.video_id], bounds=bounds), EXACT_LIMIT)
 
 
-def score(
-    index: LocalIndex, numbers: Sequence[int], embedding: NDArray[np.float32], words: WordMatches, unrelated: float
-) -> list[_Scored]:
-    """Score moments, and return them best first; those that no longer exist are left out."""
-    found = index.vectors(numbers)
+def _score_texts(index: LocalIndex, query: Query, numbers: Iterable[int], words: WordMatches) -> dict[int, _TextMatch]:
+    """Score the texts of moments, by number; moments that no longer exist are left out."""
+    if query.embedding is None:
+        return {}
+    found = index.vectors(list(dict.fromkeys(numbers)))
     if not found.numbers:
-        return []
-    similarities, starts = cosines(found.vectors, embedding), found.starts
+        return {}
+    similarities, starts = cosines(found.vectors, query.embedding), found.starts
     wholes = similarities[starts]
     observations = similarities.copy()
     observations[starts] = -1
     nearest = np.where(np.array(found.counts) > 1, np.maximum.reduceat(observations, starts), wholes)
     # The difference is 0 for a model that gives the same vector to all texts.
-    meaning = np.clip(((wholes + nearest) / 2 - unrelated) / max(1 - unrelated, 0.001), 0, 1)
+    meaning = np.clip(((wholes + nearest) / 2 - query.unrelated) / max(1 - query.unrelated, 0.001), 0, 1)
     shares = np.array([words.shares.get(number, 0.0) for number in found.numbers])
     scores = (meaning + FEW_WORDS_WEIGHT * shares + (1 - FEW_WORDS_WEIGHT) * shares**3) / 2
-    parts = np.split(similarities, starts[1:])
-    return [
-        _Scored(found.numbers[place], float(scores[place]), parts[place][1:], float(wholes[place]))
-        for place in np.argsort(-scores, kind="stable")
-    ]
+    # Not np.split, which takes ten times as long.
+    spans = [slice(start + 1, start + count) for start, count in zip(starts.tolist(), found.counts, strict=True)]
+    rows = zip(found.numbers, scores.tolist(), spans, wholes.tolist(), strict=True)
+    return {number: _TextMatch(score, similarities[span], whole) for number, score, span, whole in rows}
+
+
+@dataclass(frozen=True)
+class _FrameMatch:
+    """How well the frames of a moment match."""
+
+    description: ScoredFrames | None
+    """Scores for the description, if there is one."""
+
+    picture: ScoredFrames | None
+    """Scores for the picture, if there is one."""
+
+
+def _score_frames(index: LocalIndex, query: Query, numbers: Iterable[int]) -> dict[int, _FrameMatch]:
+    """Score the frames of moments, by number; moments without frames are left out."""
+    if query.frames is None:
+        return {}
+    found = index.frames(list(dict.fromkeys(numbers)))
+    description = {} if query.description is None else score_frames(found, query.description)
+    picture = {} if query.picture is None else score_frames(found, query.picture)
+    return {number: _FrameMatch(description.get(number), picture.get(number)) for number in found.numbers}
+
+
+def _combine(query: Query, texts: Mapping[int, _TextMatch], frames: Mapping[int, _FrameMatch]) -> Iterator[_Scored]:
+    """Score moments by their texts and frames."""
+    nothing = _FrameMatch(None, None)
+    for number in texts if query.embedding is not None else frames:
+        one = _score_description(query, number, texts.get(number), frames.get(number, nothing).description)
+        yield one if query.picture is None else _add_picture(query, one, frames.get(number, nothing).picture)
+
+
+def _score_description(query: Query, number: int, text: _TextMatch | None, frames: ScoredFrames | None) -> _Scored:
+    """Score a moment for the search text."""
+    if query.description is None or frames is None:
+        return _Scored(number, 0.0 if text is None else text.score, text)
+    best, chance = frames.best, query.description.chance
+    if text is None:
+        return _Scored(number, max(best, 0.0), None, frames, best)
+    is_better = fuse(0.0, best, chance) > text.score
+    return _Scored(number, fuse(text.score, best, chance), text, frames if is_better else None, best)
+
+
+def _add_picture(query: Query, one: _Scored, frames: ScoredFrames | None) -> _Scored:
+    """Add the score of a moment for the picture: moments that match the search text too come first."""
+    best = -1.0 if frames is None else frames.best
+    has_text = query.embedding is not None or query.description is not None
+    score = (one.score + max(best, 0.0)) / 2 if has_text else max(best, 0.0)
+    return _Scored(one.number, score, one.text, frames or one.frames, best)
 
 
 def _select_in_order(
@@ -318,11 +357,9 @@ def _select(
             document, observations = found[one.number]
             placement = None if places is None else places[one.number]
             own = condition if placement is None else placement.narrow(condition)
-            matching = [other for other in observations if other.matches(own)]
-            if own != condition and not matching:
+            hit = one.hit(document, observations, weights, own, None if placement is None else placement.part)
+            if own != condition and not hit.observations:
                 continue  # The moment extends beyond its anchor, but nothing was observed there.
-            nearest, part = one.nearest(observations, own), None if placement is None else placement.part
-            hit = SearchHit(document, matching, weights, one.score, nearest, part)
             if not (hit.is_across and any(hit.repeats(other) for other in hits.values())):
                 hits[one.number] = hit
         if len(hits) >= k:
@@ -330,9 +367,19 @@ def _select(
     return dict(islice(hits.items(), k))
 
 
-def _diversify(index: LocalIndex, hits: dict[int, SearchHit], k: int, diversity: Diversity) -> dict[int, SearchHit]:
-    found = index.vectors(list(hits))
-    wholes = unit(found.vectors[found.starts].astype(np.float32))
-    relevance = np.asarray([hits[number].score for number in found.numbers], dtype=np.float32)
-    chosen = diversity.select(relevance / (relevance.max(initial=0) or 1), wholes, k)
-    return {found.numbers[position]: hits[found.numbers[position]] for position in chosen}
+def _diversify(
+    index: LocalIndex, query: Query, hits: dict[int, SearchHit], k: int, diversity: Diversity
+) -> dict[int, SearchHit]:
+    numbers, vectors = _represent(index, query, list(hits))
+    relevance = np.asarray([hits[number].score for number in numbers], dtype=np.float32)
+    chosen = diversity.select(relevance / (relevance.max(initial=0) or 1), vectors, k)
+    return {numbers[position]: hits[numbers[position]] for position in chosen}
+
+
+def _represent(index: LocalIndex, query: Query, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.float32]]:
+    """Return a unit vector for each moment that exists: of its text, or if texts do not count, of its first frame."""
+    if query.frames is None or query.embedding is not None:
+        texts = index.vectors(numbers)
+        return texts.numbers, unit(texts.vectors[texts.starts].astype(np.float32))
+    frames = index.frames(numbers)
+    return frames.numbers, unit(frames.vectors[frames.starts] - query.frames.center)

@@ -4,7 +4,6 @@ import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -33,12 +32,13 @@ from langchain_videochat.store.local_index import LocalIndex, is_damage
 from langchain_videochat.store.metadata_filters import add_metadata_filter
 from langchain_videochat.store.pages import Pages
 from langchain_videochat.store.provenance import Provenance
+from langchain_videochat.store.queries import QueryBuilder, SearchInput
 from langchain_videochat.store.reranking import DEFAULT_RERANK_MS, Rerankers
 from langchain_videochat.store.saving import StoreCollections, remove, save, update_index
 from langchain_videochat.store.search import DEFAULT_FETCH_K, Diversity, search
 from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
-from langchain_videochat.store.similarity_scale import unrelated_similarity
 from langchain_videochat.store.time_order import MAX_ANCHORS, Anchor, Occurrence, TimeOrder, choose_anchors
+from langchain_videochat.store.visual_embedding import VisualEmbedding, resolve_visual_name
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.timeline.documents import moment_key
 from langchain_videochat.utils.interval import Interval
@@ -61,11 +61,15 @@ class VideoTimelineStore:
             Hugging Face Hub or the path of a sentence-transformers model. If None, the model that the store was built
             with, provided that it is "multilingual" or the default, `all-MiniLM-L6-v2` (English), which new stores
             use. Models given by name are loaded on first use.
+        visual_embedding: Model that compares texts and pictures with the frames of videos: the id on the Hugging Face
+            Hub or the path of a SigLIP or CLIP model, or of a multimodal sentence-transformers model. It must be the
+            one that the frames were embedded with (`visual` in the profile). If None, the model that the store was
+            built with, provided that it is the default, `siglip2-base-patch32-256`, and on this machine.
         collection_name: Name of the Chroma collection of moments.
         client: A Chroma client, for example `chromadb.HttpClient(...)`, instead of `persist_directory`.
 
     Raises:
-        InputError: Chroma rejects the collection name, both a directory and a client are given, or the name of the
+        InputError: Chroma rejects the collection name, both a directory and a client are given, or the name of an
             embedding model is unknown.
         StoreError: The store cannot be opened, or was built with another embedding model.
 
@@ -79,6 +83,10 @@ class VideoTimelineStore:
         Search videos and ask questions in any language:
 
             store = VideoTimelineStore("recipes", embedding="multilingual")
+
+        Find moments that look like a photo:
+
+            store.search(image="photo.jpg")
     """
 
     def __init__(
@@ -86,11 +94,13 @@ class VideoTimelineStore:
         persist_directory: str | Path | None = None,
         *,
         embedding: Embeddings | str | Path | None = None,
+        visual_embedding: str | Path | None = None,
         collection_name: str = "videos",
         client: ClientAPI | None = None,
     ) -> None:
         directory = None if persist_directory is None else Path(persist_directory).absolute()
         given = self._given = resolve_name(embedding) if isinstance(embedding, str | Path) else embedding
+        self._given_visual = None if visual_embedding is None else resolve_visual_name(visual_embedding)
         connection = connect(directory, collection_name, client)
         self._embedding = choose_embeddings(given, recorded_model(connection.moments), connection.place)
         with connection.errors():
@@ -101,9 +111,11 @@ class VideoTimelineStore:
             self._catalogue = Catalogue(connection.client, connection.catalogue, self._index.choose_source)
             self._pages = Pages(connection.timelines)
             moments = Chroma(collection_name, self._embedding, client=connection.client)
+            visual = VisualEmbedding(self._given_visual, connection.client, collection_name, connection.place)
             self._collections = StoreCollections(
-                self._catalogue, self._pages, moments, self._embedding, connection.check_space
+                self._catalogue, self._pages, moments, self._embedding, visual, connection.check_space
             )
+            self._queries = QueryBuilder(self._index, self._embedding, visual)
         self._connection = connection
         self._rerankers = Rerankers()
 
@@ -124,13 +136,15 @@ class VideoTimelineStore:
 
         Returns:
             `collection_name`, and either `persist_directory` or `server` (the arguments of `chromadb.HttpClient`), as
-            JSON. If an embedding model was given, `embedding` is its name, or that object.
+            JSON. If an embedding model was given, `embedding` is its name, or that object; `visual_embedding` is the
+            name of the visual model that was given.
 
         Raises:
             InputError: The store is in memory, or on a server with credentials or HTTP headers, which may be secrets.
         """
         config = {**self._connection.location(), "collection_name": self._connection.moments.name}
-        return config if self._given is None else {**config, "embedding": self._given}
+        models = {"embedding": self._given, "visual_embedding": self._given_visual}
+        return config | {name: model for name, model in models.items() if model is not None}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_config, (self.to_config(),)
@@ -180,7 +194,7 @@ class VideoTimelineStore:
             SourceError: A file does not exist, and `on_error` is "raise".
             MediaError: A file cannot be read as a video, and `on_error` is "raise".
             ModelUnavailableError: A model of the profile, or the embedding model, is not available on this machine.
-            StoreError: The store cannot be written, or was built with another embedding model.
+            StoreError: The store cannot be written, or was built with another embedding model or visual model.
             InputError: `profile` or `on_error` is unknown.
         """
         loaded = load_profile(profile)
@@ -210,7 +224,8 @@ class VideoTimelineStore:
             sidecars: The `sidecar_fingerprint` of the video when it was perceived; the present one if None.
 
         Raises:
-            StoreError: The store cannot be written, or was built with another embedding model.
+            StoreError: The store cannot be written, or was built with another embedding model or visual model.
+            InputError: The vector of a frame is damaged.
         """
         if sidecars is None:
             sidecars = _fingerprint(timeline.video.source)
@@ -241,9 +256,11 @@ class VideoTimelineStore:
 
     def search(
         self,
-        query: str,
+        query: str | None = None,
         k: int = 4,
         *,
+        image: str | Path | None = None,
+        like: tuple[str, float] | None = None,
         video_id: str | Collection[str] | None = None,
         start: float | None = None,
         end: float | None = None,
@@ -258,11 +275,17 @@ class VideoTimelineStore:
         reranker: str | Path | BaseChatModel | None = None,
         rerank_ms: float = DEFAULT_RERANK_MS,
     ) -> list[Document]:
-        """Search moments by meaning and by words.
+        """Search moments by meaning, by words and by picture.
 
         Args:
-            query: Search text. Codes and numbers match exactly, other words also in inflected forms.
+            query: Search text. Codes and numbers match exactly, other words also in inflected forms. If the store has
+                embedded frames, they are compared with it too: a moment is found by what it looks like even if no model
+                has described it. If the visual model is not on this machine, a warning is logged instead.
             k: Maximum number of moments to return.
+            image: A picture to look for, instead of `query` or together with it: the path of a JPEG, PNG, WebP, GIF or
+                BMP file.
+            like: Video id and time in seconds of a frame to look for, instead of `image`: its stored embedding is
+                used, and the moment that it belongs to is left out.
             video_id: Search these videos only; all if None.
             start: Only moments that end after this time, in seconds from the start of the video.
             end: Only moments that start before this time, in seconds.
@@ -273,7 +296,8 @@ class VideoTimelineStore:
             before: The same for moments before a hit. With both, moments between two hits.
             occurrence: "first" or "last": only moments that match about as well as the best one (at least 0.8 of its
                 score), in chronological or reverse order; of several videos, first one moment of each.
-            modalities: Only moments with an observation of one of these modalities; all if None.
+            modalities: Only moments with an observation of one of these modalities; all if None. Frames are compared
+                with the query only if "visual" is one of them; if it is the only one, nothing else is.
             filter: More conditions, as LangChain's vector stores take them: on `video_id` and `modality` (`$eq`,
                 `$in`), `start` and `end` (`$eq`, `$gt`, `$gte`, `$lt`, `$lte`), joined by `$and`. For example
                 `{"video_id": {"$in": ["c0ffee", "decade"]}, "start": {"$gte": 10}}`.
@@ -297,19 +321,23 @@ class VideoTimelineStore:
         Returns:
             One Document per moment, best first unless an order in time was requested. In its metadata, `score` is how
             well it matches, 0 to 1: the mean of its similarity in meaning, of which unrelated texts have 0, and of the
-            share of the query's words that it contains. Scores of different queries can be compared. A cross-encoder
-            adds `rerank_score`, 0 to 1, which compares moments of one query only, and leaves `score` as it is. `start`
-            and `end` are the times of the moment; `hit_start`, `hit_end` and `citation` are those of the observations
-            in it that the query is about, or of the moment if none stands out. `after_start`, `after_end` and
-            `after_citation` are those of the hit that `after` refers to; likewise for `before`. A sentence that spans
-            two moments counts once. Its `id`, which is also `document_id`, stays the same when the video is indexed
-            again and the moment has the same times.
+            share of the query's words that it contains. A frame that matches the query better than the best frame of
+            the store does by chance raises it, to 1 if its similarity exceeds that of unrelated texts by six standard
+            deviations. The score for a picture is how much more the best frame resembles it than frames of the store
+            resemble one another; with a `query` too, the mean of both. Scores of different queries can be compared. A
+            cross-encoder adds `rerank_score`, 0 to 1, which compares moments of one query only, and leaves `score` as
+            it is. `start` and `end` are the times of the moment; `hit_start`, `hit_end` and `citation` are those of the
+            observations in it that the query is about, of its best frame if that matches better, or of the moment if
+            none stands out. `after_start`, `after_end` and `after_citation` are those of the hit that `after` refers
+            to; likewise for `before`. A sentence that spans two moments counts once. Its `id`, which is also
+            `document_id`, stays the same when the video is indexed again and the moment has the same times.
 
         Raises:
-            InputError: The query is empty, `k` is below 1, nothing matches `after` or `before`, or a filter or another
-                argument is invalid.
-            StoreError: The store cannot be read, or was built with another embedding model.
-            ModelUnavailableError: The reranker is not available on this machine.
+            InputError: The query is empty, `k` is below 1, nothing matches `after` or `before`, `image` is not a
+                picture, no frame was embedded for `like`, or a filter or another argument is invalid.
+            StoreError: The store cannot be read, or was built with another embedding model, or with a visual model that
+                is needed for `image` and only opened if it is given as `visual_embedding`.
+            ModelUnavailableError: The reranker, or the visual model for `image`, is not available on this machine.
             ModelError: The reranker is not a cross-encoder, or a chat model that fails whatever the moments are.
 
         Example:
@@ -317,6 +345,10 @@ class VideoTimelineStore:
 
                 store.search("what is done", after="the red apple stands on the shelf")
                 store.search("red apple", k=1, occurrence="last")
+
+            Moments that look like a photo:
+
+                store.search(image="photo.jpg", k=2)
         """
         for name, text in (("query", query), ("after", after), ("before", before)):
             if text is not None and not text.strip():
@@ -337,18 +369,21 @@ class VideoTimelineStore:
             name = "lambda_mult" if reranker is None else "reranker"
             problem = "cannot be combined with after, before or occurrence, which determine the order"
             raise InputError(name, problem, "Omit one or the other")
+        if query is None and reranker is not None:
+            raise InputError("reranker", "needs a search text", "Give a query, or omit it")
+        given = SearchInput.of(query, image, like)
         chosen = None if reranker is None else self._rerankers.get(reranker)
         wanted = k if chosen is None else chosen.candidates(k, diversity)
 
         def find() -> list[Document]:
             anchored = self._find_anchors(order, after, before, condition) if is_ordered else None
-            return self._search(query, wanted, condition, diversity, min_score, anchored)
+            return self._search(given, wanted, condition, diversity, min_score, anchored)
 
         with self._connection.errors():
             self._check.run()  # before the local index is built, which can take long
         moments = self._read_index(find)
         # Outside of _read_index, which may search again.
-        return moments if chosen is None else chosen.rerank(query, moments, k, rerank_ms / 1000)[:k]
+        return moments if chosen is None else chosen.rerank(query or "", moments, k, rerank_ms / 1000)[:k]
 
     def neighbors(self, moments: Iterable[Document]) -> list[Document]:
         """Return the moments directly before and after the given moments, excluding the given ones.
@@ -457,14 +492,15 @@ class VideoTimelineStore:
         def find(name: str, text: str | None) -> tuple[Anchor, ...] | None:
             if text is None:
                 return None
-            found = self._search(text, MAX_ANCHORS, Filter(video_ids=condition.video_ids), Diversity(), min_score=0.0)
+            everywhere = Filter(video_ids=condition.video_ids)
+            found = self._search(SearchInput(text), MAX_ANCHORS, everywhere, Diversity(), min_score=0.0)
             return choose_anchors(name, text, found)
 
         return replace(order, after=find("after", after), before=find("before", before))
 
     def _search(
         self,
-        query: str,
+        given: SearchInput,
         k: int,
         condition: Filter,
         diversity: Diversity,
@@ -475,22 +511,10 @@ class VideoTimelineStore:
             condition.check_modalities(self._index.modalities())
         if self._index.size() == 0:
             return []
-        embedding = self._embedding.embed_query(query)
+        query = self._queries.build(given, condition)
         return search(
-            self._index,
-            query,
-            embedding,
-            k=k,
-            condition=condition,
-            diversity=diversity,
-            min_score=min_score,
-            unrelated=self._unrelated,
-            order=order,
+            self._index, query, k=k, condition=condition, diversity=diversity, min_score=min_score, order=order
         )
-
-    @cached_property
-    def _unrelated(self) -> float:
-        return unrelated_similarity(self._embedding)
 
     def _read_timeline(self, video_id: str, interval: Interval) -> tuple[VideoRecord, list[Observation]]:
         record = self._find(video_id)

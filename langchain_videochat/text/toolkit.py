@@ -71,7 +71,7 @@ class VideoChatToolkit(BaseToolkit):
         files = AgentFiles(self.root_dir, self.allow_urls)
         tools: list[BaseTool] = [
             ListVideosTool(store=self.store),
-            SearchVideosTool(store=self.store),
+            SearchVideosTool(store=self.store, files=files),
             VideoChatTextTool(store=self.store),
             ViewFramesTool(store=self.store, files=files, images=self.images),
         ]

@@ -38,6 +38,11 @@ class Moment:
         return [modality.name for modality in group_by_modality(self.observations)]
 
     @property
+    def frames(self) -> list[Observation]:
+        """Its frames with vectors: one that is shown when the moment starts belongs to the moment before."""
+        return [one for one in self.observations if one.vector is not None and one.start >= self.start]
+
+    @property
     def text(self) -> str:
         """The title, then one line per modality, with the names of speakers: the text that is embedded and searched.
 

@@ -1,7 +1,7 @@
-"""Latency of searching 100,000 moments and of reading a minute of a timeline."""
+"""Latency of searching 100,000 moments by words and by picture, and of reading a minute of a timeline."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import accumulate
@@ -17,6 +17,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_videochat import VideoTimelineStore
 from langchain_videochat.media import VideoInfo
 from langchain_videochat.perception import Observation
+from langchain_videochat.perception.frame_vectors import dump_vector
 from langchain_videochat.timeline import MOMENT_SECONDS, Timeline
 from tests.benchmarks.media import cached
 from tests.benchmarks.report import Table, progress
@@ -27,6 +28,8 @@ MOMENTS_PER_VIDEO = 100
 QUERIES = 200
 WARM_UP = 20
 DIMENSIONS = 384
+FRAMES_PER_MOMENT = 4
+VISUAL_DIMENSIONS = 768
 MAX_READ_MS = 20.0
 
 LENGTHS = {"ten minutes": 20, "ten hours": 1200}
@@ -57,16 +60,19 @@ class RandomEmbeddings(Embeddings):
 def measure(scale: float) -> Table:
     """Search with each kind of filter, alternating with plain queries of Chroma for the same vector."""
     videos = max(20, round(MOMENTS * scale) // MOMENTS_PER_VIDEO)
-    folder = cached(f"store-{videos * MOMENTS_PER_VIDEO}-moments", partial(_build_in_subprocess, videos=videos))
+    folder = cached(
+        f"store-{videos * MOMENTS_PER_VIDEO}-moments-with-frames", partial(_build_in_subprocess, videos=videos)
+    )
     store = VideoTimelineStore(folder, embedding=RandomEmbeddings())
     table = Table("Search: 95th percentile", "ms")
     _add_searches(table, store, chromadb.PersistentClient(folder).get_collection("videos"), videos)
     _add_reads(table, store)
     table.notes = [
         f"{videos * MOMENTS_PER_VIDEO + sum(LENGTHS.values()):,} moments of {MOMENT_SECONDS:g} s with random unit "
-        f"vectors of {DIMENSIONS} dimensions, mostly in videos of {MOMENTS_PER_VIDEO} moments; {QUERIES} queries of "
-        "eight words each. A time filter is one minute. Our search also ranks by words; Chroma's plain query does not "
-        "filter, and returns four neighbors."
+        f"vectors of {DIMENSIONS} dimensions, mostly in videos of {MOMENTS_PER_VIDEO} moments, with "
+        f"{FRAMES_PER_MOMENT} frames of {VISUAL_DIMENSIONS} dimensions each; {QUERIES} queries of eight words each. A "
+        "time filter is one minute. Our search also ranks by words; with a picture, whose embedding is known, also by "
+        "frames. Chroma's plain query does not filter, and returns four neighbors."
     ]
     return table
 
@@ -88,13 +94,15 @@ def _add_searches(table: Table, store: VideoTimelineStore, collection: chromadb.
     embed = RandomEmbeddings().embed_query
     progress("  searching")
     plain: list[float] = []
-    taken: dict[str, list[float]] = {name: [] for name in filters}
+    taken: dict[str, list[float]] = {f"{name}{kind}": [] for kind in ("", ", with a picture") for name in filters}
     for _ in range(WARM_UP + QUERIES):
         query = " ".join(_words(generator, 8))
         vectors = np.array([embed(query)], np.float32)
         plain.append(_milliseconds(partial(collection.query, query_embeddings=vectors, n_results=4)))
         for name, draw in filters.items():
             taken[name].append(_milliseconds(partial(store.search, query, **draw())))
+            frame = (_video_id(generator.randrange(videos)), generator.uniform(0, MOMENTS_PER_VIDEO * MOMENT_SECONDS))
+            taken[f"{name}, with a picture"].append(_milliseconds(partial(store.search, query, like=frame, **draw())))
     reference = percentile_95(plain[WARM_UP:])
     for name, times in taken.items():
         table.cost(f"search, {name}", percentile_95(times[WARM_UP:]), "Chroma's plain query", reference, at_most=3)
@@ -131,7 +139,7 @@ def _build(folder: Path, videos: int) -> None:
 
 
 def _timeline(video_id: str, moments: int, generator: random.Random) -> Timeline:
-    """Generate a video with six lines of ten words in each moment."""
+    """Generate a video with six lines of ten words, and some frames, in each moment."""
     video = VideoInfo(f"/films/{video_id}.mp4", video_id, moments * MOMENT_SECONDS, 1280, 720)
     observations = []
     for number in range(moments):
@@ -140,7 +148,16 @@ def _timeline(video_id: str, moments: int, generator: random.Random) -> Timeline
             start = number * MOMENT_SECONDS + line * MOMENT_SECONDS / 6
             text = " ".join(_words(generator, 10))
             observations.append(Observation(start, start + 4, modalities[line % len(modalities)], text))
+    observations += _frames(moments, crc32(video_id.encode()))
     return Timeline.of(video, video_id, observations)
+
+
+def _frames(moments: int, seed: int) -> Iterator[Observation]:
+    seconds = MOMENT_SECONDS / FRAMES_PER_MOMENT
+    vectors = np.random.default_rng(seed).standard_normal((moments * FRAMES_PER_MOMENT, VISUAL_DIMENSIONS))
+    for place, vector in enumerate(vectors.astype(np.float32)):
+        dumped = dump_vector(vector / np.linalg.norm(vector))
+        yield Observation(place * seconds, (place + 1) * seconds, "visual", "", vector=dumped)
 
 
 def _words(generator: random.Random, count: int) -> list[str]:

@@ -16,6 +16,7 @@ import torch
 import uvicorn
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import BaseTool
+from PIL import Image
 from pydantic import BaseModel
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -112,6 +113,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in copies:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(talk, folder / name)
+    Image.new("RGB", (64, 48)).save(folder / "photo.jpg")
     row = {"video": "a.mp4", "question": "What came first?", "candidates": ["This.", "That."], "answer": "That."}
     (folder / "MVBench" / "json").mkdir()
     write_json(folder / "MVBench/json/action_sequence.json", [row | {"start": 1.0, "end": 2.5}])

@@ -171,7 +171,7 @@ def test_every_argument_has_a_description(store: VideoTimelineStore, folder: Pat
     toolkit = VideoChatToolkit(store=store, root_dir=folder, model=ScriptedChat(turns=[]))
     for tool in toolkit.get_tools():
         assert len(tool.description) > 40
-        assert len(tool.args) <= 8
+        assert len(tool.args) <= 9
         assert all(argument.get("description") for argument in tool.args.values())
 
 

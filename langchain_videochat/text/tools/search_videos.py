@@ -1,5 +1,6 @@
 """The tool that finds moments."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from langchain_core.documents import Document
@@ -8,6 +9,7 @@ from pydantic import BaseModel, Field, SkipValidation
 
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.store.time_order import Occurrence
+from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.tools.arguments import END, START, Time, check_query, find_video, parse_time
 from langchain_videochat.text.tools.base import VideoTool, format_interval, one_line, shorten
 from langchain_videochat.utils.interval import Interval
@@ -19,11 +21,14 @@ MAX_MOMENTS = 20
 MAX_MOMENT_LENGTH = 1500
 """Characters of a moment; video_chat_text returns the rest."""
 
+ONLY_FRAMES = "(Nothing was said, written or described. The frames of this moment match.)"
+
 AFTER = (
     "What the moments come after, in words, such as 'the phone call'. It is searched for first; then the moments after "
     "it, near ones first. If you know the time, use start instead."
 )
 BEFORE = "What the moments come before, in words, such as 'the goal'. If you know the time, use end instead."
+IMAGE = "A picture to look for, instead of a query or together with it: a path in the folder that you can access."
 OCCURRENCE = "Set it if the first or the last time of something is asked for: good matches are returned in that order."
 
 
@@ -40,8 +45,19 @@ class SearchVideosArguments(BaseModel):
     k: int = Field(4, ge=1, le=MAX_MOMENTS, description="Maximum number of moments to return.")
 
 
+class SearchByImageArguments(SearchVideosArguments):
+    """A query, an image or both, and where to search."""
+
+    query: str | None = Field(  # type: ignore[assignment]
+        None, description="What to look for: words, a name, a code or a question. May be omitted if there is an image."
+    )
+    image: str | None = Field(None, description=IMAGE)
+
+
 class SearchVideosTool(VideoTool):
     """Finds the moments of a store's videos that match a query, best first.
+
+    If the agent can access a folder, it can also search by a picture in it.
 
     Artifact: a list of the moments as dicts, with `text` and the metadata that `VideoTimelineStore.search` returns.
     Checkpoints would not restore Documents within a message.
@@ -56,7 +72,7 @@ class SearchVideosTool(VideoTool):
 
     name: str = "search_videos"
     description: str = (
-        "Find moments in videos by what was seen, said or written on the screen. "
+        "Find moments in videos by what was seen, said or written on the screen, or by what they look like. "
         "Returns the best matches, each with its video, times, a citation and what was observed."
     )
     args_schema: ArgsSchema | None = SearchVideosArguments
@@ -64,9 +80,17 @@ class SearchVideosTool(VideoTool):
     store: SkipValidation[VideoTimelineStore]
     """The videos to search."""
 
+    files: AgentFiles = AgentFiles()
+    """The pictures that may be read: those of a folder, or none."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        if self.files.root is not None and self.args_schema is SearchVideosArguments:
+            self.args_schema = SearchByImageArguments
+
     def _execute(
         self,
-        query: str,
+        query: str | None = None,
         video_id: str | None = None,
         start: Time | None = None,
         end: Time | None = None,
@@ -74,22 +98,25 @@ class SearchVideosTool(VideoTool):
         before: str | None = None,
         occurrence: Occurrence | None = None,
         k: int = 4,
+        image: str | None = None,
     ) -> tuple[str, list[dict[str, Any]]]:
         for argument, text in (("query", query), ("after", after), ("before", before)):
             if text is not None:
                 check_query(argument, text)
         only = None if video_id is None else find_video(self.store.videos(), video_id).video_id
         self._report_progress(0.0, "searching")
-        found = self.store.search(
-            query,
-            k,
-            video_id=only,
-            start=parse_time("start", start),
-            end=parse_time("end", end),
-            after=after,
-            before=before,
-            occurrence=occurrence,
-        )
+        with nullcontext() if image is None else self.files.local_file(str(self.files.locate(image))) as path:
+            found = self.store.search(
+                query,
+                k,
+                image=path,
+                video_id=only,
+                start=parse_time("start", start),
+                end=parse_time("end", end),
+                after=after,
+                before=before,
+                occurrence=occurrence,
+            )
         self._report_progress(1.0, f"{len(found)} moments found")
         if not found:
             return "Nothing was found. Use other words, or omit video_id, times, after and before.", []
@@ -110,4 +137,4 @@ def format_moment(moment: Document) -> str:
         for name, label in (("after", "After"), ("before", "Before"))
         if f"{name}_citation" in data
     )
-    return f"{head}\n{best}{anchors}{data['citation']}\n{shorten(text, MAX_MOMENT_LENGTH)}"
+    return f"{head}\n{best}{anchors}{data['citation']}\n{shorten(text, MAX_MOMENT_LENGTH) or ONLY_FRAMES}"

@@ -1,0 +1,55 @@
+"""Still pictures: photos and screenshots, which searches compare with frames."""
+
+from pathlib import Path
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from langchain_videochat.errors import MediaError
+from langchain_videochat.media.container import check_size
+from langchain_videochat.media.geometry import Orientation, displayed_size, to_rgb
+from langchain_videochat.media.isolation import isolatable
+from langchain_videochat.media.sources import local_path
+
+PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+"""Pillow's names of the accepted formats."""
+
+
+@isolatable
+def read_picture(source: str | Path, *, size: int | None = None) -> NDArray[np.uint8]:
+    """Return a still picture as it is displayed; the first one of an animation.
+
+    It is scaled like the frames of `sample_frames`, so that a saved frame gives the same picture as the video.
+
+    Args:
+        source: A local file: JPEG, PNG, WebP, GIF or BMP.
+        size: Length of the shorter side in pixels. A larger picture is scaled down to it, a smaller one is kept.
+
+    Returns:
+        An RGB picture, [height, width, 3].
+
+    Raises:
+        SourceError: The file does not exist.
+        MediaError: The file is not a picture, is damaged, or has too many pixels; these are counted before it is
+            decoded.
+    """
+    picture = _decode(local_path(source))
+    height, width, _ = picture.shape
+    frame = VideoFrame.from_ndarray(picture, format="rgb24")
+    return to_rgb(frame, Orientation(), displayed_size(width, height, size=size))
+
+
+def _decode(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path, formats=PICTURE_FORMATS) as image:
+            check_size(path, *image.size)
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except UnidentifiedImageError as error:
+        raise MediaError(path, "is not a picture", "Give a JPEG, PNG, WebP, GIF or BMP file") from error
+    except Image.DecompressionBombError as error:
+        raise MediaError(path, "has too many pixels", "Scale it down first") from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise MediaError(path, f"this picture is damaged ({error})", "Save it again") from error
