@@ -20,6 +20,14 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _float32_on_every_cpu() -> Iterator[None]:
+    """Let perceivers compute in float32, also on CPUs with bfloat16, which is less exact than many tests are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.cpu.get_capabilities", dict)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _close_databases() -> Iterator[None]:
     """Close the databases of a module's tests: Chroma keeps 10 MB, 8 threads and 20 open files for each directory."""

@@ -1,9 +1,11 @@
 """Tiny models for tests: real architectures with random weights, saved as Hugging Face repositories."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     BartTokenizer,
     BertConfig,
@@ -19,6 +21,9 @@ from transformers import (
     Florence2ForConditionalGeneration,
     Florence2Processor,
     GPT2Tokenizer,
+    PreTrainedTokenizerFast,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
     T5Config,
     T5ForConditionalGeneration,
     T5Tokenizer,
@@ -37,6 +42,35 @@ SPREAD = 0.5
 
 STOP = (8, 1.3)
 """Exponential length penalty, which makes models with random weights stop."""
+
+SMOLVLM_TOKENS = ["<fake_token_around_image>", "<image>", "<global-img>"]
+
+SMOLVLM_TEMPLATE = (
+    "<|im_start|>{% for message in messages %}{{message['role'] | capitalize}}"
+    "{% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}"
+    "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}"
+    "{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n"
+    "{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+
+SMOLVLM_SETTINGS: dict[str, Any] = {
+    "do_convert_rgb": True,
+    "do_image_splitting": True,
+    "do_normalize": True,
+    "do_pad": True,
+    "do_rescale": True,
+    "do_resize": True,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_processor_type": "SmolVLMImageProcessor",
+    "image_std": [0.5, 0.5, 0.5],
+    "max_image_size": {"longest_edge": 512},
+    "processor_class": "SmolVLMProcessor",
+    "resample": 1,
+    "rescale_factor": 0.00392156862745098,
+    "size": {"longest_edge": 2048},
+    "video_sampling": {"fps": 1, "max_frames": 64, "video_size": {"longest_edge": 512}},
+}
+"""The published preprocessor settings of SmolVLM2 256M and 500M."""
 
 SMALL: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 
@@ -96,6 +130,43 @@ def tiny_blip2(folder: Path) -> Path:
     )
     config.initializer_range = SPREAD
     return _save(folder, Blip2ForConditionalGeneration(_seeded(config)), processor)
+
+
+def tiny_smolvlm(folder: Path) -> Path:
+    """Save a SmolVLM2: pictures of 512 pixels, preprocessed and prompted as those of the published one."""
+    tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<end_of_utterance>", *SMOLVLM_TOKENS, *_bytes()]
+    backend = Tokenizer(models.BPE(_numbered(tokens), []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=backend,
+        bos_token="<|im_start|>",
+        eos_token="<end_of_utterance>",
+        pad_token="<|im_end|>",
+        unk_token="<|endoftext|>",
+        additional_special_tokens=SMOLVLM_TOKENS,
+    )
+    text = {
+        **SMALL,
+        "model_type": "llama",
+        "num_key_value_heads": 1,
+        "vocab_size": len(tokenizer),
+        "initializer_range": SPREAD,
+        "bos_token_id": 1,
+        "pad_token_id": 2,
+        "eos_token_id": 3,
+    }
+    config = SmolVLMConfig(
+        text_config=text,
+        vision_config={**SMALL, "image_size": 512, "patch_size": 16, "initializer_range": SPREAD},
+        scale_factor=4,
+        image_token_id=tokens.index("<image>"),
+    )
+    _save(folder, SmolVLMForConditionalGeneration(_seeded(config)), tokenizer)
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": SMOLVLM_TEMPLATE}))
+    (folder / "preprocessor_config.json").write_text(json.dumps(SMOLVLM_SETTINGS))
+    (folder / "processor_config.json").write_text('{"image_seq_len": 64, "processor_class": "SmolVLMProcessor"}')
+    return folder
 
 
 def tiny_florence2(folder: Path) -> Path:
@@ -186,9 +257,7 @@ def _numbered(tokens: list[str]) -> dict[str, int]:
 
 
 def _bytes() -> list[str]:
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    return sorted(ByteLevel.alphabet())
+    return sorted(pre_tokenizers.ByteLevel.alphabet())
 
 
 def _seeded(config: Any) -> Any:

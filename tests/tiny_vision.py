@@ -1,5 +1,9 @@
-"""Tiny vision models with random weights, saved as Hugging Face repositories: SigLIP, CLIP and detectors."""
+"""Tiny vision models with random weights, saved as Hugging Face repositories: SigLIP, CLIP, X-CLIP and detectors.
 
+Their preprocessors have the published settings, apart from sizes, unless a test needs small pictures only.
+"""
+
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,36 @@ WORDS = ("cat", "dog", "ball", "sun", "tree", "car", "house", "boat", "bird", "f
 """Vocabulary of the other models."""
 
 Box = tuple[float, float, float, float]
+
+XCLIP_SETTINGS: dict[str, Any] = {
+    "do_center_crop": True,
+    "do_normalize": True,
+    "do_resize": True,
+    "feature_extractor_type": "VideoMAEFeatureExtractor",
+    "image_mean": [0.485, 0.456, 0.406],
+    "image_std": [0.229, 0.224, 0.225],
+    "processor_class": "XCLIPProcessor",
+    "resample": 2,
+    "size": 224,
+}
+"""The published preprocessor settings of X-CLIP base."""
+
+DFINE_SETTINGS: dict[str, Any] = {
+    "do_convert_annotations": True,
+    "do_normalize": False,
+    "do_pad": False,
+    "do_rescale": True,
+    "do_resize": True,
+    "format": "coco_detection",
+    "image_mean": [0.485, 0.456, 0.406],
+    "image_processor_type": "RTDetrImageProcessor",
+    "image_std": [0.229, 0.224, 0.225],
+    "pad_size": None,
+    "resample": 2,
+    "rescale_factor": 0.00392156862745098,
+    "size": {"height": 640, "width": 640},
+}
+"""The published preprocessor settings of D-FINE."""
 
 _WIDTH = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 _SEEN = {"image_size": SIDE, "patch_size": 8, **_WIDTH}
@@ -51,6 +85,57 @@ def tiny_multimodal_transformer(folder: Path, clip: Path) -> Path:
     _save(folder / "clip", hf.CLIPModel.from_pretrained(clip), processor)
     SentenceTransformer(str(folder / "clip")).save_pretrained(str(folder / "multimodal"))
     return folder / "multimodal"
+
+
+def tiny_xclip(folder: Path) -> Path:
+    """Save an X-CLIP with the vocabulary `WORDS`, of two frames of 32 pixels."""
+    text = {"vocab_size": 32, "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2, **_WIDTH}
+    integration = {"mit_hidden_size": 32, "mit_intermediate_size": 32, "mit_num_attention_heads": 2}
+    vision = {**_SEEN, **integration, "num_frames": 2}
+    config = hf.XCLIPConfig(
+        text_config=text, vision_config=vision, projection_dim=32, prompt_layers=1, prompt_num_attention_heads=2
+    )
+    _save(folder, _random(hf.XCLIPModel, config), _tokenizer())
+    write_settings(
+        folder, XCLIP_SETTINGS | {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
+    )
+    return folder
+
+
+def tiny_dfine(folder: Path) -> Path:
+    """Save a D-FINE with the settings of the published small one, but narrower."""
+    backbone = {
+        "model_type": "hgnet_v2",
+        "stem_channels": [3, 8, 8],
+        "hidden_sizes": [8, 16, 16, 16],
+        "stage_in_channels": [8, 8, 16, 16],
+        "stage_mid_channels": [8, 8, 8, 8],
+        "stage_out_channels": [8, 16, 16, 16],
+        "stage_num_blocks": [1, 1, 1, 1],
+        "stage_numb_of_layers": [1, 1, 1, 1],
+        "use_learnable_affine_block": True,
+        "out_indices": [2, 3, 4],
+    }
+    config = hf.DFineConfig(
+        backbone_config=backbone,
+        id2label=NAMES,
+        encoder_in_channels=[16, 16, 16],
+        encoder_hidden_dim=16,
+        encoder_ffn_dim=16,
+        encoder_attention_heads=2,
+        hidden_expansion=0.5,
+        depth_mult=0.34,
+        d_model=16,
+        num_queries=6,
+        decoder_in_channels=[16, 16, 16],
+        decoder_n_points=[3, 6, 3],
+        decoder_layers=2,
+        decoder_ffn_dim=16,
+        decoder_attention_heads=2,
+    )
+    _save(folder, _random(hf.DFineForObjectDetection, config))
+    write_settings(folder, DFINE_SETTINGS | {"size": {"height": 64, "width": 64}})
+    return folder
 
 
 def tiny_rt_detr(folder: Path) -> Path:
@@ -136,6 +221,11 @@ def tiny_grounding_dino(folder: Path) -> Path:
     image_processor = hf.GroundingDinoImageProcessorPil(size={"shortest_edge": 64, "longest_edge": 128})
     processor = hf.GroundingDinoProcessor(image_processor, _tokenizer())
     return _save(folder, _random(hf.GroundingDinoForObjectDetection, config), processor)
+
+
+def write_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a preprocessor."""
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
 
 
 def _random(kind: Any, config: Any) -> Any:

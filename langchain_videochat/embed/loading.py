@@ -1,5 +1,6 @@
 """Loading a VideoChat-Embed model together with its processor."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ def load_model(
         ModelError: The model is not a VideoChat-Embed, or is incomplete.
     """
     weights = Weights(str(model), device, dtype)
+    if dtype == "auto" and weights.torch_device.type == "cpu":
+        weights = replace(weights, dtype="float32")  # answers must not depend on the CPU
     options: dict[str, Any] = {} if bits is None else {"quantization_config": quantization_config(bits)}
     folder = fetch_weights(model, revision)
     with model_errors(weights.model):

@@ -47,6 +47,14 @@ class ModelCard:
 
 
 _CARDS = (
+    ModelCard("Andy1621/uniformerv2/k400+k710_uniformerv2_b16_8x224.pyth", 458, 458, "MIT"),
+    ModelCard("HuggingFaceTB/SmolVLM2-256M-Video-Instruct", 1030, 1030, "Apache-2.0"),
+    ModelCard("HuggingFaceTB/SmolVLM2-500M-Video-Instruct", 2030, 2030, "Apache-2.0"),
+    ModelCard("HuggingFaceTB/SmolVLM2-2.2B-Instruct", 8990, 8990, "Apache-2.0"),
+    ModelCard("microsoft/xclip-base-patch32", 786, 786, "MIT"),
+    ModelCard("microsoft/xclip-large-patch14", 2300, 2300, "MIT"),
+    ModelCard("ustc-community/dfine-small-obj365", 43, 43, "Apache-2.0"),
+    ModelCard("ustc-community/dfine-xlarge-obj365", 254, 254, "Apache-2.0"),
     ModelCard("MCG-NJU/videomae-base-finetuned-kinetics", 346, 346, "CC-BY-NC-4.0"),
     ModelCard("Salesforce/blip-image-captioning-base", 990, 990, "BSD-3-Clause"),
     ModelCard("Salesforce/blip-image-captioning-large", 1880, 1880, "BSD-3-Clause"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import filter as match_names
+from glob import escape
 from pathlib import Path
 
 from langchain_videochat.errors import ModelUnavailableError
@@ -22,7 +23,8 @@ def find_weights(model: str | Path, revision: str | None = None, files: Sequence
     """Return the path of a model without network access; None if it has to be downloaded.
 
     Args:
-        model: A folder or a file, the name of a bundled model, or an id on the Hugging Face Hub.
+        model: A folder or a file, the name of a bundled model, an id on the Hugging Face Hub, or a file of a repository
+            there: "owner/repository/file.pyth".
         revision: Branch, tag or commit on the Hub; the main branch if None.
         files: Glob patterns, each of which must match a file that was downloaded; by default, weights of a
             transformers model: safetensors or .bin files.
@@ -40,12 +42,13 @@ def find_weights(model: str | Path, revision: str | None = None, files: Sequence
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+    repository, file = _split_file(str(model))
     try:
-        folder = Path(snapshot_download(str(model), revision=revision, local_files_only=True))
+        folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
-    return folder if _patterns_to_fetch(names, files) else None
+    return folder / file if _patterns_to_fetch(names, [escape(file)] if file else files) else None
 
 
 def fetch_weights(model: str | Path, revision: str | None = None, files: Sequence[str] = ()) -> Path:
@@ -63,10 +66,13 @@ def fetch_weights(model: str | Path, revision: str | None = None, files: Sequenc
     found = find_weights(model, revision, files)
     if found is not None:
         return found
+    repository, file = _split_file(str(model))
+    if file:
+        files = [escape(file)]
     try:
-        patterns = _patterns_to_fetch(list_repo_files(str(model), revision=revision), files)
+        patterns = _patterns_to_fetch(list_repo_files(repository, revision=revision), files)
         if patterns:
-            return Path(snapshot_download(str(model), revision=revision, allow_patterns=patterns))
+            return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns)) / file
     except (httpx.HTTPError, OSError, HFValidationError) as error:
         size = describe_size(str(model))
         problem = f"not on this machine ({size}), and it cannot be reached on the Hugging Face Hub"
@@ -74,6 +80,12 @@ def fetch_weights(model: str | Path, revision: str | None = None, files: Sequenc
         raise ModelUnavailableError(model, problem, advice) from error
     expected = " and ".join(files) or " or ".join(_WEIGHTS)
     raise ModelUnavailableError(model, f"the repository has no files {expected}", "Use a model in this format")
+
+
+def _split_file(model: str) -> tuple[str, str]:
+    """Split "owner/repository/file" into repository and file; the file is empty if it is an id."""
+    owner, *names = model.split("/", maxsplit=2)
+    return (f"{owner}/{names[0]}", names[1]) if len(names) == 2 and owner else (model, "")  # noqa: PLR2004
 
 
 def _patterns_to_fetch(names: list[str], files: Sequence[str]) -> list[str]:

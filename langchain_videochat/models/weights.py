@@ -45,7 +45,7 @@ class Weights:
     """A torch device; "auto" is the GPU if there is one."""
 
     dtype: str = "auto"
-    """A torch dtype; "auto" is float32 on the CPU and bfloat16 on other devices."""
+    """A torch dtype; "auto" is bfloat16 on GPUs, and on CPUs that compute in it (AVX-512 BF16, AMX); else float32."""
 
     revision: str | None = None
     """Branch, tag or commit on the Hub; the main branch if None."""
@@ -91,11 +91,19 @@ class Weights:
         import torch
 
         if self.dtype == "auto":
-            return torch.float32 if self.torch_device.type == "cpu" else torch.bfloat16
+            return torch.bfloat16 if self.torch_device.type != "cpu" or _cpu_computes_in_bfloat16() else torch.float32
         dtype = getattr(torch, self.dtype, None)
         if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
             raise InputError("dtype", f"unknown dtype {self.dtype!r}", 'Use "auto", "float32", "float16" or "bfloat16"')
         return dtype
+
+
+def _cpu_computes_in_bfloat16() -> bool:
+    """Return whether bfloat16 is faster than float32 on this CPU: others convert each number to float32 and back."""
+    import torch
+
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 @dataclass(frozen=True)

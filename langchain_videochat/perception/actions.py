@@ -12,6 +12,7 @@ from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.media import FrameBatch
 from langchain_videochat.models.weights import Weights
 from langchain_videochat.perception.class_labels import read_labels
+from langchain_videochat.perception.frame_changes import VISIBLE_CHANGE
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.perceiver import FrameInputs
 from langchain_videochat.perception.pretrained import BatchPerceiver, Frame, ModelOptions, earliest
@@ -24,7 +25,10 @@ CLIP_SECONDS = 4.0
 """Length of a clip. The models were trained on Kinetics' clips of ten seconds, but most actions take less."""
 
 CLIP_STEP = 2.0
-"""Seconds between the starts of two clips: they overlap by half, so no action is split between two clips."""
+"""Default seconds between the starts of two clips: they overlap by half, so no action is split between two clips."""
+
+MIN_FRAMES = 3
+"""Different frames that a clip must have: a still picture shows no action, nor do two slides."""
 
 MIN_SCORE = 0.3
 """Probability below which the best of 400 labels is a guess."""
@@ -47,22 +51,26 @@ class _Prediction:
 
 
 class Actions(BatchPerceiver["VideoClassifier", _Clip, _Prediction]):
-    """Classifies actions in clips of four seconds that overlap by half.
+    """Classifies actions in clips of four seconds.
 
     Successive clips with the same action are joined: from the start of the first to the end of the last, with the
-    highest score. A clip with another action ends it; clips in which no action reaches `min_score` are ignored. A still
-    image is classified once.
+    highest score. A clip with another action ends it; clips in which no action reaches `min_score` are ignored. Clips
+    in which nothing moves, such as a slide or a cut between two still pictures, are not classified: the models name an
+    action for any picture.
 
     Args:
-        model: Any video classifier of transformers: an id on the Hugging Face Hub or a folder; or a checkpoint of
-            UniFormerV2, which the paper uses: a .pyth, .pth, .pt or .safetensors file.
+        model: X-CLIP or any video classifier of transformers: an id on the Hugging Face Hub or a folder; or a
+            checkpoint of UniFormerV2, which the paper uses: a .pyth, .pth, .pt or .safetensors file, or such a file in
+            a repository on the Hub, as "owner/repository/file.pyth". X-CLIP base if None.
+        every: Seconds between the starts of two clips; by default they overlap by half.
         min_score: Minimum probability of an action, from 0 to 1.
-        labels: A text file with one label per line, which replaces the model's labels; those of UniFormerV2 are the
-            labels of Kinetics-400.
+        labels: A text file with one label per line. X-CLIP finds any actions that are named there, by default those of
+            Kinetics-400. The labels of other models are replaced, one for each of their classes; those of UniFormerV2
+            are the labels of Kinetics-400.
         **options: `device`, `dtype` and `batch_size`; see `ModelPerceiver`.
 
     Raises:
-        InputError: `labels` cannot be read, or `min_score` or `batch_size` is out of range.
+        InputError: `labels` cannot be read, or `every`, `min_score` or `batch_size` is out of range.
 
     Example:
         >>> from langchain_videochat.perception import perceive
@@ -73,13 +81,14 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Prediction]):
 
     modality = "action"
     # Clips are made of sampled frames: there is one way to decode, and overlapping clips share their frames.
-    inputs = FrameInputs(every=0.5, tolerance=0.25, size=256)
-    default_model = "MCG-NJU/videomae-base-finetuned-kinetics"
+    inputs = FrameInputs(every=0.5, tolerance=0.25, size=256, min_change=VISIBLE_CHANGE)
+    default_model = "microsoft/xclip-base-patch32"
 
     def __init__(
         self,
         model: str | Path | None = None,
         *,
+        every: float = CLIP_STEP,
         min_score: float = MIN_SCORE,
         labels: str | Path | None = None,
         **options: Unpack[ModelOptions],
@@ -87,6 +96,10 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Prediction]):
         super().__init__(model, **options)
         if not 0 <= min_score <= 1:
             raise InputError("min_score", f"must be from 0 to 1, got {min_score}", "Give a probability")
+        if not 0 < every <= CLIP_SECONDS:
+            problem = f"must be positive and at most {CLIP_SECONDS:g}, got {every}"
+            raise InputError("every", problem, "Give the seconds between the starts of two clips")
+        self.every = every
         self.min_score = min_score
         self._labels_file = labels
         self._given_labels = read_labels(labels) if labels is not None else None
@@ -111,7 +124,7 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Prediction]):
     @override
     def prepare(self, model: "VideoClassifier") -> None:
         self.labels = model.labels if self._given_labels is None else self._given_labels
-        if len(self.labels) != model.classes:
+        if model.classes is not None and len(self.labels) != model.classes:
             found = f"{self._labels_file or 'Kinetics-400'} has {len(self.labels)} labels"
             problem = f"{found}, but {self.weights.model} has {model.classes} classes"
             raise InputError("labels", problem, "Give a text file with one label per line, in the order of the classes")
@@ -124,7 +137,7 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Prediction]):
     def finish(self, end: float) -> Iterator[Observation]:
         """Process the remaining clips, and a shorter one at the end that no full clip covers."""
         self._queue += self._cut_clips(end)
-        if self._clip_start is not None and self._covered < end:
+        if self._clip_start is not None and self._covered < end and len(self._frames) >= MIN_FRAMES:
             self._queue.append(self._make_clip(self._clip_start, end))
         self._clip_start = None
         yield from super().finish(end)
@@ -141,11 +154,10 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Prediction]):
     def _cut_clips(self, until: float) -> Iterator[tuple[float, _Clip]]:
         """Make the clips that end by `until`, the time of a new frame."""
         while self._clip_start is not None and self._clip_start + CLIP_SECONDS <= until:
-            is_still = len(self._frames) == 1
-            extra_steps = (until - self._clip_start - CLIP_SECONDS) // CLIP_STEP if is_still else 0
-            self._covered = self._clip_start + extra_steps * CLIP_STEP + CLIP_SECONDS
-            yield self._make_clip(self._clip_start, self._covered)
-            self._clip_start += (extra_steps + 1) * CLIP_STEP
+            self._covered = self._clip_start + CLIP_SECONDS
+            if len(self._frames) >= MIN_FRAMES:
+                yield self._make_clip(self._clip_start, self._covered)
+            self._clip_start += self.every
             while len(self._frames) > 1 and self._frames[1][0] <= self._clip_start:
                 del self._frames[0]
 
@@ -158,7 +170,7 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Prediction]):
 
     @override
     def infer(self, items: Sequence[_Clip]) -> Iterator[_Prediction]:
-        scores, best = self.model.probabilities([clip.frames for clip in items]).max(dim=1)
+        scores, best = self.model.probabilities([clip.frames for clip in items], self.labels).max(dim=1)
         if not scores.isfinite().all():
             advice = 'Download it again, or use dtype="float32"'
             raise ModelError(self.weights.model, "the model returns NaN or infinity", advice)

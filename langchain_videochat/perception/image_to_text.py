@@ -1,4 +1,4 @@
-"""Image-to-text models, shared by Captions and Regions."""
+"""Models that describe pictures, shared by Captions and Regions."""
 
 import threading
 from collections.abc import Sequence
@@ -9,6 +9,11 @@ import numpy as np
 
 from langchain_videochat.models.weights import Weights, check_vocabulary, load_checkpoint
 from langchain_videochat.perception.pretrained import Frame
+from langchain_videochat.perception.vision_language import (
+    VisionLanguageModel,
+    has_chat_template,
+    load_vision_language_model,
+)
 
 CAPTION_PROMPTS = {"florence2": "<CAPTION>"}
 """Caption prompt by model type; other models are not prompted."""
@@ -25,10 +30,15 @@ class ImageToText:
     processor: Any
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
-    def caption_prompt(self) -> str | None:
-        """The prompt for a caption; None if the model needs none."""
-        return CAPTION_PROMPTS.get(self.model.config.model_type)
+    def caption(self, windows: Sequence[Sequence[Frame]], max_new_tokens: int) -> list[str]:
+        """Describe the first frame of each window in a sentence, deterministically.
+
+        Args:
+            windows: One or more frames each: RGB images, [H, W, 3].
+            max_new_tokens: Maximum length of a description.
+        """
+        prompt = CAPTION_PROMPTS.get(self.model.config.model_type)
+        return self.generate([window[0] for window in windows], prompt, max_new_tokens=max_new_tokens)
 
     def generate(
         self, frames: Sequence[Frame], prompt: str | None, *, max_new_tokens: int, special_tokens: bool = False
@@ -52,11 +62,13 @@ class ImageToText:
             return list(self.processor.batch_decode(tokens, skip_special_tokens=not special_tokens))
 
 
-def load_image_to_text(weights: Weights) -> ImageToText:
+def load_image_to_text(weights: Weights) -> ImageToText | VisionLanguageModel:
     """Load a model for captions or regions; errors are those of `Perceiver.load`."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     folder = weights.fetch()
+    if has_chat_template(folder):
+        return load_vision_language_model(folder, weights)
     model = load_checkpoint(AutoModelForImageTextToText, folder, weights)
     processor = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
         folder, backend="pil", trust_remote_code=False
@@ -64,5 +76,5 @@ def load_image_to_text(weights: Weights) -> ImageToText:
     check_vocabulary(processor.tokenizer, model, weights)
     loaded = ImageToText(model, processor)
     # A model that needs other inputs must fail here rather than in the middle of a video.
-    loaded.generate([np.zeros((32, 32, 3), np.uint8)], loaded.caption_prompt, max_new_tokens=1)
+    loaded.caption([[np.zeros((32, 32, 3), np.uint8)]], max_new_tokens=1)
     return loaded

@@ -14,10 +14,16 @@ from langchain_videochat.perception.modalities import Modality, register_modalit
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.spans import OpenSpans
 
+MAX_HOLD_SECONDS = 10.0
+"""Seconds after which a perceiver receives a frame even if nothing has changed."""
+
 
 @dataclass(frozen=True)
 class FrameInputs:
     """Frames at regular intervals; the perceiver receives `FrameBatch`es.
+
+    With `min_change`, the perceiver receives only frames in which something has changed, and at least one every ten
+    seconds: what it finds in a frame holds until the next one that it receives.
 
     Raises:
         InputError: A value is out of range.
@@ -32,6 +38,13 @@ class FrameInputs:
     size: int
     """Length of the frames' shorter side in pixels; smaller videos are not scaled up."""
 
+    min_change: float = 0.0
+    """Part of the picture that must differ from the last frame that the perceiver received, from 0 to 1; 0 for all
+    frames. `VISIBLE_CHANGE` and `NEW_VIEW` in `frame_changes` suit most perceivers."""
+
+    min_seconds: float = 0.0
+    """Seconds that pass at least between two frames that `min_change` selects."""
+
     def __post_init__(self) -> None:
         if not self.every > 0:
             raise InputError("every", f"must be positive, got {self.every}", "Give the seconds between two frames")
@@ -39,6 +52,10 @@ class FrameInputs:
             raise InputError("tolerance", f"must not be negative, got {self.tolerance}", "Give seconds")
         if self.size < 1:
             raise InputError("size", f"must be positive, got {self.size}", "Give the shorter side in pixels")
+        if not 0 <= self.min_change <= 1:
+            raise InputError("min_change", f"must be from 0 to 1, got {self.min_change}", "Give a part of the picture")
+        if not self.min_seconds >= 0:
+            raise InputError("min_seconds", f"must not be negative, got {self.min_seconds}", "Give seconds")
 
 
 @dataclass(frozen=True)

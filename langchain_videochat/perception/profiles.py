@@ -50,8 +50,9 @@ def load_profile(profile: str | Path) -> Profile:
 
     Args:
         profile: "lite" needs no downloaded weights: subtitles, text on screen, scenes. "talk" adds speech. "standard"
-            adds actions, captions, tags and objects, too; "full" uses larger models and adds region captions and
-            summaries; "paper" has the models of the paper. A name that ends in .yaml or .yml is the path of a file.
+            adds frame embeddings, tags, captions, objects and actions, too; "full" uses larger models and adds region
+            captions and summaries; "paper" uses the models of the paper. A name that ends in .yaml or .yml is the path
+            of a file.
 
     Raises:
         InputError: The profile is unknown, or the file cannot be parsed.

@@ -1,4 +1,4 @@
-"""Regions: dense captions with bounding boxes, every five seconds, by Florence-2 (paper 3.1.1)."""
+"""Regions: dense captions with bounding boxes, at most every five seconds, by Florence-2 (paper 3.1.1)."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any, Unpack
 from typing_extensions import override
 
 from langchain_videochat.errors import ModelError
+from langchain_videochat.perception.frame_changes import NEW_VIEW
 from langchain_videochat.perception.image_to_text import ImageToText, load_image_to_text
 from langchain_videochat.perception.observation import Box, Observation, scale_box
 from langchain_videochat.perception.perceiver import FrameInputs
@@ -27,13 +28,15 @@ Region = tuple[str, Box]
 
 
 class Regions(BatchPerceiver[ImageToText, Frame, list[Region]]):
-    """Describes regions of a frame with their bounding boxes, every five seconds.
+    """Describes regions of a frame with their bounding boxes, at most every five seconds.
+
+    The descriptions hold until the view changes; see `Captions`.
 
     If Captions uses the same model, both share it.
 
     Args:
         model: A Florence-2 of transformers: an id on the Hugging Face Hub or a path; the base model if None.
-        every: Seconds between two frames; five by default, as in the original implementation.
+        every: Seconds between two frames that are compared; five by default, as in the original implementation.
         **options: `device`, `dtype` and `batch_size`; see `ModelPerceiver`.
 
     Example:
@@ -47,7 +50,7 @@ class Regions(BatchPerceiver[ImageToText, Frame, list[Region]]):
 
     def __init__(self, model: str | Path | None = None, *, every: float = 5.0, **options: Unpack[ModelOptions]) -> None:
         super().__init__(model, **options)
-        self.inputs = FrameInputs(every=every, tolerance=every / 2, size=FRAME_SIZE)
+        self.inputs = FrameInputs(every=every, tolerance=every / 2, size=FRAME_SIZE, min_change=NEW_VIEW)
 
     @override
     def prepare(self, model: ImageToText) -> None:

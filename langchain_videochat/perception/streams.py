@@ -23,6 +23,7 @@ from langchain_videochat.media import (
 from langchain_videochat.media.damage import DamageKind
 from langchain_videochat.media.geometry import displayed_size
 from langchain_videochat.media.tracks import Track
+from langchain_videochat.perception.frame_changes import ChangeFilter, Thumbnail
 from langchain_videochat.perception.perceiver import AnyPerceiver, AudioInputs, FrameInputs, SubtitleInputs
 from langchain_videochat.utils.concurrency import prefetch
 from langchain_videochat.utils.interval import Interval
@@ -145,15 +146,14 @@ def _read_audio(
 
 
 def _read_frames(source: str | Path, inputs: dict[AnyPerceiver, FrameInputs], segment: Interval) -> Generator[Chunk]:
-    grids = {one: np.arange(segment.start, segment.end, spec.every).round(6) for one, spec in inputs.items()}
-    last = dict.fromkeys(inputs, -inf)
-    requested = np.unique(np.concatenate(list(grids.values())))
+    selections = {spec: _Selection(spec, segment) for spec in set(inputs.values())}
+    requested = np.unique(np.concatenate([one.grid for one in selections.values()]))
     spacing = segment.duration / max(len(requested), 1)
     batches = sample_frames(
         source,
         times=requested.tolist(),
-        size=max(spec.size for spec in inputs.values()),
-        tolerance=min(spec.tolerance for spec in inputs.values()),
+        size=max(spec.size for spec in selections),
+        tolerance=min(spec.tolerance for spec in selections),
     )
     position = 0
     for batch in batches:
@@ -161,17 +161,56 @@ def _read_frames(source: str | Path, inputs: dict[AnyPerceiver, FrameInputs], se
         position += len(times)
         # Frames are scaled down once per size: scaling 720p frames in each model's processor takes longer than some
         # of the models.
-        scaled = {size: _scale_down(batch, size) for size in {spec.size for spec in inputs.values()}}
-        parts = {}
-        for perceiver, grid in grids.items():
-            # Not `np.isin`, which would sort the times of the whole segment for each batch.
-            is_requested = (grid[np.searchsorted(grid, times, side="right") - 1] == times) & (batch.times < segment.end)
-            part = _select(scaled[inputs[perceiver].size], is_requested, last[perceiver])
-            if len(part.times):
-                last[perceiver] = float(part.times[-1])
-                parts[perceiver] = part
+        scaled = {size: _scale_down(batch, size) for size in {spec.size for spec in selections}}
+        thumbnails = _ThumbnailCache(batch.frames)
+        selected = {spec: one.select(scaled[spec.size], times, thumbnails) for spec, one in selections.items()}
+        parts = {one: selected[spec] for one, spec in inputs.items() if len(selected[spec].times)}
         damage = (Damage("picture", UNDECODABLE, batch.missing * spacing),) if batch.missing else ()
         yield Chunk(float(batch.times[-1]), parts, damage)
+
+
+class _ThumbnailCache:
+    """Thumbnails of a batch, each made when it is first needed."""
+
+    def __init__(self, frames: NDArray[np.uint8]) -> None:
+        self._frames = frames
+        self._thumbnails: dict[int, Thumbnail] = {}
+
+    def __getitem__(self, index: int) -> Thumbnail:
+        if index not in self._thumbnails:
+            self._thumbnails[index] = Thumbnail.of(self._frames[index])
+        return self._thumbnails[index]
+
+
+class _Selection:
+    """Selects the frames that perceivers with the same inputs receive."""
+
+    def __init__(self, inputs: FrameInputs, segment: Interval) -> None:
+        self.grid = np.arange(segment.start, segment.end, inputs.every).round(6)
+        """The times that they request."""
+        self._end = segment.end
+        self._last = -inf
+        self._changes = ChangeFilter(inputs) if inputs.min_change else None
+
+    def select(self, batch: FrameBatch, times: NDArray[np.float64], thumbnails: _ThumbnailCache) -> FrameBatch:
+        """Return the frames of a batch that the perceivers receive.
+
+        Args:
+            batch: The frames, scaled for the perceivers.
+            times: The time that each frame was requested for.
+            thumbnails: A thumbnail of each frame.
+        """
+        # Not `np.isin`, which would sort the times of the whole segment for each batch.
+        is_requested = self.grid[np.searchsorted(self.grid, times, side="right") - 1] == times
+        # A frame that stays on display is sampled at several times.
+        is_new = np.diff(batch.times, prepend=-inf) > 0
+        keep = is_requested & is_new & (batch.times > self._last) & (batch.times < self._end)
+        if self._changes is not None:
+            for index in np.flatnonzero(keep).tolist():
+                keep[index] = self._changes.select(thumbnails[index], float(batch.times[index]))
+        if keep.any():
+            self._last = float(batch.times[keep][-1])
+        return batch if keep.all() else FrameBatch(batch.frames[keep], batch.times[keep])
 
 
 def _scale_down(batch: FrameBatch, size: int) -> FrameBatch:
@@ -181,10 +220,3 @@ def _scale_down(batch: FrameBatch, size: int) -> FrameBatch:
         return batch
     smaller = [cv2.resize(frame, target, interpolation=cv2.INTER_AREA) for frame in batch.frames]
     return FrameBatch(np.asarray(smaller, dtype=np.uint8), batch.times, batch.missing)
-
-
-def _select(batch: FrameBatch, is_requested: NDArray[np.bool_], after: float) -> FrameBatch:
-    """Keep the requested frames, each once: a frame that stays on display is sampled at several times."""
-    is_new = np.diff(batch.times, prepend=-inf) > 0
-    keep = is_requested & is_new & (batch.times > after)
-    return batch if keep.all() else FrameBatch(batch.frames[keep], batch.times[keep])

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.perception.class_labels import read_labels
+from langchain_videochat.perception.frame_changes import VISIBLE_CHANGE
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.perceiver import FrameInputs
 from langchain_videochat.perception.pretrained import BatchPerceiver, Frame, ModelOptions
@@ -62,7 +63,7 @@ class Tags(BatchPerceiver[VisualModel, Frame, dict[str, float]]):
         **options: Unpack[ModelOptions],
     ) -> None:
         super().__init__(model, **options)
-        self.inputs = FrameInputs(every=every, tolerance=every / 2, size=FRAME_SIZE)
+        self.inputs = FrameInputs(every, tolerance=every / 2, size=FRAME_SIZE, min_change=VISIBLE_CHANGE)
         self.labels = choose_labels(labels)
         self.min_score = min_score
 

@@ -15,6 +15,9 @@ Trackers require more between adjacent frames (SORT: 0.3), but ours are a second
 MAX_MISSED = 1
 """Successive frames in which an object may be undetected: detectors miss some."""
 
+MAX_MISSED_SECONDS = 5.0
+"""Seconds for which it may be undetected: if nothing moves, there are ten seconds between two frames."""
+
 PLACES = ("left", "centre", "right")
 """The thirds of a frame, by the centre of a box."""
 
@@ -92,8 +95,8 @@ class Tracks:
                 observations.append(self._observe(track, time))
                 continued.append(_start_track(time, until, found[matches[index]]))
         new = [_start_track(time, until, one) for index, one in enumerate(found) if index not in matches.values()]
-        ended = [track for track in continued if track.missed > MAX_MISSED]
-        self._open = [track for track in continued if track.missed <= MAX_MISSED] + new
+        ended = [track for track in continued if _has_gone(track, until)]
+        self._open = [track for track in continued if not _has_gone(track, until)] + new
         return observations + [self._observe(track, track.until) for track in ended]
 
     def close(self) -> list[Observation]:
@@ -130,6 +133,10 @@ def describe_place(first: Box, last: Box) -> str:
 def _place(box: Box) -> str:
     centre = (box[0] + box[2]) / 2
     return PLACES[min(int(centre * len(PLACES)), len(PLACES) - 1)]
+
+
+def _has_gone(track: _ObjectTrack, until: float) -> bool:
+    return track.missed > MAX_MISSED or (track.missed > 0 and until - track.until > MAX_MISSED_SECONDS)
 
 
 def _start_track(time: float, until: float, detection: Detection) -> _ObjectTrack:

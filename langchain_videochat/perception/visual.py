@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from langchain_videochat.perception.frame_changes import VISIBLE_CHANGE
 from langchain_videochat.perception.frame_vectors import dump_vector
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.perceiver import FrameInputs
@@ -23,7 +24,7 @@ from langchain_videochat.perception.visual_models import (
 class Visual(BatchPerceiver[VisualModel, Frame, NDArray[np.float32]]):
     """Embeds frames, so that a store finds moments by a description or by a picture.
 
-    Its Observations have a vector and no text. Each holds until the next sampled frame.
+    Its Observations have a vector and no text. Each holds until the picture changes, at most ten seconds.
 
     Args:
         model: SigLIP, SigLIP 2 or CLIP, or a multimodal model of sentence-transformers: an id on the Hugging Face Hub
@@ -36,7 +37,7 @@ class Visual(BatchPerceiver[VisualModel, Frame, NDArray[np.float32]]):
 
     Example:
         >>> Visual(every=2.0).inputs
-        FrameInputs(every=2.0, tolerance=1.0, size=256)
+        FrameInputs(every=2.0, tolerance=1.0, size=256, min_change=0.02, min_seconds=0.0)
     """
 
     modality = "visual"
@@ -45,7 +46,7 @@ class Visual(BatchPerceiver[VisualModel, Frame, NDArray[np.float32]]):
 
     def __init__(self, model: str | Path | None = None, *, every: float = 1.0, **options: Unpack[ModelOptions]) -> None:
         super().__init__(model, **options)
-        self.inputs = FrameInputs(every=every, tolerance=every / 2, size=FRAME_SIZE)
+        self.inputs = FrameInputs(every, tolerance=every / 2, size=FRAME_SIZE, min_change=VISIBLE_CHANGE)
 
     @override
     def infer(self, items: Sequence[Frame]) -> list[NDArray[np.float32]]:

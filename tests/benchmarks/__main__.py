@@ -17,6 +17,7 @@ TABLES = (
     "answering",
     "indexing",
     "perception",
+    "perception_gpu",
     "memory",
     "embed",
     "embed_gpu",

@@ -19,6 +19,9 @@ from tests.benchmarks.report import progress
 
 WIDTH, HEIGHT = 1280, 720
 SLIDE_SECONDS = 20
+SCENE_SECONDS = 10
+PAN_SPEED = 40
+"""Pixels per second: a pan shows a third of a new picture in a scene."""
 GRAIN = 6
 """Standard deviation of the noise, in steps of 255. It yields about 8 Mbit/s, like phone videos; 0 yields 2."""
 WORDS = """
@@ -62,6 +65,18 @@ def talk(seconds: int, rate: int = 25, *, gop: int = 2, speaker: bool = False) -
     """Return a talk with a new slide every `SLIDE_SECONDS`: a title, six lines and, optionally, a moving speaker."""
     name = f"talk-{seconds}s-{rate}fps-gop{gop}{'-speaker' if speaker else ''}.mp4"
     return cached(name, lambda path: _encode(path, _slides(seconds, rate, speaker=speaker), rate, gop=gop * rate))
+
+
+def film(scenes: int, rate: int = 30) -> Path:
+    """Return a film with cuts every `SCENE_SECONDS`: shapes move in all scenes, the camera pans in every second one."""
+    name = f"film-{scenes}scenes-{rate}fps.mp4"
+    return cached(name, lambda path: _encode(path, _scenes(scenes, rate), rate, gop=2 * rate))
+
+
+def still(seconds: int, rate: int = 30) -> Path:
+    """Return a video of a grainy landscape in which nothing moves."""
+    name = f"still-{seconds}s-{rate}fps.mp4"
+    return cached(name, lambda path: _encode(path, _still(seconds, rate), rate, gop=2 * rate))
 
 
 def repeated(path: Path, repetitions: int) -> Path:
@@ -108,6 +123,52 @@ def _landscape(seconds: int, rate: int, strength: int) -> Iterator[Picture]:
             cv2.circle(picture, centre, 40, 40 + 40 * shape, -1)
         color = (112 + cv2.resize(light, (WIDTH // 2, HEIGHT // 2)) // 8).astype(np.uint8).reshape(-1, WIDTH)
         yield np.concatenate([picture, color, color[::-1]])
+
+
+def _scenes(scenes: int, rate: int) -> Iterator[Picture]:
+    for scene in range(scenes):
+        landscape, grain = _draw_landscape(scene), _draw_grain(scene)
+        for number in range(SCENE_SECONDS * rate):
+            time = number / rate
+            pan = round(PAN_SPEED * time) if scene % 2 else 0
+            picture = np.clip(landscape[:HEIGHT, pan : pan + WIDTH] + grain[number % len(grain)], 16, 235)
+            for shape in range(2):
+                centre = (int(WIDTH * ((time + scene) / (7 + 3 * shape) % 1)), 250 + 200 * shape)
+                cv2.circle(picture, centre, 60, 60 + 110 * shape, -1)
+            yield _with_color(picture, hue=scene)
+
+
+def _still(seconds: int, rate: int) -> Iterator[Picture]:
+    landscape, grain = _draw_landscape(0), _draw_grain(0)
+    for number in range(seconds * rate):
+        yield _with_color(np.clip(landscape[:HEIGHT, :WIDTH] + grain[number % len(grain)], 16, 235), hue=0)
+
+
+def _draw_landscape(seed: int) -> NDArray[np.int16]:
+    """Draw noise at all scales, stronger at coarser ones, which has about the statistics of photographs."""
+    generator = np.random.default_rng(seed)
+    size = (2 * WIDTH, 2 * HEIGHT)
+    octaves = [
+        cv2.resize(
+            generator.normal(0, 2**octave, (HEIGHT >> octave, WIDTH >> octave)), size, interpolation=cv2.INTER_CUBIC
+        )
+        for octave in range(7)
+    ]
+    return np.clip(125 + sum(octaves), 16, 235).astype(np.int16)
+
+
+def _draw_grain(seed: int) -> list[NDArray[np.int16]]:
+    generator = np.random.default_rng(seed)
+    return [generator.normal(0, GRAIN, (HEIGHT, WIDTH)).astype(np.int16) for _ in range(8)]
+
+
+def _with_color(light: NDArray[np.int16], hue: int) -> Picture:
+    """Add color planes: a tint of the scene, stronger where it is light."""
+    picture = light.astype(np.uint8)
+    color = (
+        (90 + 15 * hue % 60 + cv2.resize(picture, (WIDTH // 2, HEIGHT // 2)) // 8).astype(np.uint8).reshape(-1, WIDTH)
+    )
+    return np.concatenate([picture, color, color[::-1]])
 
 
 def _camera(time: float) -> NDArray[np.float64]:

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from langchain_videochat.errors import ModelUnavailableError
 from langchain_videochat.perception import list_modalities, load_profile
 from langchain_videochat.store import VideoTimelineStore
 from tests.media_files import run_ffmpeg
 from tests.slides import render_talk
-from tests.tiny_models import tiny_bert, tiny_blip, tiny_florence2, tiny_t5, tiny_videomae
+from tests.tiny_models import tiny_bert, tiny_blip, tiny_florence2, tiny_smolvlm, tiny_t5, tiny_videomae
 from tests.tiny_vision import NAMES, WORDS, tiny_constant_detr, tiny_siglip
 from tests.tiny_whisper import save_whisper
 from tests.unit_tests.embeddings import BagOfWords
@@ -27,8 +28,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
         "screen_text",
         "scenes",
         {"actions": {"model": str(tiny_videomae(folder / "videomae", "cooking"))}},
-        {"captions": {"model": str(tiny_blip(folder / "blip"))}},
-        {"tags": {"model": str(tiny_siglip(folder / "siglip")), "labels": list(WORDS[:3]), "min_score": 0.0}},
+        {"captions": {"model": str(tiny_smolvlm(folder / "smolvlm"))}},
+        {"visual": {"model": str(tiny_siglip(folder / "siglip"))}},
+        {"tags": {"model": str(folder / "siglip"), "labels": list(WORDS[:3]), "min_score": 0.0}},
         {"objects": {"model": str(tiny_constant_detr(folder / "detr", NAMES[1], (0.1, 0.2, 0.3, 0.6)))}},
         {"regions": {"model": str(tiny_florence2(folder / "florence2"))}},
         {"speech": {"model": str(whisper)}},
@@ -38,9 +40,15 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Render two slides with sound and a subtitle."""
+    """Render two slides with a moving pan, sound and a subtitle."""
+
+    def paint(picture: Image.Image, time: float) -> None:
+        left = 40 + round(40 * time)
+        picture.paste((90, 60, 30), (left, 240, left + 80, 320))
+
     folder = tmp_path_factory.mktemp("video")
-    silent = render_talk(folder / "silent.mp4", [["Omelette", "2 eggs"], ["Serve it hot"]], seconds=6.0)
+    slides = [["Omelette", "2 eggs"], ["Serve it hot"]]
+    silent = render_talk(folder / "silent.mp4", slides, seconds=6.0, decorate=paint)
     (folder / "cues.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nWhisk them well.\n")
     sound = "aevalsrc='clip(3*sin(2*PI*4*t)+1.5,0,1)*(0.3*sin(2*PI*300*t)+0.1*random(0)-0.05)*lt(t,2)':s=16000:d=12"
     run_ffmpeg(
@@ -98,7 +106,7 @@ def test_a_damaged_model_is_reported_and_its_perceiver_runs_again(
 
 def test_a_missing_model_ends_the_run_before_anything_is_stored(video: Path) -> None:
     store = VideoTimelineStore(embedding=BagOfWords())
-    with pytest.raises(ModelUnavailableError, match="videomae"):
+    with pytest.raises(ModelUnavailableError, match="siglip2"):
         store.index(video, profile="standard", on_error="skip", show_progress=False)
     assert store.videos() == []
 
@@ -115,7 +123,7 @@ def test_a_video_is_perceived_again_with_other_options(settings: list[Any], vide
     store = VideoTimelineStore(embedding=BagOfWords())
     names = []
     for every in (2, 4):
-        profile = write_profile(tmp_path / "tags.yaml", [{"tags": settings[5]["tags"] | {"every": every}}])
+        profile = write_profile(tmp_path / "tags.yaml", [{"tags": settings[6]["tags"] | {"every": every}}])
         (report,) = store.index(video, profile=profile, show_progress=False).videos
         assert report.status == "indexed"
         assert store.videos()[0].profile == load_profile(profile).name

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import weakref
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ from langchain_videochat.perception import Observation, perceive
 from langchain_videochat.perception.actions import Actions
 from langchain_videochat.perception.uniformerv2 import UniFormerV2, UniFormerV2Config, load_uniformerv2
 from tests.slides import render_talk
+from tests.tiny_vision import WORDS, XCLIP_SETTINGS, hf, tiny_xclip, write_settings
 
 GOLDEN = Path(__file__).parents[1] / "data" / "uniformerv2"
 """A tiny UniFormerV2 with random weights, and outputs of the original code."""
@@ -362,7 +364,11 @@ def _uniformerv2(folder: Path) -> None:
     torch.save(model.state_dict(), folder / "model.pth")
 
 
-KINDS = [_videomae, _timesformer, _vivit, _vjepa2, _uniformerv2]
+def _xclip(folder: Path) -> None:
+    tiny_xclip(folder)
+
+
+KINDS = [_xclip, _videomae, _timesformer, _vivit, _vjepa2, _uniformerv2]
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda save: save.__name__.strip("_"))
@@ -416,6 +422,45 @@ def test_all_models_run_in_half_precision(model: Path, dtype: str) -> None:
     assert rough[0].score == pytest.approx(exact[0].score, rel=0.1)
 
 
+@pytest.fixture(scope="module")
+def xclip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_xclip(tmp_path_factory.mktemp("xclip"))
+
+
+def test_xclip_scores_labels_as_transformers_does(xclip: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("\n".join(WORDS))
+    batch = _noise(1.5)
+    (action,) = _process(Actions(xclip, labels=tmp_path / "labels.txt", min_score=0.0), batch, 1.5)
+
+    processor = hf.AutoImageProcessor.from_pretrained(xclip, backend="pil")
+    pixels = processor([list(batch.frames[[0, 2]])], return_tensors="pt").pixel_values
+    texts = hf.AutoTokenizer.from_pretrained(xclip)(list(WORDS), padding=True, return_tensors="pt")
+    model = hf.XCLIPModel.from_pretrained(xclip)
+    with torch.inference_mode():
+        outputs = model(texts["input_ids"], pixels, texts["attention_mask"])
+    best = outputs.logits_per_video.softmax(dim=1)[0].max(dim=0)
+    assert action.text == WORDS[best.indices]
+    assert action.score == pytest.approx(float(best.values), abs=1e-3)
+
+
+def test_xclip_has_the_labels_of_kinetics_and_takes_any_number(xclip: Path, tmp_path: Path) -> None:
+    actions = Actions(xclip)
+    actions.load()
+    assert len(actions.labels) == 400
+    (tmp_path / "labels.txt").write_text("a dog\na cat\n")
+    chosen = Actions(xclip, labels=tmp_path / "labels.txt", min_score=0.0)
+    assert {one.text for one in _process(chosen, _noise(8.0), 8.0)} <= {"a dog", "a cat"}
+
+
+def test_the_published_settings_of_xclip_are_read(tmp_path: Path) -> None:
+    write_settings(tmp_path, XCLIP_SETTINGS)
+    processor = hf.AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
+    white = np.full((2, 240, 320, 3), 255, np.uint8)
+    pixels = processor([list(white)], return_tensors="pt").pixel_values
+    assert pixels.shape == (1, 2, 3, 224, 224)
+    assert pixels[0, 0, :, 0, 0].tolist() == pytest.approx([0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225], rel=1e-3)
+
+
 def test_only_the_central_square_is_classified(model: Path) -> None:
     plain = _noise(4.0, (36, 80))
     framed = FrameBatch(plain.frames.copy(), plain.times)
@@ -430,12 +475,25 @@ def test_uniformerv2_has_the_labels_of_kinetics(yoga_file: Path) -> None:
     assert action.source == str(yoga_file)
 
 
+def test_a_checkpoint_in_a_repository_can_be_named(
+    yoga_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "models--somebody--actions"
+    for folder in ("refs", "snapshots/c0ffee"):
+        (repository / folder).mkdir(parents=True)
+    (repository / "refs" / "main").write_text("c0ffee")
+    shutil.copy(yoga_file, repository / "snapshots" / "c0ffee" / "k400+k710_b16.pyth")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    (action,) = _process(Actions("somebody/actions/k400+k710_b16.pyth"), _noise(4.0), 4.0)
+    assert action.text == "yoga"
+
+
 def test_a_model_can_be_loaded_closed_and_loaded_again(brightness_model: Path) -> None:
     actions = Actions(brightness_model)
     actions.load()
     assert actions.labels == ["lighting a lamp", "sleeping"]
     actions.close()
-    assert _spans(_process(actions, _make_frames([DARK], [0.0]), 1.0)) == [(0.0, 1.0, "sleeping")]
+    assert _spans(_process(actions, _brightness_frames((DARK, 2)), 2.0)) == [(0.0, 2.0, "sleeping")]
 
 
 # The perceiver: labels and errors
@@ -444,7 +502,7 @@ def test_a_model_can_be_loaded_closed_and_loaded_again(brightness_model: Path) -
 def test_labels_of_a_file_replace_those_of_the_model(brightness_model: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("\ufeffLampe anzünden\n schlafen \n\n", encoding="utf-8")
     actions = Actions(brightness_model, labels=tmp_path / "labels.txt")
-    assert _spans(_process(actions, _make_frames([DARK], [0.0]), 1.0)) == [(0.0, 1.0, "schlafen")]
+    assert _spans(_process(actions, _brightness_frames((DARK, 2)), 2.0)) == [(0.0, 2.0, "schlafen")]
 
 
 def test_too_few_or_too_many_labels_are_refused(brightness_model: Path, tmp_path: Path) -> None:
@@ -453,7 +511,7 @@ def test_too_few_or_too_many_labels_are_refused(brightness_model: Path, tmp_path
     with pytest.raises(InputError, match=r"labels.txt has 3 labels, .* has 2 classes"):
         Actions(brightness_model, labels=path).load()
     with pytest.raises(InputError, match=r"labels.txt has 3 labels"):
-        _process(Actions(brightness_model, labels=path), _noise(1.0), 1.0)
+        _process(Actions(brightness_model, labels=path), _noise(2.0), 2.0)
 
 
 def test_a_uniformerv2_with_other_classes_needs_their_labels(tmp_path: Path) -> None:
@@ -530,11 +588,11 @@ def test_a_model_that_returns_nan_is_an_error(yoga_file: Path, tmp_path: Path) -
     weights["backbone.ln_pre.bias"][0] = float("nan")
     torch.save(weights, tmp_path / "nan.pth")
     with pytest.raises(ModelError, match=r"nan.pth.*NaN"):
-        _process(Actions(tmp_path / "nan.pth"), _noise(1.0), 1.0)
+        _process(Actions(tmp_path / "nan.pth"), _noise(2.0), 2.0)
 
 
 def test_an_unavailable_model_is_named() -> None:
-    with pytest.raises(ModelUnavailableError, match="MCG-NJU/videomae-base-finetuned-kinetics"):
+    with pytest.raises(ModelUnavailableError, match="microsoft/xclip-base-patch32"):
         Actions().load()
     with pytest.raises(ModelUnavailableError, match=r"none.pyth"):
         Actions("none.pyth").load()
@@ -554,7 +612,7 @@ def _brightness_frames(*segments: tuple[int, float]) -> FrameBatch:
     [
         ([(BRIGHT, 8)], [(0, 8, "lighting a lamp")]),
         ([(BRIGHT, 9)], [(0, 9, "lighting a lamp")]),
-        ([(BRIGHT, 0.5)], [(0, 0.5, "lighting a lamp")]),
+        ([(BRIGHT, 1.5)], [(0, 1.5, "lighting a lamp")]),
         ([(BRIGHT, 3)], [(0, 3, "lighting a lamp")]),
         ([(BRIGHT, 6), (DARK, 8)], [(0, 6, "lighting a lamp"), (6, 14, "sleeping")]),
         ([(BRIGHT, 7), (DARK, 7)], [(0, 6, "lighting a lamp"), (6, 14, "sleeping")]),
@@ -600,13 +658,25 @@ def test_frames_are_weighted_by_their_duration(brightness_model: Path) -> None:
     assert _spans(_process(Actions(brightness_model), batch, 4.0)) == [(0.0, 4.0, "lighting a lamp")]
 
 
-def test_a_still_image_is_classified_once(brightness_model: Path) -> None:
-    batch = _make_frames([BRIGHT, *[DARK] * 10], [0.0, *np.arange(25.0, 30.0, 0.5)])
-    assert _spans(_process(Actions(brightness_model), batch, 30.0)) == [
-        (0.0, 24.0, "lighting a lamp"),
-        (24.0, 30.0, "sleeping"),
+def test_still_pictures_and_cuts_between_them_show_no_action(brightness_model: Path) -> None:
+    still_then_moving = _make_frames([BRIGHT, *[DARK] * 8], [0.0, *np.arange(26.0, 30.0, 0.5)])
+    assert _spans(_process(Actions(brightness_model), still_then_moving, 30.0)) == [(24.0, 30.0, "sleeping")]
+    slides = _make_frames([BRIGHT, DARK, BRIGHT, DARK], [0.0, 10.0, 15.0, 22.0])
+    assert _process(Actions(brightness_model), slides, 600.0) == []
+
+
+def test_clips_can_follow_one_another_without_overlap(brightness_model: Path) -> None:
+    batch = _brightness_frames((DARK, 6), (BRIGHT, 6))
+    assert _spans(_process(Actions(brightness_model, every=4.0, min_score=0.999), batch, 12.0)) == [
+        (0.0, 4.0, "sleeping"),
+        (8.0, 12.0, "lighting a lamp"),
     ]
-    assert _spans(_process(Actions(brightness_model), _make_frames([DARK], [0.0]), 600.0)) == [(0.0, 600.0, "sleeping")]
+
+
+@pytest.mark.parametrize("every", [0.0, -1.0, 4.5, float("nan")])
+def test_clips_must_not_leave_gaps(every: float) -> None:
+    with pytest.raises(InputError, match="every"):
+        Actions(every=every)
 
 
 def test_clips_start_at_the_first_frame(brightness_model: Path) -> None:
@@ -669,6 +739,7 @@ def test_actions_are_in_order_for_any_video(
 def test_actions_of_a_video_file(brightness_model: Path, tmp_path: Path) -> None:
     def paint(picture: Image.Image, time: float) -> None:
         picture.paste((255, 255, 255) if time < 6.0 else (0, 0, 0), (0, 0, *picture.size))
+        picture.paste((128, 128, 128), (int(time * 8) % 56, 40, int(time * 8) % 56 + 8, 48))
 
     video = render_talk(tmp_path / "lamp.mp4", [[""], [""], [""]], decorate=paint, size=(64, 48))
     assert _spans(list(perceive(video, [Actions(brightness_model, min_score=0.999)]))) == [

@@ -12,25 +12,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 from transformers import AutoConfig, AutoProcessor, BlipModel, Florence2ForConditionalGeneration
 
-from langchain_videochat.errors import InputError, ModelError
+from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError
 from langchain_videochat.media import FrameBatch
+from langchain_videochat.models.weights import Weights
 from langchain_videochat.perception import FrameInputs, Observation, Perceiver, perceive
 from langchain_videochat.perception.captions import Captions
+from langchain_videochat.perception.image_to_text import load_image_to_text
 from langchain_videochat.perception.regions import Regions, parse_regions
+from langchain_videochat.perception.vision_language import VisionLanguageModel, whole_sentences
 from tests.slides import render_talk
-from tests.tiny_models import tiny_bert, tiny_blip, tiny_blip2, tiny_florence2, tiny_t5
+from tests.tiny_models import tiny_bert, tiny_blip, tiny_blip2, tiny_florence2, tiny_smolvlm, tiny_t5
 
 Folders = dict[str, Path]
 
-KINDS = ["blip", "blip2", "florence2"]
+KINDS = ["blip", "blip2", "florence2", "smolvlm"]
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     folder = tmp_path_factory.mktemp("models")
-    builders = [tiny_blip, tiny_blip2, tiny_florence2, tiny_bert, tiny_t5]
+    builders = [tiny_blip, tiny_blip2, tiny_florence2, tiny_smolvlm, tiny_bert, tiny_t5]
     return {build.__name__.removeprefix("tiny_"): build(folder / build.__name__) for build in builders}
 
 
@@ -93,9 +97,10 @@ def test_a_narrow_image_has_a_caption(models: Folders, kind: str, size: tuple[in
 
 
 def test_captions_have_the_times_of_the_video(models: Folders, tmp_path: Path) -> None:
-    video = render_talk(tmp_path / "talk.mp4", [["One"], ["Two"]], seconds=2.5)
-    observations = list(perceive(video, [Captions(models["blip"], every=2.0)]))
-    assert [(one.start, one.end) for one in observations] == [(0.0, 2.0), (2.0, 4.0), (4.0, 5.0)]
+    slides = [["Whisk two eggs", "with a pinch of salt"], ["Heat the butter", "in a small pan"]]
+    video = render_talk(tmp_path / "talk.mp4", slides, seconds=13.0)
+    observations = list(perceive(video, [Captions(models["blip"])]))
+    assert [(one.start, one.end) for one in observations] == [(0.0, 10.0), (10.0, 15.0), (15.0, 25.0), (25.0, 26.0)]
 
 
 def test_florence_returns_regions(models: Folders) -> None:
@@ -243,7 +248,71 @@ def test_a_damaged_model_is_refused(models: Folders, tmp_path: Path, damage: Cal
         Captions(folder).load()
 
 
+@pytest.mark.parametrize("options", [{"frames": 0}, {"every": 0.0}, {"every": -1.0}])
+def test_options_must_be_positive(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(iter(options))):
+        Captions(**options)
+
+
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_the_batch_size_must_be_positive(batch_size: int) -> None:
     with pytest.raises(InputError, match="batch_size"):
         Captions(batch_size=batch_size)
+
+
+# Vision-language models
+
+
+def test_a_picture_is_prompted_and_prepared_as_smolvlm_was_trained(models: Folders) -> None:
+    loaded = load_image_to_text(Weights(str(models["smolvlm"])))
+    assert isinstance(loaded, VisionLanguageModel)
+    text = loaded.processor.apply_chat_template(
+        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Describe this."}]}],
+        add_generation_prompt=True,
+    )
+    assert text == "<|im_start|>User:<image>Describe this.<end_of_utterance>\nAssistant:"
+    white = Image.fromarray(np.full((360, 640, 3), 255, np.uint8))
+    inputs = loaded.processor(text=[text], images=[[white]], return_tensors="pt")
+    assert inputs["pixel_values"].shape == (1, 1, 3, 512, 512)
+    assert inputs["pixel_values"].unique().tolist() == [1.0]
+    decoded = loaded.processor.decode(inputs["input_ids"][0])
+    assert f"<fake_token_around_image><global-img>{'<image>' * 64}<fake_token_around_image>" in decoded
+
+
+def test_a_window_has_one_caption_that_depends_on_all_its_frames(models: Folders) -> None:
+    model = load_image_to_text(Weights(str(models["smolvlm"])))
+    one, two, three = draw(3)
+    captions = model.caption([[one, two], [one, three], [one, two]], 12)
+    assert captions[0] == captions[2] != captions[1]
+
+
+def test_captions_describe_windows_from_one_view_to_the_next(models: Folders) -> None:
+    kitchen, garden = np.random.default_rng(0).integers(0, 256, (2, 45, 80, 3), np.uint8).repeat(4, 1).repeat(4, 2)
+    moving = [kitchen.copy() for _ in range(7)]
+    for number, frame in enumerate(moving):
+        frame[100:140, 40 + 20 * number : 80 + 20 * number] = 0
+    frames = np.stack([*moving, garden, garden])
+    windows: list[list[NDArray[np.uint8]]] = []
+
+    class Recorder(Captions):
+        def infer(self, items: Any) -> list[str]:
+            windows.extend(items)
+            return super().infer(items)
+
+    captions = process(Recorder(models["smolvlm"], frames=3), frames)
+    assert [(one.start, one.end) for one in captions] == [(0.0, 7.0), (7.0, 9.0)]
+    assert [len(window) for window in windows] == [3, 2]
+    assert all((one == moving[number]).all() for one, number in zip(windows[0], (0, 3, 6), strict=True))
+
+
+def test_a_sentence_that_was_cut_off_is_removed() -> None:
+    assert whole_sentences(" A man cooks. The pan is") == "A man cooks."
+    assert whole_sentences("A man cooks. It is hot.") == "A man cooks. It is hot."
+    assert whole_sentences("A man who cooks in a pan that") == "A man who cooks in a pan that"
+
+
+def test_a_model_without_its_chat_template_is_refused(models: Folders, tmp_path: Path) -> None:
+    shutil.copytree(models["smolvlm"], tmp_path / "smolvlm")
+    (tmp_path / "smolvlm" / "chat_template.json").unlink()
+    with pytest.raises((ModelError, ModelUnavailableError), match="smolvlm"):
+        Captions(tmp_path / "smolvlm").load()

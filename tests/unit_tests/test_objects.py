@@ -22,13 +22,14 @@ from tests.tiny_vision import (
     hf,
     tiny_constant_detr,
     tiny_detr,
+    tiny_dfine,
     tiny_grounding_dino,
     tiny_owlv2,
     tiny_rt_detr,
     tiny_siglip,
 )
 
-TRAINED = {"rt_detr": tiny_rt_detr, "detr": tiny_detr}
+TRAINED = {"dfine": tiny_dfine, "rt_detr": tiny_rt_detr, "detr": tiny_detr}
 PROMPTED = {"owlv2": tiny_owlv2, "grounding_dino": tiny_grounding_dino}
 BUILDERS = TRAINED | PROMPTED
 KINDS = list(BUILDERS)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
 import onnxruntime
@@ -92,9 +92,12 @@ def test_inputs_have_the_type_of_the_class() -> None:
         ((float("nan"), 0.0, 64), "every: must be positive, got nan"),
         ((1.0, -1.0, 64), "tolerance: must not be negative, got -1.0"),
         ((1.0, 0.0, 0), "size: must be positive, got 0"),
+        ((1.0, 0.0, 64, 1.5), "min_change: must be from 0 to 1, got 1.5"),
+        ((1.0, 0.0, 64, float("nan")), "min_change: must be from 0 to 1, got nan"),
+        ((1.0, 0.0, 64, 0.5, -1.0), "min_seconds: must not be negative, got -1.0"),
     ],
 )
-def test_frame_inputs_out_of_range_are_refused(arguments: tuple[float, float, int], message: str) -> None:
+def test_frame_inputs_out_of_range_are_refused(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         FrameInputs(*arguments)
 
@@ -144,6 +147,14 @@ def test_each_pattern_must_match_a_file(hub_cache: Path) -> None:
     assert find_weights(model, files=("*.onnx", "labels.txt")) is None
     (hub_cache / "labels.txt").touch()
     assert find_weights(model, files=("*.onnx", "labels.txt")) == hub_cache
+
+
+def test_one_file_of_a_repository_can_be_named(hub_cache: Path) -> None:
+    model = f"{Orientation.default_model}/onnx/model.onnx"
+    assert find_weights(model) == fetch_weights(model) == hub_cache / "onnx" / "model.onnx"
+    assert find_weights(f"{Orientation.default_model}/onnx/mod*.onnx") is None
+    with pytest.raises(ModelUnavailableError, match=r"somebody/none/weights.pyth: not on this machine"):
+        fetch_weights("somebody/none/weights.pyth")
 
 
 def test_a_repository_without_the_files_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +280,7 @@ def test_a_plugin_that_fails_is_logged(
 
 def test_built_in_perceivers_are_listed_with_their_options() -> None:
     found = {info.name: info for info in list_perceivers()}
-    assert len(found) == 10
+    assert len(found) == 11
     assert {info.provider for info in found.values()} == {"langchain-videochat"}
     assert all(info.summary.endswith(".") and info.error is None for info in found.values())
     assert found["scenes"] == PerceiverInfo(
@@ -277,17 +288,18 @@ def test_built_in_perceivers_are_listed_with_their_options() -> None:
     )
     captions = found["captions"]
     assert captions.options == {
-        "model": "Salesforce/blip-image-captioning-base",
-        "every": 1.0,
+        "model": "HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
+        "every": 5.0,
+        "frames": 1,
         "device": "auto",
         "dtype": "auto",
         "batch_size": 8,
     }
     assert captions.card is not None
     assert (captions.model, captions.card.size, captions.card.license) == (
-        "Salesforce/blip-image-captioning-base",
-        "990 MB",
-        "BSD-3-Clause",
+        "HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
+        "1.0 GB",
+        "Apache-2.0",
     )
 
 
@@ -305,7 +317,7 @@ def test_the_command_lists_plugins_and_reports_broken_ones(plugins: Path) -> Non
         "error": None,
     }
     assert listed["broken_lens"]["error"] == "RuntimeError: no lens"
-    assert listed["tags"]["card"]["download"] == 813
+    assert listed["tags"]["card"]["download"] == 1510
 
 
 def test_the_command_shows_a_table(plugins: Path, monkeypatch: pytest.MonkeyPatch) -> None:

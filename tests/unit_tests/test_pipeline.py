@@ -571,6 +571,15 @@ def test_unknown_devices_and_dtypes_are_refused(options: dict[str, Any], field: 
         print(weights.torch_device, weights.torch_dtype)
 
 
+@pytest.mark.parametrize("feature", ["avx512_bf16", "amx_bf16"])
+def test_cpus_that_compute_in_bfloat16_use_it(feature: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "amx_tile": True})
+    assert Weights("model", device="cpu").torch_dtype is torch.float32
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, feature: True})
+    assert Weights("model", device="cpu").torch_dtype is torch.bfloat16
+    assert Weights("model", device="cpu", dtype="float32").torch_dtype is torch.float32
+
+
 def test_the_batch_size_must_be_positive() -> None:
     with pytest.raises(ValueError, match="batch_size"):
         Brightness(batch_size=0)

@@ -25,9 +25,15 @@ def test_each_profile_contains_the_smaller_one() -> None:
     lite, talk, standard, full, paper = ({one.modality for one in create_perceivers(name)} for name in PROFILES)
     assert lite == {"subtitle", "screen_text", "scene"}
     assert talk == lite | {"speech"}
-    assert standard == talk | {"action", "caption", "tag", "object"}
+    assert standard == talk | {"visual", "tag", "caption", "object", "action"}
     assert full == standard | {"region", "summary"}
-    assert paper > talk
+    assert paper == talk | {"action", "caption", "tag", "region", "summary"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_models_of_the_built_in_profiles_may_be_used_commercially(profile: str) -> None:
+    licenses = {CARDS[model.name].license for model in required_models(profile)}
+    assert licenses <= {"Apache-2.0", "MIT", "BSD-3-Clause"}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -105,8 +111,8 @@ def test_doctor_lists_the_models_of_a_profile(tmp_path: Path) -> None:
     assert result.exit_code == 0
     *_, captions, objects, korean = json.loads(result.stdout)
     assert (captions["name"], captions["ok"], captions["advice"]) == (str(tmp_path), True, "")
-    assert (objects["name"], objects["ok"]) == ("PekingU/rtdetr_r50vd", False)
-    assert "172 MB" in objects["detail"]
+    assert (objects["name"], objects["ok"]) == ("ustc-community/dfine-small-obj365", False)
+    assert "43 MB" in objects["detail"]
     assert "Apache-2.0" in objects["detail"]
     assert "--download" in objects["advice"]
     assert (korean["name"], "14 MB" in korean["detail"]) == ("korean_PP-OCRv5_rec_mobile", True)
