@@ -2,7 +2,10 @@
 
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from langchain_core.documents import Document
 
 from langchain_videochat.app.lanes import make_lanes
 from langchain_videochat.errors import InputError, VideoChatError
@@ -96,17 +99,27 @@ class Collection:
         Raises:
             InputError: The query is empty.
         """
-        return [
-            {
-                "video_id": hit.metadata["video_id"],
-                "title": strip_invisible(hit.metadata["title"]),
-                "start": hit.metadata["hit_start"],
-                "end": hit.metadata["hit_end"],
-                # The first line is the title.
-                "text": strip_invisible(hit.page_content).partition("\n")[2],
-            }
-            for hit in self.store.search(query, MAX_HITS, video_id=video_id)
-        ]
+        return [_describe_hit(hit) for hit in self.store.search(query, MAX_HITS, video_id=video_id)]
+
+    def search_picture(self, picture: bytes, video_id: str | None) -> list[dict[str, Any]]:
+        """Search for moments that look like a picture, given as the content of its file, as `search` does.
+
+        Raises:
+            InputError: It is not a picture.
+            ModelUnavailableError: The visual model of the store is not on this machine.
+        """
+        with TemporaryDirectory() as folder, isolated_media():
+            path = Path(folder, "picture")
+            path.write_bytes(picture)
+            return [_describe_hit(hit) for hit in self.store.search(k=MAX_HITS, image=path, video_id=video_id)]
+
+    def search_similar(self, frame: tuple[str, float], video_id: str | None) -> list[dict[str, Any]]:
+        """Search for moments that look like the frame of a video at a time in seconds, as `search` does.
+
+        Raises:
+            InputError: The frame was not embedded.
+        """
+        return [_describe_hit(hit) for hit in self.store.search(k=MAX_HITS, like=frame, video_id=video_id)]
 
     def _make_thumbnail(self, video_id: str, time: float) -> bytes:
         record = self._record(video_id)
@@ -139,17 +152,31 @@ class Collection:
         }
 
 
+def _describe_hit(hit: Document) -> dict[str, Any]:
+    data = hit.metadata
+    return {
+        "video_id": data["video_id"],
+        "title": strip_invisible(data["title"]),
+        "start": data["hit_start"],
+        "end": data["hit_end"],
+        "has_frames": "visual" in data["modalities"].split(","),
+        # The first line is the title.
+        "text": strip_invisible(hit.page_content).partition("\n")[2],
+    }
+
+
 def describe_lanes(timeline: Timeline) -> dict[str, Any]:
     """Convert a timeline to the JSON that the scripts of the page and the report draw.
 
     Returns:
-        `video_id`, `title`, `duration` in seconds, and `lanes`: each with `modality`, `label`, `color`,
-        `has_thumbnails`, `rows`, and `bars` as lists of start, end, row and text.
+        `video_id`, `title`, `duration` in seconds, `has_frames` (whether frames were embedded), and `lanes`: each with
+        `modality`, `label`, `color`, `has_thumbnails`, `rows`, and `bars` as lists of start, end, row and text.
     """
     return {
         "video_id": timeline.video_id,
         "title": strip_invisible(timeline.video.title),
         "duration": timeline.video.duration,
+        "has_frames": any(one.modality == "visual" for one in timeline),
         "lanes": [
             vars(lane)
             | {

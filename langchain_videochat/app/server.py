@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import anyio
+from anyio import to_thread
 from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -47,6 +48,9 @@ MAX_NAME = 500
 
 MAX_BODY = 1_000_000
 """Bytes of the body of a chat request."""
+
+MAX_PICTURE = 20_000_000
+"""Bytes of a picture to search for: more than cameras write."""
 
 MAX_CHATS = 16
 """Answers that are generated at the same time; others wait. They must not use up the threads of other requests."""
@@ -156,12 +160,14 @@ class _Routes:
             Mount("/page", StaticFiles(directory=PAGE)),
             Route("/api/state", self.state),
             Route("/api/search", self.search),
+            Route("/api/search", self.search_picture, methods=["POST"]),
             Route("/api/uploads/{name}", self.upload, methods=["PUT"]),
             Route("/api/chat", self.chat, methods=["POST"]),
             Route("/api/videos/{video_id}", self.remove, methods=["DELETE"]),
             Route("/api/videos/{video_id}/lanes", self.lanes),
             Route("/api/videos/{video_id}/file", self.file),
             Route("/api/videos/{video_id}/thumbnail", self.thumbnail),
+            Route("/api/videos/{video_id}/similar", self.similar),
         ]
 
     def page(self, request: Request) -> Response:
@@ -176,6 +182,16 @@ class _Routes:
     def search(self, request: Request) -> Response:
         query = request.query_params
         return _Json(self.collection.search(query.get("query", ""), query.get("video_id") or None))
+
+    async def search_picture(self, request: Request) -> Response:
+        picture = await _read_body(request, "picture", MAX_PICTURE)
+        video_id = request.query_params.get("video_id") or None
+        return _Json(await to_thread.run_sync(self.collection.search_picture, picture, video_id))
+
+    def similar(self, request: Request) -> Response:
+        query = request.query_params
+        frame = request.path_params["video_id"], _parse_time(query.get("time", "0"))
+        return _Json(self.collection.search_similar(frame, query.get("video_id") or None))
 
     async def upload(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -210,7 +226,7 @@ class _Routes:
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
     async def chat(self, request: Request) -> Response:
-        body = ChatRequest.model_validate_json(await _read_body(request))
+        body = ChatRequest.model_validate_json(await _read_body(request, "conversation", MAX_BODY))
         chat = self.chats.get(body.model)
         if chat is None:
             raise InputError("model", f"{body.model!r} is not available", "Reload the page and choose another model")
@@ -218,12 +234,12 @@ class _Routes:
         return AnswerResponse(chat, question, self.chat_threads)
 
 
-async def _read_body(request: Request) -> bytes:
+async def _read_body(request: Request, name: str, limit: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY:
-            raise TooLargeError("conversation", f"is longer than {MAX_BODY / 1e6:.0f} MB", "Clear it and ask again")
+        if len(body) > limit:
+            raise TooLargeError(name, f"is larger than {limit / 1e6:.0f} MB", "Make it shorter or smaller")
     return bytes(body)
 
 

@@ -1,5 +1,6 @@
 """The page and the report in a real browser."""
 
+import base64
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -8,15 +9,17 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
 from langchain_videochat import VideoTimelineStore
 from langchain_videochat.app import Chat, Collection, EmbedChat, TimelineChat, write_report
-from langchain_videochat.media import Damage
+from langchain_videochat.media import Damage, sample_frames
 from langchain_videochat.perception import Observation
 from tests.browser import SCREENSHOTS, Site, chromium, find_chromium
 from tests.scripted_model import ScriptedModel
 from tests.slides import render_talk
+from tests.tiny_vision import tiny_siglip
 from tests.unit_tests.embeddings import BagOfWords, make_timeline
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed: apt install chromium")
@@ -46,10 +49,15 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_siglip(tmp_path_factory.mktemp("siglip"))
+
+
 @pytest.fixture
-def store(tmp_path: Path, folder: Path) -> VideoTimelineStore:
+def store(tmp_path: Path, folder: Path, siglip: Path) -> VideoTimelineStore:
     """A video with hostile text and title, and an hour with 10,000 observations whose file is missing."""
-    store = VideoTimelineStore(tmp_path / "store", embedding=BagOfWords())
+    store = VideoTimelineStore(tmp_path / "store", embedding=BagOfWords(), visual_embedding=siglip)
     many = [Observation(n * 0.36, n * 0.36 + 0.3, "object", f"thing {n}") for n in range(10_000)]
     store.add(make_timeline("hour", *many), damage=[Damage("sound", "no <b>sound</b>")])
     tent = make_timeline(
@@ -224,7 +232,74 @@ def test_text_and_names_are_never_executed(open_page: OpenPage, tmp_path: Path) 
     expect(page.locator(".citations").first).to_be_visible()
 
     assert page.title() == f"{HOSTILE} – VideoChat"  # noqa: RUF001 - as it is typeset
-    assert page.locator("main img, #chat img, #hits script").count() == 0
+    assert page.locator("#hits img, #transcript img, #chat img, #hits script").count() == 0
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, folder: Path, store: VideoTimelineStore, siglip: Path) -> dict[str, Path]:
+    """Frames of videos in the store, which has their embeddings, by what they show."""
+    profile = tmp_path / "visual.yaml"
+    profile.write_text(f"- scenes\n- visual: {{model: {siglip}}}\n")
+    videos = [render_talk(folder / f"{name}.mp4", [[name.title()]] * 2) for name in ("dinner", "garden")]
+    store.index(videos, profile=profile, show_progress=False)
+    frames = {}
+    for video in videos:
+        (batch,) = sample_frames(video, times=[2.0])
+        frames[video.stem] = tmp_path / f"{video.stem}.png"
+        Image.fromarray(batch.frames[0]).save(frames[video.stem])
+    return frames
+
+
+def drop(page: Page, file: Path) -> None:
+    """Drop a file on the page, as a file manager does."""
+    script = """([name, content]) => {
+        const transfer = new DataTransfer();
+        const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
+        transfer.items.add(new File([bytes], name, { type: "image/png" }));
+        return transfer;
+    }"""
+    content = base64.b64encode(file.read_bytes()).decode()
+    page.dispatch_event("body", "drop", {"dataTransfer": page.evaluate_handle(script, [file.name, content])})
+
+
+@pytest.mark.parametrize("show", [drop, lambda page, file: page.set_input_files("#picture-file", file)])
+def test_a_picture_finds_its_moment(
+    show: Callable[[Page, Path], None], pictures: dict[str, Path], open_page: OpenPage
+) -> None:
+    page = open_page()
+    show(page, pictures["garden"])
+
+    expect(page.locator("#hits")).to_contain_text("Like garden.png", timeout=TIMEOUT)
+    expect(page.locator(".hit").first).to_contain_text("garden")
+    wait_for(page, "document.querySelector('.hit img').naturalWidth > 0")
+    page.screenshot(path=SCREENSHOTS / "picture.png")
+    page.locator(".hit").first.click()
+    expect(page.locator("#title")).to_have_text("garden")
+
+
+def test_frames_find_moments_that_look_like_them(pictures: dict[str, Path], open_page: OpenPage) -> None:
+    page = open_page()
+    page.locator("[data-id]", has_text=HOSTILE).click()
+    expect(page.locator("#similar")).to_be_hidden()  # its frames were not embedded
+    page.locator("[data-id]", has_text="dinner").click()
+    page.click("#similar")
+
+    expect(page.locator("#hits")).to_contain_text("Like dinner at 00:00", timeout=TIMEOUT)
+    expect(page.locator(".hit")).to_contain_text("garden")  # not its own moment
+    page.click(".similar")
+    expect(page.locator("#hits")).to_contain_text("Like garden at 00:00", timeout=TIMEOUT)
+    expect(page.locator(".hit")).to_contain_text("dinner")
+
+
+def test_a_file_that_is_no_picture_shows_an_error(
+    pictures: dict[str, Path], open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = open_page()
+    letter = tmp_path / "letter.png"
+    letter.write_text("Dear customer")
+    drop(page, letter)
+
+    expect(page.locator("#hits .bad")).to_contain_text("is not a picture", timeout=TIMEOUT)
 
 
 def test_rejected_uploads_show_an_error(open_page: OpenPage, tmp_path: Path) -> None:

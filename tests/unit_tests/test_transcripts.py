@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def _window(*sounds: tuple[float, float], seconds: float = 30.0, start: float = 
     return AudioWindow(samples.astype(np.float32), start + times, np.where(is_sound, 50.0, 1.0).astype(np.float32))
 
 
-def _result(text: str = "", /, **values: float) -> DecodedText:
+def _result(text: str = "", /, **values: Any) -> DecodedText:
     return replace(DecodedText(text=text, language="en", avg_logprob=-0.1, no_speech_prob=0.1), **values)
 
 

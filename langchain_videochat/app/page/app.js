@@ -4,6 +4,7 @@
 
 const banner = document.getElementById("banner");
 const notice = document.getElementById("notice");
+const similar = document.getElementById("similar");
 const text = document.getElementById("text");
 const video = document.getElementById("player");
 
@@ -14,7 +15,7 @@ const lanes = new LaneView(document.getElementById("lanes"), {
     library.playable ? videoUrl(library.selected, `thumbnail?time=${start + Math.min(1, (end - start) / 2)}`) : null,
 });
 const transcript = new Transcript(document.getElementById("transcript"), { onSeek: (time) => player.seek(time) });
-const library = new Library({ onSelect: showVideo, onState: showState });
+const library = new Library({ onSelect: showVideo, onState: showState, onPicture: (file) => search.findPicture(file) });
 const search = new Search({
   onHits: markHits,
   onSelect: (hit) => selectThen(hit.video_id, () => player.seek(hit.start)),
@@ -34,6 +35,7 @@ async function showVideo({ video_id: id, title, unplayable, damage, failures }) 
   document.title = `${title} – VideoChat`;
   history.replaceState(null, "", `#${id}`);
   library.playable = !unplayable;
+  similar.hidden = true;
   const problems = [damage && `The file is damaged: ${damage}.`, failures && `The timeline is incomplete: ${failures}`];
   notice.textContent = [unplayable, ...problems].filter(Boolean).join(" ");
   player.load(unplayable ? null : videoUrl(id, "file"));
@@ -42,6 +44,7 @@ async function showVideo({ video_id: id, title, unplayable, damage, failures }) 
     if (library.selected !== id) return;
     timeline = loaded;
     lanes.show(timeline);
+    similar.hidden = unplayable || !timeline.has_frames;
     markHits(hits);
     if (text.open) transcript.show(timeline);
   } catch (error) {
@@ -69,6 +72,10 @@ function showState(state, problem) {
   if (found && found.video_id !== library.selected) library.select(found.video_id);
 }
 
+similar.addEventListener("click", () => {
+  const { video_id, title } = library.videos.find((one) => one.video_id === library.selected);
+  search.findSimilar({ video_id, title, time: player.time });
+});
 text.addEventListener("toggle", () => text.open && timeline && transcript.show(timeline));
 video.addEventListener("error", () => {
   if (library.playable) notice.textContent = "This browser cannot play the file. Its timeline, search and chat still work.";

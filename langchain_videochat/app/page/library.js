@@ -6,10 +6,10 @@ const BUSY_INTERVAL = 1000;
 const IDLE_INTERVAL = 10000;
 
 class Library {
-  /* `onSelect(video)` is called with the video to show, `onState(state, problem)` with each state of the server. */
-  constructor({ onSelect, onState }) {
-    this.onSelect = onSelect;
-    this.onState = onState;
+  /* `onSelect(video)` is called with the video to show, `onState(state, problem)` with each state of the server, and
+     `onPicture(file)` with a picture that was dropped. */
+  constructor({ onSelect, onState, onPicture }) {
+    Object.assign(this, { onSelect, onState, onPicture });
     this.videos = [];
     this.uploads = new Map();
     this.uploadCount = 0;
@@ -37,7 +37,10 @@ class Library {
     addEventListener("drop", (event) => {
       event.preventDefault();
       highlight(false);
-      this.upload([...event.dataTransfer.files]);
+      const files = [...event.dataTransfer.files];
+      const pictures = files.filter((file) => file.type.startsWith("image/") && file.type !== "image/gif");
+      if (pictures.length) this.onPicture(pictures[0]);
+      this.upload(files.filter((file) => !pictures.includes(file)));
     });
   }
 

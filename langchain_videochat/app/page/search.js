@@ -1,12 +1,18 @@
 "use strict";
 
-/* Search for moments: the hits are listed and marked on the lanes. */
+/* Search for moments, by words or by a picture: the hits are listed and marked on the lanes. */
 
 class Search {
   /* `onHits(hits)` is called with the hits to mark, `onSelect(hit)` when one is clicked. `scope()` returns the id of the
      video to search, or "" for all videos. */
   constructor({ onHits, onSelect, scope }) {
     Object.assign(this, { onHits, onSelect, scope });
+    const picture = document.getElementById("picture-file");
+    document.getElementById("picture").addEventListener("click", () => picture.click());
+    picture.addEventListener("change", () => {
+      if (picture.files.length) this.findPicture(picture.files[0]);
+      picture.value = "";
+    });
     this.form = document.getElementById("search");
     this.query = document.getElementById("query");
     this.element = document.getElementById("hits");
@@ -18,25 +24,45 @@ class Search {
     this.query.addEventListener("search", () => this.query.value || this.show("", []));
   }
 
-  async run() {
+  run() {
     const query = this.query.value.trim();
     if (!query) return this.show("", []);
-    this.pending = query;
+    return this.find(query, () => fetchJson(`api/search?${new URLSearchParams({ query, video_id: this.scope() })}`));
+  }
+
+  findPicture(file) {
+    const url = `api/search?${new URLSearchParams({ video_id: this.scope() })}`;
+    return this.find("", async () => (await request(url, { method: "POST", body: file })).json(), `Like ${file.name}`);
+  }
+
+  findSimilar({ video_id, title, time }) {
+    const url = `api/videos/${encodeURIComponent(video_id)}/similar?${new URLSearchParams({ time, video_id: this.scope() })}`;
+    return this.find("", () => fetchJson(url), `Like ${title} at ${formatTimecode(time)}`);
+  }
+
+  /* Show the hits that `load()` returns, unless another search has been started meanwhile. */
+  async find(query, load, heading = "") {
+    this.query.value = query;
+    this.pending = load;
     this.showMessage("Searching…");
     try {
-      const hits = await fetchJson(`api/search?${new URLSearchParams({ query, video_id: this.scope() })}`);
-      if (this.pending === query) this.show(query, hits);
+      const hits = await load();
+      if (this.pending === load) this.show(query, hits, heading);
     } catch (error) {
-      this.showMessage(error.message, "bad");
+      if (this.pending === load) this.showMessage(error.message, "bad");
     }
   }
 
-  show(query, hits) {
+  show(query, hits, heading = "") {
     sessionStorage.setItem("query", query);
     this.onHits(hits);
-    if (!query) this.element.hidden = true;
+    if (!query && !heading) this.element.hidden = true;
     else if (!hits.length) this.showMessage("Nothing found.");
-    else this.element.replaceChildren(make("ol", {}, ...hits.map((hit) => this.makeHit(hit))));
+    else this.element.replaceChildren(...this.makeHeading(heading), make("ol", {}, ...hits.map((hit) => this.makeHit(hit))));
+  }
+
+  makeHeading(heading) {
+    return heading ? [make("p", { className: "quiet", textContent: heading })] : [];
   }
 
   showMessage(text, kind = "quiet") {
@@ -49,6 +75,12 @@ class Search {
     const times = make("span", { className: "time", textContent: interval });
     const button = make("button", { type: "button", className: "hit" }, times, hit.title, make("p", { textContent: hit.text }));
     button.addEventListener("click", () => this.onSelect(hit));
-    return make("li", {}, button);
+    if (!hit.has_frames) return make("li", {}, button);
+    const picture = make("img", { alt: "", loading: "lazy", src: videoUrl(hit.video_id, `thumbnail?time=${hit.start}`) });
+    picture.addEventListener("error", () => picture.remove()); // the file is missing or elsewhere
+    button.prepend(picture);
+    const similar = make("button", { type: "button", className: "similar", textContent: "More like this" });
+    similar.addEventListener("click", () => this.findSimilar({ ...hit, time: hit.start }));
+    return make("li", {}, button, similar);
   }
 }
