@@ -8,9 +8,10 @@ from typing import Any
 from langchain_core.documents import Document
 
 from langchain_videochat.app.lanes import make_lanes
-from langchain_videochat.errors import InputError, VideoChatError
-from langchain_videochat.media import isolated_media, local_path, thumbnail
+from langchain_videochat.errors import InputError, MediaError, VideoChatError
+from langchain_videochat.media import isolated_media, local_path, read_picture, thumbnail
 from langchain_videochat.media.sources import file_path, is_web_address
+from langchain_videochat.perception.visual_models import FRAME_SIZE
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
 from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.timeline import Timeline
@@ -108,10 +109,18 @@ class Collection:
             InputError: It is not a picture.
             ModelUnavailableError: The visual model of the store is not on this machine.
         """
-        with TemporaryDirectory() as folder, isolated_media():
-            path = Path(folder, "picture")
-            path.write_bytes(picture)
-            return [_describe_hit(hit) for hit in self.store.search(k=MAX_HITS, image=path, video_id=video_id)]
+        from PIL import Image
+
+        with TemporaryDirectory() as folder:
+            uploaded, decoded = Path(folder, "uploaded"), Path(folder, "decoded.png")
+            uploaded.write_bytes(picture)
+            try:
+                with isolated_media():
+                    pixels = read_picture(uploaded, size=FRAME_SIZE)
+            except MediaError as error:
+                raise InputError("picture", error.problem, error.advice) from error
+            Image.fromarray(pixels).save(decoded)
+            return [_describe_hit(hit) for hit in self.store.search(k=MAX_HITS, image=decoded, video_id=video_id)]
 
     def search_similar(self, frame: tuple[str, float], video_id: str | None) -> list[dict[str, Any]]:
         """Search for moments that look like the frame of a video at a time in seconds, as `search` does.

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import reduce
 from operator import add
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +12,14 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from langchain_videochat.cli.options import DEFAULT_STORE, EmbeddingOption, JsonOption, ModelOption, StoreOption
+from langchain_videochat.cli.options import (
+    DEFAULT_STORE,
+    EmbeddingOption,
+    JsonOption,
+    ModelOption,
+    StoreOption,
+    VisualEmbeddingOption,
+)
 from langchain_videochat.cli.output import console, print_error, print_json
 from langchain_videochat.cli.stores import find_video, open_store
 from langchain_videochat.errors import VideoChatError
@@ -42,13 +48,15 @@ def ask(
     video: VideoOption = None,
     strict: StrictOption = False,
     embedding: EmbeddingOption = None,
+    visual_embedding: VisualEmbeddingOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question with a language model that reads the timelines and cites moments.
 
     Example: `videochat ask "How much flour do I need?" --model openai:gpt-5-mini`
     """
-    parts = _open_conversation(store, embedding, video, model, strict).ask(question)
+    opened = open_store(store, embedding, visual_embedding=visual_embedding)
+    parts = _open_conversation(opened, video, model, strict).ask(question)
     if not as_json:
         show_answer(console, parts)
         return
@@ -69,12 +77,14 @@ def chat(
     video: VideoOption = None,
     strict: StrictOption = False,
     embedding: EmbeddingOption = None,
+    visual_embedding: VisualEmbeddingOption = None,
 ) -> None:
     """Ask questions in a conversation; Ctrl-C quits.
 
     Example: `videochat chat --model ollama:qwen3 --video talk.mp4`
     """
-    conversation = _open_conversation(store, embedding, video, model, strict)
+    opened = open_store(store, embedding, visual_embedding=visual_embedding)
+    conversation = _open_conversation(opened, video, model, strict)
     console.print("Ask about the videos. Press Ctrl-C to quit.", style="dim")
     with suppress(EOFError, KeyboardInterrupt):
         while True:
@@ -153,10 +163,7 @@ def _print_citation(console: Console, citation: "Citation") -> None:
         console.print(_draw_thumbnail(citation.source, citation.start))
 
 
-def _open_conversation(
-    folder: Path, embedding: str | None, video: str | None, model: str, strict: bool
-) -> Conversation:
-    store = open_store(folder, embedding)
+def _open_conversation(store: "VideoTimelineStore", video: str | None, model: str, strict: bool) -> Conversation:
     video_id = None if video is None else find_video(store, video).video_id
     return Conversation(model, store, video_id, strict=strict)
 

@@ -35,7 +35,7 @@ ProfileOption = Annotated[str, typer.Option(help=_PROFILE_HELP)]
 ExplainedProfileOption = Annotated[
     str | None,
     typer.Option(
-        "--profile", help=f"{_PROFILE_HELP} Default: {DEFAULT_PROFILE}, after an explanation of what each takes."
+        "--profile", help=f"{_PROFILE_HELP} Default: {DEFAULT_PROFILE}; its cost and the others are printed first."
     ),
 ]
 RefreshOption = Annotated[

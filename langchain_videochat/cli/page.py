@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_videochat.cli.options import DEFAULT_STORE, EmbeddingOption, ProfileOption, StoreOption, VideoArgument
+from langchain_videochat.cli.options import (
+    DEFAULT_STORE,
+    EmbeddingOption,
+    ProfileOption,
+    StoreOption,
+    VideoArgument,
+    VisualEmbeddingOption,
+)
 from langchain_videochat.cli.stores import find_video, open_store
 from langchain_videochat.errors import InputError
 from langchain_videochat.utils.optional_dependencies import require_extra
@@ -33,6 +40,7 @@ def app(
     ] = None,
     profile: ProfileOption = "standard",
     embedding: EmbeddingOption = None,
+    visual_embedding: VisualEmbeddingOption = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on. Any address but the default requires a --password.")
     ] = LOCAL_HOST,
@@ -53,7 +61,8 @@ def app(
     from langchain_videochat.app.connections import create_server
     from langchain_videochat.app.server import LOCAL_HOSTS, create_app
 
-    collection = Collection(open_store(store, embedding, create=True), folder)
+    opened = open_store(store, embedding, visual_embedding=visual_embedding, create=True)
+    collection = Collection(opened, folder)
     chats = dict(_load_chats(model or (), collection))
     with _listen(host, port) as listener:
         page = create_app(

@@ -15,6 +15,17 @@ from langchain_videochat.media.sources import local_path
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """Pillow's names of the accepted formats."""
 
+_TURNS: dict[int | None, str] = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""How Pillow displays a picture with each orientation of EXIF."""
+
 
 @isolatable
 def read_picture(source: str | Path, *, size: int | None = None) -> NDArray[np.uint8]:
@@ -41,15 +52,21 @@ def read_picture(source: str | Path, *, size: int | None = None) -> NDArray[np.u
 
 
 def _decode(path: Path) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ExifTags, Image, UnidentifiedImageError
 
     try:
         with Image.open(path, formats=PICTURE_FORMATS) as image:
             check_size(path, *image.size)
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            # Not ImageOps.exif_transpose, which fails if it cannot write other entries of the metadata again.
+            turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+            pixels = (image if turn is None else image.transpose(Image.Transpose[turn])).convert("RGBA")
+            background = Image.new("RGBA", pixels.size, "white")
+            return np.asarray(Image.alpha_composite(background, pixels).convert("RGB"))
     except UnidentifiedImageError as error:
         raise MediaError(path, "is not a picture", "Give a JPEG, PNG, WebP, GIF or BMP file") from error
     except Image.DecompressionBombError as error:
         raise MediaError(path, "has too many pixels", "Scale it down first") from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except MediaError:
+        raise
+    except Exception as error:  # Pillow raises errors of many kinds for damaged files
         raise MediaError(path, f"this picture is damaged ({error})", "Save it again") from error

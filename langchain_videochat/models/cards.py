@@ -25,7 +25,7 @@ class ModelCard:
     """Download size in megabytes."""
 
     memory: int
-    """Memory for its weights in megabytes in float32, as on the CPU; half of that in 16 bits, as on the GPU.
+    """Memory for its weights in megabytes in float32; half of that in 16 bits.
 
     For CTranslate2 in 8 bits, as on the CPU."""
 

@@ -1,4 +1,4 @@
-"""How much a frame differs from an earlier one, and which frames differ enough to be worth a model's time."""
+"""Change detection: which frames differ enough from earlier ones for models to process them."""
 
 from dataclasses import dataclass
 from math import ceil, floor, inf
@@ -104,9 +104,11 @@ class ChangeFilter:
         return True
 
     def _is_selected(self, thumbnail: Thumbnail, elapsed: float) -> bool:
-        if elapsed < self._inputs.min_seconds:
+        # Frames are shown a little before or after the times that are sampled.
+        slack = self._inputs.every / 2
+        if elapsed < self._inputs.min_seconds - slack:
             return False
-        if self._last is None or elapsed >= MAX_HOLD_SECONDS:
+        if self._last is None or elapsed > MAX_HOLD_SECONDS - slack:
             return True
         return thumbnail.change_since(self._last) >= self._inputs.min_change
 

@@ -11,9 +11,12 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from langchain_videochat.errors import VideoChatError
 from langchain_videochat.models.weights import model_errors
 from langchain_videochat.perception.change_detection import Rect
 from langchain_videochat.perception.ocr_models import RecognitionModel
+
+logger = logging.getLogger(__name__)
 
 SOURCE = "rapidocr"
 """The source of Observations made from recognized text."""
@@ -91,12 +94,24 @@ def recognize(
         rects, crops = _detect(np.ascontiguousarray(picture[..., ::-1]))
         readings = _read(model, crops)
         doubtful = [index for index, reading in enumerate(readings) if reading.is_doubtful]
-        alternatives = [_read(other, [crops[index] for index in doubtful]) for other in others]
+        usable = [other for other in others if _is_usable(other)] if doubtful else []
+        alternatives = [_read(other, [crops[index] for index in doubtful]) for other in usable]
         for index, *found in zip(doubtful, *alternatives, strict=True):
             confident = [reading for reading in found if not reading.is_doubtful]
             readings[index] = max(confident, key=lambda reading: reading.score, default=readings[index])
     for rect, reading in zip(rects, readings, strict=True):
         yield RecognizedLine(reading.text, reading.score, rect, reading.is_incomplete)
+
+
+@cache
+def _is_usable(model: RecognitionModel) -> bool:
+    """Return whether a model that nobody asked for can be loaded; log once why not."""
+    try:
+        _recognizer(model)
+    except VideoChatError as error:
+        logger.warning("Text is not read with this model. %s", error)
+        return False
+    return True
 
 
 def load(model: RecognitionModel | None) -> None:

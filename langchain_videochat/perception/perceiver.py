@@ -23,7 +23,7 @@ class FrameInputs:
     """Frames at regular intervals; the perceiver receives `FrameBatch`es.
 
     With `min_change`, the perceiver receives only frames in which something has changed, and at least one every ten
-    seconds: what it finds in a frame holds until the next one that it receives.
+    seconds unless the same frame stays on display: what it finds in a frame holds until the next one that it receives.
 
     Raises:
         InputError: A value is out of range.
@@ -43,7 +43,7 @@ class FrameInputs:
     frames. `VISIBLE_CHANGE` and `NEW_VIEW` in `frame_changes` suit most perceivers."""
 
     min_seconds: float = 0.0
-    """Seconds that pass at least between two frames that `min_change` selects."""
+    """Minimum number of seconds between two frames that `min_change` selects."""
 
     def __post_init__(self) -> None:
         if not self.every > 0:

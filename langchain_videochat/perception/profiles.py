@@ -109,7 +109,7 @@ def required_models(profile: str | Path) -> list[RequiredModel]:
 
     Example:
         >>> [model.name for model in required_models("talk")]
-        ['base']
+        ['Systran/faster-whisper-base']
     """
     models = [model for perceiver in create_perceivers(profile) for model in perceiver.required_models]
     return list({model.name: model for model in models}.values())

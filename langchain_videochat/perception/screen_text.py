@@ -32,8 +32,8 @@ MIN_INCOMPLETE_LINES = 3
 """Incomplete lines in a segment from which the video is assumed to have text in another script, not only patterns."""
 
 UNKNOWN_SCRIPT = (
-    "text on screen is in a script that the default model does not know: name its language in the profile, for example "
-    "screen_text: {language: ru}"
+    "text on screen is in a script that the default model does not support: set its language in the profile, for "
+    "example screen_text: {language: ru}"
 )
 """The problem of a video with text in another script."""
 
@@ -47,9 +47,9 @@ class ScreenText(Perceiver[FrameInputs, FrameBatch]):
     Args:
         language: Language of the text as a BCP 47 tag, such as "ru", "ko" or "sr-Cyrl". For scripts other than Latin,
             Chinese and Japanese, a recognition model of RapidOCR is downloaded (8 to 14 MB), which reads Latin letters
-            and digits too. If None, nothing is downloaded: lines in other scripts are read by those of these models
-            that are on this machine, and reported as damage if none of them can read them. That fails for words whose
-            letters all look like Latin ones, so give the language if you know it.
+            and digits too; Arabic also needs the extra `rtl`. If None, nothing is downloaded: lines in other scripts
+            are read by those of these models that are on this machine, and reported as damage if none of them can read
+            them. That fails for words whose letters all look like Latin ones, so give the language if you know it.
 
     Raises:
         InputError: The language is unknown, or no model knows its script.

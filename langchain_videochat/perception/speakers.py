@@ -187,12 +187,14 @@ class DiarizedSpeakers(Speakers):
         from safetensors import SafetensorError
 
         try:
-            memory, self._numbered = _load_state(self._resumed)
-            return DiarizationStream(diarizer, memory)
-        except (SafetensorError, ValueError, KeyError) as error:
+            memory, numbered = _load_state(self._resumed)
+            stream = DiarizationStream(diarizer, memory)
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
             # It comes from a store, which other versions and other people may have written to.
             logger.warning("speakers are numbered from 1 again: those of the previous segment are unusable (%s)", error)
             return None
+        self._numbered = numbered
+        return stream
 
     def _pass_on(self, count: int) -> AudioChunk:
         samples, start = self._held.samples, self._held.start
@@ -282,6 +284,6 @@ def create_speakers(speakers: bool | str | Path, device: str) -> Speakers:
         speakers: The diarization model; True for `DEFAULT_MODEL`, False if speakers are not to be labeled.
         device: The device of the model.
     """
-    if speakers is False:
+    if not speakers:
         return Speakers()
     return DiarizedSpeakers(Weights(DEFAULT_MODEL if speakers is True else str(speakers), device))

@@ -1,7 +1,7 @@
 """Speech: transcripts by Whisper."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -18,10 +18,10 @@ from langchain_videochat.perception.passages import Passage, count_quiet_seconds
 from langchain_videochat.perception.perceiver import AudioInputs, RequiredModel
 from langchain_videochat.perception.pretrained import ModelOptions, ModelPerceiver, earliest
 from langchain_videochat.perception.speakers import create_speakers
-from langchain_videochat.perception.transcripts import remove_hallucinations, split_sentences
+from langchain_videochat.perception.transcripts import Sentence, remove_hallucinations, split_sentences
 from langchain_videochat.perception.whisper_decoding import transcribe
 from langchain_videochat.perception.whisper_formats import fetch_whisper, find_whisper, label, load_whisper
-from langchain_videochat.perception.whisper_model import DecodedText, Task, WhisperModel
+from langchain_videochat.perception.whisper_model import Task, WhisperModel
 
 
 class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
@@ -139,7 +139,7 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
         """Transcribe full batches of windows."""
         audio = self._speakers.add(batch, self.pending_since)
         self._passages += map(Passage, self._cutter.add(audio))
-        while len(self._passages) >= self.batch_size:
+        while sum(not passage.is_finished for passage in self._passages) >= self.batch_size:
             yield from self._process_batch()
 
     def finish(self, end: float) -> Iterator[Observation]:
@@ -150,23 +150,24 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
             yield from self._process_batch()
 
     def _process_batch(self) -> Iterator[Observation]:
-        batch, self._passages = self._passages[: self.batch_size], self._passages[self.batch_size :]
-        windows = [passage.rest for passage in batch]
+        unfinished = [number for number, passage in enumerate(self._passages) if not passage.is_finished]
+        numbers = unfinished[: self.batch_size]
+        windows = [self._passages[number].rest for number in numbers]
         transcripts = self.run_with_backoff(partial(transcribe, self.model, self.task, self.language), windows)
-        unfinished = []
-        for passage, transcript in zip(batch, transcripts, strict=True):
-            continued = passage.add(transcript)
-            if continued.is_finished:
-                yield from self._observe(continued, continued.result or transcript.result)
-            else:
-                unfinished.append(continued)
-        self._passages = unfinished + self._passages
+        for number, transcript in zip(numbers, transcripts, strict=True):
+            self._passages[number] = self._passages[number].add(transcript)
+        # In time order, because speakers are numbered by their first sentence.
+        while self._passages and self._passages[0].is_finished:
+            yield from self._observe(self._passages.pop(0))
 
-    def _observe(self, passage: Passage, result: DecodedText) -> Iterator[Observation]:
+    def _observe(self, passage: Passage) -> Iterator[Observation]:
+        result = passage.result
+        if result is None:
+            self._report_quiet_sound(passage, [])
+            return
         language = "en" if self.task == "translate" else result.language
         sentences = remove_hallucinations(split_sentences(passage.words, language), result, passage.audio)
-        if seconds := count_quiet_seconds(passage.audio, sentences):
-            self.damage.append(Damage("sound", "too quiet to transcribe", seconds))
+        self._report_quiet_sound(passage, sentences)
         for sentence in sentences:
             for part in sentence.split_words() if self.word_times else self._speakers.split(sentence):
                 yield Observation(
@@ -179,3 +180,7 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
                     source=label(self.weights.model),
                     speaker=self._speakers.label(part),
                 )
+
+    def _report_quiet_sound(self, passage: Passage, sentences: Sequence[Sentence]) -> None:
+        if seconds := count_quiet_seconds(passage.audio, sentences):
+            self.damage.append(Damage("sound", "too quiet to transcribe", seconds))

@@ -120,7 +120,7 @@ def load_ctranslate2(weights: Weights, folder: Path) -> CTranslate2Whisper:
     device, index = _find_device(weights.device)
     dtypes = _CPU_DTYPES if device == "cpu" else _GPU_DTYPES
     if weights.dtype not in dtypes:
-        problem = f"CTranslate2 does not support {weights.dtype!r} here"
+        problem = f"CTranslate2 does not support {weights.dtype!r} on the {'CPU' if device == 'cpu' else 'GPU'}"
         raise InputError("dtype", problem, f"Use one of {', '.join(dtypes)}")
     model = Whisper(
         str(folder),

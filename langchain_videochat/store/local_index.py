@@ -43,8 +43,8 @@ from langchain_videochat.utils.interval import Interval
 CACHE_KIB = 65536
 """Size of SQLite's page cache: reading 2,000 scattered vectors takes twice as long with its default of 2 MB."""
 
-MAPPED_BYTES = 2**31
-"""How much of the file is mapped into memory, which saves copying: reading the vectors of frames takes a third less."""
+FRAME_SECONDS = 10.0
+"""Seconds after its end up to which a frame stands for what is shown: frames are sampled at intervals."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (token TEXT);
@@ -258,8 +258,9 @@ class LocalIndex:
             ORDER BY start DESC LIMIT 1"""
         for (number,) in self._select(query, video_id, seconds):
             found = self.frames([number])
-            position = int(found.times[:, 0].searchsorted(seconds, "right")) - 1
-            return number, found.vectors[max(0, position)]
+            position = max(0, int(found.times[:, 0].searchsorted(seconds, "right")) - 1)
+            if seconds <= found.times[position, 1] + FRAME_SECONDS:
+                return number, found.vectors[position]
         return None
 
     def count_phrase(self, phrase: str, limit: int) -> int:
@@ -424,7 +425,6 @@ def _open(path: Path | None) -> sqlite3.Connection:
         _delete_file(path)
     database = _connect(path)
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    database.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
     database.execute("PRAGMA journal_mode = WAL")
     # Locked, because two processes may open a new store at the same time.
     database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")

@@ -23,9 +23,9 @@ PAGE_SECONDS = 60.0
 BATCH = 100
 """Maximum number of pages per call to Chroma."""
 
-MAX_BATCH_CHARACTERS = 16_000_000
-"""Maximum size of the pages that are written in one call: a Chroma server refuses 40 MB. A page has a minute of vectors
-of frames, 2,000 characters each."""
+MAX_BATCH_CHARACTERS = 1_000_000
+"""Maximum size of the pages that are written in one call, unless one page is larger: a page has up to a minute of
+vectors of frames, 2,000 characters each."""
 
 _VECTORS = "observation_vectors"
 """Vectors of the texts of a page."""

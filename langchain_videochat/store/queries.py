@@ -89,6 +89,8 @@ class QueryBuilder:
         frames = self._index.frame_index()
         if given.like is not None:
             query = self._add_frame(query, given.like, frames)
+        if frames is None and given.picture is not None:
+            raise InputError("image", "no frames of this store were embedded", "Index with a profile that has `visual`")
         if frames is None:
             return query
         if given.picture is not None:

@@ -213,9 +213,13 @@ def search(
     words = match_words(index, query.text) if query.text else WordMatches()
     # Around anchors, moments may match the query too little to be candidates.
     around = [] if order is None else list(_find_around(index, order, condition))
-    candidates = Candidates(index, condition if order is None else order.narrow(condition), wanted)
-    frames = _score_frames(index, query, [*_find_by_frames(candidates, query), *around])
-    found = [*_find_by_texts(index, candidates, query, words), *around, *frames]
+    sought = wanted + (query.excluded is not None)
+    candidates = Candidates(index, condition if order is None else order.narrow(condition), sought)
+    by_text = [*_find_by_texts(index, candidates, query, words), *around]
+    # With a picture, every candidate needs the score of its frames: the score of a moment is the mean of both.
+    seen = by_text if query.picture is not None else around
+    frames = _score_frames(index, query, [*_find_by_frames(candidates, query), *seen])
+    found = [*by_text, *frames]
     scored = _combine(query, _score_texts(index, query, found, words), frames)
     kept = (one for one in scored if one.score >= min_score and one.number != query.excluded)
     ranking = sorted(kept, key=attrgetter("rank"))

@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from chromadb import Collection
 from chromadb.api import ClientAPI
 from numpy.typing import NDArray
 
-from langchain_videochat.errors import InputError, ModelUnavailableError, StoreError, VideoChatError
+from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError, StoreError, VideoChatError
 from langchain_videochat.models.cards import describe_size
 from langchain_videochat.models.weights import Weights, share
 from langchain_videochat.perception import Observation
@@ -103,15 +104,18 @@ class VisualEmbedding:
             StoreError: The profile has another visual model.
             ModelUnavailableError: Its model is not available on this machine.
         """
+        self._is_missing = False
         for perceiver in perceivers:
             if isinstance(perceiver, Visual) and perceiver.weights.model not in self._verified:
-                self._check_perceiver(perceiver)
+                # Perception reports a model of the wrong kind, and keeps the results of the others.
+                with suppress(ModelError):
+                    self._check_perceiver(perceiver)
 
     def check_frames(self, observations: Iterable[Observation]) -> None:
         """Check the vectors of observations before they are stored, and record their model if they are the first.
 
         Raises:
-            StoreError: They are of another model than those in the store.
+            StoreError: They come from another model than those in the store.
             InputError: One is damaged, or they differ in width.
         """
         frames = [one for one in observations if one.vector is not None]
@@ -164,6 +168,7 @@ class VisualEmbedding:
         with self._lock:
             if self._model is None:
                 self._model = self._load(self.record(), download=download)
+                self._is_missing = False
             return self._model
 
     def check_width(self, dimensions: int, vector: NDArray[np.float32]) -> None:

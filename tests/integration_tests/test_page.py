@@ -269,7 +269,7 @@ def test_a_picture_finds_its_moment(
     page = open_page()
     show(page, pictures["garden"])
 
-    expect(page.locator("#hits")).to_contain_text("Like garden.png", timeout=TIMEOUT)
+    expect(page.locator("#hits")).to_contain_text("Similar to garden.png", timeout=TIMEOUT)
     expect(page.locator(".hit").first).to_contain_text("garden")
     wait_for(page, "document.querySelector('.hit img').naturalWidth > 0")
     page.screenshot(path=SCREENSHOTS / "picture.png")
@@ -284,14 +284,14 @@ def test_frames_find_moments_that_look_like_them(pictures: dict[str, Path], open
     page.locator("[data-id]", has_text="dinner").click()
     page.click("#similar")
 
-    expect(page.locator("#hits")).to_contain_text("Like dinner at 00:00", timeout=TIMEOUT)
+    expect(page.locator("#hits")).to_contain_text("Similar to dinner at 00:00", timeout=TIMEOUT)
     expect(page.locator(".hit")).to_contain_text("garden")  # not its own moment
     page.click(".similar")
-    expect(page.locator("#hits")).to_contain_text("Like garden at 00:00", timeout=TIMEOUT)
+    expect(page.locator("#hits")).to_contain_text("Similar to garden at 00:00", timeout=TIMEOUT)
     expect(page.locator(".hit")).to_contain_text("dinner")
 
 
-def test_a_file_that_is_no_picture_shows_an_error(
+def test_a_file_that_is_not_a_picture_shows_an_error(
     pictures: dict[str, Path], open_page: OpenPage, tmp_path: Path
 ) -> None:
     page = open_page()

@@ -65,7 +65,7 @@ def are_similar(some: Sequence[Observation], others: Sequence[Observation], tole
     ] == pytest.approx([one.score for one in others], abs=tolerance)
 
 
-@pytest.mark.parametrize(("kind", "prompt"), [("siglip", "This is a photo of {}."), ("clip", "a photo of a {}")])
+@pytest.mark.parametrize(("kind", "prompt"), [("siglip", "this is a photo of {}."), ("clip", "a photo of a {}")])
 def test_scores_are_those_of_transformers(model: Model, kind: str, prompt: str) -> None:
     frame = noise(1)[0]
     labels = WORDS[:4]

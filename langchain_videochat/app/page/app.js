@@ -73,8 +73,8 @@ function showState(state, problem) {
 }
 
 similar.addEventListener("click", () => {
-  const { video_id, title } = library.videos.find((one) => one.video_id === library.selected);
-  search.findSimilar({ video_id, title, time: player.time });
+  const shown = library.videos.find((one) => one.video_id === library.selected);
+  if (shown) search.findSimilar({ ...shown, time: Math.max(0, player.time) });
 });
 text.addEventListener("toggle", () => text.open && timeline && transcript.show(timeline));
 video.addEventListener("error", () => {

@@ -2,6 +2,8 @@
 
 /* Search for moments, by words or by a picture: the hits are listed and marked on the lanes. */
 
+const MAX_PICTURE = 20e6; // bytes, as on the server
+
 class Search {
   /* `onHits(hits)` is called with the hits to mark, `onSelect(hit)` when one is clicked. `scope()` returns the id of the
      video to search, or "" for all videos. */
@@ -21,23 +23,29 @@ class Search {
       this.run();
     });
     // The clear button of a search field sends this event.
-    this.query.addEventListener("search", () => this.query.value || this.show("", []));
+    this.query.addEventListener("search", () => this.query.value || this.clear());
   }
 
   run() {
     const query = this.query.value.trim();
-    if (!query) return this.show("", []);
+    if (!query) return this.clear();
     return this.find(query, () => fetchJson(`api/search?${new URLSearchParams({ query, video_id: this.scope() })}`));
   }
 
+  clear() {
+    this.pending = null;
+    this.show("", []);
+  }
+
   findPicture(file) {
+    if (file.size > MAX_PICTURE) return this.showMessage(`The picture is larger than ${MAX_PICTURE / 1e6} MB.`, "bad");
     const url = `api/search?${new URLSearchParams({ video_id: this.scope() })}`;
-    return this.find("", async () => (await request(url, { method: "POST", body: file })).json(), `Like ${file.name}`);
+    return this.find("", async () => (await request(url, { method: "POST", body: file })).json(), `Similar to ${file.name}`);
   }
 
   findSimilar({ video_id, title, time }) {
     const url = `api/videos/${encodeURIComponent(video_id)}/similar?${new URLSearchParams({ time, video_id: this.scope() })}`;
-    return this.find("", () => fetchJson(url), `Like ${title} at ${formatTimecode(time)}`);
+    return this.find("", () => fetchJson(url), `Similar to ${title} at ${formatTimecode(time)}`);
   }
 
   /* Show the hits that `load()` returns, unless another search has been started meanwhile. */

@@ -21,7 +21,8 @@ MAX_MOMENTS = 20
 MAX_MOMENT_LENGTH = 1500
 """Characters of a moment; video_chat_text returns the rest."""
 
-ONLY_FRAMES = "(Nothing was said, written or described. The frames of this moment match.)"
+NO_TEXT = "(No text was observed in this moment.)"
+ONLY_FRAMES = "(No text was observed in this moment. Its frames were compared with the query.)"
 
 AFTER = (
     "What the moments come after, in words, such as 'the phone call'. It is searched for first; then the moments after "
@@ -100,6 +101,7 @@ class SearchVideosTool(VideoTool):
         k: int = 4,
         image: str | None = None,
     ) -> tuple[str, list[dict[str, Any]]]:
+        query = None if image is not None and not (query or "").strip() else query  # models often give an empty one
         for argument, text in (("query", query), ("after", after), ("before", before)):
             if text is not None:
                 check_query(argument, text)
@@ -137,4 +139,5 @@ def format_moment(moment: Document) -> str:
         for name, label in (("after", "After"), ("before", "Before"))
         if f"{name}_citation" in data
     )
-    return f"{head}\n{best}{anchors}{data['citation']}\n{shorten(text, MAX_MOMENT_LENGTH) or ONLY_FRAMES}"
+    without_text = ONLY_FRAMES if "visual" in data["modalities"].split(",") else NO_TEXT
+    return f"{head}\n{best}{anchors}{data['citation']}\n{shorten(text, MAX_MOMENT_LENGTH) or without_text}"
