@@ -184,7 +184,7 @@ class _Routes:
         return _Json(self.collection.search(query.get("query", ""), query.get("video_id") or None))
 
     async def search_picture(self, request: Request) -> Response:
-        picture = await _read_body(request, "picture", MAX_PICTURE)
+        picture = await _read_body(request, "picture", MAX_PICTURE, "Scale it down")
         video_id = request.query_params.get("video_id") or None
         return _Json(await to_thread.run_sync(self.collection.search_picture, picture, video_id))
 
@@ -226,7 +226,9 @@ class _Routes:
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
     async def chat(self, request: Request) -> Response:
-        body = ChatRequest.model_validate_json(await _read_body(request, "conversation", MAX_BODY))
+        body = ChatRequest.model_validate_json(
+            await _read_body(request, "conversation", MAX_BODY, "Clear it and ask again")
+        )
         chat = self.chats.get(body.model)
         if chat is None:
             raise InputError("model", f"{body.model!r} is not available", "Reload the page and choose another model")
@@ -234,12 +236,12 @@ class _Routes:
         return AnswerResponse(chat, question, self.chat_threads)
 
 
-async def _read_body(request: Request, name: str, limit: int) -> bytes:
+async def _read_body(request: Request, name: str, limit: int, advice: str) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise TooLargeError(name, f"is larger than {limit / 1e6:.0f} MB", "Make it shorter or smaller")
+            raise TooLargeError(name, f"is larger than {limit / 1e6:.0f} MB", advice)
     return bytes(body)
 
 

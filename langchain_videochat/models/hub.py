@@ -76,7 +76,7 @@ def fetch_weights(model: str | Path, revision: str | None = None, files: Sequenc
     except (httpx.HTTPError, OSError, HFValidationError) as error:
         size = describe_size(str(model))
         problem = f"not on this machine ({size}), and it cannot be reached on the Hugging Face Hub"
-        advice = "Connect to the network and try again, or check the path of the file or folder that contains it"
+        advice = "Connect to the network and try again, or give the path of a folder that contains it"
         raise ModelUnavailableError(model, problem, advice) from error
     expected = " and ".join(files) or " or ".join(_WEIGHTS)
     raise ModelUnavailableError(model, f"the repository has no files {expected}", "Use a model in this format")

@@ -53,7 +53,6 @@ class VideoTimelineRetriever(BaseRetriever):
             retriever = VideoTimelineRetriever(store=store, k=2)
             retriever.invoke("how many eggs", video_id="c0ffee", start=10, end=60)
             retriever.invoke("what is done", after="the red apple stands on the shelf")
-            retriever.invoke("", image="photo.jpg")
 
         As a tool of an agent:
 

@@ -345,10 +345,6 @@ class VideoTimelineStore:
 
                 store.search("what is done", after="the red apple stands on the shelf")
                 store.search("red apple", k=1, occurrence="last")
-
-            Moments that look like a photo:
-
-                store.search(image="photo.jpg", k=2)
         """
         for name, text in (("query", query), ("after", after), ("before", before)):
             if text is not None and not text.strip():

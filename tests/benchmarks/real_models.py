@@ -1,4 +1,4 @@
-"""Models of the profile `standard` in their real size, with random weights."""
+"""Models of the profile `standard` in their real size: Whisper base with its weights, the others with random ones."""
 
 import json
 from importlib.resources import files
@@ -9,21 +9,14 @@ import torch
 import transformers
 import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
-from whisper.model import ModelDimensions
 
+from examples.whisper_base import whisper_folder
 from tests.benchmarks.media import cached
 from tests.tiny_models import SMOLVLM_SETTINGS, SMOLVLM_TEMPLATE, SMOLVLM_TOKENS
 from tests.tiny_vision import DFINE_SETTINGS, XCLIP_SETTINGS, write_settings
-from tests.tiny_whisper import save_whisper
 
 hf: Any = transformers
 """Typed as Any: its configurations accept arguments that are not in their signatures."""
-
-BASE = ModelDimensions(80, 1500, 512, 8, 6, 51865, 448, 512, 8, 6)
-"""Dimensions of Whisper base."""
-
-SENTENCE = " and then the next slide shows what the model learns from frames"
-"""Fourteen tokens; a window of 30 seconds holds six such sentences."""
 
 CAPTION_TOKENS = 25
 """Length of a caption: SmolVLM2 answers the prompt for one sentence with 20 to 30 tokens."""
@@ -34,7 +27,7 @@ TEXT_VOCABULARY = 32_000
 
 def standard_profile() -> Path:
     """Save the models once, and return `standard` with these models: it downloads nothing."""
-    return cached("standard-models-3", _save_all) / "standard.yaml"
+    return cached("standard-models-4", _save_all) / "standard.yaml"
 
 
 def _save_all(folder: Path) -> None:
@@ -46,20 +39,18 @@ def _save_all(folder: Path) -> None:
     write_settings(folder / "d-fine", DFINE_SETTINGS)
     _save(folder / "x-clip", hf.XCLIPModel(hf.XCLIPConfig()), _word_tokenizer(49_408))
     write_settings(folder / "x-clip", XCLIP_SETTINGS)
-    script = [item for start in range(0, 30, 5) for item in (float(start), SENTENCE, start + 5.0)]
-    save_whisper(folder / "whisper-base.pt", script, dims=BASE)
     names = {
         "visual": "siglip2",
         "tags": "siglip2",
         "captions": "smolvlm2",
         "objects": "d-fine",
         "actions": "x-clip",
-        "speech": "whisper-base.pt",
     }
     # The folder is still to be renamed: the profile contains the final paths of the models.
     final = folder.parent.parent / folder.name
+    speech = {"speech": str(whisper_folder())}
     (folder / "standard.yaml").write_text(
-        yaml.safe_dump(profile_with("standard", {one: str(final / name) for one, name in names.items()}))
+        yaml.safe_dump(profile_with("standard", {one: str(final / name) for one, name in names.items()} | speech))
     )
 
 

@@ -201,7 +201,7 @@ def test_the_error_for_an_unknown_profile_lists_the_profiles() -> None:
 
 def test_missing_weights_are_reported_with_their_size_before_the_video_is_read(talk: Path) -> None:
     reached: list[float] = []
-    with pytest.raises(ModelUnavailableError, match=r'videomae.*346 MB.*path of a folder.*profile="lite"'):
+    with pytest.raises(ModelUnavailableError, match=r'siglip2.*1\.5 GB.*path of a folder.*profile="lite"'):
         list(perceive(talk, "standard", callbacks=PerceptionCallbacks(progress=reached.append)))
     assert reached == []
 

@@ -71,7 +71,7 @@ def test_errors_do_not_stop_the_others(trials: dict[str, Trial]) -> None:
     failed = {name: trial.error for name, trial in trials.items() if trial.error}
     assert set(failed) == {"objects", "speech"}
     assert "cannot be loaded" in str(failed["objects"])
-    assert "neither a file nor a model" in str(failed["speech"])
+    assert "neither a file, a folder nor a model" in str(failed["speech"])
 
 
 def test_costs_are_measured(trials: dict[str, Trial]) -> None:
