@@ -4,6 +4,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
@@ -12,6 +13,9 @@ from rich.table import Table
 
 from langchain_videochat.cli.options import FAILED
 from langchain_videochat.cli.output import errors
+
+if TYPE_CHECKING:
+    from langchain_videochat.perception import RequiredModel
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class _Model:
 
 
 def explain_default(profile: str, embedding: str | None, *, assume_yes: bool) -> None:
-    """Print to stderr what the default profile takes and which others exist; ask before anything is downloaded.
+    """Print the models and downloads of the default profile, and the other profiles, to stderr; ask before downloading.
 
     Nothing is asked if there is no terminal, or if `assume_yes` is set.
 
@@ -63,16 +67,15 @@ def _confirm(question: str) -> None:
 
 
 def _models_of(profile: str) -> list[_Model]:
-    from langchain_videochat.perception import create_perceivers, required_models
+    from langchain_videochat.perception import create_perceivers
 
+    models: dict[str, RequiredModel] = {}
     modalities = defaultdict[str, list[str]](list)
     for perceiver in create_perceivers(profile):
         for model in perceiver.required_models:
+            models[model.name] = model
             modalities[model.name].append(perceiver.modality)
-    return [
-        _Model(model.name, ", ".join(modalities[model.name]), model.find() is not None)
-        for model in required_models(profile)
-    ]
+    return [_Model(name, ", ".join(modalities[name]), model.find() is not None) for name, model in models.items()]
 
 
 def _embedding_model(embedding: str) -> _Model:

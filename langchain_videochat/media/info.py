@@ -78,6 +78,11 @@ class VideoInfo:
     damage: tuple[Damage, ...] = ()
     """What is wrong with the file's timestamps."""
 
+    @property
+    def has_audio(self) -> bool:
+        """Whether it has an audio track."""
+        return any(stream.kind == "audio" for stream in self.streams)
+
     def __post_init__(self) -> None:
         # From here, the source reaches databases, JSON, prompts and consoles.
         object.__setattr__(self, "source", safe_source(self.source))

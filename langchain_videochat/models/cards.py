@@ -64,6 +64,12 @@ _CARDS = (
     ModelCard("PekingU/rtdetr_r101vd_coco_o365", 307, 307, "Apache-2.0"),
     ModelCard("IDEA-Research/grounding-dino-tiny", 690, 690, "Apache-2.0"),
     ModelCard("florence-community/Florence-2-base", 465, 930, "MIT"),
+    ModelCard("openai/whisper-tiny", 151, 151, "Apache-2.0"),
+    ModelCard("openai/whisper-base", 290, 290, "Apache-2.0"),
+    ModelCard("openai/whisper-small", 967, 967, "Apache-2.0"),
+    ModelCard("openai/whisper-medium", 3060, 3060, "Apache-2.0"),
+    ModelCard("openai/whisper-large-v3-turbo", 1620, 3240, "MIT"),
+    ModelCard("distil-whisper/distil-large-v3", 1510, 3030, "MIT"),
     ModelCard("nvidia/Nemotron-3-Diarization", 397, 397, "OpenMDW-1.1"),
     ModelCard("google/flan-t5-base", 990, 990, "Apache-2.0"),
     ModelCard("sentence-transformers/all-MiniLM-L6-v2", 91, 91, "Apache-2.0", languages="English"),
@@ -99,28 +105,17 @@ _FASTER_WHISPER = {
 }
 """The same models in the format of CTranslate2, by the size of their files, which are in float16."""
 
-_TRANSFORMERS_WHISPER = (
-    ModelCard("openai/whisper-tiny", 151, 151, "Apache-2.0"),
-    ModelCard("openai/whisper-base", 290, 290, "Apache-2.0"),
-    ModelCard("openai/whisper-small", 967, 967, "Apache-2.0"),
-    ModelCard("openai/whisper-medium", 3060, 3060, "Apache-2.0"),
-    ModelCard("openai/whisper-large-v3-turbo", 1620, 3240, "MIT"),
-    ModelCard("distil-whisper/distil-large-v3", 1510, 3030, "MIT"),
-)
-
-_SPEECH_CARDS = (
+_NAMED_BY_SIZE = (
     *(ModelCard(name, size, 2 * size, "MIT") for size, names in _WHISPER.items() for name in names),
     *(
         ModelCard(f"Systran/faster-whisper-{name}", size, size // 2, "MIT")
         for size, names in _FASTER_WHISPER.items()
         for name in names
     ),
-    *_TRANSFORMERS_WHISPER,
+    *(ModelCard(name, size, size, "Apache-2.0") for name, size in _TEXT_RECOGNITION.items()),
 )
 
-_TEXT_CARDS = tuple(ModelCard(name, size, size, "Apache-2.0") for name, size in _TEXT_RECOGNITION.items())
-
-CARDS = {card.model: card for card in (*_CARDS, *_SPEECH_CARDS, *_TEXT_CARDS)}
+CARDS = {card.model: card for card in (*_CARDS, *_NAMED_BY_SIZE)}
 """Cards by model."""
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,17 +65,19 @@ class ImageToText:
 
 def load_image_to_text(weights: Weights) -> ImageToText | VisionLanguageModel:
     """Load a model for captions or regions; errors are those of `Perceiver.load`."""
+    folder = weights.fetch()
+    loaded = (load_vision_language_model if has_chat_template(folder) else _load_image_to_text)(folder, weights)
+    check_vocabulary(loaded.processor.tokenizer, loaded.model, weights)
+    # A model that needs other inputs must fail here rather than in the middle of a video.
+    loaded.caption([[np.zeros((32, 32, 3), np.uint8)]], max_new_tokens=1)
+    return loaded
+
+
+def _load_image_to_text(folder: Path, weights: Weights) -> ImageToText:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    folder = weights.fetch()
-    if has_chat_template(folder):
-        return load_vision_language_model(folder, weights)
     model = load_checkpoint(AutoModelForImageTextToText, folder, weights)
     processor = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
         folder, backend="pil", trust_remote_code=False
     )
-    check_vocabulary(processor.tokenizer, model, weights)
-    loaded = ImageToText(model, processor)
-    # A model that needs other inputs must fail here rather than in the middle of a video.
-    loaded.caption([[np.zeros((32, 32, 3), np.uint8)]], max_new_tokens=1)
-    return loaded
+    return ImageToText(model, processor)

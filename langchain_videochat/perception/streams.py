@@ -1,7 +1,8 @@
 """The inputs of a video's perceivers, each read once for all of them."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def open_streams(
     frames = {one: one.inputs for one in perceivers if isinstance(one.inputs, FrameInputs)}
     subtitles = {one: one.inputs for one in perceivers if isinstance(one.inputs, SubtitleInputs)}
     audio = {one: one.inputs for one in perceivers if isinstance(one.inputs, AudioInputs)}
-    if not any(stream.kind == "audio" for stream in video.streams):
+    if not video.has_audio:
         audio = {}
     elif any(inputs.prefer_subtitles for inputs in audio.values()) and _has_subtitles(source, video):
         audio = {one: inputs for one, inputs in audio.items() if not inputs.prefer_subtitles}
@@ -162,24 +163,11 @@ def _read_frames(source: str | Path, inputs: dict[AnyPerceiver, FrameInputs], se
         # Frames are scaled down once per size: scaling 720p frames in each model's processor takes longer than some
         # of the models.
         scaled = {size: _scale_down(batch, size) for size in {spec.size for spec in selections}}
-        thumbnails = _ThumbnailCache(batch.frames)
-        selected = {spec: one.select(scaled[spec.size], times, thumbnails) for spec, one in selections.items()}
+        thumbnail = cache(partial(_make_thumbnail, batch.frames))
+        selected = {spec: one.select(scaled[spec.size], times, thumbnail) for spec, one in selections.items()}
         parts = {one: selected[spec] for one, spec in inputs.items() if len(selected[spec].times)}
         damage = (Damage("picture", UNDECODABLE, batch.missing * spacing),) if batch.missing else ()
         yield Chunk(float(batch.times[-1]), parts, damage)
-
-
-class _ThumbnailCache:
-    """Thumbnails of a batch, each made when it is first needed."""
-
-    def __init__(self, frames: NDArray[np.uint8]) -> None:
-        self._frames = frames
-        self._thumbnails: dict[int, Thumbnail] = {}
-
-    def __getitem__(self, index: int) -> Thumbnail:
-        if index not in self._thumbnails:
-            self._thumbnails[index] = Thumbnail.of(self._frames[index])
-        return self._thumbnails[index]
 
 
 class _Selection:
@@ -192,13 +180,15 @@ class _Selection:
         self._last = -inf
         self._changes = ChangeFilter(inputs) if inputs.min_change else None
 
-    def select(self, batch: FrameBatch, times: NDArray[np.float64], thumbnails: _ThumbnailCache) -> FrameBatch:
+    def select(
+        self, batch: FrameBatch, times: NDArray[np.float64], thumbnail: Callable[[int], Thumbnail]
+    ) -> FrameBatch:
         """Return the frames of a batch that the perceivers receive.
 
         Args:
             batch: The frames, scaled for the perceivers.
             times: The time that each frame was requested for.
-            thumbnails: A thumbnail of each frame.
+            thumbnail: Returns the thumbnail of a frame, given its position in the batch.
         """
         # Not `np.isin`, which would sort the times of the whole segment for each batch.
         is_requested = self.grid[np.searchsorted(self.grid, times, side="right") - 1] == times
@@ -207,10 +197,14 @@ class _Selection:
         keep = is_requested & is_new & (batch.times > self._last) & (batch.times < self._end)
         if self._changes is not None:
             for index in np.flatnonzero(keep).tolist():
-                keep[index] = self._changes.select(thumbnails[index], float(batch.times[index]))
+                keep[index] = self._changes.select(thumbnail(index), float(batch.times[index]))
         if keep.any():
             self._last = float(batch.times[keep][-1])
         return batch if keep.all() else FrameBatch(batch.frames[keep], batch.times[keep])
+
+
+def _make_thumbnail(frames: NDArray[np.uint8], index: int) -> Thumbnail:
+    return Thumbnail.of(frames[index])
 
 
 def _scale_down(batch: FrameBatch, size: int) -> FrameBatch:

@@ -117,8 +117,7 @@ def _takes_observations(perceiver: AnyPerceiver) -> bool:
 
 
 def _missing_inputs(video: VideoInfo, perceiver: AnyPerceiver) -> list[str]:
-    has_sound = any(stream.kind == "audio" for stream in video.streams)
-    return ["the video has no sound"] if isinstance(perceiver.inputs, AudioInputs) and not has_sound else []
+    return ["the video has no sound"] if isinstance(perceiver.inputs, AudioInputs) and not video.has_audio else []
 
 
 def _describe(error: Exception) -> str:

@@ -16,6 +16,7 @@ from langchain_videochat.errors import ModelError
 from langchain_videochat.models.hub import without_progress_bars
 from langchain_videochat.models.weights import Weights, check_vocabulary, load_checkpoint, silence_bitsandbytes
 from langchain_videochat.perception.pretrained import Frame
+from langchain_videochat.utils.vectors import unit
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,7 @@ class VisualModel(ABC):
             missing = {key: one for key, one in zip(keys, pictures, strict=True) if key not in self._recent}
             vectors = {key: self._recent[key] for key in keys if key not in missing}
             if missing:
-                vectors |= zip(missing, _normalize(self._encode_images(list(missing.values()))), strict=True)
+                vectors |= zip(missing, unit(self._encode_images(list(missing.values()))), strict=True)
             self._recent.update(vectors)
         return np.stack([vectors[key] for key in keys])
 
@@ -59,7 +60,7 @@ class VisualModel(ABC):
         """Embed texts."""
         with self._lock:
             starts = range(0, len(texts), BATCH_SIZE)
-            return _normalize(np.concatenate([self._encode_texts(texts[one : one + BATCH_SIZE]) for one in starts]))
+            return unit(np.concatenate([self._encode_texts(texts[one : one + BATCH_SIZE]) for one in starts]))
 
     @abstractmethod
     def _encode_images(self, pictures: Sequence[Frame]) -> Vectors:
@@ -176,7 +177,7 @@ def _load_dual_encoder(weights: Weights, folder: Path) -> DualEncoder:
 
     model_type = AutoConfig.from_pretrained(folder).model_type
     if model_type not in _FAMILIES:
-        problem = f"models of type {model_type or 'unknown'} cannot compare pictures with texts"
+        problem = f"models of type {model_type or 'unknown'} cannot compare images with texts"
         raise ModelError(weights.model, problem, "Use a SigLIP or CLIP model")
     model = load_checkpoint(AutoModel, folder, weights)
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -205,8 +206,3 @@ def _load_sentence_transformer(weights: Weights, folder: Path) -> MultimodalTran
 
 def _hash(picture: Frame) -> bytes:
     return blake2b(np.ascontiguousarray(picture).tobytes() + str(picture.shape).encode()).digest()
-
-
-def _normalize(vectors: Vectors) -> Vectors:
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths == 0, 1, lengths), dtype=np.float32)

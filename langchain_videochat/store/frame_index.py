@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import InputError
 from langchain_videochat.perception import Observation
 from langchain_videochat.perception.frame_vectors import load_vector
-from langchain_videochat.store.observation_vectors import SignIndex, signs, unit
+from langchain_videochat.store.observation_vectors import SignIndex, first_positions, signs
+from langchain_videochat.utils.vectors import unit
 
 OVERSAMPLING = 10
 """The nearest frames are chosen among this many times more with similar signs. A text and a frame that it describes are
@@ -20,7 +21,7 @@ PRESELECTION_WORDS, PRESELECTION_SHARE = 6, 0.06
 """For the same reason, more of the frames than of the texts are preselected, by more of their signs."""
 
 SAMPLE_SIZE = 500
-"""Frames by which the similarities of unrelated pictures and texts are measured, each of another moment."""
+"""Frames by which the similarities of unrelated pictures and texts are measured, each of a different moment."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,14 @@ class FoundFrames:
         times = np.frombuffer(b"".join(one for _, one, _ in rows)).reshape(-1, 2)
         rounded = np.frombuffer(b"".join(one for *_, one in rows), np.float16).reshape(len(times), -1)
         # Rounding has changed their lengths by more than the vectors of similar pictures differ.
-        vectors = rounded.astype(np.float32)
-        vectors /= np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None].clip(min=np.finfo(np.float32).tiny)
+        vectors = unit(rounded.astype(np.float32))
         counts = [len(one) // times[0].nbytes for _, one, _ in rows]
         return cls([number for number, *_ in rows], counts, times, vectors)
 
     @property
     def starts(self) -> NDArray[np.int64]:
         """Position of the first frame of each moment."""
-        counts = np.array(self.counts, dtype=np.int64)
-        starts: NDArray[np.int64] = counts.cumsum() - counts
-        return starts
+        return first_positions(self.counts)
 
 
 @dataclass(frozen=True)

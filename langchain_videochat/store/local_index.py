@@ -34,7 +34,7 @@ from langchain_videochat.store.frame_index import (
     frame_signs,
 )
 from langchain_videochat.store.hits import TimedWords
-from langchain_videochat.store.observation_vectors import Int8Vectors, SignIndex, signs
+from langchain_videochat.store.observation_vectors import Int8Vectors, SignIndex, first_positions, signs
 from langchain_videochat.store.words import index_text, stems
 from langchain_videochat.timeline import citation
 from langchain_videochat.timeline.documents import identify_moment
@@ -124,9 +124,7 @@ class MomentVectors:
     @property
     def starts(self) -> NDArray[np.int64]:
         """Position of the vector of each moment; those of its observations follow."""
-        counts = np.array(self.counts, dtype=np.int64)
-        starts: NDArray[np.int64] = counts.cumsum() - counts
-        return starts
+        return first_positions(self.counts)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import ModelError
 from langchain_videochat.perception import Observation
 from langchain_videochat.timeline.moments import with_text
+from langchain_videochat.utils.vectors import unit
 
 TITLE_WEIGHT = 0.5
 """Weight of the video's title in the vector of an observation: a question often names both, a caption only one."""
@@ -24,6 +25,18 @@ SAMPLING = 16
 
 Int8Vectors = NDArray[np.int8]
 """Vectors with one byte per dimension [vectors, dimensions]; each is scaled on its own, so only directions compare."""
+
+
+def first_positions(counts: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the position of the first vector of each moment, given the number of vectors of each.
+
+    Example:
+        >>> first_positions([2, 1, 3]).tolist()
+        [0, 2, 3]
+    """
+    every = np.asarray(counts, dtype=np.int64)
+    positions: NDArray[np.int64] = every.cumsum() - every
+    return positions
 
 
 def distinct_texts(observations: Iterable[Observation]) -> list[str]:
@@ -175,7 +188,7 @@ class SignIndex:
         # Moments may have been removed since their numbers were read.
         places = np.flatnonzero(np.isin(self.numbers, numbers))
         counts = self.starts[places + 1] - self.starts[places]
-        skipped = self.starts[places] - (counts.cumsum() - counts)
+        skipped = self.starts[places] - first_positions(counts)
         rows: NDArray[np.int64] = np.arange(counts.sum()) + np.repeat(skipped, counts)
         return rows
 
@@ -201,9 +214,3 @@ def _check_finite(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         problem = "returned a vector with numbers that are not finite"
         raise ModelError("the embedding model", problem, "Use another embedding model")
     return vectors
-
-
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale vectors to length 1; zero vectors stay as they are."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths == 0, 1, lengths), dtype=np.float32)

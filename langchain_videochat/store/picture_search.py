@@ -17,11 +17,11 @@ SMALLEST = 1e-7
 """Smallest difference of two similarities that means anything: the precision of 32-bit numbers."""
 
 MAX_CHANCE = 0.95
-"""Maximum of the score that is put down to chance, however many frames there are."""
+"""Maximum of the score that is attributed to chance, however many frames there are."""
 
 WEAK_SCORE = 0.1
-"""What a moment scores at least if its best frame matches a text as well as frames do by chance: about as much as
-unrelated texts score. Where no text matches, moments are thus ranked by their frames."""
+"""Minimum score of a moment whose best frame matches a text as well as frames do by chance: about as much as unrelated
+texts score. Where no text matches, moments are thus ranked by their frames."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class DescriptionScale:
         return PictureQuery(vector, vector, 0.0, FULL_DEVIATIONS * self.deviation, self.chance)
 
 
-def show_picture(picture: NDArray[np.float32], index: FrameIndex) -> PictureQuery:
-    """Return a query by a picture: the same picture scores 1, one as different as the frames of the store among them 0.
+def picture_query(picture: NDArray[np.float32], index: FrameIndex) -> PictureQuery:
+    """Return a query by a picture. The same picture scores 1; frames that resemble it no more than one another score 0.
 
     Args:
         picture: The embedding of the picture [dimensions].
@@ -130,9 +130,9 @@ def score_frames(found: FoundFrames, query: PictureQuery) -> dict[int, ScoredFra
     """Return the scores of the frames of each moment, by its number."""
     if not found.numbers:
         return {}
-    scores = query.scores(found.vectors)
-    best = np.maximum.reduceat(scores, found.starts).tolist()
-    spans = [slice(start, start + count) for start, count in zip(found.starts.tolist(), found.counts, strict=True)]
+    scores, starts = query.scores(found.vectors), found.starts
+    best = np.maximum.reduceat(scores, starts).tolist()
+    spans = [slice(start, start + count) for start, count in zip(starts.tolist(), found.counts, strict=True)]
     rows = zip(found.numbers, spans, best, strict=True)
     return {number: ScoredFrames(found.times[span], scores[span], score) for number, span, score in rows}
 

@@ -15,7 +15,7 @@ from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.frame_index import FrameIndex
 from langchain_videochat.store.local_index import LocalIndex
 from langchain_videochat.store.observation_vectors import read_query
-from langchain_videochat.store.picture_search import DescriptionScale, PictureQuery, show_picture
+from langchain_videochat.store.picture_search import DescriptionScale, PictureQuery, picture_query
 from langchain_videochat.store.search import Query
 from langchain_videochat.store.similarity_scale import UNRELATED, unrelated_similarity
 from langchain_videochat.store.visual_embedding import VisualEmbedding
@@ -96,7 +96,7 @@ class QueryBuilder:
         if given.picture is not None:
             (vector,) = self._visual.open().embed_images([given.picture])
             self._visual.check_width(frames.dimensions, vector)
-            query = replace(query, frames=frames, picture=show_picture(vector, frames))
+            query = replace(query, frames=frames, picture=picture_query(vector, frames))
         # Texts can be searched without it.
         model = (self._visual.find() if has_texts else self._visual.open()) if has_description else None
         if given.text is None or model is None:
@@ -113,7 +113,7 @@ class QueryBuilder:
             problem = f"no frame of video {video_id!r} was embedded at {seconds:g} s"
             raise InputError("like", problem, "Index the video with a profile that has `visual`")
         number, vector = found
-        return replace(query, frames=frames, picture=show_picture(vector, frames), excluded=number)
+        return replace(query, frames=frames, picture=picture_query(vector, frames), excluded=number)
 
     def _describe(self, text: str, model: VisualModel, frames: FrameIndex) -> PictureQuery:
         (vector,) = model.embed_texts([text])

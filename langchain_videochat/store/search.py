@@ -17,11 +17,12 @@ from langchain_videochat.store.filters import Filter, TimeBound
 from langchain_videochat.store.frame_index import FrameIndex
 from langchain_videochat.store.hits import SearchHit, TimedWords
 from langchain_videochat.store.local_index import LocalIndex
-from langchain_videochat.store.observation_vectors import cosines, unit
+from langchain_videochat.store.observation_vectors import cosines
 from langchain_videochat.store.picture_search import PictureQuery, ScoredFrames, fuse, score_frames
 from langchain_videochat.store.time_order import Placement, TimeOrder
 from langchain_videochat.store.word_matches import WordMatches, match_words
 from langchain_videochat.utils.interval import Interval
+from langchain_videochat.utils.vectors import unit
 
 FEW_WORDS_WEIGHT = 0.2
 """Weight of single words in the score of words. They count little, because a question mostly paraphrases its answer;
