@@ -11,7 +11,7 @@ SAMPLE_RATE = 16_000
 
 
 def speak(cues: Iterable[tuple[float, float, str]], seconds: float) -> NDArray[np.int16]:
-    """Speak cues, each from its start on.
+    """Speak each cue at its start time.
 
     Args:
         cues: Start and end in seconds, and text. The end is that of the subtitle; speech may be longer.

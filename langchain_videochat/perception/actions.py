@@ -61,7 +61,7 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Prediction]):
     Args:
         model: X-CLIP or any video classifier of transformers: an id on the Hugging Face Hub or a folder; or a
             checkpoint of UniFormerV2, which the paper uses: a .pyth, .pth, .pt or .safetensors file, or such a file in
-            a repository on the Hub, as "owner/repository/file.pyth". X-CLIP base if None.
+            a repository on the Hub, such as "owner/repository/file.pyth". X-CLIP base if None.
         every: Seconds between the starts of two clips; by default they overlap by half.
         min_score: Minimum probability of an action, from 0 to 1.
         labels: A text file with one label per line. X-CLIP finds any actions that are named there, by default those of

@@ -1,4 +1,4 @@
-"""Speaker diarization: who speaks when, by Nemotron 3 Diarization, a streaming Sortformer (arXiv 2507.18446)."""
+"""Speaker diarization by Nemotron 3 Diarization, a streaming Sortformer (arXiv 2507.18446)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Probabilities = NDArray[np.float32]
 """Probability that each speaker speaks, [frames, speakers]. Speakers are in the order in which they first spoke."""
 
 Memory = Mapping[str, "torch.Tensor"]
-"""What a model remembers of the speakers: tensors by name."""
+"""The speaker cache of a model: tensors by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +64,14 @@ def load_diarizer(weights: Weights) -> Diarizer:
 
 
 class DiarizationStream:
-    """Diarizes audio that arrives in parts. It keeps one chunk of about 30 seconds and the memory of the model.
+    """Diarizes audio that arrives in parts. It keeps one chunk of about 30 seconds and the speaker cache.
 
     Args:
         diarizer: The model.
         memory: The `memory` of a stream that ended before this one starts; None if no speaker is known.
 
     Raises:
-        ValueError: The memory is not one of this model.
+        ValueError: The memory belongs to another model.
     """
 
     def __init__(self, diarizer: Diarizer, memory: Memory | None = None) -> None:
@@ -82,7 +82,7 @@ class DiarizationStream:
 
     @property
     def memory(self) -> Memory:
-        """What the model remembers of the speakers, as float16: about 0.3 MB."""
+        """The speaker cache, in float16: about 0.3 MB."""
         cache = self._cache
         if not cache.is_initialized:
             return {}

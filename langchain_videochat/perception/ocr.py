@@ -30,8 +30,8 @@ high in a 720p frame."""
 MAX_LETTER_WIDTH = 1.5
 """Width of a line for each recognized letter, in heights of the line, above which letters must be missing.
 
-Models leave out letters that they don't know. Lines in known scripts measure 0.4 to 1; those in others 4 and more, or
-have no letters at all."""
+Models leave out letters that they don't support. Lines in supported scripts measure 0.4 to 1; those in others 4 and
+more, or have no letters at all."""
 
 MIN_LETTERS = 2
 """Lines that are too short for more letters than this are not regarded as incomplete: most of them are patterns."""
@@ -49,7 +49,7 @@ class RecognizedLine(NamedTuple):
     """A line of text in a picture."""
 
     text: str
-    """The text; empty if no letter is known."""
+    """The text; empty if no letter is supported."""
 
     score: float
     """Confidence from 0 to 1."""
@@ -58,7 +58,7 @@ class RecognizedLine(NamedTuple):
     """Left, top, right and bottom in pixels."""
 
     is_incomplete: bool
-    """Whether letters are missing, because the model does not know them or because the line is a pattern."""
+    """Whether letters are missing, because the model does not support them or because the line is a pattern."""
 
 
 class _Reading(NamedTuple):

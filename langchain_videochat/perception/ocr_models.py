@@ -1,4 +1,4 @@
-"""Recognition models of RapidOCR for scripts that the model in its package does not know."""
+"""Recognition models of RapidOCR for scripts that the model in its package does not support."""
 
 import logging
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from langchain_videochat.models.cards import describe_size
 from langchain_videochat.utils.atomic import atomic_directory
 
 BUNDLED_SCRIPTS = {"hani", "hans", "hant", "hira", "hrkt", "jpan", "kana", "latn"}
-"""Scripts, by their codes of ISO 15924, that the model in RapidOCR's package knows."""
+"""Scripts, by their codes of ISO 15924, that the model in RapidOCR's package supports."""
 
 UNREADABLE_LANGUAGES = {
     *("am", "as", "bn", "bo", "dv", "dz", "gu", "he", "hy", "ii", "iu", "ka", "km", "lo", "ml", "my", "or", "pa", "si"),
     *("ti", "yi"),
 }
-"""Languages whose usual scripts none of the models knows."""
+"""Languages whose usual scripts none of the models supports."""
 
 SCRIPT_CODE_LENGTH = 4
 """Letters of the subtag that states the script of a language."""
@@ -119,7 +119,7 @@ def model_for_language(tag: str) -> RecognitionModel | None:
         tag: A BCP 47 tag, such as "ru" or "sr-Latn"; a language without a script has its usual one.
 
     Raises:
-        InputError: No model knows the script.
+        InputError: No model supports the script.
 
     Example:
         >>> model_for_language("ru").name, model_for_language("ja"), model_for_language("sr-Latn")

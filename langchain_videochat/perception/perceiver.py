@@ -176,7 +176,7 @@ class Perceiver(ABC, Generic[InputsT, BatchT]):
 
     @property
     def state(self) -> str | None:
-        """What the perceiver of the video's next segment has to know; None if nothing.
+        """State for the perceiver of the video's next segment; None if there is none.
 
         It is read after `finish`, and saved with the Observations of the segment: keep it below a megabyte.
         """

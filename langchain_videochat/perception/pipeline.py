@@ -76,7 +76,7 @@ class SegmentResult:
     """Descriptions of the perceivers that failed."""
 
     states: tuple[str | None, ...] = ()
-    """What each perceiver of the profile has to know in the next segment; see `Perceiver.state`."""
+    """The state of each perceiver of the profile at the end of the segment; see `Perceiver.state`."""
 
 
 def perceive(

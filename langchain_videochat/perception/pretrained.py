@@ -42,8 +42,8 @@ class ModelPerceiver(Perceiver[InputsT, BatchT], Generic[InputsT, BatchT, ModelT
     Args:
         model: An id on the Hugging Face Hub or a path; `default_model` if None.
         device: A torch device; "auto" is the GPU if there is one.
-        dtype: "float32", "float16" or "bfloat16"; "auto" is bfloat16 on GPUs, and on CPUs that
-            compute in it; else float32.
+        dtype: "float32", "float16" or "bfloat16"; "auto" is bfloat16 on GPUs and on CPUs that compute in it, else
+            float32.
         batch_size: Number of inputs that the model processes at once.
 
     Raises:

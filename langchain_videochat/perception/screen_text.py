@@ -52,7 +52,7 @@ class ScreenText(Perceiver[FrameInputs, FrameBatch]):
             them. That fails for words whose letters all look like Latin ones, so give the language if you know it.
 
     Raises:
-        InputError: The language is unknown, or no model knows its script.
+        InputError: The language is unknown, or no model supports its script.
 
     Example:
         >>> [model.name for model in ScreenText(language="ko").required_models]

@@ -29,7 +29,7 @@ from langchain_videochat.perception.word_alignment import Word
 DEFAULT_MODEL = "nvidia/Nemotron-3-Diarization"
 
 MIN_ACTIVITY = 0.2
-"""Mean probability below which nobody is known to speak: the times of words include short pauses."""
+"""Mean probability below which the speaker is unknown: the times of words include short pauses."""
 
 MIN_TURN_SECONDS = 0.5
 """Length below which a turn within a sentence is an error: words are placed to within 0.2 seconds."""
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 class Speakers:
-    """Labels the speakers of sentences; this class knows none, `DiarizedSpeakers` finds them.
+    """Labels the speakers of sentences. This base class labels none; `DiarizedSpeakers` does.
 
     The audio of a segment is passed through it, so that speakers are known before their words are transcribed.
     """
@@ -55,7 +55,7 @@ class Speakers:
 
     @property
     def state(self) -> str | None:
-        """What the next segment of the video has to know of the speakers; None if nothing."""
+        """The state of the speakers for the next segment of the video; None if there is none."""
         return None
 
     def resume(self, state: str) -> None:
@@ -204,7 +204,7 @@ class DiarizedSpeakers(Speakers):
 
 @dataclass
 class _Activity:
-    """Who speaks when, in the part of a segment that is still needed."""
+    """Speaker activity in the part of a segment that is still needed."""
 
     start: float
     """Start in seconds."""
@@ -228,7 +228,7 @@ class _Activity:
         self.start += count / FRAMES_PER_SECOND
 
     def find_speaker(self, start: float, end: float) -> int | None:
-        """Return who speaks most between two times in seconds; None if nobody does."""
+        """Return the most active speaker between two times in seconds; None if there is none."""
         first = max(0, math.floor((start - self.start) * FRAMES_PER_SECOND))
         frames = self.probabilities[first : max(first + 1, math.ceil((end - self.start) * FRAMES_PER_SECOND))]
         if not len(frames):
@@ -246,7 +246,7 @@ class _Turn:
 
     @property
     def is_short(self) -> bool:
-        """Whether it is no turn of its own: too short, or nobody is known to speak."""
+        """Whether it is too short for a turn of its own, or its speaker is unknown."""
         return self.speaker is None or self.words[-1].end - self.words[0].start < MIN_TURN_SECONDS
 
 
@@ -278,7 +278,7 @@ def _load_state(state: str) -> tuple[Memory, list[int]]:
 
 
 def create_speakers(speakers: bool | str | Path, device: str) -> Speakers:
-    """Create what labels the speakers of a segment.
+    """Create the speaker labels of a segment.
 
     Args:
         speakers: The diarization model; True for `DEFAULT_MODEL`, False if speakers are not to be labeled.

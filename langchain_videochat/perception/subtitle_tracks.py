@@ -25,7 +25,7 @@ MARGIN = 24
 class SubtitleTracks(Perceiver[SubtitleInputs, Sequence[Cue]]):
     """Returns the cues of embedded and sidecar subtitles as Observations; pictures of text are recognized.
 
-    Pictures in other scripts than Latin, Chinese and Japanese are recognized only if the model of their script, which
+    Pictures in scripts other than Latin, Chinese and Japanese are recognized only if the model of their script, which
     `ScreenText` downloads for a language, is on this machine.
 
     Args:
@@ -78,7 +78,7 @@ def _find_models(language: str | None) -> tuple[RecognitionModel | None, list[Re
     """Return the model for pictures in a language, and others to try if it is unknown.
 
     Raises:
-        InputError: No model knows its script.
+        InputError: No model supports its script.
         ModelUnavailableError: The model is not on this machine. Few videos need it, so a run does not depend on it.
     """
     if language is None:

@@ -25,7 +25,7 @@ TRIAL_SECONDS = 10.0
 
 @dataclass
 class Trial:
-    """What a perceiver returned for the start of a video, and what it took."""
+    """The results and the cost of one perceiver for the start of a video."""
 
     perceiver: str
     """Its name in the profile."""
@@ -49,10 +49,10 @@ class Trial:
     """What it returned, in time order."""
 
     problems: list[str] = field(default_factory=list)
-    """What of the video could not be used."""
+    """Damage of the video, and missing inputs."""
 
     error: str | None = None
-    """Why it failed; None if it did not."""
+    """The error; None if it succeeded."""
 
 
 def try_perceivers(source: str | Path, profile: str | Path = "standard") -> Iterator[Trial]:

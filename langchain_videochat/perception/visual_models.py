@@ -1,4 +1,4 @@
-"""Visual models: they embed pictures and texts in one space, in which a picture is near the texts that describe it."""
+"""Visual models, which embed images and texts in one space: an image is near the texts that describe it."""
 
 import threading
 from abc import ABC, abstractmethod

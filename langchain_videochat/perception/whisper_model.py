@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from whisper.tokenizer import Tokenizer
 
 Task = Literal["transcribe", "translate"]
-"""What Whisper does with speech: write it down in its own language, or in English."""
+"""Transcribe in the spoken language, or translate to English."""
 
 
 @dataclass(frozen=True)

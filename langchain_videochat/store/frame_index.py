@@ -105,7 +105,7 @@ class FrameIndex:
     """Signs of the vectors, less `center`."""
 
     center: NDArray[np.float32]
-    """The mean of some vectors [dimensions]: vectors of pictures have much in common, which tells nothing apart."""
+    """The mean of some vectors [dimensions]: vectors of pictures share a large component, which distinguishes none."""
 
     sample: NDArray[np.float32]
     """Vectors of frames of different moments [frames, dimensions]."""

@@ -70,7 +70,7 @@ class VideoTimelineRetriever(BaseRetriever):
     """Maximum number of moments to return."""
 
     image: str | None = None
-    """Path of a picture to look for too, or instead of the query if that is empty; see `VideoTimelineStore.search`."""
+    """Path of a picture to look for as well, or instead of an empty query; see `VideoTimelineStore.search`."""
 
     video_id: str | list[str] | None = None
     """Search these videos only; all if None."""
