@@ -1,6 +1,7 @@
 """Still pictures: photos and screenshots, which searches compare with frames."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -11,6 +12,9 @@ from langchain_videochat.media.container import check_size
 from langchain_videochat.media.geometry import Orientation, displayed_size, to_rgb
 from langchain_videochat.media.isolation import isolatable
 from langchain_videochat.media.sources import local_path
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """Pillow's names of the accepted formats."""
@@ -59,7 +63,8 @@ def _decode(path: Path) -> NDArray[np.uint8]:
             check_size(path, *image.size)
             # Not ImageOps.exif_transpose, which fails if it cannot write other entries of the metadata again.
             turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-            pixels = (image if turn is None else image.transpose(Image.Transpose[turn])).convert("RGBA")
+            turned = image if turn is None else image.transpose(Image.Transpose[turn])
+            pixels = _to_eight_bits(turned).convert("RGBA")
             background = Image.new("RGBA", pixels.size, "white")
             return np.asarray(Image.alpha_composite(background, pixels).convert("RGB"))
     except UnidentifiedImageError as error:
@@ -70,3 +75,10 @@ def _decode(path: Path) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # Pillow raises errors of many kinds for damaged files
         raise MediaError(path, f"this picture is damaged ({error})", "Save it again") from error
+
+
+def _to_eight_bits(image: "Image.Image") -> "Image.Image":
+    """Scale the values of a gray picture of 16 bits, which Pillow would limit to 255."""
+    from PIL import Image
+
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I") else image

@@ -193,6 +193,7 @@ def _try_to_save(
         replaced = collections.catalogue.get(record.video_id)
         source = VideoSource.of(record.source, record.sidecars, record.title)
         record = replace(record, sources=put_first(() if replaced is None else replaced.sources, source))
+        collections.visual.record_model(timeline)
         collections.catalogue.put(record)
         return record if lease.is_held() else None
 

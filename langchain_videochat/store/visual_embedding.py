@@ -88,8 +88,8 @@ class VisualEmbedding:
         self._lock = threading.Lock()
         self._model: VisualModel | None = None
         self._is_missing = False
-        self._verified: set[str] = set()
-        """Names of models that are known to be the recorded one."""
+        self._probes: dict[str, NDArray[np.float32]] = {}
+        """Embeddings of `PROBE` by the models that may be used for indexing, by name."""
 
     def record(self) -> VisualRecord | None:
         """Return the record; None if no video with embedded frames was stored."""
@@ -98,21 +98,28 @@ class VisualEmbedding:
     def check_profile(self, perceivers: Iterable[AnyPerceiver]) -> None:
         """Check, before a video is perceived, that its frames will be embedded with the model of the store.
 
-        In a store without embedded frames, the model is recorded.
-
         Raises:
             StoreError: The profile has another visual model.
             ModelUnavailableError: Its model is not available on this machine.
         """
-        self._is_missing = False
         for perceiver in perceivers:
-            if isinstance(perceiver, Visual) and perceiver.weights.model not in self._verified:
+            if isinstance(perceiver, Visual) and perceiver.weights.model not in self._probes:
                 # Perception reports a model of the wrong kind, and keeps the results of the others.
                 with suppress(ModelError):
                     self._check_perceiver(perceiver)
 
-    def check_frames(self, observations: Iterable[Observation]) -> None:
-        """Check the vectors of observations before they are stored, and record their model if they are the first.
+    def record_model(self, observations: Iterable[Observation]) -> None:
+        """Record the model of the vectors of observations if they are the first; errors are those of `check_frames`."""
+        record = self.check_frames(observations)
+        if record is not None:
+            collection = self._collection()
+            collection.modify(metadata={**(collection.metadata or {}), **record.to_metadata()})
+
+    def check_frames(self, observations: Iterable[Observation]) -> VisualRecord | None:
+        """Check the vectors of observations before they are stored.
+
+        Returns:
+            What is to be recorded of their model; None if there is a record, or no vector.
 
         Raises:
             StoreError: They come from another model than those in the store.
@@ -120,7 +127,7 @@ class VisualEmbedding:
         """
         frames = [one for one in observations if one.vector is not None]
         if not frames:
-            return
+            return None
         widths = {len(load_vector(one.vector or "")) for one in frames}
         if len(widths) > 1:
             problem = f"the vectors of frames have different widths: {', '.join(map(str, sorted(widths)))}"
@@ -128,14 +135,15 @@ class VisualEmbedding:
         (width,) = widths
         record = self.record()
         if record is None:
-            self._write(VisualRecord(frames[0].source or "", width))
-            return
+            name = frames[0].source or ""
+            return VisualRecord(name, width, tuple(self._probes.get(name, np.zeros(0)).tolist()))
         if width != record.dimensions:
             difference = f"its vectors have {record.dimensions} dimensions, those of these frames have {width}"
             raise self._other_model(record, frames[0].source or "", difference)
-        for name in {one.source for one in frames} - {None, record.model} - self._verified:
+        for other in {one.source for one in frames} - {None, record.model} - self._probes.keys():
             if record.model:
-                raise self._other_model(record, str(name), "the names of the models differ")
+                raise self._other_model(record, str(other), "the names of the models differ")
+        return None
 
     def find(self) -> VisualModel | None:
         """Return the model for a search by text; None, after one warning, if it cannot be used on this machine.
@@ -165,9 +173,19 @@ class VisualEmbedding:
             ModelUnavailableError: It is not available on this machine.
             ModelError: It is of another kind, or damaged.
         """
+        if self._model is not None:
+            return self._model
+        record = self.record()
+        weights = self._choose_weights(record)
+        if download:
+            weights.fetch()  # before locking: meanwhile, texts can be searched
+        elif weights.find() is None:
+            problem = f"this visual model is not on this machine ({describe_size(weights.model)})"
+            advice = "Index a video here, or search by a picture, which downloads it"
+            raise ModelUnavailableError(weights.model, problem, advice)
         with self._lock:
             if self._model is None:
-                self._model = self._load(self.record(), download=download)
+                self._model = self._load(weights, record)
                 self._is_missing = False
             return self._model
 
@@ -181,20 +199,18 @@ class VisualEmbedding:
             problem = f"its frames have vectors of {dimensions} dimensions, the visual model's have {len(vector)}"
             raise StoreError(self._place, problem, "Pass the model that the frames were embedded with")
 
-    def _load(self, record: VisualRecord | None, *, download: bool) -> VisualModel:
+    def _choose_weights(self, record: VisualRecord | None) -> Weights:
         name = self._given or (record.model if record else "")
         if self._given is None and name != DEFAULT_VISUAL_MODEL:
             problem = f"its frames were embedded with {name or 'an unknown model'!r}, which is not opened automatically"
             advice = "If you trust it, pass its name or path as visual_embedding (--visual-embedding)"
             raise StoreError(self._place, problem, advice)
-        weights = Weights(name)  # As `Visual` has them by default, which then shares the model.
-        if not download and weights.find() is None:
-            problem = f"this visual model is not on this machine ({describe_size(name)})"
-            advice = "Index a video here, or search by a picture, which downloads it"
-            raise ModelUnavailableError(name, problem, advice)
+        return Weights(name)  # As `Visual` has them by default, which then shares the model.
+
+    def _load(self, weights: Weights, record: VisualRecord | None) -> VisualModel:
         model = share(load_visual_model, weights)
         if record is not None and not record.is_of(_probe(model)):
-            raise self._other_model(record, name, "its embedding of a test sentence differs")
+            raise self._other_model(record, weights.model, "its embedding of a test sentence differs")
         return model
 
     def _check_perceiver(self, perceiver: Visual) -> None:
@@ -202,23 +218,18 @@ class VisualEmbedding:
         if record is not None and record.model != name and _is_id(record.model) and _is_id(name):
             raise self._other_model(record, name, "the names of the models differ")  # before it is downloaded
         probe = _probe(perceiver.model)
-        if record is None:
-            self._write(VisualRecord(name, len(probe), tuple(probe.tolist())))
-        elif not record.is_of(probe):
+        if record is not None and not record.is_of(probe):
             raise self._other_model(record, name, "its embedding of a test sentence differs")
-        elif not record.fingerprint and record.model != name:
+        if record is not None and not record.fingerprint and record.model != name:
             raise self._other_model(record, name, "the names of the models differ")
-        self._verified.add(name)
+        self._probes[name] = probe
+        self._is_missing = False
 
     def _other_model(self, record: VisualRecord, name: str, difference: str) -> StoreError:
         models = f"{record.model or 'unknown'!r}, not {name or 'unknown'!r}"
         problem = f"its frames were embedded with another visual model ({models}): {difference}"
         advice = "Use the model of the store (`- visual: {model: ...}` in a profile), or another directory"
         return StoreError(self._place, problem, advice)
-
-    def _write(self, record: VisualRecord) -> None:
-        collection = self._collection()
-        collection.modify(metadata={**(collection.metadata or {}), **record.to_metadata()})
 
     def _collection(self) -> Collection:
         return self._client.get_collection(self._name, embedding_function=None)

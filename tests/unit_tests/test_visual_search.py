@@ -138,6 +138,16 @@ def test_a_photo_is_found_at_another_size_and_turned(
     assert places(store.search(image=tmp_path / "photo.jpg", k=1)) == [3]
 
 
+def test_a_gray_picture_of_16_bits_is_found(store: VideoTimelineStore, pictures: list[Path], tmp_path: Path) -> None:
+    with Image.open(pictures[3]) as picture:
+        gray = np.asarray(picture.convert("L"))
+    Image.fromarray(gray).save(tmp_path / "8.png")
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "16.png")
+
+    expected, found = (store.search(image=tmp_path / name, k=PICTURES) for name in ("8.png", "16.png"))
+    assert found == expected
+
+
 def test_filters_apply_to_pictures(store: VideoTimelineStore, pictures: list[Path]) -> None:
     assert 3 not in places(store.search(image=pictures[3], start=45))
     assert places(store.search(image=pictures[3], start=32, end=36)) == [3]
@@ -352,6 +362,16 @@ def test_a_profile_with_another_model_is_refused_before_perception(
         store.index(video, profile=other, show_progress=False, on_progress=lambda *progress: phases.append(progress[2]))
     assert set(phases) == {0.0}
     assert len(store.search(image=pictures[0])) == 1
+
+
+def test_a_video_that_fails_leaves_the_visual_model_open(siglip: Path, tmp_path: Path) -> None:
+    video = make_numbered(tmp_path / "numbers.mp4", times=regular(5, rate=1))
+    store = VideoTimelineStore(embedding=FailingOnce(), visual_embedding=siglip)
+    with pytest.raises(RuntimeError, match="out of order"):
+        store.index(video, profile=write_profile(tmp_path / "one.yaml", siglip), show_progress=False)
+
+    other = write_profile(tmp_path / "other.yaml", tiny_clip(tmp_path / "clip"))
+    assert store.index(video, profile=other, show_progress=False)
 
 
 def test_the_same_model_under_another_path_is_accepted(siglip: Path, tmp_path: Path) -> None:
