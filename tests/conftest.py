@@ -28,6 +28,14 @@ def _float32_on_every_cpu() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_label_vectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the vectors of labels apart from those of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("langchain_videochat.perception.label_vectors.FOLDER", tmp_path_factory.mktemp("label-vectors"))
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _close_databases() -> Iterator[None]:
     """Close the databases of a module's tests: Chroma keeps 10 MB, 8 threads and 20 open files for each directory."""

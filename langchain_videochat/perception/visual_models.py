@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import ModelError
 from langchain_videochat.models.hub import without_progress_bars
 from langchain_videochat.models.weights import Weights, check_vocabulary, load_checkpoint, silence_bitsandbytes
+from langchain_videochat.perception.label_vectors import cached_vectors
 from langchain_videochat.perception.pretrained import Frame
 from langchain_videochat.utils.vectors import unit
 
@@ -90,15 +91,16 @@ _FAMILIES = {"clip": _CLIP, "metaclip_2": _CLIP, "siglip": _SIGLIP, "siglip2": _
 class DualEncoder(VisualModel):
     """SigLIP, SigLIP 2 or CLIP of transformers, which also score how well labels match a picture."""
 
-    def __init__(self, model: Any, image_processor: Any, tokenizer: Any) -> None:
+    def __init__(self, model: Any, image_processor: Any, tokenizer: Any, weights: Weights) -> None:
         super().__init__()
+        self._weights = weights
         self._model = model
         self._image_processor = image_processor
         self._tokenizer = tokenizer
         self._family = _FAMILIES[model.config.model_type]
         self._labels: dict[tuple[str, ...], Vectors] = {}
         """Vectors of lists of labels. They belong to the model rather than to a perceiver, which is created for each
-        segment: encoding the built-in labels takes as long as the frames of minutes."""
+        segment."""
 
     def score(self, pictures: Sequence[Frame], labels: tuple[str, ...]) -> "torch.Tensor":
         """Return the score of each label for each picture, [pictures, labels], from 0 to 1.
@@ -113,10 +115,11 @@ class DualEncoder(VisualModel):
         return self._family.activation(logits if bias is None else logits + bias.float().cpu())
 
     def embed_labels(self, labels: tuple[str, ...]) -> Vectors:
-        """Embed labels within the prompt of the model's training; those of each list are computed once."""
+        """Embed labels within the prompt of the model's training; each list is embedded once, and kept on disk."""
         with self._lock:
             if labels not in self._labels:
-                self._labels[labels] = self.embed_texts([self._family.prompt.format(label) for label in labels])
+                prompts = [self._family.prompt.format(label) for label in labels]
+                self._labels[labels] = cached_vectors(self._weights, prompts, self.embed_texts)
             return self._labels[labels]
 
     def _encode_images(self, pictures: Sequence[Frame]) -> Vectors:
@@ -183,7 +186,7 @@ def _load_dual_encoder(weights: Weights, folder: Path) -> DualEncoder:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     check_vocabulary(tokenizer, model, weights)
     image_processors: Any = AutoImageProcessor
-    return DualEncoder(model, image_processors.from_pretrained(folder, backend="pil"), tokenizer)
+    return DualEncoder(model, image_processors.from_pretrained(folder, backend="pil"), tokenizer, weights)
 
 
 def _load_sentence_transformer(weights: Weights, folder: Path) -> MultimodalTransformer:
