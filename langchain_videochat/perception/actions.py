@@ -64,9 +64,9 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Prediction]):
             a repository on the Hub, such as "owner/repository/file.pyth". X-CLIP base if None.
         every: Seconds between the starts of two clips; by default they overlap by half.
         min_score: Minimum probability of an action, from 0 to 1.
-        labels: A text file with one label per line. X-CLIP finds any actions that are named there, by default those of
-            Kinetics-400. The labels of other models are replaced, one for each of their classes; those of UniFormerV2
-            are the labels of Kinetics-400.
+        labels: A text file with one label per line. X-CLIP chooses among any actions that are named there, by default
+            those of Kinetics-400; scores compare the labels, so list what else can be seen too. The labels of other
+            models are replaced, one for each of their classes; those of UniFormerV2 are the labels of Kinetics-400.
         **options: `device`, `dtype` and `batch_size`; see `ModelPerceiver`.
 
     Raises:
@@ -128,6 +128,9 @@ class Actions(BatchPerceiver["VideoClassifier", _Clip, _Prediction]):
             found = f"{self._labels_file or 'Kinetics-400'} has {len(self.labels)} labels"
             problem = f"{found}, but {self.weights.model} has {model.classes} classes"
             raise InputError("labels", problem, "Give a text file with one label per line, in the order of the classes")
+        if model.classes is None and len(self.labels) == 1:
+            problem = f"{self._labels_file} has only one label, which every clip would get"
+            raise InputError("labels", problem, "Add other actions that can be seen: a clip gets the most similar one")
 
     @property
     def pending_since(self) -> float | None:

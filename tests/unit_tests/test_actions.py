@@ -452,6 +452,12 @@ def test_xclip_has_the_labels_of_kinetics_and_takes_any_number(xclip: Path, tmp_
     assert {one.text for one in _process(chosen, _noise(8.0), 8.0)} <= {"a dog", "a cat"}
 
 
+def test_xclip_needs_two_labels_to_compare(xclip: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("a dog\n")
+    with pytest.raises(InputError, match=r"labels\.txt has only one label"):
+        Actions(xclip, labels=tmp_path / "labels.txt").load()
+
+
 def test_the_published_settings_of_xclip_are_read(tmp_path: Path) -> None:
     write_settings(tmp_path, XCLIP_SETTINGS)
     processor = hf.AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
