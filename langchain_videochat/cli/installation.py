@@ -15,6 +15,7 @@ from rich.table import Table
 
 from langchain_videochat.cli.options import DEFAULT_PROFILE, FAILED, JsonOption
 from langchain_videochat.cli.output import console, print_json
+from langchain_videochat.cli.profiles import models_of
 from langchain_videochat.cli.trials import print_trials
 from langchain_videochat.errors import VideoChatError
 
@@ -89,16 +90,14 @@ def _download(profile: str) -> None:
 
 
 def _check_models(profile: str) -> Iterator[Check]:
-    from langchain_videochat.perception import create_perceivers, describe_profile
+    from langchain_videochat.perception import describe_profile
     from langchain_videochat.perception.profiles import PROFILES
 
     if profile in PROFILES:
         yield Check(f"profile {profile}", True, describe_profile(profile))
-    for perceiver in create_perceivers(profile):
-        for model in perceiver.required_models:
-            found = model.find() is not None
-            advice = "" if found else f"Run videochat doctor --profile {profile} --download"
-            yield Check(model.name, found, f"{perceiver.modality}: {_describe(model.name)}", advice)
+    for model in models_of(profile):
+        advice = "" if model.is_present else f"Run videochat doctor --profile {profile} --download"
+        yield Check(model.name, model.is_present, f"{model.purpose}: {_describe(model.name)}", advice)
 
 
 def _describe(model: str) -> str:

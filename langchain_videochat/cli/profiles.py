@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Model:
+class ModelUse:
     """A pretrained model that indexing needs."""
 
     name: str
@@ -45,7 +45,7 @@ def explain_default(profile: str, embedding: str | None, *, assume_yes: bool) ->
     """
     from langchain_videochat.perception import describe_profile
 
-    models = _models_of(profile) + ([_embedding_model(embedding)] if embedding else [])
+    models = models_of(profile) + ([_embedding_model(embedding)] if embedding else [])
     missing = [model for model in models if not model.is_present]
     size = _total_size(missing)
     errors.print(f"[bold]Profile {profile}[/bold], as no --profile is given. {escape(describe_profile(profile))}")
@@ -66,7 +66,12 @@ def _confirm(question: str) -> None:
         raise typer.Exit(FAILED)
 
 
-def _models_of(profile: str) -> list[_Model]:
+def models_of(profile: str) -> list[ModelUse]:
+    """Return the pretrained models of a profile, each once.
+
+    Raises:
+        InputError: The profile or one of its perceivers is unknown.
+    """
     from langchain_videochat.perception import create_perceivers
 
     models: dict[str, RequiredModel] = {}
@@ -75,22 +80,22 @@ def _models_of(profile: str) -> list[_Model]:
         for model in perceiver.required_models:
             models[model.name] = model
             modalities[model.name].append(perceiver.modality)
-    return [_Model(name, ", ".join(modalities[name]), model.find() is not None) for name, model in models.items()]
+    return [ModelUse(name, ", ".join(modalities[name]), model.find() is not None) for name, model in models.items()]
 
 
-def _embedding_model(embedding: str) -> _Model:
+def _embedding_model(embedding: str) -> ModelUse:
     from langchain_videochat.store.embeddings import find_model
 
-    return _Model(embedding, "search", find_model(embedding) is not None)
+    return ModelUse(embedding, "search", find_model(embedding) is not None)
 
 
-def _total_size(models: Sequence[_Model]) -> str:
+def _total_size(models: Sequence[ModelUse]) -> str:
     from langchain_videochat.models.cards import describe_total_size
 
     return describe_total_size(model.name for model in models)
 
 
-def _print_models(title: str, models: Sequence[_Model]) -> None:
+def _print_models(title: str, models: Sequence[ModelUse]) -> None:
     from langchain_videochat.models.cards import CARDS, describe_size
 
     if not models:
@@ -117,7 +122,7 @@ def _print_others(profile: str) -> None:
 
 
 def _describe_downloads(profile: str) -> str:
-    models = _models_of(profile)
+    models = models_of(profile)
     missing = [model for model in models if not model.is_present]
     if missing:
         return f"Downloads {_total_size(missing)}."

@@ -118,6 +118,12 @@ def test_doctor_lists_the_models_of_a_profile(tmp_path: Path) -> None:
     assert (korean["name"], "14 MB" in korean["detail"]) == ("korean_PP-OCRv5_rec_mobile", True)
 
 
+def test_doctor_lists_a_model_once_that_several_perceivers_use(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--profile", str(write(tmp_path, "- visual\n- tags\n")), "--json"])
+    (shared,) = (check for check in json.loads(result.stdout) if check["name"].startswith("google/"))
+    assert shared["detail"].startswith("visual, tag: ")
+
+
 def test_doctor_reports_a_failed_download() -> None:
     result = CliRunner().invoke(app, ["doctor", "--download"])
     assert result.exit_code == 1
