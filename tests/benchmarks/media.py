@@ -14,6 +14,8 @@ from av.video.frame import PictureType
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from examples.demo_voice import SAMPLE_RATE, speak
+from langchain_videochat.media import probe
 from langchain_videochat.media.ffmpeg import find_ffmpeg
 from tests.benchmarks.report import progress
 
@@ -28,6 +30,9 @@ WORDS = """
 the model learns a map from frames to text and each query attends over time memory grows with window size so we measure
 recall latency cost bandwidth results table gradient encoder decoder attention video timeline index search
 """.split()  # noqa: SIM905 - a list would take forty lines
+
+SENTENCE = "And then the next slide shows what the model learns from frames."
+"""About four seconds of speech."""
 
 Picture = NDArray[np.uint8]
 """YUV 4:2:0 in one array, [HEIGHT * 3 / 2, WIDTH]: luma above, chroma below."""
@@ -87,6 +92,20 @@ def repeated(path: Path, repetitions: int) -> Path:
         subprocess.run([find_ffmpeg(), *options, "-i", path, "-c", "copy", target], check=True)
 
     return cached(f"{path.stem}-x{repetitions}.mp4", build)
+
+
+def with_sound(video: Path, *, silent: bool = False) -> Path:
+    """Add an audio track: a sentence every five seconds, or silence."""
+
+    def build(target: Path) -> None:
+        seconds = probe(video).duration
+        cues = [(start, start + 4.0, SENTENCE) for start in np.arange(0, seconds, 5.0).tolist()]
+        samples = speak([] if silent else cues, seconds)
+        raw = ["-f", "s16le", "-ar", str(SAMPLE_RATE), "-ac", "1", "-i", "-"]
+        command = [find_ffmpeg(), "-loglevel", "error", "-i", str(video), *raw, "-c:v", "copy", "-shortest"]
+        subprocess.run([*command, str(target)], input=samples.tobytes(), check=True)
+
+    return cached(f"{video.stem}-{'silence' if silent else 'sentences'}.mp4", build)
 
 
 def _encode(path: Path, pictures: Iterator[Picture], rate: int, *, gop: int, forced_key: int | None = None) -> None:

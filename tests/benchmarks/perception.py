@@ -1,7 +1,6 @@
 """The profile `standard`: the time of each model alone, and of all models together."""
 
 import os
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,22 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch.nn.modules.module import register_module_forward_hook
 
-from examples.demo_voice import SAMPLE_RATE, speak
 from langchain_videochat.media import VideoInfo, probe
-from langchain_videochat.media.ffmpeg import find_ffmpeg
 from langchain_videochat.perception import Perceiver, create_perceivers, keep_models, perceive
 from langchain_videochat.perception.streams import open_streams
 from langchain_videochat.utils.interval import Interval
-from tests.benchmarks.media import SCENE_SECONDS, cached, film, still
+from tests.benchmarks.media import SCENE_SECONDS, film, still, with_sound
 from tests.benchmarks.real_models import CAPTION_TOKENS, standard_profile
 from tests.benchmarks.report import Table, progress
 from tests.benchmarks.timing import seconds
-
-SENTENCE = "And then the next slide shows what the model learns from frames."
-"""About four seconds of speech."""
 
 SCENES = 6
 STILL_SECONDS = 60
@@ -128,17 +121,3 @@ def _cost(work: Any) -> _Cost:
     begin = time.process_time()
     wall = seconds(work)
     return _Cost(wall, time.process_time() - begin)
-
-
-def with_sound(video: Path, *, silent: bool = False) -> Path:
-    """Add an audio track: a sentence every five seconds, or silence."""
-    seconds = probe(video).duration
-    cues = [(start, start + 4.0, SENTENCE) for start in np.arange(0, seconds, 5.0).tolist()]
-    samples = speak([] if silent else cues, seconds)
-
-    def build(target: Path) -> None:
-        raw = ["-f", "s16le", "-ar", str(SAMPLE_RATE), "-ac", "1", "-i", "-"]
-        command = [find_ffmpeg(), "-loglevel", "error", "-i", str(video), *raw, "-c:v", "copy", "-shortest"]
-        subprocess.run([*command, str(target)], input=samples.tobytes(), check=True)
-
-    return cached(f"{video.stem}-{'silence' if silent else 'sentences'}.mp4", build)

@@ -4,8 +4,8 @@ import torch
 
 from langchain_videochat.media import probe
 from langchain_videochat.perception import create_perceivers, keep_models, perceive
-from tests.benchmarks.media import film
-from tests.benchmarks.perception import count_passes, with_sound
+from tests.benchmarks.media import film, with_sound
+from tests.benchmarks.perception import count_passes
 from tests.benchmarks.real_models import CAPTION_TOKENS, standard_profile
 from tests.benchmarks.report import Table, progress
 from tests.benchmarks.timing import seconds

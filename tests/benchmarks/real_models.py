@@ -30,6 +30,15 @@ def standard_profile() -> Path:
     return cached("standard-models-4", _save_all) / "standard.yaml"
 
 
+def talk_profile() -> Path:
+    """Return `talk` with the weights of Whisper base on this machine."""
+
+    def build(path: Path) -> None:
+        path.write_text(yaml.safe_dump(profile_with("talk", {"speech": str(whisper_folder())})))
+
+    return cached("talk.yaml", build)
+
+
 def _save_all(folder: Path) -> None:
     folder.mkdir()
     torch.manual_seed(0)
