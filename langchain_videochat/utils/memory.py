@@ -18,8 +18,8 @@ class PeakMemory:
 
     Example:
         >>> with PeakMemory() as memory:
-        ...     content = b"x" * 50_000_000
-        >>> memory.growth > 40_000_000
+        ...     content = b"x" * 400_000_000
+        >>> memory.growth > 200_000_000
         True
     """
 
