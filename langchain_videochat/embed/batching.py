@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,15 +24,13 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from langchain_videochat.embed.backend import SelectToken, TokenIds
 from langchain_videochat.embed.cpu_threads import cpu_threads
 from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
-from langchain_videochat.embed.kv_cache import PrefixCache, TokenIds, is_divisible, select_rows, stack_rows
+from langchain_videochat.embed.kv_cache import PrefixCache, is_divisible, select_rows, stack_rows
 from langchain_videochat.errors import ModelError
 
 logger = logging.getLogger(__name__)
-
-SelectToken = Callable[[list[int], Tensor], int]
-"""Selects the next token, given the tokens generated so far and the logits, [1, vocabulary]."""
 
 
 @dataclass(frozen=True, eq=False)

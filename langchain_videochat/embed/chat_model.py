@@ -2,7 +2,7 @@
 
 From a message to an answer: this module builds a request -> `inference` parses it (`messages`, `content_blocks`),
 selects segments of each video (`long_videos`), gets their visual tokens (`visual_cache`) and builds the prompt
-(`runtime`) -> `batching` generates tokens, limited by `constrained` -> `generation` decodes them -> `chunks`.
+(`videochat_backend`) -> `batching` generates tokens, limited by `constrained` -> `generation` decodes them -> `chunks`.
 """
 
 import os
@@ -43,8 +43,8 @@ from langchain_videochat.models.weights import share
 from langchain_videochat.utils.names import check_names
 
 if TYPE_CHECKING:
+    from langchain_videochat.embed.backend import Backend
     from langchain_videochat.embed.inference import Request
-    from langchain_videochat.embed.runtime import Runtime
 
 _SAMPLING = ("temperature", "top_p", "repetition_penalty", "seed", "max_tokens")
 _NOT_IDENTIFYING = {"device", "retriever", "batch_size", "allowed_hosts", "show_progress"}
@@ -211,8 +211,8 @@ class VideoChatEmbed(BaseChatModel):
     stop: list[str] | None = None
     """Strings before which an answer ends."""
 
-    _loaded: "Runtime | None" = PrivateAttr(default=None)
-    _overrides: "dict[str, Runtime]" = PrivateAttr(default_factory=dict)
+    _loaded: "Backend | None" = PrivateAttr(default=None)
+    _overrides: "dict[str, Backend]" = PrivateAttr(default_factory=dict)
     """Other models that calls have named."""
 
     @model_validator(mode="before")
@@ -332,7 +332,7 @@ class VideoChatEmbed(BaseChatModel):
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the token ids of a text."""
-        ids: list[int] = self._runtime().processor.tokenizer.encode(text, add_special_tokens=False)
+        ids: list[int] = self._backend().tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def get_num_tokens_from_messages(
@@ -354,10 +354,10 @@ class VideoChatEmbed(BaseChatModel):
         """
         from langchain_videochat.embed.token_counts import count_tokens
 
-        runtime = self._runtime()
+        backend = self._backend()
         with core_errors():
-            request = self._build_request(runtime, messages, None, {"tools": convert_tools(tools or ())})
-            return count_tokens(runtime, request)
+            request = self._build_request(backend, messages, None, {"tools": convert_tools(tools or ())})
+            return count_tokens(backend, request)
 
     def batch(
         self,
@@ -401,27 +401,27 @@ class VideoChatEmbed(BaseChatModel):
         from langchain_videochat.embed.inference import answer
 
         model = kwargs.pop("model", None) or self.model
-        runtime = self._runtime(model)
+        backend = self._backend(model)
         with core_errors():
-            request = self._build_request(runtime, messages, stop, kwargs)
-            for chunk in stream_chunks(answer(runtime, request), request.output_format, model):
+            request = self._build_request(backend, messages, stop, kwargs)
+            for chunk in stream_chunks(answer(backend, request), request.output_format, model):
                 if run_manager is not None:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
 
-    def _runtime(self, model: str | None = None) -> "Runtime":
+    def _backend(self, model: str | None = None) -> "Backend":
         """Return the loaded model, or another one with the same settings."""
         if model in (None, self.model):
             self.load()
-            runtime = self._loaded
+            backend = self._loaded
         else:
-            runtime = self._overrides.get(model) or self._overrides.setdefault(model, self._share(model))
-        assert runtime is not None  # noqa: S101 - load() raises otherwise
-        runtime.check_process()
-        return runtime
+            backend = self._overrides.get(model) or self._overrides.setdefault(model, self._share(model))
+        assert backend is not None  # noqa: S101 - load() raises otherwise
+        backend.check_process()
+        return backend
 
-    def _share(self, model: str, revision: str | None = None) -> "Runtime":
-        from langchain_videochat.embed.runtime import load
+    def _share(self, model: str, revision: str | None = None) -> "Backend":
+        from langchain_videochat.embed.backends import load_backend
 
         settings = ModelSettings(
             model,
@@ -433,10 +433,10 @@ class VideoChatEmbed(BaseChatModel):
             show_progress=self.show_progress,
         )
         with core_errors():
-            return share(load, settings)
+            return share(load_backend, settings)
 
     def _build_request(
-        self, runtime: "Runtime", messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+        self, backend: "Backend", messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> "Request":
         from langchain_videochat.embed.generation import SamplingParams
         from langchain_videochat.embed.inference import Request
@@ -449,13 +449,13 @@ class VideoChatEmbed(BaseChatModel):
         stops = stop if stop is not None else self.stop or []
         budget = VideoBudget(
             segment_seconds=self.segment_seconds if self.long_video == "segments" else None,
-            max_segments=max(1, self.max_video_tokens // runtime.processor.num_visual_tokens),
+            max_segments=backend.max_segments(self.max_video_tokens, num_frames),
             overflow=self.overflow,
             retriever=self.retriever,
         )
         return Request(
             messages,
-            SamplingParams(**sampling, stop=(*stops, *runtime.processor.stop_strings)),
+            SamplingParams(**sampling, stop=(*stops, *backend.stop_strings)),
             num_frames,
             budget,
             system_prompt=self.system_prompt,

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +38,18 @@ class Video:
         (2, 180, 320, 3)
     """
 
+    kind: ClassVar[Literal["video"]] = "video"
+
     frames: NDArray[np.uint8]
     """RGB frames, [T, H, W, 3]. A list of frames is converted to an array."""
 
     times: tuple[float, ...] = ()
     """One ascending timestamp per frame, in seconds from the first frame of the video; empty if unknown."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.frames.nbytes
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", _to_rgb(self.frames, "frames", "[T, H, W, 3]"))
@@ -62,8 +69,16 @@ class Image:
         InputError: The pixels are not uint8 RGB.
     """
 
+    kind: ClassVar[Literal["image"]] = "image"
+    times: ClassVar[tuple[()]] = ()
+
     pixels: NDArray[np.uint8]
     """RGB pixels, [H, W, 3]."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.pixels.nbytes
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pixels", _to_rgb(self.pixels, "pixels", "[H, W, 3]"))
@@ -84,8 +99,16 @@ class VisualTokens:
     times: tuple[float, ...] = ()
     """Timestamp of each frame, in seconds from the first frame of the video."""
 
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return int(self.embeddings.nbytes)
 
-Part = str | Video | Image | VisualTokens
+
+Visual = Video | Image | VisualTokens
+"""A video, a segment of a video, or an image."""
+
+Part = str | Visual
 
 
 @dataclass(frozen=True)
@@ -140,11 +163,13 @@ def read_video(
     return next(read_segments(source, [interval], num_frames))
 
 
-def read_segments(source: str | Path, segments: Sequence[Interval], num_frames: int = NUM_FRAMES) -> Iterator[Video]:
+def read_segments(
+    source: str | Path, segments: Sequence[Interval], num_frames: int = NUM_FRAMES, *, size: int | None = None
+) -> Iterator[Video]:
     """Read frames of several segments of a video in one pass, each sampled as by `read_video`.
 
     The packets are indexed once, and only the frames of one segment are in memory at a time. The segments are in time
-    order, none inside another.
+    order, none inside another. Frames are scaled down so that their shorter side has `size` pixels at most.
 
     Raises:
         SourceError: No such file.
@@ -154,7 +179,7 @@ def read_segments(source: str | Path, segments: Sequence[Interval], num_frames: 
     if num_frames < 1:
         raise InputError("num_frames", f"must be 1 or more, got {num_frames}", "Give the number of frames per video")
     times = [time for segment in segments for time in sampling_times(segment, num_frames)]
-    batches = sample_frames(source, times=times, mode="exact")
+    batches = sample_frames(source, times=times, mode="exact", size=size)
     frames = (
         (time, frame) for batch in batches for time, frame in zip(batch.times.tolist(), batch.frames, strict=True)
     )

@@ -15,7 +15,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from langchain_videochat.embed.batching import ContinuousBatch, Prompt
+from langchain_videochat.embed.backend import Backend, Prompt
 from langchain_videochat.errors import InputError
 
 FinishReason = Literal["stop", "length"]
@@ -66,8 +66,7 @@ class TextDelta:
 
 
 def generate_text(
-    batch: ContinuousBatch,
-    tokenizer: Any,
+    backend: Backend,
     prompt: Prompt,
     sampling: SamplingParams,
     *,
@@ -79,14 +78,15 @@ def generate_text(
     Raises:
         NotEnoughMemoryError: Out of memory.
     """
-    decoder, stops = TextDecoder(tokenizer), StopFilter(sampling.stop)
-    selector = _TokenSelector(sampling, constraint, prompt.embeddings.device)
+    generator = backend.generator
+    decoder, stops = TextDecoder(backend.tokenizer), StopFilter(sampling.stop)
+    selector = _TokenSelector(sampling, constraint, backend.device)
     num_tokens = 0
     reason: FinishReason = "length"
-    with closing(batch.generate(prompt, selector, max_tokens=sampling.max_tokens, batch_size=batch_size)) as tokens:
+    with closing(generator.generate(prompt, selector, max_tokens=sampling.max_tokens, batch_size=batch_size)) as tokens:
         for token in tokens:
             num_tokens += 1
-            if token in batch.end_tokens:
+            if token in generator.end_tokens:
                 reason = "stop"
                 break
             text = stops.feed(decoder.feed(token))

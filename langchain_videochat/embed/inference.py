@@ -1,4 +1,4 @@
-"""From a request to an answer: messages -> segments -> visual tokens -> prompt -> generated text."""
+"""From a request to an answer: messages -> segments -> frames or visual tokens -> prompt -> generated text."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,17 +10,15 @@ from itertools import chain
 from langchain_core.messages import BaseMessage
 from transformers import LogitsProcessor
 
-from langchain_videochat.embed.batching import Prompt
+from langchain_videochat.embed.backend import Backend, Prompt, TokenIds
 from langchain_videochat.embed.constrained import JsonConstraint
-from langchain_videochat.embed.conversation import Part, Turn, VisualTokens
+from langchain_videochat.embed.conversation import Part, Turn, Visual
 from langchain_videochat.embed.errors import NotEnoughMemoryError
 from langchain_videochat.embed.generation import SamplingParams, TextDelta, generate_text
-from langchain_videochat.embed.kv_cache import TokenIds
-from langchain_videochat.embed.long_videos import VideoBudget, merge_segments, select_segments
+from langchain_videochat.embed.long_videos import VideoBudget, select_segments
 from langchain_videochat.embed.media_refs import MediaRef
 from langchain_videochat.embed.messages import ParsedTurn, last_question, read_messages
 from langchain_videochat.embed.output_format import OutputFormat
-from langchain_videochat.embed.runtime import Runtime
 from langchain_videochat.embed.tool_calls import add_tools
 from langchain_videochat.utils.timecode import format_timecode
 
@@ -78,7 +76,7 @@ class Answer:
     """Excludes the output tokens counted in `deltas`."""
 
 
-def answer(runtime: Runtime, request: Request) -> Answer:
+def answer(backend: Backend, request: Request) -> Answer:
     """Start to answer a request. If memory runs out before the first token, retry with half the segments per video.
 
     Raises:
@@ -96,9 +94,9 @@ def answer(runtime: Runtime, request: Request) -> Answer:
     )
     references = [part for turn in turns for part in turn.content if isinstance(part, MediaRef)]
     while True:
-        media = [_encode(runtime, request, reference) for reference in references]
+        media = [_encode(backend, request, reference) for reference in references]
         try:
-            return _answer(runtime, request, turns, media)
+            return _answer(backend, request, turns, media)
         except NotEnoughMemoryError:
             segments = min(max(map(len, media), default=0), request.budget.max_segments) // 2
             if not segments:
@@ -134,9 +132,9 @@ def write_answers(times: Iterable[tuple[float, float]], answers: Iterable[str]) 
     return "\n".join(lines)
 
 
-def _encode(runtime: Runtime, request: Request, media: MediaRef) -> list[VisualTokens]:
-    """Return the visual tokens of an image, or of each selected segment of a video."""
-    cache = runtime.visual_cache
+def _encode(backend: Backend, request: Request, media: MediaRef) -> list[Visual]:
+    """Return an image, or each selected segment of a video, encoded."""
+    cache = backend.visual_cache
     with cache.open(media) as file:
         if media.kind == "image":
             return [cache.encode_image(file)]
@@ -145,60 +143,56 @@ def _encode(runtime: Runtime, request: Request, media: MediaRef) -> list[VisualT
 
 
 def _answer(
-    runtime: Runtime, request: Request, turns: Sequence[ParsedTurn], media: Sequence[Sequence[VisualTokens]]
+    backend: Backend, request: Request, turns: Sequence[ParsedTurn], media: Sequence[Sequence[Visual]]
 ) -> Answer:
     usage = Usage()
-    fitted = [_fit(runtime, request, segments, usage) for segments in media]
-    prompt = runtime.build_prompt(build_conversation(request, turns, fitted))
+    fitted = [_fit(backend, request, segments, usage) for segments in media]
+    prompt = backend.build_prompt(build_conversation(request, turns, fitted))
     usage.add(prompt.token_ids)
-    deltas = _generate(runtime, request, prompt)
+    deltas = _generate(backend, request, prompt)
     # The prompt is processed before the first delta: if memory runs out, it is here.
     deltas = chain([next(deltas)], deltas)
-    sampled_times = [tokens.times for segments in media for tokens in segments if tokens.kind == "video"]
+    sampled_times = [one.times for segments in media for one in segments if one.kind == "video"]
     return Answer(deltas, sampled_times, usage)
 
 
-def _fit(runtime: Runtime, request: Request, segments: Sequence[VisualTokens], usage: Usage) -> Sequence[Part]:
+def _fit(backend: Backend, request: Request, segments: Sequence[Visual], usage: Usage) -> Sequence[Part]:
     """Reduce the segments of a video to what its budget allows."""
     if len(segments) <= request.budget.max_segments:
         return segments
     if request.budget.overflow == "merge":
-        return list(merge_segments(segments, request.budget.max_segments))
-    return [_map_reduce(runtime, request, segments, usage)]
+        return backend.merge_segments(segments, request.budget.max_segments)
+    return [_map_reduce(backend, request, segments, usage)]
 
 
-def _map_reduce(runtime: Runtime, request: Request, segments: Sequence[VisualTokens], usage: Usage) -> str:
+def _map_reduce(backend: Backend, request: Request, segments: Sequence[Visual], usage: Usage) -> str:
     """Answer the question about each part of a long video, and return the answers with the times of the parts."""
     size = request.budget.max_segments
     parts = [segments[start : start + size] for start in range(0, len(segments), size)]
     with ThreadPoolExecutor(min(len(parts), request.batch_size)) as pool:
-        answers = list(pool.map(partial(_answer_part, runtime, request), parts))
+        answers = list(pool.map(partial(_answer_part, backend, request), parts))
     for token_ids, deltas in answers:
         usage.add(token_ids, deltas[-1].num_tokens)
     times = [(part[0].times[0], part[-1].times[-1]) for part in parts]
     return write_answers(times, ("".join(delta.text for delta in deltas).strip() for _, deltas in answers))
 
 
-def _answer_part(
-    runtime: Runtime, request: Request, segments: Sequence[VisualTokens]
-) -> tuple[TokenIds, list[TextDelta]]:
+def _answer_part(backend: Backend, request: Request, segments: Sequence[Visual]) -> tuple[TokenIds, list[TextDelta]]:
     question = [request.question] if request.question.strip() else []
-    prompt = runtime.build_prompt([Turn("human", (*segments, *question))])
-    sampling = replace(request.sampling, max_tokens=PART_TOKENS, stop=tuple(runtime.processor.stop_strings))
+    prompt = backend.build_prompt([Turn("human", (*segments, *question))])
+    sampling = replace(request.sampling, max_tokens=PART_TOKENS, stop=tuple(backend.stop_strings))
     request = replace(request, sampling=sampling, output_format=OutputFormat())
-    return prompt.token_ids, list(_generate(runtime, request, prompt))
+    return prompt.token_ids, list(_generate(backend, request, prompt))
 
 
-def _generate(runtime: Runtime, request: Request, prompt: Prompt) -> Iterator[TextDelta]:
-    room = runtime.model.config.context_length - len(prompt.token_ids)
+def _generate(backend: Backend, request: Request, prompt: Prompt) -> Iterator[TextDelta]:
+    room = backend.context_length - len(prompt.token_ids)
     sampling = replace(request.sampling, max_tokens=min(request.sampling.max_tokens, room))
     constraint: LogitsProcessor | None = None
     if request.output_format.is_constrained:
         schema, line_schema = request.output_format.schemas()
-        end_tokens = sorted(runtime.batch.end_tokens) or None
-        constraint = JsonConstraint(runtime.tokenizer, schema, sampling.max_tokens, end_tokens, line_schema=line_schema)
+        end_tokens = sorted(backend.generator.end_tokens) or None
+        constraint = JsonConstraint(backend.tokenizer, schema, sampling.max_tokens, end_tokens, line_schema=line_schema)
         # A stop string inside a value would cut off the answer.
         sampling = replace(sampling, stop=())
-    return generate_text(
-        runtime.batch, runtime.tokenizer, prompt, sampling, batch_size=request.batch_size, constraint=constraint
-    )
+    return generate_text(backend, prompt, sampling, batch_size=request.batch_size, constraint=constraint)

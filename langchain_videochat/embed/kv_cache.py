@@ -1,6 +1,6 @@
 """KV caches: stacking and selecting rows of a batch, and reusing the prefixes of earlier prompts."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +9,11 @@ from torch.nn.functional import pad
 from transformers import DynamicCache, PreTrainedConfig
 from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
+from langchain_videochat.embed.backend import TokenIds
+
 MAX_CACHED_TOKENS = 2048
 """Tokens whose keys and values are kept after answers: 1 GiB with a 7B model in bfloat16. The last answer is always
 kept, whatever its length."""
-
-TokenIds = tuple[Hashable, ...]
-"""A token id per position of a prompt; for a visual token, a value that identifies its content."""
 
 _GROWING = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
 """Types of layers that keep keys and values per token, or nothing of their own."""

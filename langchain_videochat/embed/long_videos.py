@@ -12,7 +12,7 @@ length, each with as many frames and tokens as a short video, and with its own t
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -21,7 +21,6 @@ import numpy as np
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
-from langchain_videochat.embed.conversation import VisualTokens
 from langchain_videochat.utils.interval import Interval
 
 if TYPE_CHECKING:
@@ -68,41 +67,29 @@ def select_segments(video: "VideoFacts", interval: Interval, question: str, budg
     return sorted(best, key=lambda segment: segment.start)
 
 
-def merge_segments(segments: Sequence[VisualTokens], count: int) -> Iterator[VisualTokens]:
-    """Merge neighboring segments into `count` segments, each with as many tokens as one had before.
-
-    The language model then gets only what it was trained on: the visual tokens of one video and its frames' timestamps.
-    """
-    import torch
-
-    from langchain_videochat.embed.token_merging import merge_tokens
-
-    for members in _divide(segments, count):
-        embeddings = torch.cat([member.embeddings for member in members])
-        yield VisualTokens(
-            "video",
-            merge_tokens(embeddings, len(members[0].embeddings)),
-            key=("merged", *(member.key for member in members)),
-            times=_merge_times([member.times for member in members]),
-        )
-
-
 def merge_times(times: Sequence[tuple[float, ...]], count: int) -> list[tuple[float, ...]]:
-    """Return the timestamps of the segments that `merge_segments` returns, given those of each segment.
+    """Return the timestamps of segments after merging them into `count`, given those of each segment.
 
     Example:
         >>> merge_times([(1.0, 3.0), (5.0, 7.0), (9.0, 11.0)], 2)
         [(3.0, 7.0), (9.0, 11.0)]
     """
-    return [_merge_times(members) for members in _divide(times, count)]
+    return [thin_out(tuple(chain.from_iterable(members)), len(members)) for members in divide(times, count)]
 
 
-def _divide(items: Sequence[T], count: int) -> list[list[T]]:
+def divide(items: Sequence[T], count: int) -> list[list[T]]:
+    """Divide items into `count` groups of neighbors, whose sizes differ by one at most."""
     return [[items[place] for place in places] for places in np.array_split(np.arange(len(items)), count)]
 
 
-def _merge_times(times: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
-    return tuple(chain.from_iterable(times))[len(times) // 2 :: len(times)]
+def thin_out(items: Sequence[T], step: int) -> tuple[T, ...]:
+    """Return one of each `step` items, from the middle.
+
+    Example:
+        >>> thin_out("abcdef", 3)
+        ('b', 'e')
+    """
+    return tuple(items[step // 2 :: step])
 
 
 def _split(interval: Interval, seconds: float | None) -> list[Interval]:

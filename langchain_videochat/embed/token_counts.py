@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-import torch
-
-from langchain_videochat.embed.conversation import Part, Turn, VisualTokens
+from langchain_videochat.embed.backend import Backend
+from langchain_videochat.embed.conversation import Part, Turn
 from langchain_videochat.embed.inference import PART_TOKENS, Request, build_conversation, write_answers
 from langchain_videochat.embed.long_videos import VideoBudget, merge_times, select_segments
 from langchain_videochat.embed.media_refs import MAX_FRAMES, MediaRef
 from langchain_videochat.embed.messages import read_messages
-from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
-from langchain_videochat.embed.runtime import Runtime
 from langchain_videochat.embed.visual_cache import LazyFile, VideoFacts, VisualCache
 from langchain_videochat.errors import InputError, MediaError, SourceError
 
@@ -19,7 +17,7 @@ UNKNOWN_SECONDS = 3600.0
 """Assumed duration of a video that is missing, or that would have to be downloaded."""
 
 
-def count_tokens(runtime: Runtime, request: Request) -> int:
+def count_tokens(backend: Backend, request: Request) -> int:
     """Count the tokens of the prompt of a request, whose messages may be any part of a conversation.
 
     The count equals the usage reported with the answer as far as it can be known before: timestamps of frames that
@@ -36,27 +34,27 @@ def count_tokens(runtime: Runtime, request: Request) -> int:
     if not turns:
         return 0
     references = [part for turn in turns for part in turn.content if isinstance(part, MediaRef)]
-    media = [_estimate(runtime, request, reference) for reference in references]
+    media = [_estimate(backend, request, reference) for reference in references]
     conversation = build_conversation(request, turns, [parts for parts, _ in media])
-    return _count(runtime.processor, conversation) + sum(more for _, more in media)
+    return _count(backend, conversation) + sum(more for _, more in media)
 
 
-def _count(processor: VideoChatEmbedProcessor, conversation: Sequence[Turn]) -> int:
+def _count(backend: Backend, conversation: Sequence[Turn]) -> int:
     is_answered = conversation[-1].role == "assistant"
     try:
-        return int(processor(conversation, add_generation_prompt=not is_answered)["input_ids"].shape[1])
+        return backend.count_tokens(conversation, add_generation_prompt=not is_answered)
     except InputError:
         # A chat template may reject a part of a conversation, such as an answer without its question.
         parts = tuple(part for turn in conversation for part in turn.content)
-        return int(processor([Turn("human", parts)])["input_ids"].shape[1])
+        return backend.count_tokens([Turn("human", parts)])
 
 
-def _estimate(runtime: Runtime, request: Request, media: MediaRef) -> tuple[Sequence[Part], int]:
+def _estimate(backend: Backend, request: Request, media: MediaRef) -> tuple[Sequence[Part], int]:
     """Return what represents a video or image in the prompt, and how many tokens to add for text that is unknown."""
     if media.kind == "image":
-        return [VisualTokens("image", torch.empty(0), None)], 0
-    with runtime.visual_cache.open(media) as file:
-        times = _frame_times(runtime.visual_cache, file, request.budget)
+        return [backend.placeholder("image")], 0
+    with backend.visual_cache.open(media) as file:
+        times = _frame_times(backend.visual_cache, file, request.budget)
     size = request.budget.max_segments
     if len(times) > size and request.budget.overflow == "map_reduce":
         parts = [times[start : start + size] for start in range(0, len(times), size)]
@@ -64,10 +62,10 @@ def _estimate(runtime: Runtime, request: Request, media: MediaRef) -> tuple[Sequ
         return [text], PART_TOKENS * len(parts)
     if len(times) > size:
         times = merge_times(times, size)
-    return [VisualTokens("video", torch.empty(0), None, each) for each in times], 0
+    return [backend.placeholder("video", each) for each in times], 0
 
 
-def _frame_times(cache: VisualCache, file: LazyFile, budget: VideoBudget) -> Sequence[tuple[float, ...]]:
+def _frame_times(cache: VisualCache[Any], file: LazyFile, budget: VideoBudget) -> Sequence[tuple[float, ...]]:
     """Return the timestamps of the frames of each segment to encode."""
     facts = VideoFacts("", _duration(cache, file))
     segments = select_segments(facts, file.media.interval, "", replace(budget, overflow="merge"))
@@ -77,7 +75,7 @@ def _frame_times(cache: VisualCache, file: LazyFile, budget: VideoBudget) -> Seq
     return cache.frame_times(file, segments)
 
 
-def _duration(cache: VisualCache, file: LazyFile) -> float:
+def _duration(cache: VisualCache[Any], file: LazyFile) -> float:
     try:
         known = cache.known_duration(file)
     except (SourceError, MediaError):

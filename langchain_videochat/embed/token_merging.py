@@ -1,13 +1,33 @@
 """Token merging without training: bipartite soft matching, as in Token Merging (arXiv 2210.09461)."""
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from langchain_videochat.embed.conversation import VisualTokens
+from langchain_videochat.embed.long_videos import divide, thin_out
 from langchain_videochat.errors import InputError
 
 BLOCK_SIZE = 2048
 """Tokens that are compared with one another: all pairs of the tokens of a day of video would not fit into memory."""
+
+
+def merge_segments(segments: Sequence[VisualTokens], count: int) -> Iterator[VisualTokens]:
+    """Merge neighboring segments into `count` segments, each with as many tokens as one had before.
+
+    The language model then gets only what it was trained on: the visual tokens of one video and its frames' timestamps.
+    """
+    for members in divide(segments, count):
+        embeddings = torch.cat([member.embeddings for member in members])
+        times = tuple(time for member in members for time in member.times)
+        yield VisualTokens(
+            "video",
+            merge_tokens(embeddings, len(members[0].embeddings)),
+            key=("merged", *(member.key for member in members)),
+            times=thin_out(times, len(members)),
+        )
 
 
 def merge_tokens(tokens: Tensor, count: int) -> Tensor:

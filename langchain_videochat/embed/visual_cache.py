@@ -1,30 +1,29 @@
-"""Visual tokens of videos and images, cached so that each segment is encoded once."""
+"""What models read of videos and images, cached so that each segment is read and encoded once."""
 
 import threading
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Generic, TypeVar
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
-import torch
 from cachetools import LRUCache, TTLCache
 from tqdm.auto import tqdm
 
-from langchain_videochat.embed.conversation import Image, Video, VisualTokens, read_image, read_segments, sampling_times
-from langchain_videochat.embed.cpu_threads import cpu_threads
+from langchain_videochat.embed.conversation import Image, Video, Visual, read_image, read_segments, sampling_times
 from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
 from langchain_videochat.embed.media_refs import DATA_URL, MediaRef, count_frames, file_state, opened
-from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
-from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
 from langchain_videochat.media import probe, video_id
 from langchain_videochat.media.sources import is_web_address
 from langchain_videochat.utils.interval import Interval
 
+VisualT = TypeVar("VisualT", bound=Visual)
+
 MAX_BYTES = 2**30
-"""Size limit of cached visual tokens, in CPU memory: 1,300 videos or segments of a 7B model in bfloat16."""
+"""Size limit of the cache, in CPU memory: 1,300 videos or segments of a 7B model in bfloat16."""
 
 SOURCE_TTL = 600
 """Seconds for which the content behind a path or URL is remembered. A URL is then downloaded again."""
@@ -53,7 +52,7 @@ class _Content:
 
 
 @dataclass(frozen=True)
-class _TokensKey:
+class _Key:
     content: _Content
     segment: Interval | None = None
     num_frames: int = 1
@@ -77,31 +76,35 @@ class LazyFile:
         return self._path
 
 
-class VisualCache:
-    """Encodes videos and images, and caches the visual tokens by content, segment and number of frames.
+class VisualCache(Generic[VisualT]):
+    """Encodes videos and images, and caches the results by content, segment and number of frames.
 
     A further question about a video does not open it again. All methods may raise the errors of `opened`, and
     MediaError if a file cannot be read as a video or image.
+
+    Args:
+        encode: Encodes the frames of a video or segment, or an image, given a key that identifies its content; called
+            by one thread at a time.
+        size: Length of the shorter side of frames in pixels, to which larger ones are scaled; None keeps them.
     """
 
-    def __init__(self, model: VideoChatEmbedForConditionalGeneration, processor: VideoChatEmbedProcessor) -> None:
-        self._model = model
-        self._processor = processor
-        self._cpu_threads = cpu_threads(model)
+    def __init__(self, encode: Callable[[Video | Image, Hashable], VisualT], *, size: int | None = None) -> None:
+        self._encode = encode
+        self._size = size
         self.reset()
 
     def reset(self) -> None:
-        """Drop all tokens. Needed in a forked process, in which threads that hold the locks don't exist."""
+        """Drop all results. Needed in a forked process, in which threads that hold the locks don't exist."""
         self._contents: TTLCache[Hashable, _Content] = TTLCache(MAX_SOURCES, SOURCE_TTL)
         self._durations: LRUCache[_Content, float] = LRUCache(MAX_SOURCES)
-        self._tokens: LRUCache[_TokensKey, VisualTokens] = LRUCache(MAX_BYTES, lambda one: one.embeddings.nbytes)
+        self._encoded: LRUCache[_Key, VisualT] = LRUCache(MAX_BYTES, lambda one: one.nbytes)
         self._lock = threading.Lock()
         self._file_locks: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
         self._encoder_lock = threading.Lock()
 
     @contextmanager
     def open(self, media: MediaRef) -> Iterator[LazyFile]:
-        """Provide a video or image to encode. Other threads wait for it, and then find its tokens in the cache."""
+        """Provide a video or image to encode. Other threads wait for it, and then find it in the cache."""
         state = _state(media)
         with self._lock:
             file_lock = self._file_locks.setdefault(state, threading.Lock())
@@ -137,30 +140,30 @@ class VisualCache:
         with self._lock:
             content: _Content | None = self._contents.get(file.state)
             encoded = {
-                segment: self._tokens.get(_TokensKey(content, segment, num_frames)) for segment in segments if content
+                segment: self._encoded.get(_Key(content, segment, num_frames)) for segment in segments if content
             }
-        times = {segment: tokens.times for segment, tokens in encoded.items() if tokens is not None}
+        times = {segment: one.times for segment, one in encoded.items() if one is not None}
         return [times.get(segment) or sampling_times(segment, num_frames) for segment in segments]
 
-    def encode_image(self, file: LazyFile) -> VisualTokens:
-        """Return the visual tokens of an image.
+    def encode_image(self, file: LazyFile) -> VisualT:
+        """Return an image, encoded.
 
         Raises:
             NotEnoughMemoryError: Out of memory while encoding.
         """
-        return self._find_or_encode(file, [_TokensKey(self._content(file))])[0]
+        return self._find_or_encode(file, [_Key(self._content(file))])[0]
 
     def encode_segments(
         self, file: LazyFile, segments: Sequence[Interval], *, show_progress: bool = False
-    ) -> list[VisualTokens]:
-        """Return the visual tokens of each segment of a video. The segments are in time order.
+    ) -> list[VisualT]:
+        """Return each segment of a video, encoded. The segments are in time order.
 
         Raises:
             InputError: Too many frames are requested.
             NotEnoughMemoryError: Out of memory while encoding one segment.
         """
         content, num_frames = self._content(file), count_frames(file.media, segments[0])
-        keys = [_TokensKey(content, segment, num_frames) for segment in segments]
+        keys = [_Key(content, segment, num_frames) for segment in segments]
         return self._find_or_encode(file, keys, show_progress)
 
     def _content(self, file: LazyFile) -> _Content:
@@ -172,41 +175,32 @@ class VisualCache:
                 self._contents[file.state] = content
         return content
 
-    def _find_or_encode(
-        self, file: LazyFile, keys: Sequence[_TokensKey], show_progress: bool = False
-    ) -> list[VisualTokens]:
+    def _find_or_encode(self, file: LazyFile, keys: Sequence[_Key], show_progress: bool = False) -> list[VisualT]:
         with self._lock:
-            tokens = {key: self._tokens[key] for key in keys if key in self._tokens}
-        missing = [key for key in keys if key not in tokens]
+            encoded = {key: self._encoded[key] for key in keys if key in self._encoded}
+        missing = [key for key in keys if key not in encoded]
         try:
-            for key, media in zip(missing, _read(file, missing, show_progress), strict=True):
-                tokens[key] = self._encode(media, key)
+            for key, media in zip(missing, self._read(file, missing, show_progress), strict=True):
+                with self._encoder_lock:
+                    encoded[key] = self._encode(media, key)
                 with self._lock:
-                    self._tokens[key] = tokens[key]
+                    self._encoded[key] = encoded[key]
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             problem = f"out of memory while encoding {keys[0].num_frames} frames"
             raise NotEnoughMemoryError("num_frames", problem, "Use fewer frames per video") from None
-        return [tokens[key] for key in keys]
+        return [encoded[key] for key in keys]
 
-    def _encode(self, media: Video | Image, key: _TokensKey) -> VisualTokens:
-        with self._encoder_lock, torch.inference_mode(), self._cpu_threads():
-            pixels = self._processor.preprocess(media, self._model.device).to(self._model.dtype)
-            embeddings = self._model.get_video_features(pixels.unsqueeze(0))[0].cpu()
-        if isinstance(media, Image):
-            return VisualTokens("image", embeddings, key)
-        return VisualTokens("video", embeddings, key, media.times)
-
-
-def _read(file: LazyFile, keys: Sequence[_TokensKey], show_progress: bool) -> Iterable[Video | Image]:
-    if not keys:
-        return ()
-    if file.media.kind == "image":
-        return [read_image(file.path)]
-    videos = read_segments(file.path, [key.segment for key in keys if key.segment], keys[0].num_frames)
-    title = f"Encoding {file.path.name}"
-    return tqdm(videos, title, len(keys), leave=False, delay=PROGRESS_DELAY, disable=not show_progress)
+    def _read(self, file: LazyFile, keys: Sequence[_Key], show_progress: bool) -> Iterable[Video | Image]:
+        if not keys:
+            return ()
+        if file.media.kind == "image":
+            return [read_image(file.path)]
+        segments = [key.segment for key in keys if key.segment]
+        videos = read_segments(file.path, segments, keys[0].num_frames, size=self._size)
+        title = f"Encoding {file.path.name}"
+        return tqdm(videos, title, len(keys), leave=False, delay=PROGRESS_DELAY, disable=not show_progress)
 
 
 def _state(media: MediaRef) -> Hashable:

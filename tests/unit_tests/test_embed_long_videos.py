@@ -27,10 +27,11 @@ from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed import NotEnoughMemoryError, VideoChatEmbedProcessor, read_video
 from langchain_videochat.embed.conversation import VisualTokens, read_segments
 from langchain_videochat.embed.inference import PART_TOKENS
-from langchain_videochat.embed.long_videos import VideoBudget, merge_segments, select_segments
+from langchain_videochat.embed.long_videos import VideoBudget, select_segments
 from langchain_videochat.embed.media_refs import MediaRef
-from langchain_videochat.embed.token_merging import BLOCK_SIZE, merge_tokens
+from langchain_videochat.embed.token_merging import BLOCK_SIZE, merge_segments, merge_tokens
 from langchain_videochat.embed.visual_cache import VisualCache
+from langchain_videochat.embed.visual_encoder import VisualEncoder
 from langchain_videochat.errors import InputError
 from langchain_videochat.utils.interval import Interval
 from tests.agents import make_store
@@ -64,9 +65,9 @@ def make_film(path: Path, seconds: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cache() -> VisualCache:
+def cache() -> VisualCache[VisualTokens]:
     processor = VideoChatEmbedProcessor(byte_tokenizer(), image_size=SIZE, num_visual_tokens=QUERIES)
-    return VisualCache(tiny_videochat(), processor)
+    return VisualCache(VisualEncoder(tiny_videochat(), processor))
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_segments_are_read_as_one_by_one(film: Path, bounds: list[int], num_fram
         assert [read_number(frame) for frame in video.frames] == [round(time * RATE) for time in video.times]
 
 
-def encode(cache: VisualCache, media: MediaRef, segment_seconds: float) -> list[VisualTokens]:
+def encode(cache: VisualCache[VisualTokens], media: MediaRef, segment_seconds: float) -> list[VisualTokens]:
     """Encode all segments of a video."""
     with cache.open(media) as file:
         budget = VideoBudget(segment_seconds, 999, "merge", None)
@@ -128,7 +129,9 @@ def encode(cache: VisualCache, media: MediaRef, segment_seconds: float) -> list[
 
 @settings(max_examples=20)
 @given(st.floats(0.5, 15), st.integers(0, 60), st.integers(1, 59))
-def test_segments_are_equally_long(cache: VisualCache, film: Path, seconds: float, start: int, length: int) -> None:
+def test_segments_are_equally_long(
+    cache: VisualCache[VisualTokens], film: Path, seconds: float, start: int, length: int
+) -> None:
     media = MediaRef("video", str(film), Interval(start / 10, (start + length) / 10), num_frames=2)
     segments = encode(cache, media, seconds)
     assert len(segments) == int(np.ceil(length / 10 / seconds))
@@ -186,7 +189,9 @@ def test_each_video_has_its_own_budget(make_llm: MakeLLM, film: Path, tmp_path: 
 
 @settings(max_examples=20)
 @given(st.floats(0.5, 13), st.integers(1, 9))
-def test_merged_segments_stay_within_the_budget(cache: VisualCache, film: Path, seconds: float, limit: int) -> None:
+def test_merged_segments_stay_within_the_budget(
+    cache: VisualCache[VisualTokens], film: Path, seconds: float, limit: int
+) -> None:
     segments = encode(cache, MediaRef("video", str(film), num_frames=2), seconds)
     merged = list(merge_segments(segments, min(limit, len(segments))))
     assert len({one.key for one in merged}) == len(merged) == min(limit, len(segments))

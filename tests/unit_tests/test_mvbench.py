@@ -564,9 +564,9 @@ def test_constrained_decoding_always_chooses_an_option(weights: Path, items: lis
 def test_each_video_is_read_once(weights: Path, items: list[BenchmarkItem], monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
 
-    def read_segments(path: Path, *arguments: Any) -> Any:
+    def read_segments(path: Path, *arguments: Any, **options: Any) -> Any:
         read.append(path.name)
-        return conversation.read_segments(path, *arguments)
+        return conversation.read_segments(path, *arguments, **options)
 
     monkeypatch.setattr("langchain_videochat.embed.visual_cache.read_segments", read_segments)
     model = VideoChatEmbed(model=str(weights), max_tokens=100, dtype="bfloat16")

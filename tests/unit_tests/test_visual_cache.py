@@ -24,6 +24,7 @@ from langchain_videochat.embed import NotEnoughMemoryError, VideoChatEmbedProces
 from langchain_videochat.embed.conversation import VisualTokens
 from langchain_videochat.embed.media_refs import MediaRef
 from langchain_videochat.embed.visual_cache import VisualCache
+from langchain_videochat.embed.visual_encoder import VisualEncoder
 from langchain_videochat.errors import MediaError, SourceError
 from langchain_videochat.utils.interval import Interval
 from tests.numbered_video import make_numbered, regular
@@ -37,8 +38,8 @@ PROCESSOR = VideoChatEmbedProcessor(byte_tokenizer(), image_size=SIZE, num_visua
 
 
 @pytest.fixture
-def cache() -> VisualCache:
-    return VisualCache(MODEL, PROCESSOR)
+def cache() -> VisualCache[VisualTokens]:
+    return VisualCache(VisualEncoder(MODEL, PROCESSOR))
 
 
 @pytest.fixture
@@ -68,14 +69,14 @@ def llms(tmp_path: Path, folder: Path) -> list[VideoChatEmbed]:
     return [VideoChatEmbed(model=str(tmp_path / name), max_tokens=20) for name in ("one", "other")]
 
 
-def encode(cache: VisualCache, source: str | Path, *bounds: float, **options: Any) -> list[VisualTokens]:
+def encode(cache: VisualCache[VisualTokens], source: str | Path, *bounds: float, **options: Any) -> list[VisualTokens]:
     """Encode segments of a video between bounds in seconds, or the whole video."""
     with cache.open(MediaRef("video", str(source), **options)) as file:
         bounds = bounds or (0.0, cache.probe(file).duration)
         return cache.encode_segments(file, [Interval(start, end) for start, end in pairwise(bounds)])
 
 
-def encode_image(cache: VisualCache, source: str | Path) -> VisualTokens:
+def encode_image(cache: VisualCache[VisualTokens], source: str | Path) -> VisualTokens:
     with cache.open(MediaRef("image", str(source))) as file:
         return cache.encode_image(file)
 
@@ -101,14 +102,15 @@ def ask(path: Path, question: str = "What is it?") -> list[BaseMessage]:
 def vision_tower(llm: VideoChatEmbed) -> torch.nn.Module:
     llm.load()
     assert llm._loaded is not None
-    return llm._loaded.model.vision_tower
+    tower: torch.nn.Module = llm._loaded.model.vision_tower
+    return tower
 
 
 # Hits and misses
 
 
 def test_a_video_is_encoded_once_whatever_its_source(
-    cache: VisualCache, encoded: list[int], film: Path, tmp_path: Path
+    cache: VisualCache[VisualTokens], encoded: list[int], film: Path, tmp_path: Path
 ) -> None:
     copy = str(shutil.copy(film, tmp_path / "another name.mp4"))
     sources = [str(film), film.as_uri(), os.path.relpath(film), copy, data_url(film, "video/mp4")]
@@ -118,7 +120,9 @@ def test_a_video_is_encoded_once_whatever_its_source(
     torch.testing.assert_close(tokens[0].embeddings, embeddings_of(film))
 
 
-def test_an_image_is_encoded_once_whatever_its_source(cache: VisualCache, encoded: list[int], tmp_path: Path) -> None:
+def test_an_image_is_encoded_once_whatever_its_source(
+    cache: VisualCache[VisualTokens], encoded: list[int], tmp_path: Path
+) -> None:
     red, blue = paint(tmp_path / "red.png", "red"), paint(tmp_path / "blue.png", "blue")
     copy = str(shutil.copy(red, tmp_path / "copy.png"))
     first, *others = [encode_image(cache, one) for one in (red, copy, data_url(red, "image/png"))]
@@ -129,7 +133,7 @@ def test_an_image_is_encoded_once_whatever_its_source(cache: VisualCache, encode
 
 
 def test_an_animation_as_image_and_as_video_are_different_entries(
-    cache: VisualCache, encoded: list[int], tmp_path: Path
+    cache: VisualCache[VisualTokens], encoded: list[int], tmp_path: Path
 ) -> None:
     path = tmp_path / "both.gif"
     red, blue = (PIL.Image.new("RGB", (8, 6), color) for color in ("red", "blue"))
@@ -141,7 +145,7 @@ def test_an_animation_as_image_and_as_video_are_different_entries(
 
 
 def test_other_segments_and_frame_counts_are_different_entries(
-    cache: VisualCache, encoded: list[int], film: Path
+    cache: VisualCache[VisualTokens], encoded: list[int], film: Path
 ) -> None:
     requests: list[tuple[tuple[float, ...], dict[str, Any]]] = [
         ((), {}),
@@ -159,7 +163,9 @@ def test_other_segments_and_frame_counts_are_different_entries(
     assert len(encoded) == 6
 
 
-def test_cached_segments_keep_their_place_among_new_ones(cache: VisualCache, encoded: list[int], film: Path) -> None:
+def test_cached_segments_keep_their_place_among_new_ones(
+    cache: VisualCache[VisualTokens], encoded: list[int], film: Path
+) -> None:
     encode(cache, film, 0.5, 1)
     tokens = encode(cache, film, 0, 0.5, 1, 2)
     assert len(encoded) == 3
@@ -199,7 +205,7 @@ def test_a_changed_file_is_encoded_again(llms: list[VideoChatEmbed], film: Path,
 
 
 @pytest.mark.parametrize("kind", ["video", "image"])
-def test_a_deleted_file_is_an_error(cache: VisualCache, film: Path, tmp_path: Path, kind: str) -> None:
+def test_a_deleted_file_is_an_error(cache: VisualCache[VisualTokens], film: Path, tmp_path: Path, kind: str) -> None:
     path = Path(shutil.copy(film, tmp_path)) if kind == "video" else paint(tmp_path / "red.png", "red")
 
     def encode_file() -> VisualTokens:
@@ -231,7 +237,9 @@ def run_in_threads(task: Callable[[], Any], threads: int = 8) -> list[Any]:
         return [future.result(TIMEOUT) for future in [pool.submit(run) for _ in range(threads)]]
 
 
-def test_concurrent_threads_encode_a_video_once(cache: VisualCache, encoded: list[int], film: Path) -> None:
+def test_concurrent_threads_encode_a_video_once(
+    cache: VisualCache[VisualTokens], encoded: list[int], film: Path
+) -> None:
     # Slow enough for all threads to arrive before the first one is done.
     with MODEL.vision_tower.register_forward_hook(lambda *_: time.sleep(0.05)):
         tokens = run_in_threads(lambda: encode(cache, film, 0, 1, 2))
@@ -241,7 +249,7 @@ def test_concurrent_threads_encode_a_video_once(cache: VisualCache, encoded: lis
 
 
 def test_a_damaged_file_fails_in_each_thread_and_blocks_none(
-    cache: VisualCache, encoded: list[int], film: Path, tmp_path: Path
+    cache: VisualCache[VisualTokens], encoded: list[int], film: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "film.mp4"
     path.write_bytes(film.read_bytes()[:-3000])
@@ -265,7 +273,9 @@ def raising(error: BaseException, call: int) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a kernel failed"), KeyboardInterrupt()])
-def test_interrupted_encoding_resumes(cache: VisualCache, encoded: list[int], film: Path, error: BaseException) -> None:
+def test_interrupted_encoding_resumes(
+    cache: VisualCache[VisualTokens], encoded: list[int], film: Path, error: BaseException
+) -> None:
     with MODEL.vision_tower.register_forward_hook(raising(error, 2)), pytest.raises(type(error)):
         encode(cache, film, 0, 0.5, 1, 2)
     (tokens,) = run_in_threads(lambda: encode(cache, film, 0, 0.5, 1, 2), 1)
@@ -290,7 +300,7 @@ def test_out_of_memory_names_the_number_of_frames(llms: list[VideoChatEmbed], fi
 
 def test_the_cache_is_limited_in_size(encoded: list[int], film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("langchain_videochat.embed.visual_cache.MAX_BYTES", 4 * embeddings_of(film).nbytes)
-    cache = VisualCache(MODEL, PROCESSOR)
+    cache = VisualCache(VisualEncoder(MODEL, PROCESSOR))
     del encoded[:]
 
     def encode_quarter(number: int) -> VisualTokens:

@@ -1,0 +1,158 @@
+"""Backends: loaded models behind one interface, whatever their architecture."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Generator, Hashable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Protocol
+from weakref import WeakSet
+
+import torch
+
+from langchain_videochat.embed.conversation import Turn, Visual
+from langchain_videochat.embed.cpu_threads import cpu_threads
+from langchain_videochat.embed.errors import PromptTooLongError
+from langchain_videochat.embed.visual_cache import VisualCache
+from langchain_videochat.errors import ModelError
+
+TokenIds = tuple[Hashable, ...]
+"""A token id per position of a prompt; for a visual token, a value that identifies its content."""
+
+SelectToken = Callable[[list[int], torch.Tensor], int]
+"""Selects the next token, given the tokens generated so far and the logits, [1, vocabulary]."""
+
+_backends: "WeakSet[Backend]" = WeakSet()
+
+
+class Prompt(Protocol):
+    """A conversation as input of a model."""
+
+    @property
+    def token_ids(self) -> TokenIds:
+        """Its tokens."""
+
+
+class TokenGenerator(Protocol):
+    """Generates answers, for several threads at once."""
+
+    @property
+    def end_tokens(self) -> Collection[int]:
+        """Ids of the tokens that end an answer."""
+
+    def generate(self, prompt: Any, select: SelectToken, *, max_tokens: int, batch_size: int) -> Generator[int]:
+        """Generate an answer token by token, including the end token. Closing the generator stops the work.
+
+        The answer only joins a batch of at most `batch_size` answers, including itself.
+
+        Raises:
+            NotEnoughMemoryError: Out of memory for this answer alone.
+            ModelError: The process was forked meanwhile, and this is the new one.
+        """
+
+    def reset(self) -> None:
+        """Forget all answers and prompts. Needed in a forked process, in which the threads of answers don't exist."""
+
+
+class Backend(ABC):
+    """A loaded model, shared by all chat models with the same `ModelSettings`.
+
+    Args:
+        model: The model of transformers.
+        tokenizer: The tokenizer of its language model.
+        visual_cache: Opens videos and images, and keeps what the model reads of them.
+        generator: Generates answers to prompts.
+        context_length: Maximum number of tokens of a prompt and its answer.
+        stop_strings: Strings before which an answer ends, besides those of the request.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        visual_cache: VisualCache[Any],
+        generator: TokenGenerator,
+        *,
+        context_length: int,
+        stop_strings: Sequence[str] = (),
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.visual_cache = visual_cache
+        self.generator = generator
+        self.context_length = context_length
+        self.stop_strings = tuple(stop_strings)
+        self.cpu_threads: Callable[[], AbstractContextManager[None]] = cpu_threads(model)
+        _backends.add(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":
+        return self  # Copies of a chat model share it, too.
+
+    @property
+    def device(self) -> torch.device:
+        """Where prompts are processed."""
+        device: torch.device = self.model.device
+        return device
+
+    def check_process(self) -> None:
+        """Check that this process can use the model.
+
+        Raises:
+            ModelError: The model is on a GPU, and this process was forked after it was loaded.
+        """
+        if self.device.type == "cuda" and torch.cuda._is_in_bad_fork():
+            advice = 'Start processes with the start method "spawn", or load the model in the new process only'
+            raise ModelError("the model", "CUDA cannot be used in a forked process", advice)
+
+    def check_length(self, length: int) -> None:
+        """Check that a prompt leaves room for an answer.
+
+        Raises:
+            PromptTooLongError: It does not.
+        """
+        if length >= self.context_length:
+            problem = f"it takes {length} tokens, and the model's context length is {self.context_length}"
+            advice = "Send fewer videos, lower max_video_tokens, or drop earlier turns"
+            raise PromptTooLongError("the conversation", problem, advice)
+
+    @abstractmethod
+    def max_segments(self, max_video_tokens: int, num_frames: int) -> int:
+        """Return how many segments of a video, with so many frames each, a prompt may contain: one or more."""
+
+    @abstractmethod
+    def merge_segments(self, segments: Sequence[Any], count: int) -> Sequence[Visual]:
+        """Merge neighboring segments into `count` segments, each with as many tokens as one had before."""
+
+    @abstractmethod
+    def placeholder(self, kind: Literal["video", "image"], times: tuple[float, ...] = ()) -> Visual:
+        """Return what takes as many tokens as an image, or as a video whose frames have these times."""
+
+    @abstractmethod
+    def count_tokens(self, turns: Sequence[Turn], *, add_generation_prompt: bool = True) -> int:
+        """Count the tokens of a conversation, however long it is.
+
+        Raises:
+            InputError: The chat template rejects the conversation.
+        """
+
+    @abstractmethod
+    def build_prompt(self, turns: Sequence[Turn]) -> Prompt:
+        """Build the prompt of a conversation with videos and images from `visual_cache`.
+
+        Raises:
+            PromptTooLongError: The prompt leaves no room for an answer in the context.
+            InputError: The chat template rejects the conversation.
+        """
+
+
+def _reset_after_fork() -> None:
+    if not _backends:
+        return
+    # Threads don't survive a fork: PyTorch would wait for its own forever, and nobody would release locks of others.
+    torch.set_num_threads(1)
+    for backend in list(_backends):
+        backend.generator.reset()
+        backend.visual_cache.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_after_fork)
