@@ -1,5 +1,6 @@
-"""Commands that evaluate a model on a benchmark: evaluate mvbench."""
+"""The command that evaluates a model on a benchmark: evaluate."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,18 @@ from langchain_videochat.cli.options import JsonOption
 from langchain_videochat.cli.output import print_json
 
 
-def mvbench(
-    data_dir: Annotated[Path, typer.Argument(help="Folder of MVBench, with the subfolders *json* and *video*.")],
+class Benchmark(StrEnum):
+    """A benchmark that has a reader."""
+
+    MVBENCH = "mvbench"
+    VIDEO_MME = "video-mme"
+    VIDEO_MME_V2 = "video-mme-v2"
+    LONG_VIDEO_BENCH = "long-video-bench"
+
+
+def evaluate(
+    benchmark: Annotated[Benchmark, typer.Argument(help="The benchmark.")],
+    data_dir: Annotated[Path, typer.Argument(help="Folder that the benchmark was downloaded to, with its videos.")],
     model: Annotated[
         str | None,
         typer.Option(
@@ -25,7 +36,7 @@ def mvbench(
     num_frames: Annotated[int, typer.Option(min=1, help="Frames per video, for a VideoChat-Embed model.")] = 16,
     free_answers: Annotated[
         bool,
-        typer.Option("--free-answers", help="Let a VideoChat-Embed model answer without constrained decoding."),
+        typer.Option("--free-answers", help="Don't restrict the answers of a model that supports structured output."),
     ] = False,
     output: Annotated[
         Path | None,
@@ -33,20 +44,26 @@ def mvbench(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Evaluate a model on MVBench and print its accuracy.
+    """Evaluate a model on a video benchmark and print its accuracy.
 
     Questions whose video is missing or broken count as wrong and are listed. Interrupted runs resume when called with
     the same --output.
 
     Example: `videochat evaluate mvbench MVBench --model videochat-7b --output answers.jsonl`
     """
+    from langchain_videochat import evaluation
     from langchain_videochat.embed import VideoChatEmbed
-    from langchain_videochat.evaluation.mvbench import evaluate, read_items
     from langchain_videochat.text.llms import has_provider, load_chat_model
 
-    items = read_items(data_dir, task or (), limit)
+    readers = {
+        Benchmark.MVBENCH: evaluation.read_items,
+        Benchmark.VIDEO_MME: evaluation.read_video_mme,
+        Benchmark.VIDEO_MME_V2: evaluation.read_video_mme_v2,
+        Benchmark.LONG_VIDEO_BENCH: evaluation.read_long_video_bench,
+    }
+    items = readers[benchmark](data_dir, task or (), limit)
     try:
-        report = evaluate(
+        report = evaluation.evaluate(
             load_chat_model(model) if model is not None and has_provider(model) else VideoChatEmbed(model=model),
             items,
             num_frames=num_frames,

@@ -79,6 +79,5 @@ def _add_group(name: str, summary: str, *commands: Callable[..., None]) -> None:
 _add_commands(app, "Videos", videos.index, videos.search, ask.ask, ask.chat, page.app, page.report)
 _add_commands(app, "Videos", videos.timeline, videos.videos, videos.remove, videos.clip)
 _add_commands(app, "Installation", installation.doctor, perceivers.perceivers)
-_add_commands(app, "Models and data", embed_model.convert, embed_model.train)
-_add_group("evaluate", "Evaluate models on video benchmarks.", benchmarks.mvbench)
+_add_commands(app, "Models and data", embed_model.convert, embed_model.train, benchmarks.evaluate)
 _add_group("instruct", "Generate instruction data from videos.", instruct.describe, instruct.converse, instruct.export)

@@ -1,11 +1,19 @@
-"""Evaluation of video chat models: on MVBench, and on a synthetic world with known answers."""
+"""Evaluation of video chat models: on public benchmarks, and on a synthetic world with known answers."""
 
 from typing import TYPE_CHECKING
 
 from langchain_videochat.utils.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from langchain_videochat.evaluation.mvbench import BenchmarkItem, BenchmarkReport, evaluate, read_items
+    from langchain_videochat.evaluation.benchmarks import (
+        BenchmarkItem,
+        BenchmarkReport,
+        evaluate,
+        read_long_video_bench,
+        read_video_mme,
+        read_video_mme_v2,
+    )
+    from langchain_videochat.evaluation.mvbench import read_items
     from langchain_videochat.evaluation.shapes import ShapesSamples, write_benchmark, write_training_files
 
 __all__ = [
@@ -14,12 +22,23 @@ __all__ = [
     "ShapesSamples",
     "evaluate",
     "read_items",
+    "read_long_video_bench",
+    "read_video_mme",
+    "read_video_mme_v2",
     "write_benchmark",
     "write_training_files",
 ]
 
 _EXPORTS = {
-    "mvbench": ("BenchmarkItem", "BenchmarkReport", "evaluate", "read_items"),
+    "benchmarks": (
+        "BenchmarkItem",
+        "BenchmarkReport",
+        "evaluate",
+        "read_long_video_bench",
+        "read_video_mme",
+        "read_video_mme_v2",
+    ),
+    "mvbench": ("read_items",),
     "shapes": ("ShapesSamples", "write_benchmark", "write_training_files"),
 }
 

@@ -6,6 +6,7 @@ from langchain_videochat.errors import ModelUnavailableError
 
 EXTRAS = {
     "app": ("matplotlib", "starlette", "uvicorn"),
+    "evaluation": ("pyarrow",),
     "instruct": ("datasketch", "filelock", "matplotlib", "py3langid"),
     "train": ("accelerate", "peft", "tensorboard"),
 }

@@ -33,6 +33,7 @@ from langchain_videochat.timeline import Timeline
 from langchain_videochat.training import train
 from tests.agents import make_store
 from tests.api_docs import list_pages
+from tests.benchmark_files import lvb_row, mme_row, mme_v2_group, write_lvb, write_mme, write_mme_v2
 from tests.instruct_data import Writer, write_truth
 from tests.media_files import make_beeps
 from tests.tiny_models import tiny_videomae
@@ -110,6 +111,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     talk = make_beeps(folder / "talk.mp4", seconds=90, rate=1)
     copies = ["yoga.mp4", "videos/talk.mp4", "talks/talk.mp4"]
     copies += ["MVBench/video/star/Charades_v1_480/a.mp4", "MVBench/video/clevrer/video_validation/a.mp4"]
+    copies += ["Video-MME/data/a.mp4", "Video-MME-v2/videos/a.mp4", "LongVideoBench/videos/a.mp4"]
     for name in copies:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(talk, folder / name)
@@ -118,6 +120,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "MVBench" / "json").mkdir()
     write_json(folder / "MVBench/json/action_sequence.json", [row | {"start": 1.0, "end": 2.5}])
     write_json(folder / "MVBench/json/moving_direction.json", [row])
+    write_mme(folder / "Video-MME", [mme_row(0, "a", task_type="Temporal Reasoning")])
+    write_mme_v2(folder / "Video-MME-v2", mme_v2_group("a"))
+    write_lvb(folder / "LongVideoBench", [lvb_row(0, "a")])
     save_videochat(folder / "videochat-7b", max_positions=4096)
     # The recipe takes hours, unless its output already exists.
     shutil.copytree(folder / "videochat-7b", folder / "runs/tiny/videochat-embed-tiny")

@@ -21,14 +21,14 @@ from langchain_videochat.cli.main import app
 from langchain_videochat.embed import Video, conversation
 from langchain_videochat.embed.messages import write_tool_call
 from langchain_videochat.errors import InputError, MediaError, ModelError, ModelUnavailableError, SourceError
-from langchain_videochat.evaluation.mvbench import TASKS, BenchmarkItem, evaluate, parse_option, read_items
-from langchain_videochat.evaluation.mvbench.question_prompt import (
+from langchain_videochat.evaluation.benchmarks.prompts import (
     CHOICE_FIELD,
     INSTRUCTION,
     build_messages,
     choice_schema,
 )
-from langchain_videochat.evaluation.mvbench.video_blocks import Block, base64_block, url_block
+from langchain_videochat.evaluation.benchmarks.video_blocks import Block, base64_block, url_block
+from langchain_videochat.evaluation.mvbench import TASKS, BenchmarkItem, evaluate, parse_option, read_items
 from tests.numbered_video import draw_number, make_numbered, read_number
 from tests.opened_media import read_conversation
 from tests.scripted_model import ScriptedModel, model_answering
@@ -411,7 +411,7 @@ def test_missing_and_broken_videos_are_reported_and_count_as_wrong(items: list[B
     assert report.tasks[0].missing == 2
     assert [one.number for one in report.missing] == [1, 2]
     assert "cannot be read as a video" in report.missing[0].problem
-    assert "Moving Direction: video_2.mp4: not in the folder of its task" in str(report)
+    assert "Moving Direction: video_2.mp4: not in the benchmark's folder" in str(report)
 
 
 def test_an_evaluation_needs_questions() -> None:

@@ -1,10 +1,15 @@
 """MVBench: 4,000 multiple-choice questions about videos in 20 tasks (arXiv 2311.17005)."""
 
-from langchain_videochat.evaluation.mvbench.answer_file import BenchmarkAnswer
-from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem, read_items
-from langchain_videochat.evaluation.mvbench.evaluate import evaluate
-from langchain_videochat.evaluation.mvbench.results import BenchmarkReport, MissingVideo, TaskScore
-from langchain_videochat.evaluation.mvbench.scoring import parse_option
+from langchain_videochat.evaluation.benchmarks import (
+    BenchmarkAnswer,
+    BenchmarkItem,
+    BenchmarkReport,
+    MissingVideo,
+    TaskScore,
+    evaluate,
+    parse_option,
+)
+from langchain_videochat.evaluation.mvbench.dataset import read_items
 from langchain_videochat.evaluation.mvbench.tasks import TASKS, BenchmarkTask
 
 __all__ = [

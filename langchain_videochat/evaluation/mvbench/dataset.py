@@ -1,52 +1,20 @@
 """The questions of MVBench and their videos, read from the benchmark's folder."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, model_validator
 
-from langchain_videochat.errors import InputError, SourceError
+from langchain_videochat.errors import SourceError
+from langchain_videochat.evaluation.benchmarks.items import MAX_OPTIONS, BenchmarkItem, select_tasks
+from langchain_videochat.evaluation.benchmarks.rows import read_json_rows
 from langchain_videochat.evaluation.mvbench.tasks import TASKS, BenchmarkTask, find_task
+
+_ADVICE = 'Write a list of {"video": ..., "question": ..., "candidates": [...], "answer": ...}'
 
 ADDED_VIDEOS = "data0613"
 """Folder of the videos of STAR and CLEVRER that were added to the benchmark later."""
-
-MAX_OPTIONS = 26
-"""Number of letters in the alphabet."""
-
-
-@dataclass(frozen=True)
-class BenchmarkItem:
-    """A multiple-choice question about a video."""
-
-    task: str
-    """Task of the benchmark."""
-
-    number: int
-    """Index in the task's file, from 0."""
-
-    video: str
-    """Name of the video in the task's file."""
-
-    path: Path | None
-    """A video file, an animated GIF, or a folder of frames at 3 fps; None if the video is missing."""
-
-    question: str
-    """The question."""
-
-    candidates: tuple[str, ...]
-    """Options to choose from."""
-
-    answer: str
-    """The correct candidate."""
-
-    start: float | None = None
-    """Start of the relevant interval in seconds; the start of the video if None."""
-
-    end: float | None = None
-    """End of the relevant interval in seconds; the end of the video if None."""
 
 
 class _BenchmarkRow(BaseModel):
@@ -95,33 +63,17 @@ def read_items(data_dir: str | Path, tasks: Sequence[str] = (), limit: int | Non
         raise SourceError(data_dir, "contains no tasks (files json/TASK.json)", advice)
     found = [(find_task(path.stem), path) for path in files]
     found.sort(key=lambda one: TASKS.index(one[0]) if one[0] in TASKS else len(TASKS))
-    selected = {_select_task(name, [task for task, _ in found]) for name in tasks}
+    selected = select_tasks(tasks, [task.name for task, _ in found])
     return [
         item
         for task, path in found
-        if task in selected or not tasks
+        if task.name in selected
         for item in islice(_read_task(task, path, Path(data_dir, "video")), limit)
     ]
 
 
-def _select_task(name: str, tasks: Sequence[BenchmarkTask]) -> BenchmarkTask:
-    for task in tasks:
-        if name.lower() in (task.name.lower(), task.stem):
-            return task
-    names = ", ".join(task.name for task in tasks)
-    raise InputError("task", f"unknown task {name!r}", f"Choose from {names}")
-
-
 def _read_task(task: BenchmarkTask, path: Path, videos: Path) -> Iterator[BenchmarkItem]:
-    advice = 'Write a list of {"video": ..., "question": ..., "candidates": [...], "answer": ...}'
-    try:
-        rows = _ROWS.validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        location = "".join(f"[{part!r}]" for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise InputError(path, f"at {location or 'top level'}: {message}", advice) from error
-    for number, row in enumerate(rows):
+    for number, row in enumerate(read_json_rows(path, _ROWS, _ADVICE)):
         yield BenchmarkItem(
             task.name,
             number,

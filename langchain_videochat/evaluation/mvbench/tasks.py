@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from langchain_videochat.evaluation.benchmarks.items import task_stem
+
 
 @dataclass(frozen=True)
 class BenchmarkTask:
@@ -19,7 +21,7 @@ class BenchmarkTask:
     @property
     def stem(self) -> str:
         """Name of the JSON file without its extension."""
-        return self.name.lower().replace(" ", "_").replace("-", "_")
+        return task_stem(self.name)
 
 
 _CHARADES = "star/Charades_v1_480"

@@ -22,7 +22,7 @@ from langchain_videochat.embed import (
     VideoChatEmbedProcessor,
 )
 from langchain_videochat.embed.conversation import VisualTokens
-from langchain_videochat.evaluation.mvbench.question_prompt import INSTRUCTION
+from langchain_videochat.evaluation.benchmarks.prompts import INSTRUCTION
 from langchain_videochat.evaluation.shapes.part_training import GeneratedBatches, plan_rounds, train_part
 from langchain_videochat.evaluation.shapes.question_generation import FREQUENCY
 from langchain_videochat.evaluation.shapes.scene_samples import (

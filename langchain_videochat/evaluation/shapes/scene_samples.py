@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from langchain_videochat.embed import Image, Turn, Video
 from langchain_videochat.embed.conversation import Part
-from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem
-from langchain_videochat.evaluation.mvbench.question_prompt import INSTRUCTION, format_question
+from langchain_videochat.evaluation.benchmarks.items import BenchmarkItem
+from langchain_videochat.evaluation.benchmarks.prompts import INSTRUCTION, format_question
 from langchain_videochat.evaluation.shapes.descriptions import describe, describe_by_figure, describe_still
 from langchain_videochat.evaluation.shapes.question_generation import FREQUENCY, ShapesQuestion, generate_questions
 from langchain_videochat.evaluation.shapes.rendering import compress, render, stands_out

@@ -1,13 +1,15 @@
-"""Results of an evaluation, task by task."""
+"""Results of an evaluation, by task and by duration or level."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.evaluation.mvbench.answer_file import BenchmarkAnswer
-from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem
+from langchain_videochat.evaluation.benchmarks.answer_file import BenchmarkAnswer
+from langchain_videochat.evaluation.benchmarks.items import BenchmarkItem
+from langchain_videochat.evaluation.benchmarks.question_groups import QuestionGroup
 
 MAX_LISTED = 10
 """Missing videos that the table lists."""
@@ -32,10 +34,10 @@ class MissingVideo:
 
 @dataclass(frozen=True)
 class TaskScore:
-    """A model's score in a task."""
+    """A model's score in a task, or in another part of the benchmark."""
 
     task: str
-    """Name of the task."""
+    """Name of the task or the part."""
 
     accuracy: float
     """Fraction of correct answers, 0 to 1; questions that were not asked count as wrong."""
@@ -52,6 +54,9 @@ class TaskScore:
     missing: int
     """Questions that were not asked, because their videos are missing or cannot be read."""
 
+    group_score: float | None = None
+    """Mean score of the groups of questions, 0 to 1; None if the benchmark scores each question by itself."""
+
 
 @dataclass(frozen=True)
 class BenchmarkReport:
@@ -66,9 +71,15 @@ class BenchmarkReport:
     answers: tuple[BenchmarkAnswer, ...]
     """Answers to all other questions, in order."""
 
+    overall: TaskScore
+    """Score over all questions: the figure that is published for Video-MME and LongVideoBench."""
+
+    subsets: tuple[TaskScore, ...] = ()
+    """Scores by duration or level, for benchmarks that define them."""
+
     @property
     def mean(self) -> float:
-        """Mean accuracy over tasks: the figure that is usually published."""
+        """Mean accuracy over tasks: the figure that is published for MVBench."""
         return fmean(score.accuracy for score in self.tasks)
 
     @property
@@ -81,22 +92,26 @@ class BenchmarkReport:
         return {
             "mean": self.mean,
             "chance": self.chance,
+            "overall": asdict(self.overall),
             "tasks": [asdict(score) for score in self.tasks],
+            "subsets": [asdict(score) for score in self.subsets],
             "missing": [asdict(one) for one in self.missing],
         }
 
     def __str__(self) -> str:
-        width = max(len("mean of 20 tasks"), *(len(score.task) for score in self.tasks))
-        mean = TaskScore(
-            f"mean of {len(self.tasks)} task{'s' * (len(self.tasks) > 1)}",
-            self.mean,
-            self.chance,
-            sum(score.count for score in self.tasks),
-            sum(score.unreadable for score in self.tasks),
-            sum(score.missing for score in self.tasks),
+        mean = replace(
+            self.overall,
+            task=f"mean of {len(self.tasks)} task{'s' * (len(self.tasks) > 1)}",
+            accuracy=self.mean,
+            chance=self.chance,
+            group_score=None,
         )
+        rows = [*self.tasks, mean, *([*self.subsets, self.overall] if self.subsets else [])]
+        width = max(len("mean of 20 tasks"), *(len(row.task) for row in rows))
         header = f"{'task':{width}}  accuracy  chance  questions  unreadable  missing"
-        return "\n".join([header, *(_row(score, width) for score in (*self.tasks, mean)), *self._list_missing()])
+        if self.overall.group_score is not None:
+            header += "  group score"
+        return "\n".join([header, *(_row(score, width) for score in rows), *self._list_missing()])
 
     def _list_missing(self) -> list[str]:
         if not self.missing:
@@ -117,32 +132,49 @@ def build_report(
     """
     if not items:
         raise InputError("items", "must not be empty", "Give questions, for example from read_items()")
-    tasks = list(dict.fromkeys(item.task for item in items))
     by_question = {(answer.task, answer.number): answer for answer in answers}
     in_order = [by_question[item.task, item.number] for item in items if (item.task, item.number) in by_question]
+    tasks = list(dict.fromkeys(item.task for item in items))
+    subsets = sorted({item.subset for item in items if item.subset is not None}, key=_numbers)
     return BenchmarkReport(
-        tuple(
-            _score(task, [item for item in items if item.task == task], [one for one in in_order if one.task == task])
-            for task in tasks
-        ),
+        tuple(_score(task, [item for item in items if item.task == task], by_question) for task in tasks),
         tuple(sorted(missing, key=lambda one: (tasks.index(one.task), one.number))),
         tuple(in_order),
+        _score("all questions", items, by_question),
+        tuple(_score(subset, [item for item in items if item.subset == subset], by_question) for subset in subsets),
     )
 
 
-def _score(task: str, items: Sequence[BenchmarkItem], answers: Sequence[BenchmarkAnswer]) -> TaskScore:
+def _numbers(subset: str) -> list[int]:
+    """Return the numbers in a name, by which durations and levels are sorted."""
+    return [int(digits) for digits in re.findall(r"\d+", subset)]
+
+
+def _score(name: str, items: Sequence[BenchmarkItem], answers: Mapping[tuple[str, int], BenchmarkAnswer]) -> TaskScore:
+    given = [answers.get((item.task, item.number)) for item in items]
+    is_correct = [answer is not None and answer.correct for answer in given]
     return TaskScore(
-        task,
-        accuracy=sum(answer.correct for answer in answers) / len(items),
+        name,
+        accuracy=fmean(is_correct),
         chance=fmean(1 / len(item.candidates) for item in items),
         count=len(items),
-        unreadable=sum(answer.prediction is None for answer in answers),
-        missing=len(items) - len(answers),
+        unreadable=sum(answer is not None and answer.prediction is None for answer in given),
+        missing=given.count(None),
+        group_score=_score_groups(items, is_correct),
     )
+
+
+def _score_groups(items: Sequence[BenchmarkItem], is_correct: Sequence[bool]) -> float | None:
+    groups: dict[QuestionGroup, list[bool]] = {}
+    for item, correct in zip(items, is_correct, strict=True):
+        if item.group is not None:
+            groups.setdefault(item.group, []).append(correct)
+    return fmean(group.score(answers) for group, answers in groups.items()) if groups else None
 
 
 def _row(score: TaskScore, width: int) -> str:
+    group_score = "" if score.group_score is None else f"  {score.group_score:11.1%}"
     return (
         f"{score.task:{width}}  {score.accuracy:7.1%}   {score.chance:6.1%}  "
-        f"{score.count:9,}  {score.unreadable:10,}  {score.missing:7,}"
+        f"{score.count:9,}  {score.unreadable:10,}  {score.missing:7,}{group_score}"
     )

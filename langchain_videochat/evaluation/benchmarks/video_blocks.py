@@ -1,4 +1,4 @@
-"""Content blocks for the videos of MVBench: files, animated GIFs, and folders of frames.
+"""Content blocks for the videos of benchmarks: files, animated GIFs, and folders of frames.
 
 A folder of frames becomes a video that contains its JPEGs unchanged. This takes 0.4 s for 225 frames of 640 x 360.
 H.264 would take 1.4 s, lose detail, and be slower to read, because few of its frames are keyframes. Separate image
@@ -15,13 +15,16 @@ from typing import Any
 import ffmpeg
 
 from langchain_videochat.errors import InputError, MediaError, SourceError
-from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem
+from langchain_videochat.evaluation.benchmarks.items import BenchmarkItem
 from langchain_videochat.media import cut_clip, probe
 from langchain_videochat.media.ffmpeg import ffmpeg_process, file_argument, input_file
 from langchain_videochat.utils.interval import Interval
 
 FRAME_RATE = 3
 """Frames per second of folders of frames in MVBench."""
+
+MAX_BYTES = 64 * 2**20
+"""Maximum size of a video that is sent, which base64 makes a third larger."""
 
 _MIME_TYPES = {".mp4": "video/mp4", ".webm": "video/webm"}
 """File types that are sent unchanged; others are converted to MP4."""
@@ -31,7 +34,7 @@ Block = dict[str, Any]
 
 @contextmanager
 def url_block(item: BenchmarkItem, num_frames: int) -> Iterator[Block]:
-    """Provide a content block for a local model: the file's URL, the interval and the number of frames.
+    """Provide a content block for a model that samples frames itself: the file's URL, interval and number of frames.
 
     Raises:
         SourceError: The video is missing.
@@ -45,11 +48,13 @@ def url_block(item: BenchmarkItem, num_frames: int) -> Iterator[Block]:
 
 @contextmanager
 def base64_block(item: BenchmarkItem) -> Iterator[Block]:
-    """Provide a content block for a remote model: the relevant interval as base64.
+    """Provide a content block for any other model: the relevant interval as base64.
+
+    If it is too large, it is scaled down to 640 pixels.
 
     Raises:
         SourceError: The video is missing.
-        MediaError: The video cannot be read, or the interval is not in it.
+        MediaError: The video cannot be read or is too long to be sent, or the interval is not in it.
     """
     with _video_file(item) as path, tempfile.TemporaryDirectory(prefix="videochat-") as folder:
         interval = _find_interval(item, path)
@@ -57,6 +62,11 @@ def base64_block(item: BenchmarkItem) -> Iterator[Block]:
         file = path
         if not is_whole or path.suffix not in _MIME_TYPES:
             file = cut_clip(path, interval.start, interval.end, Path(folder, "clip.mp4"))
+        if file.stat().st_size > MAX_BYTES:
+            file = cut_clip(path, interval.start, interval.end, Path(folder, "small.mp4"), preview=True)
+        if file.stat().st_size > MAX_BYTES:
+            problem = f"more than {MAX_BYTES // 2**20} MiB, even at 640 pixels"
+            raise MediaError(item.path, problem, "Evaluate a model that reads files, or leave out long videos")
         data = base64.b64encode(file.read_bytes()).decode()
         yield {"type": "video", "base64": data, "mime_type": _MIME_TYPES[file.suffix]}
 
@@ -65,8 +75,8 @@ def base64_block(item: BenchmarkItem) -> Iterator[Block]:
 def _video_file(item: BenchmarkItem) -> Iterator[Path]:
     """Provide a video as a single file."""
     if item.path is None:
-        advice = "Unpack MVBench's videos below the folder video, as its own evaluation code expects them"
-        raise SourceError(item.video, "not in the folder of its task", advice)
+        advice = "Unpack the benchmark's videos in its folder, as its own evaluation code expects them"
+        raise SourceError(item.video, "not in the benchmark's folder", advice)
     path = item.path.absolute()
     if not path.is_dir():
         yield path

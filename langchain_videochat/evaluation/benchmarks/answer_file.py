@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem
+from langchain_videochat.evaluation.benchmarks.items import BenchmarkItem
 
 _ADVICE = "Choose another file, or remove this one"
 

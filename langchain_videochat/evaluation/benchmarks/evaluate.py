@@ -1,4 +1,4 @@
-"""Evaluation of a chat model on the questions of MVBench."""
+"""Evaluation of a chat model on the questions of a benchmark."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,13 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from tqdm.auto import tqdm
 
-from langchain_videochat.embed import VideoChatEmbed
 from langchain_videochat.errors import InputError, MediaError, ModelError, SourceError, VideoChatError
-from langchain_videochat.evaluation.mvbench.answer_file import AnswerFile, BenchmarkAnswer
-from langchain_videochat.evaluation.mvbench.dataset import BenchmarkItem
-from langchain_videochat.evaluation.mvbench.question_prompt import CHOICE_FIELD, build_messages, choice_schema
-from langchain_videochat.evaluation.mvbench.results import BenchmarkReport, MissingVideo, build_report
-from langchain_videochat.evaluation.mvbench.scoring import parse_option
-from langchain_videochat.evaluation.mvbench.video_blocks import Block, base64_block, url_block
+from langchain_videochat.evaluation.benchmarks.answer_file import AnswerFile, BenchmarkAnswer
+from langchain_videochat.evaluation.benchmarks.items import BenchmarkItem
+from langchain_videochat.evaluation.benchmarks.prompts import CHOICE_FIELD, build_messages, choice_schema
+from langchain_videochat.evaluation.benchmarks.results import BenchmarkReport, MissingVideo, build_report
+from langchain_videochat.evaluation.benchmarks.scoring import parse_option
+from langchain_videochat.evaluation.benchmarks.video_blocks import Block, base64_block, url_block
 from langchain_videochat.models.hub import find_weights
 
 NUM_FRAMES = 16
@@ -38,16 +37,25 @@ def evaluate(
 ) -> BenchmarkReport:
     """Ask a chat model multiple-choice questions about videos and score its answers.
 
-    VideoChatEmbed chooses an option by constrained decoding. Other models that accept videos as LangChain content
-    blocks answer freely, and the option is parsed from their text; they get the relevant interval only, as base64, and
-    sample frames themselves. Questions are ordered by video, so that VideoChatEmbed encodes each video once. Questions
-    whose video is missing or cannot be read are reported, and count as wrong.
+    Any LangChain chat model that accepts videos as content blocks can be evaluated. What it gets depends on what it
+    supports:
+
+    - A model with a `num_frames` setting, such as `VideoChatEmbed`, gets the URL of the file, with `start`, `end` and
+      `num_frames` as `extras`. Any other model gets the relevant interval as base64, scaled down if it has more than 64
+      MiB, and samples frames itself.
+    - A model whose `profile` includes `structured_output` answers with the letter of an option. The option that any
+      other model means is parsed from its text.
+    - A model with a `batch_size` gets as many questions at once, any other model 8.
+
+    Questions are ordered by video, so that a model can reuse what it computed for it. Questions whose video is missing
+    or cannot be read are reported, and count as wrong.
 
     Args:
         model: The model.
-        items: Questions from `read_items`.
-        num_frames: Frames per video, for VideoChatEmbed.
-        free_answers: Let VideoChatEmbed answer freely, too. Better for models that were not trained on JSON.
+        items: Questions from `read_items`, `read_video_mme`, `read_video_mme_v2` or `read_long_video_bench`.
+        num_frames: Frames per video, for models with this setting.
+        free_answers: Let the model answer freely, even if it supports structured output. Better for models that were
+            not trained on JSON.
         output: JSON Lines file that each answer is appended to immediately. Questions whose answers are in it already
             are not asked again.
         show_progress: Show a progress bar.
@@ -71,10 +79,9 @@ def evaluate(
     answers = [answer for item in items if file is not None and (answer := file.find(item))]
     answered = {(answer.task, answer.number) for answer in answers}
     unanswered = [item for item in items if (item.task, item.number) not in answered]
-    if unanswered and isinstance(model, VideoChatEmbed):
-        model.load()  # before the progress bar below, because it shows its own
     missing: list[MissingVideo] = []
-    with tqdm(None, "Questions", len(items), initial=len(answers), disable=not show_progress) as bar:
+    # The delay makes the bar appear with the first answer: while a model is loaded, it shows a bar of its own.
+    with tqdm(None, "Questions", len(items), initial=len(answers), disable=not show_progress, delay=0.001) as bar:
         for result in _ask_all(model, unanswered, num_frames, free_answers):
             bar.update()
             if isinstance(result, MissingVideo):
@@ -90,7 +97,7 @@ def _settings(model: BaseChatModel, num_frames: int, free_answers: bool) -> dict
     """Return everything that influences an answer."""
     fields = model.asdict()
     name = fields.get("model")
-    folder = find_weights(name) if isinstance(model, VideoChatEmbed) and isinstance(name, str) else None
+    folder = find_weights(name) if isinstance(name, str) else None
     # Weights that were trained further are in the same folder.
     files = sorted(folder.glob("*.safetensors")) if folder else []
     weights = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
@@ -102,11 +109,11 @@ def _ask_all(
 ) -> Iterator[BenchmarkAnswer | MissingVideo]:
     """Ask questions concurrently, ordered by video; yield results as they arrive.
 
-    VideoChatEmbed merges the calls of several threads into one batch. Its `batch` method is not used, because each
-    question has its own schema, and answers are written to the file one by one.
+    The model's `batch` method is not used, because each question has its own schema, and answers are written to the
+    file one by one. VideoChatEmbed merges the calls of several threads into one batch.
     """
     ask = partial(_ask, model, num_frames=num_frames, free_answers=free_answers)
-    max_concurrency = model.batch_size if isinstance(model, VideoChatEmbed) else MAX_CONCURRENCY
+    max_concurrency = getattr(model, "batch_size", None) or MAX_CONCURRENCY
     by_video = sorted(items, key=lambda item: (str(item.path), item.start or 0, item.end or 0))
     config = RunnableConfig(max_concurrency=max_concurrency)
     try:
@@ -125,10 +132,10 @@ def _ask(
     model: BaseChatModel, item: BenchmarkItem, num_frames: int, free_answers: bool
 ) -> BenchmarkAnswer | MissingVideo:
     start = time.monotonic()
-    is_local = isinstance(model, VideoChatEmbed)
+    samples_frames = hasattr(model, "num_frames")
     try:
-        with url_block(item, num_frames) if is_local else base64_block(item) as video:
-            text = _generate_answer(model, item, video, constrained=is_local and not free_answers)
+        with url_block(item, num_frames) if samples_frames else base64_block(item) as video:
+            text = _generate_answer(model, item, video, free=free_answers)
     except (SourceError, MediaError) as error:
         return MissingVideo(item.task, item.number, item.video, error.problem)
     index = parse_option(text, item.candidates)
@@ -147,9 +154,11 @@ def _ask(
     )
 
 
-def _generate_answer(model: BaseChatModel, item: BenchmarkItem, video: Block, *, constrained: bool) -> str:
+def _generate_answer(model: BaseChatModel, item: BenchmarkItem, video: Block, *, free: bool) -> str:
     messages = build_messages(item, video)
-    if not constrained:
+    if free or not (model.profile or {}).get("structured_output"):
         return model.invoke(messages).text
-    choice: Any = model.with_structured_output(choice_schema(item)).invoke(messages)
-    return str(choice[CHOICE_FIELD])
+    output: Any = model.with_structured_output(choice_schema(item), include_raw=True).invoke(messages)
+    choice = output["parsed"]
+    # Some providers don't guarantee that the output matches the schema.
+    return str(choice[CHOICE_FIELD]) if isinstance(choice, dict) and CHOICE_FIELD in choice else output["raw"].text
