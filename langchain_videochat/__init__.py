@@ -7,6 +7,7 @@ from langchain_videochat.utils.lazy import lazy_exports
 if TYPE_CHECKING:
     from langchain_videochat.embed import VideoChatEmbed
     from langchain_videochat.errors import VideoChatError
+    from langchain_videochat.server import ChatVideoServer
     from langchain_videochat.store import VideoTimelineRetriever, VideoTimelineStore
     from langchain_videochat.text import VideoChatTextLoader, VideoChatTextParser
     from langchain_videochat.text.question_answering import create_video_qa_chain
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ChatVideoServer",
     "VideoChatEmbed",
     "VideoChatError",
     "VideoChatTextLoader",
@@ -31,6 +33,7 @@ __all__ = [
 _EXPORTS = {
     "embed": ("VideoChatEmbed",),
     "errors": ("VideoChatError",),
+    "server": ("ChatVideoServer",),
     "store": ("VideoTimelineRetriever", "VideoTimelineStore"),
     "text": ("VideoChatTextLoader", "VideoChatTextParser"),
     "text.question_answering": ("create_video_qa_chain",),

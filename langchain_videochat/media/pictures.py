@@ -1,5 +1,7 @@
-"""Still pictures: photos and screenshots, which searches compare with frames."""
+"""Still pictures: photos and screenshots, and frames as JPEG."""
 
+import base64
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """Pillow's names of the accepted formats."""
+
+JPEG_QUALITY = 80
+"""Keeps small letters legible, and frames of 512 pixels below 100 kB."""
 
 _TURNS: dict[int | None, str] = {
     2: "FLIP_LEFT_RIGHT",
@@ -53,6 +58,15 @@ def read_picture(source: str | Path, *, size: int | None = None) -> NDArray[np.u
     height, width, _ = picture.shape
     frame = VideoFrame.from_ndarray(picture, format="rgb24")
     return to_rgb(frame, Orientation(), displayed_size(width, height, size=size))
+
+
+def encode_jpeg(picture: NDArray[np.uint8], *, quality: int = JPEG_QUALITY) -> str:
+    """Encode an RGB picture, [height, width, 3], as JPEG in base64."""
+    from PIL import Image
+
+    jpeg = io.BytesIO()
+    Image.fromarray(picture).save(jpeg, "JPEG", quality=quality)
+    return base64.b64encode(jpeg.getvalue()).decode()
 
 
 def _decode(path: Path) -> NDArray[np.uint8]:

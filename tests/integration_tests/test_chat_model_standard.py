@@ -1,9 +1,13 @@
-"""LangChain's standard tests for chat models, with a tiny VideoChatEmbed that was trained on the answers."""
+"""LangChain's standard tests for chat models, with a tiny VideoChatEmbed that was trained on the answers.
+
+ChatVideoServer passes them through HTTP, with the same model behind the server.
+"""
 
 import os
 import shutil
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -15,9 +19,10 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.integration_tests.chat_models import magic_function, unicode_customer
 from langchain_tests.unit_tests import ChatModelUnitTests, chat_models
 
-from langchain_videochat.embed import VideoChatEmbed
+from langchain_videochat import ChatVideoServer, VideoChatEmbed
 from langchain_videochat.embed.messages import write_tool_call
 from langchain_videochat.errors import SourceError
+from tests.chat_server import ChatServer, serve
 from tests.tiny_videochat import save_videochat
 from tests.trained_videochat import Lesson, teach
 
@@ -84,6 +89,20 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield folder
 
 
+@pytest.fixture(scope="module")
+def server_url() -> Iterator[str]:
+    """The address of a server with the trained model, under its name and another one."""
+    model = VideoChatEmbed()
+    with serve(ChatServer({"videochat": model, "videochat-other": model}, owner="videochat")) as url:
+        yield url
+
+
+def allow_class(chat_model: type[BaseChatModel], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow a class in LangChain's test of serialization, which only allows those that LangChain lists."""
+    path = tuple(chat_model.lc_id())
+    monkeypatch.setattr(chat_models, "load", partial(load, additional_import_mappings={path: path}))
+
+
 class TestUnit(ChatModelUnitTests):
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
@@ -95,9 +114,7 @@ class TestUnit(ChatModelUnitTests):
 
     @pytest.fixture(autouse=True)
     def _allow_class(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # LangChain's test of serialization only allows classes that LangChain lists.
-        path = tuple(VideoChatEmbed.lc_id())
-        monkeypatch.setattr(chat_models, "load", partial(load, additional_import_mappings={path: path}))
+        allow_class(VideoChatEmbed, monkeypatch)
 
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
@@ -116,6 +133,64 @@ class TestIntegration(ChatModelIntegrationTests):
     @property
     def model_override_value(self) -> str:
         return f"{os.environ['VIDEOCHAT_EMBED_MODEL']}-other"
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return True
+
+    @property
+    def supports_video_inputs(self) -> bool:
+        return True
+
+    @pytest.mark.xfail(reason="downloads an image from the internet", raises=(httpx.HTTPError, SourceError))
+    def test_image_inputs(self, model: BaseChatModel) -> None:
+        super().test_image_inputs(model)
+
+    @pytest.mark.xfail(reason="downloads an image from the internet", raises=httpx.HTTPError)
+    def test_image_tool_message(self, model: BaseChatModel) -> None:
+        super().test_image_tool_message(model)
+
+
+class TestServerUnit(ChatModelUnitTests):
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatVideoServer
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"base_url": "http://localhost:8000/v1", "model": "videochat"}
+
+    @pytest.fixture(autouse=True)
+    def _allow_class(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        allow_class(ChatVideoServer, monkeypatch)
+
+    @property
+    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+        return {"VIDEOCHAT_SERVER_API_KEY": "secret"}, self.chat_model_params, {"openai_api_key": "secret"}
+
+
+class TestServerIntegration(ChatModelIntegrationTests):
+    url: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def _set_url(self, server_url: str) -> None:
+        type(self).url = server_url
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatVideoServer
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"base_url": self.url, "model": "videochat", "max_tokens": 256}
+
+    @property
+    def model_override_value(self) -> str:
+        return "videochat-other"
 
     @property
     def supports_image_inputs(self) -> bool:

@@ -90,6 +90,7 @@ def test_public_packages_have_pages_and_internal_modules_have_none(pages: dict[s
         "instruct",
         "media",
         "perception",
+        "server",
         "store",
         "text",
         "timeline",

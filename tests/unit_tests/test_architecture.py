@@ -29,6 +29,7 @@ ALLOWED_IMPORTS = {
     "store": FOUNDATIONS | {"media", "perception", "timeline"},
     "text": FOUNDATIONS | {"media", "perception", "timeline", "store"},
     "embed": FOUNDATIONS | {"media"},
+    "server": FOUNDATIONS | {"media", "embed"},
     "instruct": FOUNDATIONS | TEXT | {"embed"},
     "training": FOUNDATIONS | TEXT | {"embed", "instruct"},
     "evaluation": FOUNDATIONS | TEXT | {"embed", "instruct", "training"},

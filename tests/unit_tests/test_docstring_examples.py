@@ -19,10 +19,11 @@ from langchain_core.tools import BaseTool
 from PIL import Image
 from pydantic import BaseModel
 from safetensors.torch import load_file
+from starlette.testclient import TestClient
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import langchain_videochat
-from langchain_videochat.embed import Turn, load_model
+from langchain_videochat.embed import Turn, VideoChatEmbed, load_model
 from langchain_videochat.instruct import InstructionPlan, generate_instructions
 from langchain_videochat.media import probe
 from langchain_videochat.perception import Observation
@@ -34,6 +35,7 @@ from langchain_videochat.training import train
 from tests.agents import make_store
 from tests.api_docs import list_pages
 from tests.benchmark_files import lvb_row, mme_row, mme_v2_group, write_lvb, write_mme, write_mme_v2
+from tests.chat_server import ChatServer
 from tests.instruct_data import Writer, write_truth
 from tests.media_files import make_beeps
 from tests.tiny_models import tiny_videomae
@@ -210,6 +212,9 @@ def run(
     monkeypatch.setattr(Actions, "default_model", "videomae")
     monkeypatch.setenv("VIDEOCHAT_EMBED_MODEL", "videochat-7b")
 
+    server = ChatServer({"Qwen/Qwen3-VL-8B-Instruct": VideoChatEmbed(model="videochat-7b", max_tokens=64)})
+    client = TestClient(server.app)
+    monkeypatch.setattr("langchain_openai.chat_models.base._get_default_httpx_client", lambda *_: client)
     monkeypatch.setattr(VideoTool, "invoke", _invoke)
 
     def run(example: Example) -> None:

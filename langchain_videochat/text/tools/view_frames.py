@@ -1,17 +1,14 @@
 """The tool that returns frames."""
 
-import base64
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from langchain_core.tools.base import ArgsSchema
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field, SkipValidation
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.media import sample_frames
+from langchain_videochat.media.pictures import encode_jpeg
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
 from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.tools.arguments import END, START, VIDEO, Time, find_video, parse_interval, parse_time
@@ -31,9 +28,6 @@ MAX_TIMES = 100
 
 FRAME_SIZE = 512
 """Shorter side of an image, in pixels: one tile for most vision models."""
-
-JPEG_QUALITY = 80
-"""Keeps small letters legible, and images below 100 kB."""
 
 NOTES_RADIUS = 5.0
 """Seconds before and after a time from which notes replace a frame."""
@@ -132,12 +126,3 @@ def parse_times(video: VideoRecord, times: Sequence[Time]) -> list[float]:
         problem = f"{format_seconds(seconds[-1])} s is after the end of the video ({format_seconds(video.duration)} s)"
         raise InputError("times", problem, f"Give times before {format_timecode(video.duration)}")
     return seconds
-
-
-def encode_jpeg(frame: NDArray[np.uint8]) -> str:
-    """Encode a frame (RGB, [H, W, 3]) as JPEG in base64."""
-    from PIL import Image
-
-    jpeg = io.BytesIO()
-    Image.fromarray(frame).save(jpeg, "JPEG", quality=JPEG_QUALITY)
-    return base64.b64encode(jpeg.getvalue()).decode()
