@@ -1,10 +1,12 @@
 """Search: each moment gets one score, from its meaning, that of its best observation, words, and its best frame."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from operator import attrgetter, itemgetter
+from typing import TypeVar
 
 import numpy as np
 from langchain_core.documents import Document
@@ -23,6 +25,9 @@ from langchain_videochat.store.time_order import Placement, TimeOrder
 from langchain_videochat.store.word_matches import WordMatches, match_words
 from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.vectors import unit
+
+TextsT = TypeVar("TextsT")
+FramesT = TypeVar("FramesT")
 
 FEW_WORDS_WEIGHT = 0.2
 """Weight of single words in the score of words. They count little, because a question mostly paraphrases its answer;
@@ -211,17 +216,22 @@ def search(
         query is about, or to the best frame.
     """
     wanted = min(diversity.candidates(k), index.size())
-    words = match_words(index, query.text) if query.text else WordMatches()
     # Around anchors, moments may match the query too little to be candidates.
     around = [] if order is None else list(_find_around(index, order, condition))
     sought = wanted + (query.excluded is not None)
     candidates = Candidates(index, condition if order is None else order.narrow(condition), sought)
-    by_text = [*_find_by_texts(index, candidates, query, words), *around]
+    (words, by_text), by_frames = _run_both(
+        query, partial(_find_by_texts, index, candidates, query), partial(_find_by_frames, candidates, query)
+    )
+    by_text = [*by_text, *around]
     # With a picture, every candidate needs the score of its frames: the score of a moment is the mean of both.
     seen = by_text if query.picture is not None else around
-    frames = _score_frames(index, query, [*_find_by_frames(candidates, query), *seen])
-    found = [*by_text, *frames]
-    scored = _combine(query, _score_texts(index, query, found, words), frames)
+    texts, frames = _run_both(
+        query,
+        partial(_score_texts, index, query, [*by_text, *by_frames], words),
+        partial(_score_frames, index, query, [*by_frames, *seen]),
+    )
+    scored = _combine(query, texts, frames)
     kept = (one for one in scored if one.score >= min_score and one.number != query.excluded)
     ranking = sorted(kept, key=attrgetter("rank"))
     if order is not None:
@@ -232,13 +242,25 @@ def search(
     return [hit.to_document() for hit in hits.values()]
 
 
-def _find_by_texts(index: LocalIndex, candidates: Candidates, query: Query, words: WordMatches) -> Collection[int]:
+def _run_both(
+    query: Query, with_texts: Callable[[], TextsT], with_frames: Callable[[], FramesT]
+) -> tuple[TextsT, FramesT]:
+    """Run two functions at once: most of their work is done by NumPy and SQLite, without the GIL."""
+    if query.frames is None:
+        return with_texts(), with_frames()
+    with ThreadPoolExecutor(1) as pool:
+        frames = pool.submit(with_frames)
+        return with_texts(), frames.result()
+
+
+def _find_by_texts(index: LocalIndex, candidates: Candidates, query: Query) -> tuple[WordMatches, Collection[int]]:
+    words = match_words(index, query.text) if query.text else WordMatches()
     if query.embedding is None:
-        return []
+        return words, []
     if candidates.every is not None:
-        return candidates.every
+        return words, candidates.every
     vectors = Neighborhood(partial(index.nearest, query.embedding), index.count_vectors())
-    return [*candidates.near(vectors), *candidates.worded(words)]
+    return words, [*candidates.near(vectors), *candidates.worded(words)]
 
 
 def _find_by_frames(candidates: Candidates, query: Query) -> list[int]:
