@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from langchain_videochat.cli.chat_models import open_chat_model
 from langchain_videochat.cli.options import (
     DEFAULT_STORE,
     EmbeddingOption,
@@ -103,10 +104,9 @@ class Conversation:
     def __init__(
         self, model: str, store: "VideoTimelineStore", video_id: str | None = None, *, strict: bool = False
     ) -> None:
-        from langchain_videochat.text.llms import load_chat_model
         from langchain_videochat.text.question_answering import create_video_qa_chain
 
-        self._chain = create_video_qa_chain(load_chat_model(model), store, strict=strict)
+        self._chain = create_video_qa_chain(open_chat_model(model), store, strict=strict)
         self._video_id = video_id
         self._history: list[BaseMessage] = []
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from langchain_videochat.cli.chat_models import open_chat_model
 from langchain_videochat.cli.options import JsonOption
 from langchain_videochat.cli.output import print_json
 
@@ -25,7 +26,7 @@ def evaluate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Folder or hub id of a VideoChat-Embed model, or a LangChain chat model that accepts videos, for "
+            help="Folder or hub id of a model for VideoChatEmbed, or a LangChain chat model that accepts videos, for "
             "example *google_genai:gemini-2.5-flash*. Default: that of VideoChatEmbed()."
         ),
     ] = None,
@@ -33,7 +34,7 @@ def evaluate(
         list[str] | None, typer.Option(help="Evaluate this task only, for example *moving_direction*; repeatable.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions per task.")] = None,
-    num_frames: Annotated[int, typer.Option(min=1, help="Frames per video, for a VideoChat-Embed model.")] = 16,
+    num_frames: Annotated[int, typer.Option(min=1, help="Frames per video, for a model of VideoChatEmbed.")] = 16,
     free_answers: Annotated[
         bool,
         typer.Option("--free-answers", help="Don't restrict the answers of a model that supports structured output."),
@@ -52,8 +53,6 @@ def evaluate(
     Example: `videochat evaluate mvbench MVBench --model videochat-7b --output answers.jsonl`
     """
     from langchain_videochat import evaluation
-    from langchain_videochat.embed import VideoChatEmbed
-    from langchain_videochat.text.llms import has_provider, load_chat_model
 
     readers = {
         Benchmark.MVBENCH: evaluation.read_items,
@@ -64,7 +63,7 @@ def evaluate(
     items = readers[benchmark](data_dir, task or (), limit)
     try:
         report = evaluation.evaluate(
-            load_chat_model(model) if model is not None and has_provider(model) else VideoChatEmbed(model=model),
+            open_chat_model(model),
             items,
             num_frames=num_frames,
             free_answers=free_answers,

@@ -62,6 +62,7 @@ class Backend(ABC):
         visual_cache: Opens videos and images, and keeps what the model reads of them.
         generator: Generates answers to prompts.
         context_length: Maximum number of tokens of a prompt and its answer.
+        default_video_tokens: Maximum visual tokens of a video in a prompt, unless the request sets it.
         stop_strings: Strings before which an answer ends, besides those of the request.
     """
 
@@ -73,6 +74,7 @@ class Backend(ABC):
         generator: TokenGenerator,
         *,
         context_length: int,
+        default_video_tokens: int,
         stop_strings: Sequence[str] = (),
     ) -> None:
         self.model = model
@@ -80,6 +82,7 @@ class Backend(ABC):
         self.visual_cache = visual_cache
         self.generator = generator
         self.context_length = context_length
+        self.default_video_tokens = default_video_tokens
         self.stop_strings = tuple(stop_strings)
         self.cpu_threads: Callable[[], AbstractContextManager[None]] = cpu_threads(model)
         _backends.add(self)
@@ -92,6 +95,11 @@ class Backend(ABC):
         """Where prompts are processed."""
         device: torch.device = self.model.device
         return device
+
+    def reset(self) -> None:
+        """Forget answers and videos. Needed in a forked process, in which threads that hold the locks don't exist."""
+        self.generator.reset()
+        self.visual_cache.reset()
 
     def check_process(self) -> None:
         """Check that this process can use the model.
@@ -115,28 +123,44 @@ class Backend(ABC):
             raise PromptTooLongError("the conversation", problem, advice)
 
     @abstractmethod
-    def max_segments(self, max_video_tokens: int, num_frames: int) -> int:
-        """Return how many segments of a video, with so many frames each, a prompt may contain: one or more."""
+    def segment_tokens(self, num_frames: int, at_most: int) -> int:
+        """Return the tokens of a video or segment with so many frames: `at_most`, if the model leaves a choice."""
 
     @abstractmethod
     def merge_segments(self, segments: Sequence[Any], count: int) -> Sequence[Visual]:
         """Merge neighboring segments into `count` segments, each with as many tokens as one had before."""
 
     @abstractmethod
-    def placeholder(self, kind: Literal["video", "image"], times: tuple[float, ...] = ()) -> Visual:
-        """Return what takes as many tokens as an image, or as a video whose frames have these times."""
+    def placeholder(
+        self, kind: Literal["video", "image"], size: tuple[int, int], times: tuple[float, ...] = ()
+    ) -> Visual:
+        """Return what takes as many tokens as an image or a video.
+
+        Args:
+            kind: Which of them.
+            size: Its width and height in pixels.
+            times: Times of the frames of the video in seconds.
+        """
 
     @abstractmethod
-    def count_tokens(self, turns: Sequence[Turn], *, add_generation_prompt: bool = True) -> int:
+    def count_tokens(
+        self, turns: Sequence[Turn], max_visual_tokens: int | None = None, *, add_generation_prompt: bool = True
+    ) -> int:
         """Count the tokens of a conversation, however long it is.
+
+        Args:
+            turns: The conversation.
+            max_visual_tokens: Maximum tokens of a segment or an image, if the model leaves a choice; None keeps frames
+                as they are.
+            add_generation_prompt: Whether an answer is to follow.
 
         Raises:
             InputError: The chat template rejects the conversation.
         """
 
     @abstractmethod
-    def build_prompt(self, turns: Sequence[Turn]) -> Prompt:
-        """Build the prompt of a conversation with videos and images from `visual_cache`.
+    def build_prompt(self, turns: Sequence[Turn], max_visual_tokens: int | None = None) -> Prompt:
+        """Build the prompt of a conversation with videos and images from `visual_cache`; see `count_tokens`.
 
         Raises:
             PromptTooLongError: The prompt leaves no room for an answer in the context.
@@ -150,8 +174,7 @@ def _reset_after_fork() -> None:
     # Threads don't survive a fork: PyTorch would wait for its own forever, and nobody would release locks of others.
     torch.set_num_threads(1)
     for backend in list(_backends):
-        backend.generator.reset()
-        backend.visual_cache.reset()
+        backend.reset()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,10 +1,54 @@
 """Loading the backend of a model."""
 
+import json
+import logging
+from pathlib import Path
+
 from langchain_videochat.embed.backend import Backend
-from langchain_videochat.embed.settings import ModelSettings
-from langchain_videochat.embed.videochat_backend import load_videochat
+from langchain_videochat.embed.settings import DEFAULT_MODEL, ModelSettings
+from langchain_videochat.errors import ModelUnavailableError
+from langchain_videochat.models.cards import describe_size
+from langchain_videochat.models.hub import TINY
+
+logger = logging.getLogger(__name__)
+
+VIDEOCHAT = "videochat_embed"
+"""Model type of a VideoChat-Embed."""
 
 
 def load_backend(settings: ModelSettings) -> Backend:
-    """Load a model, whatever its architecture; errors are those of `load_model`."""
-    return load_videochat(settings)
+    """Load a VideoChat-Embed, or a model of transformers that reads pictures or videos.
+
+    Raises:
+        InputError: A setting is invalid on this machine.
+        ModelUnavailableError: The model is not on this machine and cannot be downloaded.
+        ModelError: The model is damaged, or of another kind.
+    """
+    if _read_model_type(_fetch(settings)) == VIDEOCHAT:
+        from langchain_videochat.embed.videochat_backend import load_videochat
+
+        return load_videochat(settings)
+    from langchain_videochat.embed.transformers_backend import load_transformers
+
+    return load_transformers(settings)
+
+
+def _fetch(settings: ModelSettings) -> Path:
+    """Return the folder of a model; say how large it is before downloading it."""
+    if settings.find() is None:
+        logger.warning("Downloading %s (%s)", settings.model, describe_size(settings.model))
+    try:
+        return settings.fetch()
+    except ModelUnavailableError as error:
+        if settings.model != DEFAULT_MODEL:
+            raise
+        advice = f'{error.advice}; or use model="{TINY}", a toy for tests that is part of this package'
+        raise ModelUnavailableError(error.subject, error.problem, advice) from error
+
+
+def _read_model_type(folder: Path) -> str | None:
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return None  # loading the model will raise an error that says what is wrong
+    return config.get("model_type") if isinstance(config, dict) else None

@@ -6,8 +6,9 @@ selects segments of each video (`long_videos`), gets their visual tokens (`visua
 """
 
 import os
-import warnings
+import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.caches import BaseCache
@@ -29,16 +30,15 @@ from langchain_videochat.embed.chunks import PROVIDER, stream_chunks
 from langchain_videochat.embed.context_lengths import find_context_length
 from langchain_videochat.embed.conversation import NUM_FRAMES
 from langchain_videochat.embed.errors import core_errors
-from langchain_videochat.embed.long_videos import Overflow, VideoBudget
+from langchain_videochat.embed.long_videos import SEGMENTS, Overflow, VideoBudget
 from langchain_videochat.embed.messages import file_states
 from langchain_videochat.embed.output_format import OPTIONS as OUTPUT_OPTIONS
 from langchain_videochat.embed.output_format import ToolChoice, read_output_format
-from langchain_videochat.embed.settings import ModelSettings, Quantization
+from langchain_videochat.embed.settings import DEFAULT_MODEL, ModelSettings, Quantization
 from langchain_videochat.embed.structured_output import Method, structured_output
 from langchain_videochat.embed.tool_conversion import convert_tools
 from langchain_videochat.errors import InputError
 from langchain_videochat.media.allowed_hosts import parse_allowed_hosts
-from langchain_videochat.models.hub import TINY
 from langchain_videochat.models.weights import share
 from langchain_videochat.utils.names import check_names
 
@@ -53,24 +53,20 @@ _IGNORED_FIELDS = {"api_key", "max_retries", "streaming", "timeout"}
 """LangChain's standard parameters that only hosted models need: a configuration must work with another model."""
 _IGNORED_OPTIONS = {"strict", "files"}
 """Call options that LangChain passes to any chat model, and `files`, which is only part of the cache key."""
-_TOY_WARNING = (
-    f"No model was given, so {TINY} is used. It only understands Shapes in Motion: clips of four seconds with colored"
-    " circles, squares, triangles and stars on a plain background. Its answers about any other video are meaningless."
-    " Set `model` or VIDEOCHAT_EMBED_MODEL"
-)
 
 
 class VideoChatEmbed(BaseChatModel):
-    """A chat model for videos and images that runs on this machine (paper 3.2.1).
+    """A chat model for videos and images that runs on this machine.
 
-    **Set-up.** No API key is needed. `videochat convert` creates a model from the published checkpoints. Without
-    `model`, the bundled `videochat-embed-tiny` is used: a toy model for tests and first steps.
+    **Set-up.** No API key is needed. `model` is a vision-language model of transformers, such as a Qwen-VL, InternVL,
+    SmolVLM2, LLaVA-OneVision, VideoLLaMA 3 or Gemma 4; or a VideoChat-Embed, the model of the paper (3.2.1), which
+    `videochat convert` creates from the published checkpoints. Without `model`, Qwen3-VL-2B is downloaded (4.3 GB).
 
-    **Key init args.** Model: `model`, `device`, `dtype`, `quantization`. Answers: `temperature`, `top_p`, `max_tokens`,
-    `stop`, `seed`. Each call may override these and `model`. Videos: `num_frames`, and for long ones `long_video`,
-    `overflow` and `max_video_tokens`. The model is loaded on first use, and shared by all instances with the same model
-    arguments. Unknown arguments raise an error. `api_key`, `max_retries`, `streaming` and `timeout`, which only hosted
-    models need, are accepted and ignored.
+    **Key init args.** Model: `model`, `revision`, `device`, `dtype`, `quantization`. Answers: `temperature`, `top_p`,
+    `max_tokens`, `stop`, `seed`. Each call may override these and `model`. Videos: `num_frames`, `max_video_tokens`,
+    and for long ones `long_video` and `overflow`. The model is loaded on first use, and shared by all instances with
+    the same model arguments. Unknown arguments raise an error. `api_key`, `max_retries`, `streaming` and `timeout`,
+    which only hosted models need, are accepted and ignored.
 
     **Video input.** Standard content blocks with a URL (`https:` or `file:`) or base64 data. Their `extras` select a
     part of the video (`start` and `end`, as seconds or "mm:ss") and the frames to sample (`num_frames` or `fps`).
@@ -142,8 +138,9 @@ class VideoChatEmbed(BaseChatModel):
     """
 
     model: str | None = Field(default=None, validate_default=True)
-    """A folder written by `videochat convert`, the name of a bundled model, or an id on the Hugging Face Hub. If None,
-    the environment variable `VIDEOCHAT_EMBED_MODEL`, or else the bundled `videochat-embed-tiny`, with a warning."""
+    """A folder, or an id on the Hugging Face Hub, of a vision-language model or a VideoChat-Embed; or
+    "videochat-embed-tiny", a toy for tests that is part of the package. If None, the environment variable
+    `VIDEOCHAT_EMBED_MODEL`, or else "Qwen/Qwen3-VL-2B-Instruct"."""
 
     device: str = "auto"
     """A torch device; "auto" is the GPU if there is one."""
@@ -160,6 +157,14 @@ class VideoChatEmbed(BaseChatModel):
     attn_implementation: str | None = None
     """"eager", "sdpa" or "flash_attention_2"; None selects one for the machine."""
 
+    device_map: str | None = None
+    """Placement of a model on several devices, such as "auto" (needs accelerate); None uses `device` only. Not for a
+    VideoChat-Embed."""
+
+    trust_remote_code: bool = False
+    """Run the code in the model's repository, which may do anything on this machine. Only with a `revision` that is a
+    commit, so that the code cannot change, or with a folder."""
+
     num_frames: int = Field(default=NUM_FRAMES, ge=1)
     """Frames to sample per video, unless its content block sets them."""
 
@@ -169,8 +174,9 @@ class VideoChatEmbed(BaseChatModel):
     segment_seconds: float = Field(default=60.0, ge=1)
     """Maximum length of a segment in seconds."""
 
-    max_video_tokens: int = Field(default=768, ge=1)
-    """Maximum visual tokens per video in a prompt, without its timestamps. One segment always fits."""
+    max_video_tokens: int | None = Field(default=None, ge=1)
+    """Maximum visual tokens per video or image in a prompt. One segment always fits. Models that leave a choice get
+    frames of a size that fits. None is 768 for a VideoChat-Embed, and 2048 for other models."""
 
     overflow: Overflow = "merge"
     """What to do with a video that has more segments: "merge" merges neighbors, at no extra cost; "retrieve" encodes
@@ -225,16 +231,21 @@ class VideoChatEmbed(BaseChatModel):
     @field_validator("model")
     @classmethod
     def _resolve_model(cls, model: str | None) -> str:
-        model = model or os.environ.get("VIDEOCHAT_EMBED_MODEL")
-        if model is None:
-            warnings.warn(_TOY_WARNING, stacklevel=4)
-        return model or TINY
+        return model or os.environ.get("VIDEOCHAT_EMBED_MODEL") or DEFAULT_MODEL
 
     @field_validator("allowed_hosts")
     @classmethod
     def _check_allowed_hosts(cls, hosts: list[str]) -> list[str]:
         parse_allowed_hosts(hosts)
         return hosts
+
+    @model_validator(mode="after")
+    def _check_trust(self) -> Self:
+        is_pinned = re.fullmatch("[0-9a-f]{40}", self.revision or "") is not None
+        if self.trust_remote_code and not is_pinned and not Path(self.model or DEFAULT_MODEL).is_dir():
+            problem = "is only allowed for a folder, or with a revision that is a commit"
+            raise InputError("trust_remote_code", problem, "Read the code, and give the 40 digits of its commit")
+        return self
 
     @model_validator(mode="after")
     def _check_retriever(self) -> Self:
@@ -276,7 +287,7 @@ class VideoChatEmbed(BaseChatModel):
             ModelError: The model is damaged, or of another type.
         """
         if self._loaded is None:
-            self._loaded = self._share(self.model or TINY, self.revision)
+            self._loaded = self._share(self.model or DEFAULT_MODEL, self.revision)
 
     def unload(self) -> None:
         """Release the model, and free its memory if no other instance uses it."""
@@ -430,6 +441,8 @@ class VideoChatEmbed(BaseChatModel):
             revision,
             quantization=self.quantization,
             attn_implementation=self.attn_implementation,
+            device_map=self.device_map,
+            trust_remote_code=self.trust_remote_code,
             show_progress=self.show_progress,
         )
         with core_errors():
@@ -447,9 +460,13 @@ class VideoChatEmbed(BaseChatModel):
         check_names("option", options, (*_SAMPLING, "num_frames", *OUTPUT_OPTIONS))
         sampling = {name: getattr(self, name) for name in _SAMPLING} | options
         stops = stop if stop is not None else self.stop or []
+        video_tokens = self.max_video_tokens or backend.default_video_tokens
+        is_segmented = self.long_video == "segments"
+        segment_tokens = max(1, video_tokens // SEGMENTS) if is_segmented else video_tokens
         budget = VideoBudget(
-            segment_seconds=self.segment_seconds if self.long_video == "segments" else None,
-            max_segments=backend.max_segments(self.max_video_tokens, num_frames),
+            segment_seconds=self.segment_seconds if is_segmented else None,
+            max_segments=max(1, video_tokens // backend.segment_tokens(num_frames, segment_tokens)),
+            segment_tokens=segment_tokens,
             overflow=self.overflow,
             retriever=self.retriever,
         )
@@ -504,7 +521,7 @@ class VideoChatEmbed(BaseChatModel):
         return params if not stops else {**params, "ls_stop": stops}
 
     def _resolve_model_profile(self) -> ModelProfile:
-        length = find_context_length(self.model or TINY, self.revision)
+        length = find_context_length(self.model or DEFAULT_MODEL, self.revision)
         # At least one token must be left for the other.
         limits = ModelProfile(max_input_tokens=length - 1, max_output_tokens=length - 1) if length else ModelProfile()
         return ModelProfile(

@@ -222,10 +222,27 @@ def read_image(source: str | Path) -> Image:
             if upright.has_transparency_data:
                 background = PIL.Image.new("RGBA", upright.size, "white")
                 upright = PIL.Image.alpha_composite(background, upright.convert("RGBA"))
-            return Image(np.asarray(upright.convert("RGB")))
+            return Image(np.array(upright.convert("RGB")))
     except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError) as error:
         problem = "it cannot be read as an image, or is too large"
         raise MediaError(path, problem, f"Save it as {', '.join(IMAGE_FORMATS[:-1])} or {IMAGE_FORMATS[-1]}") from error
+
+
+def image_size(source: str | Path) -> tuple[int, int]:
+    """Return width and height of an image in pixels without decoding it.
+
+    Raises:
+        SourceError: No such file.
+        MediaError: The file is not an image.
+    """
+    import PIL.Image
+
+    path = local_path(source)
+    try:
+        with PIL.Image.open(path, formats=IMAGE_FORMATS) as picture:
+            return picture.size
+    except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError) as error:
+        raise MediaError(path, "it cannot be read as an image", "Save it again") from error
 
 
 def _to_rgb(pixels: Any, name: str, shape: str) -> NDArray[np.uint8]:

@@ -147,7 +147,7 @@ def _answer(
 ) -> Answer:
     usage = Usage()
     fitted = [_fit(backend, request, segments, usage) for segments in media]
-    prompt = backend.build_prompt(build_conversation(request, turns, fitted))
+    prompt = backend.build_prompt(build_conversation(request, turns, fitted), request.budget.segment_tokens)
     usage.add(prompt.token_ids)
     deltas = _generate(backend, request, prompt)
     # The prompt is processed before the first delta: if memory runs out, it is here.
@@ -179,7 +179,7 @@ def _map_reduce(backend: Backend, request: Request, segments: Sequence[Visual], 
 
 def _answer_part(backend: Backend, request: Request, segments: Sequence[Visual]) -> tuple[TokenIds, list[TextDelta]]:
     question = [request.question] if request.question.strip() else []
-    prompt = backend.build_prompt([Turn("human", (*segments, *question))])
+    prompt = backend.build_prompt([Turn("human", (*segments, *question))], request.budget.segment_tokens)
     sampling = replace(request.sampling, max_tokens=PART_TOKENS, stop=tuple(backend.stop_strings))
     request = replace(request, sampling=sampling, output_format=OutputFormat())
     return prompt.token_ids, list(_generate(backend, request, prompt))

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SEGMENTS = 8
+"""Segments per prompt, if the model leaves a choice: more have fewer tokens each."""
+
+
 Overflow = Literal["merge", "retrieve", "map_reduce"]
 
 logger = logging.getLogger(__name__)
@@ -41,6 +45,9 @@ class VideoBudget:
     """Maximum length of a segment; None keeps a video in one segment."""
 
     max_segments: int
+    segment_tokens: int
+    """Maximum tokens of a segment, or of an image, for models that leave a choice."""
+
     overflow: Overflow
     retriever: BaseRetriever | None
 
@@ -93,7 +100,8 @@ def thin_out(items: Sequence[T], step: int) -> tuple[T, ...]:
 
 
 def _split(interval: Interval, seconds: float | None) -> list[Interval]:
-    count = 1 if seconds is None else max(1, int(np.ceil(interval.duration / seconds)))
+    # From 0.2 to 2.1 are 1.9000000000000001 seconds.
+    count = 1 if seconds is None else max(1, int(np.ceil(round(interval.duration / seconds, 6))))
     bounds = np.linspace(interval.start, interval.end, count + 1).tolist()
     return [Interval(start, end) for start, end in pairwise(bounds)]
 

@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from typing_extensions import override
+
+from langchain_videochat.models.hub import fetch_weights
 from langchain_videochat.models.weights import Weights
 
 Quantization = Literal["8bit", "4bit"]
+
+DEFAULT_MODEL = "Qwen/Qwen3-VL-2B-Instruct"
+"""Apache-2.0, trained on video with the times of its frames, native in transformers, and small enough for a laptop."""
 
 BITS: Mapping[Quantization | None, Literal[8, 4] | None] = {None: None, "8bit": 8, "4bit": 4}
 
@@ -21,5 +28,15 @@ class ModelSettings(Weights):
     attn_implementation: str | None = None
     """Attention implementation, as transformers names it; None selects one for the machine."""
 
+    device_map: str | None = None
+    """Placement of the model on several devices, as accelerate names it, such as "auto"; None uses `device` only."""
+
+    trust_remote_code: bool = False
+    """Run the code in the model's repository."""
+
     show_progress: bool = field(default=False, compare=False)
     """Show the progress bar of transformers while loading."""
+
+    @override
+    def fetch(self) -> Path:
+        return fetch_weights(self.model, self.revision, self.files, with_code=self.trust_remote_code)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from langchain_videochat.embed.backend import Backend
-from langchain_videochat.embed.conversation import Part, Turn
+from langchain_videochat.embed.conversation import Part, Turn, image_size
 from langchain_videochat.embed.inference import PART_TOKENS, Request, build_conversation, write_answers
 from langchain_videochat.embed.long_videos import VideoBudget, merge_times, select_segments
 from langchain_videochat.embed.media_refs import MAX_FRAMES, MediaRef
@@ -14,7 +14,8 @@ from langchain_videochat.embed.visual_cache import LazyFile, VideoFacts, VisualC
 from langchain_videochat.errors import InputError, MediaError, SourceError
 
 UNKNOWN_SECONDS = 3600.0
-"""Assumed duration of a video that is missing, or that would have to be downloaded."""
+UNKNOWN_SIZE = (1280, 720)
+"""Assumed duration in seconds, and size in pixels, of what is missing or would have to be downloaded."""
 
 
 def count_tokens(backend: Backend, request: Request) -> int:
@@ -36,25 +37,26 @@ def count_tokens(backend: Backend, request: Request) -> int:
     references = [part for turn in turns for part in turn.content if isinstance(part, MediaRef)]
     media = [_estimate(backend, request, reference) for reference in references]
     conversation = build_conversation(request, turns, [parts for parts, _ in media])
-    return _count(backend, conversation) + sum(more for _, more in media)
+    return _count(backend, conversation, request.budget.segment_tokens) + sum(more for _, more in media)
 
 
-def _count(backend: Backend, conversation: Sequence[Turn]) -> int:
+def _count(backend: Backend, conversation: Sequence[Turn], segment_tokens: int) -> int:
     is_answered = conversation[-1].role == "assistant"
     try:
-        return backend.count_tokens(conversation, add_generation_prompt=not is_answered)
+        return backend.count_tokens(conversation, segment_tokens, add_generation_prompt=not is_answered)
     except InputError:
         # A chat template may reject a part of a conversation, such as an answer without its question.
         parts = tuple(part for turn in conversation for part in turn.content)
-        return backend.count_tokens([Turn("human", parts)])
+        return backend.count_tokens([Turn("human", parts)], segment_tokens)
 
 
 def _estimate(backend: Backend, request: Request, media: MediaRef) -> tuple[Sequence[Part], int]:
     """Return what represents a video or image in the prompt, and how many tokens to add for text that is unknown."""
-    if media.kind == "image":
-        return [backend.placeholder("image")], 0
     with backend.visual_cache.open(media) as file:
-        times = _frame_times(backend.visual_cache, file, request.budget)
+        if media.kind == "image":
+            return [backend.placeholder("image", _image_size(file))], 0
+        facts = _facts(backend.visual_cache, file)
+        times = _frame_times(backend.visual_cache, file, facts, request.budget)
     size = request.budget.max_segments
     if len(times) > size and request.budget.overflow == "map_reduce":
         parts = [times[start : start + size] for start in range(0, len(times), size)]
@@ -62,12 +64,13 @@ def _estimate(backend: Backend, request: Request, media: MediaRef) -> tuple[Sequ
         return [text], PART_TOKENS * len(parts)
     if len(times) > size:
         times = merge_times(times, size)
-    return [backend.placeholder("video", each) for each in times], 0
+    return [backend.placeholder("video", facts.size, each) for each in times], 0
 
 
-def _frame_times(cache: VisualCache[Any], file: LazyFile, budget: VideoBudget) -> Sequence[tuple[float, ...]]:
+def _frame_times(
+    cache: VisualCache[Any], file: LazyFile, facts: VideoFacts, budget: VideoBudget
+) -> Sequence[tuple[float, ...]]:
     """Return the timestamps of the frames of each segment to encode."""
-    facts = VideoFacts("", _duration(cache, file))
     segments = select_segments(facts, file.media.interval, "", replace(budget, overflow="merge"))
     if budget.overflow == "retrieve":
         # Which ones will be found is unknown; the last ones have the longest timestamps.
@@ -75,12 +78,22 @@ def _frame_times(cache: VisualCache[Any], file: LazyFile, budget: VideoBudget) -
     return cache.frame_times(file, segments)
 
 
-def _duration(cache: VisualCache[Any], file: LazyFile) -> float:
+def _facts(cache: VisualCache[Any], file: LazyFile) -> VideoFacts:
     try:
-        known = cache.known_duration(file)
+        known = cache.known_facts(file)
     except (SourceError, MediaError):
         known = None
     if known is not None:
         return known
     fps = file.media.fps
-    return file.media.interval.start + (UNKNOWN_SECONDS if fps is None else min(UNKNOWN_SECONDS, MAX_FRAMES / fps))
+    seconds = UNKNOWN_SECONDS if fps is None else min(UNKNOWN_SECONDS, MAX_FRAMES / fps)
+    return VideoFacts("", file.media.interval.start + seconds, UNKNOWN_SIZE)
+
+
+def _image_size(file: LazyFile) -> tuple[int, int]:
+    if not file.media.is_local:
+        return UNKNOWN_SIZE
+    try:
+        return image_size(file.path)
+    except (SourceError, MediaError):
+        return UNKNOWN_SIZE

@@ -19,6 +19,9 @@ from langchain_videochat.embed.visual_cache import VisualCache
 from langchain_videochat.embed.visual_encoder import VisualEncoder
 from langchain_videochat.errors import ModelError
 
+DEFAULT_VIDEO_TOKENS = 768
+"""Eight segments of the paper's model."""
+
 
 class VideoChatBackend(Backend):
     """A loaded VideoChat-Embed, which reads videos as visual tokens."""
@@ -35,28 +38,33 @@ class VideoChatBackend(Backend):
             VisualCache(VisualEncoder(model, processor)),
             generator,
             context_length=model.config.context_length,
+            default_video_tokens=DEFAULT_VIDEO_TOKENS,
             stop_strings=processor.stop_strings,
         )
         self._processor = processor
 
     @override
-    def max_segments(self, max_video_tokens: int, num_frames: int) -> int:
-        return max(1, max_video_tokens // self._processor.num_visual_tokens)
+    def segment_tokens(self, num_frames: int, at_most: int) -> int:
+        return self._processor.num_visual_tokens
 
     @override
     def merge_segments(self, segments: Sequence[VisualTokens], count: int) -> list[VisualTokens]:
         return list(merge_segments(segments, count))
 
     @override
-    def placeholder(self, kind: Literal["video", "image"], times: tuple[float, ...] = ()) -> VisualTokens:
+    def placeholder(
+        self, kind: Literal["video", "image"], size: tuple[int, int], times: tuple[float, ...] = ()
+    ) -> VisualTokens:
         return VisualTokens(kind, torch.empty(0), None, times)
 
     @override
-    def count_tokens(self, turns: Sequence[Turn], *, add_generation_prompt: bool = True) -> int:
+    def count_tokens(
+        self, turns: Sequence[Turn], max_visual_tokens: int | None = None, *, add_generation_prompt: bool = True
+    ) -> int:
         return int(self._processor(turns, add_generation_prompt=add_generation_prompt)["input_ids"].shape[1])
 
     @override
-    def build_prompt(self, turns: Sequence[Turn]) -> Prompt:
+    def build_prompt(self, turns: Sequence[Turn], max_visual_tokens: int | None = None) -> Prompt:
         input_ids = self._processor(turns, device=self.device)["input_ids"]
         self.check_length(input_ids.shape[1])
         visuals = [part for turn in turns for part in turn.content if isinstance(part, VisualTokens)]

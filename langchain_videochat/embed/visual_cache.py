@@ -36,10 +36,16 @@ PROGRESS_DELAY = 2.0
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """Content hash of a video, and its duration in seconds."""
+    """What is known of a video without decoding it."""
 
     video_id: str
+    """Hash of its content."""
+
     duration: float
+    """In seconds."""
+
+    size: tuple[int, int]
+    """Width and height as displayed, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class VisualCache(Generic[VisualT]):
     def reset(self) -> None:
         """Drop all results. Needed in a forked process, in which threads that hold the locks don't exist."""
         self._contents: TTLCache[Hashable, _Content] = TTLCache(MAX_SOURCES, SOURCE_TTL)
-        self._durations: LRUCache[_Content, float] = LRUCache(MAX_SOURCES)
+        self._facts: LRUCache[_Content, VideoFacts] = LRUCache(MAX_SOURCES)
         self._encoded: LRUCache[_Key, VisualT] = LRUCache(MAX_BYTES, lambda one: one.nbytes)
         self._lock = threading.Lock()
         self._file_locks: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
@@ -112,23 +118,24 @@ class VisualCache(Generic[VisualT]):
             yield LazyFile(media, state, stack)
 
     def probe(self, file: LazyFile) -> VideoFacts:
-        """Return content hash and duration of a video."""
+        """Return what is known of a video without decoding it."""
         content = self._content(file)
         with self._lock:
-            duration: float | None = self._durations.get(content)
-        if duration is None:
-            duration = probe(file.path).duration
+            facts: VideoFacts | None = self._facts.get(content)
+        if facts is None:
+            video = probe(file.path)
+            facts = VideoFacts(content.video_id, video.duration, (video.width, video.height))
             with self._lock:
-                self._durations[content] = duration
-        return VideoFacts(content.video_id, duration)
+                self._facts[content] = facts
+        return facts
 
-    def known_duration(self, file: LazyFile) -> float | None:
-        """Return the duration of a video in seconds; None if it would have to be downloaded."""
+    def known_facts(self, file: LazyFile) -> VideoFacts | None:
+        """Return the same; None if the video would have to be downloaded."""
         if not is_web_address(file.media.source):
-            return self.probe(file).duration
+            return self.probe(file)
         with self._lock:
             content: _Content | None = self._contents.get(file.state)
-            return None if content is None else self._durations.get(content)
+            return None if content is None else self._facts.get(content)
 
     def frame_times(self, file: LazyFile, segments: Sequence[Interval]) -> list[tuple[float, ...]]:
         """Return the timestamps of the frames of each segment: exact if it is encoded, or else where they are sampled.

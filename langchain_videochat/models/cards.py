@@ -51,6 +51,7 @@ _CARDS = (
     ModelCard("HuggingFaceTB/SmolVLM2-256M-Video-Instruct", 1030, 1030, "Apache-2.0"),
     ModelCard("HuggingFaceTB/SmolVLM2-500M-Video-Instruct", 2030, 2030, "Apache-2.0"),
     ModelCard("HuggingFaceTB/SmolVLM2-2.2B-Instruct", 8990, 8990, "Apache-2.0"),
+    ModelCard("Qwen/Qwen3-VL-2B-Instruct", 4260, 8510, "Apache-2.0"),
     ModelCard("microsoft/xclip-base-patch32", 786, 786, "MIT"),
     ModelCard("microsoft/xclip-large-patch14", 2300, 2300, "MIT"),
     ModelCard("ustc-community/dfine-small-obj365", 43, 43, "Apache-2.0"),

@@ -172,7 +172,13 @@ def keep_models() -> Iterator[None]:
 
 
 def load_checkpoint(
-    model_class: Any, folder: Path, weights: Weights, *, show_progress: bool = False, **options: Any
+    model_class: Any,
+    folder: Path,
+    weights: Weights,
+    *,
+    show_progress: bool = False,
+    trust_remote_code: bool = False,
+    **options: Any,
 ) -> Any:
     """Load a transformers model on the device and in the dtype of its weights.
 
@@ -181,6 +187,7 @@ def load_checkpoint(
         folder: The folder of its files.
         weights: Device and dtype.
         show_progress: Show the progress bar of transformers.
+        trust_remote_code: Run code in the folder.
         **options: Further arguments of `from_pretrained`.
 
     Raises:
@@ -188,13 +195,17 @@ def load_checkpoint(
     """
     with nullcontext() if show_progress else without_progress_bars():
         model, report = model_class.from_pretrained(
-            folder, dtype=weights.torch_dtype, output_loading_info=True, trust_remote_code=False, **options
+            folder,
+            dtype=weights.torch_dtype,
+            output_loading_info=True,
+            trust_remote_code=trust_remote_code,
+            **options,
         )
     missing = sorted(report["missing_keys"])
     if missing:
         problem = f"{len(missing)} weights are missing, for example {missing[0]}"
         raise ModelError(weights.model, problem, "Use a model that was trained for this task, or download it again")
-    return model.to(weights.torch_device)
+    return model if "device_map" in options else model.to(weights.torch_device)
 
 
 def check_vocabulary(tokenizer: Any, model: Any, weights: Weights) -> None:

@@ -213,12 +213,18 @@ def test_whitespace_after_the_role_is_not_part_of_the_answer(tmp_path: Path) -> 
     assert "".join(chunk.text for chunk in llm.stream("Hello")) == "Hi there!"
 
 
-def test_the_bundled_model_is_the_default_and_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_model_has_to_be_downloaded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.delenv("VIDEOCHAT_EMBED_MODEL", raising=False)
-    with pytest.warns(UserWarning, match="only understands Shapes in Motion") as warned:
-        llm = VideoChatEmbed(max_tokens=3)
-    assert len(warned) == 1
-    assert llm.model == "videochat-embed-tiny"
+    llm = VideoChatEmbed(max_tokens=3)
+    with pytest.raises(ModelUnavailableError, match=r"4\.3 GB.*Connect.*path of a folder.*videochat-embed-tiny"):
+        llm.invoke("Hello")
+    assert caplog.messages == ["Downloading Qwen/Qwen3-VL-2B-Instruct (4.3 GB)"]
+
+
+def test_the_bundled_model_answers_if_it_is_named() -> None:
+    llm = VideoChatEmbed(model="videochat-embed-tiny", max_tokens=3)
     assert llm.invoke("Hello").response_metadata["model_name"] == "videochat-embed-tiny"
 
 

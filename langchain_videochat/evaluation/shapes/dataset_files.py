@@ -73,7 +73,8 @@ def write_benchmark(folder: str | Path, per_task: int = 200, split: SceneSplit =
         Evaluate a model on it:
 
             write_benchmark("shapes-bench")
-            evaluate(VideoChatEmbed(), read_items("shapes-bench"), num_frames=8, free_answers=True)
+            model = VideoChatEmbed(model="videochat-embed-tiny")
+            evaluate(model, read_items("shapes-bench"), num_frames=8, free_answers=True)
     """
     tasks: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     index = 0

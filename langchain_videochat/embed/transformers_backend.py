@@ -1,0 +1,128 @@
+"""The backend of models of transformers that read pictures or videos: Qwen-VL, InternVL, SmolVLM, LLaVA and others.
+
+The model's own processor turns our frames, with their true times, into its inputs, and `generate` answers.
+"""
+
+import sys
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+from typing_extensions import override
+
+from langchain_videochat.embed.backend import Backend
+from langchain_videochat.embed.conversation import Image, Turn, Video, Visual
+from langchain_videochat.embed.frame_sizes import MAX_PIXELS, FrameSizes, noise
+from langchain_videochat.embed.long_videos import divide
+from langchain_videochat.embed.settings import ModelSettings
+from langchain_videochat.embed.transformers_generation import GenerateQueue
+from langchain_videochat.embed.transformers_loading import load_model_and_processor
+from langchain_videochat.embed.transformers_processors import choose_writer
+from langchain_videochat.embed.transformers_prompts import PromptWriter, TransformersPrompt
+from langchain_videochat.embed.visual_cache import VisualCache
+from langchain_videochat.media.geometry import displayed_size
+
+SHORTER_SIDE = round((MAX_PIXELS * 9 / 16) ** 0.5)
+"""Of frames as they are kept, in pixels; models get smaller ones."""
+
+DEFAULT_VIDEO_TOKENS = 2048
+"""About eight frames of 600 x 340 pixels for a model of the Qwen family."""
+
+
+class TransformersBackend(Backend):
+    """A loaded model of transformers."""
+
+    def __init__(self, model: Any, writer: PromptWriter) -> None:
+        tokenizer = writer.processor.tokenizer
+        text_config = model.config.get_text_config(decoder=True)
+        end_tokens = _end_tokens(model, tokenizer)
+        pad_token = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(end_tokens, default=0)
+        super().__init__(
+            model,
+            tokenizer,
+            VisualCache(lambda visual, _: visual, size=SHORTER_SIDE),
+            GenerateQueue(
+                model, lambda prompts: writer.convert([one.written for one in prompts]), end_tokens, pad_token
+            ),
+            context_length=getattr(text_config, "max_position_embeddings", None) or sys.maxsize,
+            default_video_tokens=DEFAULT_VIDEO_TOKENS,
+        )
+        self._writer = writer
+        self._sizes = FrameSizes(lambda visual: self.count_tokens([Turn("human", (visual,))]))
+
+    @override
+    def reset(self) -> None:
+        super().reset()
+        self._writer.reset()
+
+    @override
+    def segment_tokens(self, num_frames: int, at_most: int) -> int:
+        return self._sizes.find(num_frames, at_most).tokens
+
+    @override
+    def merge_segments(self, segments: Sequence[Video], count: int) -> list[Video]:
+        return [_merge(members) for members in divide(segments, count)]
+
+    @override
+    def placeholder(
+        self, kind: Literal["video", "image"], size: tuple[int, int], times: tuple[float, ...] = ()
+    ) -> Visual:
+        width, height = displayed_size(*size, size=SHORTER_SIDE)
+        frames = noise(max(1, len(times)), height, width)
+        return Image(frames[0]) if kind == "image" else Video(frames, times)
+
+    @override
+    def count_tokens(
+        self, turns: Sequence[Turn], max_visual_tokens: int | None = None, *, add_generation_prompt: bool = True
+    ) -> int:
+        fitted = self._fit(turns, max_visual_tokens)
+        written = self._writer.write(fitted, add_generation_prompt=add_generation_prompt)
+        return int(self._writer.convert([written])["input_ids"].shape[1])
+
+    @override
+    def build_prompt(self, turns: Sequence[Turn], max_visual_tokens: int | None = None) -> TransformersPrompt:
+        prompt = self._writer.prompt(self._fit(turns, max_visual_tokens))
+        self.check_length(len(prompt.token_ids))
+        return prompt
+
+    def _fit(self, turns: Sequence[Turn], max_tokens: int | None) -> Sequence[Turn]:
+        """Scale videos and images to the size at which each takes at most so many tokens."""
+        if max_tokens is None:
+            return turns
+        return [
+            Turn(
+                turn.role,
+                tuple(
+                    self._sizes.fit(part, max_tokens) if isinstance(part, Video | Image) else part
+                    for part in turn.content
+                ),
+            )
+            for turn in turns
+        ]
+
+
+def load_transformers(settings: ModelSettings) -> TransformersBackend:
+    """Load a model of transformers with its processor.
+
+    Raises:
+        ModelUnavailableError: The model, or a package that it needs, cannot be found or downloaded.
+        ModelError: It reads no videos or pictures, cannot be prompted, or is incomplete.
+    """
+    model, processor = load_model_and_processor(settings)
+    return TransformersBackend(model, choose_writer(processor, settings.model))
+
+
+def _end_tokens(model: Any, tokenizer: PreTrainedTokenizerFast) -> Collection[int]:
+    given = model.generation_config.eos_token_id
+    if given is None:
+        given = tokenizer.eos_token_id
+    return [] if given is None else [given] if isinstance(given, int) else given
+
+
+def _merge(segments: Sequence[Video]) -> Video:
+    """Return a video with as many frames as one of the segments, from all of them."""
+    frames = np.concatenate([segment.frames for segment in segments])
+    times = [time for segment in segments for time in segment.times]
+    step = len(segments)
+    return Video(frames[step // 2 :: step], tuple(times[step // 2 :: step]))

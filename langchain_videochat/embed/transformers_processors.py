@@ -1,0 +1,63 @@
+"""Finding out, by trying, how the processor of a model takes videos."""
+
+from typing import Any
+
+import numpy as np
+from transformers import BatchFeature
+
+from langchain_videochat.embed.conversation import Image, Turn, Video, Visual
+from langchain_videochat.embed.frame_sizes import noise
+from langchain_videochat.embed.transformers_prompts import NativeVideos, PromptWriter, TimedFrames
+from langchain_videochat.errors import ModelError
+
+PROBE_FRAMES = 4
+PROBE_SIZE = (96, 160)
+"""Number, height and width of the frames with which a processor is tried."""
+
+_PICTURE = Image(noise(1, *PROBE_SIZE)[0])
+
+
+def choose_writer(processor: Any, model: str) -> PromptWriter:
+    """Return a writer of prompts with videos as such, or else as single pictures, each after its time.
+
+    Raises:
+        ModelError: The processor takes neither a video nor several pictures.
+    """
+    native = PromptWriter(processor, NativeVideos(writes_times=True))
+    if _is_read(native):
+        early, late = (_convert(native, _video(start))["input_ids"].tolist() for start in (0.0, 60.0))
+        return PromptWriter(processor, NativeVideos(writes_times=early != late), mixes=_mixes(native))
+    pictures = PromptWriter(processor, TimedFrames())
+    if _is_read(pictures):
+        return pictures
+    problem = "its processor takes neither a video nor several pictures"
+    raise ModelError(model, problem, "Use a model that was trained on video, such as a Qwen-VL, InternVL or SmolVLM2")
+
+
+def _is_read(writer: PromptWriter) -> bool:
+    """Return whether a processor takes a video as it is written."""
+    try:
+        lengths = [_convert(writer, *visuals)["input_ids"].shape[1] for visuals in ((), (_video(0.0),))]
+    except Exception:  # processors raise errors of many kinds
+        return False
+    return bool(lengths[1] > lengths[0] + PROBE_FRAMES)
+
+
+def _mixes(writer: PromptWriter) -> bool:
+    """Return whether a processor takes pictures and videos in one prompt: some overwrite one with the other."""
+    try:
+        counts = [
+            sum(value.numel() for name, value in _convert(writer, *visuals).items() if name.startswith("pixel_values"))
+            for visuals in ((_video(0.0),), (_PICTURE,), (_video(0.0), _PICTURE))
+        ]
+    except Exception:  # processors raise errors of many kinds
+        return False
+    return counts[0] + counts[1] == counts[2]
+
+
+def _convert(writer: PromptWriter, *visuals: Visual) -> BatchFeature:
+    return writer.convert([writer.write([Turn("human", (*visuals, "What is it?"))])])
+
+
+def _video(start: float) -> Video:
+    return Video(noise(PROBE_FRAMES, *PROBE_SIZE), tuple(start + np.arange(PROBE_FRAMES)))

@@ -1,0 +1,225 @@
+"""Prompts for models of transformers: conversations as text, pictures and videos for the model's own processor."""
+
+import re
+import threading
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Protocol
+
+import numpy as np
+from jinja2.exceptions import TemplateError
+from transformers import BatchFeature
+from transformers.video_utils import VideoMetadata
+
+from langchain_videochat.embed.backend import TokenIds
+from langchain_videochat.embed.conversation import Image, Turn, Video
+from langchain_videochat.errors import InputError
+
+_ROLES = {"system": "system", "human": "user", "assistant": "assistant"}
+
+TICKS = 1000
+"""Frames per second of the clock on which processors get the times of frames: times are exact to a millisecond."""
+
+Item = Mapping[str, str]
+"""A content item of a chat template: text, or the place of a picture or video."""
+
+
+@dataclass(frozen=True)
+class WrittenPrompt:
+    """A conversation, written with the model's chat template."""
+
+    text: str
+    images: list[Any]
+    """Pictures in the order of their places in the text, [H, W, 3] each."""
+
+    videos: list[Video]
+
+
+@dataclass(frozen=True, eq=False)
+class TransformersPrompt:
+    """A conversation as input of a model."""
+
+    written: WrittenPrompt
+    inputs: BatchFeature
+    """Of a batch of one, on the CPU."""
+
+    token_ids: TokenIds
+
+
+class VideoWriter(Protocol):
+    """How a video is written into a prompt."""
+
+    def items(self, video: Video) -> Iterator[Item]:
+        """Yield the content items of a video."""
+
+    def add(self, video: Video, written: WrittenPrompt) -> None:
+        """Add what the items refer to."""
+
+
+@dataclass(frozen=True)
+class NativeVideos:
+    """Videos for processors that take them."""
+
+    writes_times: bool
+    """Whether the processor writes the times of frames into the prompt."""
+
+    def items(self, video: Video) -> Iterator[Item]:
+        """Yield the place of the video, and the times of its frames if the processor does not write them."""
+        yield {"type": "video"}
+        if video.times and not self.writes_times:
+            seconds = ", ".join(f"{time:.1f}" for time in video.times)
+            yield _text(f"The video contains {len(video.times)} frames sampled at {seconds} seconds.")
+
+    def add(self, video: Video, written: WrittenPrompt) -> None:
+        """Add the video; processors of the Qwen family need two frames."""
+        times, frames = video.times, video.frames
+        written.videos.append(video if len(frames) > 1 else Video(frames.repeat(2, axis=0), times * 2))
+
+
+class TimedFrames:
+    """Videos as single pictures, for processors that take only these."""
+
+    def items(self, video: Video) -> Iterator[Item]:
+        """Yield the time and the place of each frame."""
+        for number in range(len(video.frames)):
+            yield _text(f"Frame at {video.times[number]:.1f} seconds:" if video.times else "Frame:")
+            yield {"type": "image"}
+
+    def add(self, video: Video, written: WrittenPrompt) -> None:
+        """Add the frames."""
+        written.images.extend(video.frames)
+
+
+class PromptWriter:
+    """Writes conversations as prompts, and converts them to the inputs of a model. Safe for use by several threads.
+
+    Text cannot inject control tokens: a space is inserted into every special token that it spells.
+
+    Args:
+        processor: The processor of the model, which has a chat template.
+        videos: How videos are written.
+        mixes: Whether the processor takes pictures and videos in one prompt; if not, the videos become pictures.
+    """
+
+    def __init__(self, processor: Any, videos: VideoWriter, *, mixes: bool = True) -> None:
+        self.processor = processor
+        self._videos = videos
+        self._mixes = mixes
+        special = {*processor.tokenizer.all_special_tokens, *processor.tokenizer.get_added_vocab()}
+        self._control = re.compile("|".join(f"{re.escape(one[0])}(?={re.escape(one[1:])})" for one in sorted(special)))
+        names = ("image_token_id", "video_token_id", "audio_token_id")
+        self._media_tokens = {getattr(processor, name, None) for name in names} - {None}
+        self.reset()
+
+    def reset(self) -> None:
+        """Renew the lock. Needed in a forked process, in which a thread that holds it doesn't exist."""
+        # Fast tokenizers fail if two threads use them at once.
+        self._lock = threading.Lock()
+
+    def write(self, turns: Sequence[Turn], *, add_generation_prompt: bool = True) -> WrittenPrompt:
+        """Write a conversation.
+
+        Raises:
+            InputError: The chat template rejects it.
+        """
+        kinds = {part.kind for turn in turns for part in turn.content if not isinstance(part, str)}
+        videos = TimedFrames() if len(kinds) > 1 and not self._mixes else self._videos
+        messages = [{"role": _ROLES[turn.role], "content": list(self._items(turn, videos))} for turn in turns]
+        try:
+            text = self._apply_template(messages, add_generation_prompt)
+        except TemplateError as error:
+            if turns[0].role == "system" and len(turns) > 1:
+                return self.write(_without_system(turns), add_generation_prompt=add_generation_prompt)
+            problem = f"the chat template of the model rejects it: {error}"
+            raise InputError("conversation", problem, "Alternate human and assistant turns") from error
+        written = WrittenPrompt(text, [], [])
+        for part in (part for turn in turns for part in turn.content):
+            if isinstance(part, Video):
+                videos.add(part, written)
+            elif isinstance(part, Image):
+                written.images.append(part.pixels)
+        return written
+
+    def convert(self, prompts: Sequence[WrittenPrompt]) -> BatchFeature:
+        """Return the inputs of the model for a batch, padded on the left, on the CPU.
+
+        Raises:
+            InputError: The processor rejects a picture or a video.
+        """
+        media: dict[str, Any] = {}
+        if any(prompt.images for prompt in prompts):
+            media["images"] = [prompt.images for prompt in prompts]
+        videos = [video for prompt in prompts for video in prompt.videos]
+        if videos:
+            media["videos"] = [list(video.frames) for video in videos]
+            media["video_metadata"] = [_metadata(video) for video in videos]
+            media["do_sample_frames"] = False
+        try:
+            with self._lock:
+                inputs: BatchFeature = self.processor(
+                    text=[prompt.text for prompt in prompts],
+                    padding=True,
+                    padding_side="left",
+                    return_tensors="pt",
+                    # A chat template writes them itself.
+                    add_special_tokens=False,
+                    **media,
+                )
+        except (TypeError, ValueError, IndexError) as error:
+            problem = f"the model's processor rejects it: {error}"
+            raise InputError("conversation", problem, "Use videos and images of ordinary sizes") from error
+        return inputs
+
+    def prompt(self, turns: Sequence[Turn]) -> TransformersPrompt:
+        """Return a conversation as input of the model; errors are those of `write`."""
+        written = self.write(turns)
+        inputs = self.convert([written])
+        content = _digest(written)
+        tokens: list[int] = inputs["input_ids"][0].tolist()
+        ids: Iterator[Hashable] = ((content, one) if one in self._media_tokens else one for one in tokens)
+        return TransformersPrompt(written, inputs, tuple(ids))
+
+    def _items(self, turn: Turn, videos: VideoWriter) -> Iterator[Item]:
+        for part in turn.content:
+            if isinstance(part, Video):
+                yield from videos.items(part)
+            elif isinstance(part, Image):
+                yield {"type": "image"}
+            else:
+                # Lone surrogates cannot be encoded.
+                yield _text(self._control.sub(r"\g<0> ", str(part).encode(errors="replace").decode()))
+
+    def _apply_template(self, messages: list[dict[str, Any]], add_generation_prompt: bool) -> str:
+        return str(
+            self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
+        )
+
+
+def _text(text: str) -> Item:
+    return {"type": "text", "text": text}
+
+
+def _without_system(turns: Sequence[Turn]) -> list[Turn]:
+    """Put the system turn at the start of the first human turn, for chat templates that know no system turn."""
+    system, first, *others = turns
+    return [Turn("human", (*system.content, *first.content)), *others]
+
+
+def _metadata(video: Video) -> VideoMetadata:
+    """Return the times of the frames of a video for a processor, in ticks."""
+    times = video.times or tuple(range(len(video.frames)))
+    ticks = [round(time * TICKS) for time in times]
+    step = (ticks[-1] - ticks[0]) / (len(ticks) - 1) if len(ticks) > 1 else TICKS
+    height, width = video.frames.shape[1:3]
+    total = max(1, round(step * len(ticks)))
+    return VideoMetadata(total, float(TICKS), width, height, total / TICKS, "pyav", ticks)
+
+
+def _digest(written: WrittenPrompt) -> bytes:
+    """Return a value that identifies the pictures and videos of a prompt."""
+    digest = sha256()
+    for pixels in (*written.images, *(video.frames for video in written.videos)):
+        digest.update(str(pixels.shape).encode())
+        digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()

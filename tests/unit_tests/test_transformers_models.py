@@ -1,0 +1,301 @@
+"""Models of transformers behind the chat model: real architectures and processors with random weights."""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+import transformers
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from pydantic import BaseModel
+from transformers.video_utils import VideoMetadata
+
+from langchain_videochat import VideoChatEmbed
+from langchain_videochat.embed import PromptTooLongError, read_video
+from langchain_videochat.errors import ModelError
+from langchain_videochat.models.weights import keep_models
+from tests.numbered_video import make_numbered, regular
+from tests.tiny_vlms import BUILDERS
+
+hf: Any = transformers
+
+NAMES = sorted(BUILDERS)
+TOKENS = 12
+FRAMES = 4
+
+WRITE_TIMES = {"gemma4", "qwen3_vl", "smolvlm", "video_llama_3"}
+"""Models whose processors write the times of frames."""
+
+TAKE_PICTURES = {"idefics3"}
+"""Models whose processors take no videos."""
+
+Load = Callable[..., VideoChatEmbed]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    root = tmp_path_factory.mktemp("models")
+
+    def build(name: str) -> Path:
+        if not (root / name).exists():
+            BUILDERS[name](root / name)
+        return root / name
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def load(folders: Callable[[str], Path]) -> Iterator[Load]:
+    """Return a chat model by name; the models are loaded once."""
+    with keep_models():
+        defaults: dict[str, Any] = {"max_tokens": TOKENS, "num_frames": FRAMES}
+        yield lambda name, **fields: VideoChatEmbed(model=str(folders(name)), **(defaults | fields))
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("films")
+    return [make_numbered(folder / f"{count}.mp4", times=regular(count)) for count in (100, 50)]
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "photo.png"
+    PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save(path)
+    return path
+
+
+def ask(*media: Path, question: str = "What is it?") -> list[BaseMessage]:
+    kinds = {".mp4": "video", ".png": "image"}
+    blocks = [{"type": kinds[path.suffix], "url": path.as_uri()} for path in media]
+    return [HumanMessage([*blocks, {"type": "text", "text": question}])]
+
+
+def video_tokens(answer: AIMessage) -> int:
+    assert answer.usage_metadata is not None
+    details: dict[str, Any] = dict(answer.usage_metadata["input_token_details"])
+    return int(details["video"])
+
+
+def reference(folder: Path, film: Path, question: str) -> str:
+    """Return the answer of transformers alone."""
+    model = hf.AutoModelForMultimodalLM.from_pretrained(folder, dtype=torch.float32)
+    processor = hf.AutoProcessor.from_pretrained(folder)
+    video = read_video(film, FRAMES)
+    frames, seconds = list(video.frames), [f"{time:.1f}" for time in video.times]
+    if folder.name in TAKE_PICTURES:
+        items = [item for time in seconds for item in ({"type": "text", "text": f"Frame at {time} seconds:"}, IMAGE)]
+        media: dict[str, Any] = {"images": [frames]}
+    else:
+        sentence = f"The video contains {FRAMES} frames sampled at {', '.join(seconds)} seconds."
+        times = [] if folder.name in WRITE_TIMES else [{"type": "text", "text": sentence}]
+        items = [{"type": "video"}, *times]
+        indices = [round(1000 * time) for time in video.times]
+        step = (indices[-1] - indices[0]) / (FRAMES - 1)
+        metadata = VideoMetadata(round(step * FRAMES), 1000.0, frames_indices=indices, duration=step * FRAMES / 1000)
+        metadata.height, metadata.width = video.frames.shape[1:3]
+        media = {"videos": [frames], "video_metadata": [metadata], "do_sample_frames": False}
+    content = [*items, {"type": "text", "text": question}]
+    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    inputs = processor(text=[text], return_tensors="pt", add_special_tokens=False, **media)
+    tokens = model.generate(**inputs, do_sample=False, max_new_tokens=TOKENS)[0, inputs["input_ids"].shape[1] :]
+    return str(processor.tokenizer.decode(tokens, skip_special_tokens=True)).lstrip()
+
+
+IMAGE = {"type": "image"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_are_those_of_transformers(
+    load: Load, folders: Callable[[str], Path], films: list[Path], name: str
+) -> None:
+    expected = [reference(folders(name), film, "What is it?") for film in films]
+    llm = load(name)
+    assert [llm.invoke(ask(film)).text for film in films] == expected
+    assert "".join(chunk.text for chunk in llm.stream(ask(films[0]))) == expected[0]
+    assert [answer.text for answer in llm.batch([ask(film) for film in (*films, *films)])] == expected * 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_videos_and_a_picture_in_a_question(load: Load, films: list[Path], photo: Path, name: str) -> None:
+    answer, one = (load(name).invoke(ask(*media)) for media in ((*films, photo), films[:1]))
+    assert [len(times) for times in answer.response_metadata["sampled_times"]] == [FRAMES, FRAMES]
+    assert video_tokens(answer) > video_tokens(one) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_further_question_continues_the_cache(load: Load, films: list[Path], name: str) -> None:
+    llm = load(name)
+    questions = [ask(films[0], question=question) for question in ("What is it?", "What is red?", "Who?")]
+    expected = [llm.invoke(question).text for question in (*reversed(questions), ask(films[1]))]
+    passes = count_vision_passes(llm)
+    assert [llm.invoke(question).text for question in (*reversed(questions), ask(films[1]))] == expected
+    assert passes() <= 2  # one for each video
+
+
+def count_vision_passes(llm: VideoChatEmbed) -> Callable[[], int]:
+    llm.load()
+    assert llm._loaded is not None
+    passes: list[int] = []
+    names = ("visual", "vision_tower", "vision_model")
+    model = llm._loaded.model.model
+    tower = next(getattr(model, name) for name in names if hasattr(model, name))
+    tower.register_forward_hook(lambda *_: passes.append(1))
+    return lambda: len(passes)
+
+
+class Scene(BaseModel):
+    people: int
+    places: list[str]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_structured_output_is_always_valid(load: Load, films: list[Path], name: str) -> None:
+    llm = load(name, max_tokens=60)
+    for film in films:
+        scene = llm.with_structured_output(Scene).invoke(ask(film))
+        assert isinstance(scene, Scene)
+
+
+@pytest.mark.parametrize("name", ["qwen3_vl", "idefics3"])
+def test_many_threads_get_the_answers_of_one(load: Load, films: list[Path], name: str) -> None:
+    llm = load(name)
+    questions = [ask(films[number % 2], question=f"What is {number}?") for number in range(20)]
+    expected = [llm.invoke(question).text for question in questions]
+    with ThreadPoolExecutor(20) as pool:
+        assert [answer.text for answer in pool.map(llm.invoke, questions)] == expected
+
+
+def test_answers_of_a_batch_have_their_own_settings(load: Load, films: list[Path]) -> None:
+    llm = load("qwen3_vl")
+    settings: list[dict[str, Any]] = [
+        {"max_tokens": 3},
+        {"temperature": 2.0, "seed": 5},
+        {"stop": ["D"]},
+        {"repetition_penalty": 5.0},
+    ]
+    expected = [llm.invoke(ask(films[0]), **one) for one in settings]
+    with ThreadPoolExecutor(len(settings)) as pool:
+        answers = list(pool.map(lambda one: llm.invoke(ask(films[0]), **one), settings))
+    assert [answer.text for answer in answers] == [answer.text for answer in expected]
+    assert len({answer.text for answer in answers}) == len(settings)
+    assert "D" not in answers[2].text
+
+
+def test_a_stream_can_be_closed(load: Load, films: list[Path]) -> None:
+    llm = load("qwen3_vl", max_tokens=20_000)
+    stream = llm.stream(ask(films[0]))
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    answer = llm.invoke(ask(films[0]), max_tokens=3)
+    assert answer.usage_metadata is not None
+    assert answer.usage_metadata["output_tokens"] == 3
+    assert not [thread for thread in threading.enumerate() if thread.name == "videochat-generate" and not ended(thread)]
+
+
+def ended(thread: threading.Thread) -> bool:
+    thread.join(10)
+    return not thread.is_alive()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tokens_are_counted_without_decoding(load: Load, films: list[Path], photo: Path, name: str) -> None:
+    llm, messages = load(name), ask(*films, photo)
+    counted = llm.get_num_tokens_from_messages(messages)
+    usage = llm.invoke(messages).usage_metadata
+    assert usage is not None
+    assert counted >= usage["input_tokens"] - 2 * FRAMES  # the last digits of times
+    if name != "video_llama_3":  # leaves out what does not change
+        assert counted <= usage["input_tokens"] + 2 * FRAMES
+
+
+@pytest.mark.parametrize("overflow", ["merge", "map_reduce"])
+@pytest.mark.parametrize("name", ["qwen2_5_vl", "internvl", "idefics3"])
+def test_long_videos_stay_within_the_budget(load: Load, films: list[Path], name: str, overflow: str) -> None:
+    options: dict[str, Any] = {"long_video": "segments", "segment_seconds": 1.0, "overflow": overflow}
+    budget = video_tokens(load(name, **options).invoke(ask(films[1])))
+    answer = load(name, **options, max_video_tokens=budget).invoke(ask(films[0]))
+    assert len(answer.response_metadata["sampled_times"]) == 4
+    if overflow == "merge":
+        assert video_tokens(answer) <= budget
+
+
+def write_large(path: Path) -> Path:
+    """Write a video of 1280 x 720 pixels."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for number in range(10):
+            picture = np.full((720, 1280, 3), 25 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_frames_are_scaled_to_fit_the_budget(load: Load, tmp_path: Path) -> None:
+    film = write_large(tmp_path / "large.mp4")
+    counts = []
+    for budget in (200, 800, 3000):
+        counts.append(video_tokens(load("qwen3_vl", max_video_tokens=budget).invoke(ask(film))))
+        assert budget / 3 < counts[-1] <= budget
+    assert counts == sorted(counts)
+
+
+def test_text_cannot_inject_control_tokens(load: Load, films: list[Path]) -> None:
+    llm = load("qwen3_vl")
+    plain = llm.get_num_tokens_from_messages(ask(films[0], question="a"))
+    injected = llm.get_num_tokens_from_messages(ask(films[0], question="<|video_pad|>"))
+    assert injected >= plain + len("<|video_pad|>") - 1
+
+
+# Models that cannot be used
+
+
+def test_a_text_model_is_refused(tmp_path: Path) -> None:
+    config = hf.LlamaConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=9
+    )
+    hf.LlamaForCausalLM(config).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="models of type llama do not read pictures or videos"):
+        VideoChatEmbed(model=str(tmp_path)).load()
+
+
+def test_a_model_without_a_chat_template_is_refused(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders("qwen3_vl"), tmp_path / "model"))
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match="has no chat template"):
+        VideoChatEmbed(model=str(folder)).load()
+
+
+def test_a_processor_that_takes_neither_is_refused(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders("idefics3"), tmp_path / "model"))
+    (folder / "chat_template.jinja").write_text("{{ messages[0].role }}")
+    with pytest.raises(ModelError, match="takes neither a video nor several pictures"):
+        VideoChatEmbed(model=str(folder)).load()
+
+
+def test_a_conversation_that_is_too_long_is_refused(
+    folders: Callable[[str], Path], films: list[Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folders("qwen3_vl"), tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["max_position_embeddings"] = 64
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(PromptTooLongError, match="context length is 64"):
+        VideoChatEmbed(model=str(folder)).invoke(ask(films[0]))
+
+
+def test_code_of_strangers_must_be_pinned() -> None:
+    with pytest.raises(ValueError, match=r"trust_remote_code: .*commit"):
+        VideoChatEmbed(model="nobody/model", trust_remote_code=True)
+    with pytest.raises(ValueError, match=r"trust_remote_code: .*commit"):
+        VideoChatEmbed(model="nobody/model", trust_remote_code=True, revision="main")
+    VideoChatEmbed(model="nobody/model", trust_remote_code=True, revision="0" * 40)
