@@ -1,6 +1,6 @@
 """Tiny vision-language models with random weights for tests: real architectures and processors, by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,11 @@ def make_tokenizer(special: list[str], **tokens: str) -> PreTrainedTokenizerFast
     return tokenizer
 
 
-def qwen3_vl(folder: Path) -> None:
-    """Save a Qwen3-VL, whose processor writes the times of frames."""
+def qwen3_vl(folder: Path, *, text: Mapping[str, Any] | None = None, vision: Mapping[str, Any] | None = None) -> None:
+    """Save a Qwen3-VL, whose processor writes the times of frames; `text` and `vision` change its configuration."""
     tokenizer = make_tokenizer(["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"])
     ids = tokenizer.get_vocab()
-    vision = {
+    tower = {
         "depth": 2,
         "hidden_size": 32,
         "intermediate_size": 32,
@@ -71,8 +71,8 @@ def qwen3_vl(folder: Path) -> None:
         "temporal_patch_size": 2,
     }
     config = hf.Qwen3VLConfig(
-        text_config=TEXT | {"vocab_size": len(tokenizer), "head_dim": 16, "rope_parameters": MROPE},
-        vision_config=vision,
+        text_config=TEXT | {"vocab_size": len(tokenizer), "head_dim": 16, "rope_parameters": MROPE} | dict(text or {}),
+        vision_config=tower | dict(vision or {}),
         image_token_id=ids["<|image_pad|>"],
         video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"],

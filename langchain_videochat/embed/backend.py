@@ -158,6 +158,10 @@ class Backend(ABC):
             InputError: The chat template rejects the conversation.
         """
 
+    def starts_reasoning(self, prompt: Any) -> bool:
+        """Return whether the text that is generated for a prompt starts with reasoning."""
+        return False
+
     @abstractmethod
     def build_prompt(self, turns: Sequence[Turn], max_visual_tokens: int | None = None) -> Prompt:
         """Build the prompt of a conversation with videos and images from `visual_cache`; see `count_tokens`.

@@ -27,12 +27,15 @@ def stream_chunks(answer: "Answer", output_format: OutputFormat, model: str | No
     for delta in answer.deltas:
         buffered += delta.text
         may_be_calls = bool(tools) and buffered.lstrip()[:1] in ("", "{")
+        # LangChain makes a reasoning block of it.
+        reasoning = {"reasoning_content": delta.reasoning} if delta.reasoning else {}
         if delta.finish_reason is None and may_be_calls:
             # An empty chunk gives the caller a chance to cancel.
-            yield ChatGenerationChunk(message=AIMessageChunk(content=""))
+            yield ChatGenerationChunk(message=AIMessageChunk(content="", additional_kwargs=reasoning))
             continue
         calls = parse_tool_calls(buffered, tools)[:max_calls] if may_be_calls else []
-        message = AIMessageChunk(content="" if calls else buffered, tool_call_chunks=calls)
+        content = "" if calls else buffered
+        message = AIMessageChunk(content=content, tool_call_chunks=calls, additional_kwargs=reasoning)
         if delta.finish_reason is not None:
             message.chunk_position = "last"
             message.usage_metadata = _usage_metadata(answer, delta.num_tokens)

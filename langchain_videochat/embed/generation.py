@@ -20,6 +20,9 @@ from langchain_videochat.errors import InputError
 
 FinishReason = Literal["stop", "length"]
 
+REASONING_START, REASONING_END = "<think>", "</think>"
+"""What most models write around their reasoning."""
+
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 """A tokenizer's output for an incomplete UTF-8 sequence."""
 
@@ -64,6 +67,9 @@ class TextDelta:
     finish_reason: FinishReason | None = None
     """Why the text ends here; None if it continues."""
 
+    reasoning: str = ""
+    """A piece of what the model wrote before its answer, if it is trained to reason."""
+
 
 def generate_text(
     backend: Backend,
@@ -80,6 +86,8 @@ def generate_text(
     """
     generator = backend.generator
     decoder, stops = TextDecoder(backend.tokenizer), StopFilter(sampling.stop)
+    # A constrained answer starts immediately.
+    reasoning = ReasoningFilter(is_inside=constraint is None and backend.starts_reasoning(prompt))
     selector = _TokenSelector(sampling, constraint, backend.device)
     num_tokens = 0
     reason: FinishReason = "length"
@@ -89,13 +97,15 @@ def generate_text(
             if token in generator.end_tokens:
                 reason = "stop"
                 break
-            text = stops.feed(decoder.feed(token))
+            thought, text = reasoning.feed(stops.feed(decoder.feed(token)))
             if stops.found:
-                yield TextDelta(text, num_tokens, "stop")
-                return
-            if text:
-                yield TextDelta(text, num_tokens)
-    yield TextDelta(stops.feed(decoder.finish()) + stops.finish(), num_tokens, reason)
+                reason = "stop"
+                break
+            if text or thought:
+                yield TextDelta(text, num_tokens, reasoning=thought)
+    if not stops.found:
+        thought, text = reasoning.feed(stops.feed(decoder.finish()) + stops.finish())
+    yield TextDelta(text + reasoning.finish(), num_tokens, reason, thought)
 
 
 class TextDecoder:
@@ -161,6 +171,57 @@ class StopFilter:
     def finish(self) -> str:
         """Return the remaining text."""
         return "" if self.found else self._held
+
+
+class ReasoningFilter:
+    """Separates the reasoning of a model from its answer, however the text is split into deltas.
+
+    Args:
+        is_inside: Whether the text starts with reasoning; otherwise a `<think>` at its start starts it.
+
+    Example:
+        >>> reasoning = ReasoningFilter(is_inside=True)
+        >>> reasoning.feed("It is red.</thi"), reasoning.feed("nk>A bus.")
+        (('It is red.', ''), ('', 'A bus.'))
+    """
+
+    def __init__(self, *, is_inside: bool) -> None:
+        self._is_inside = is_inside
+        self._may_start = not is_inside
+        self._skips_whitespace = False
+        self._held = ""
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """Add text, and return the reasoning and the answer that are certain."""
+        self._held += text
+        if self._may_start:
+            if REASONING_START.startswith(self._held.lstrip()[: len(REASONING_START)]) and not self._starts():
+                return "", ""  # more is needed to know
+            self._is_inside, self._may_start = self._starts(), False
+            self._held = self._held.lstrip().removeprefix(REASONING_START) if self._is_inside else self._held
+        thought = self._feed_reasoning() if self._is_inside else ""
+        if self._is_inside:
+            return thought, ""
+        answer, self._held = self._held.lstrip() if self._skips_whitespace else self._held, ""
+        self._skips_whitespace = self._skips_whitespace and not answer
+        return thought, answer
+
+    def finish(self) -> str:
+        """Return the remaining text."""
+        return "" if self._is_inside else self._held
+
+    def _feed_reasoning(self) -> str:
+        """Return the reasoning that is certain, and note whether it has ended."""
+        thought, end, answer = self._held.partition(REASONING_END)
+        if end:
+            self._is_inside, self._skips_whitespace, self._held = False, True, answer
+            return thought
+        held = _overlap(thought, REASONING_END)
+        ready, self._held = thought[: len(thought) - held], thought[len(thought) - held :]
+        return ready
+
+    def _starts(self) -> bool:
+        return self._held.lstrip().startswith(REASONING_START)
 
 
 def _overlap(text: str, stop: str) -> int:

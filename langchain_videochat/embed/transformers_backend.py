@@ -14,6 +14,7 @@ from typing_extensions import override
 from langchain_videochat.embed.backend import Backend
 from langchain_videochat.embed.conversation import Image, Turn, Video, Visual
 from langchain_videochat.embed.frame_sizes import MAX_PIXELS, FrameSizes, noise
+from langchain_videochat.embed.generation import REASONING_START
 from langchain_videochat.embed.long_videos import divide
 from langchain_videochat.embed.settings import ModelSettings
 from langchain_videochat.embed.transformers_generation import GenerateQueue
@@ -85,6 +86,10 @@ class TransformersBackend(Backend):
         prompt = self._writer.prompt(self._fit(turns, max_visual_tokens))
         self.check_length(len(prompt.token_ids))
         return prompt
+
+    @override
+    def starts_reasoning(self, prompt: TransformersPrompt) -> bool:
+        return prompt.written.text.rstrip().endswith(REASONING_START)
 
     def _fit(self, turns: Sequence[Turn], max_tokens: int | None) -> Sequence[Turn]:
         """Scale videos and images to the size at which each takes at most so many tokens."""

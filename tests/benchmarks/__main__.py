@@ -23,6 +23,7 @@ TABLES = (
     "embed_gpu",
     "chat",
     "chat_memory",
+    "video_models",
     "chat_gpu",
     "training",
     "understanding",

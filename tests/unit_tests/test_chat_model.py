@@ -5,13 +5,15 @@ import shutil
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ContextOverflowError, ModelInvalidRequestError, ModelNotFoundError
@@ -21,6 +23,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from pydantic import BaseModel, Field, ValidationError
 
 from langchain_videochat import VideoChatEmbed, __version__
+from langchain_videochat.embed.generation import ReasoningFilter
 from langchain_videochat.errors import InputError, MediaError, ModelUnavailableError, SourceError
 from tests.slides import render_talk
 from tests.tiny_videochat import QUERIES, save_videochat
@@ -211,6 +214,37 @@ def test_whitespace_after_the_role_is_not_part_of_the_answer(tmp_path: Path) -> 
 
     assert llm.invoke("Hello").text == "Hi there!"
     assert "".join(chunk.text for chunk in llm.stream("Hello")) == "Hi there!"
+
+
+def search(query: str) -> str:
+    """Search."""
+    return query
+
+
+@pytest.mark.parametrize("tools", [[], [search]])
+def test_reasoning_is_a_block_of_its_own(tmp_path: Path, tools: list[Any]) -> None:
+    folder = save_videochat(tmp_path / "videochat")
+    teach(folder, [Lesson([HumanMessage("Hello")], "<think>It is a greeting.</think>\n\nHi!", tools)])
+    llm = VideoChatEmbed(model=str(folder), max_tokens=60)
+    model = llm.bind_tools(tools) if tools else llm
+
+    answer = model.invoke("Hello")
+    assert answer.text == "Hi!"
+    assert answer.content_blocks[0] == {"type": "reasoning", "reasoning": "It is a greeting."}
+    assert "".join(chunk.text for chunk in model.stream("Hello")) == "Hi!"
+
+
+@given(
+    st.lists(st.sampled_from(["<", "<think>", "</think>", "</thi", "nk>", "a", " ", "\n"]), max_size=12), st.booleans()
+)
+def test_reasoning_is_separated_however_the_text_is_split(pieces: list[str], is_inside: bool) -> None:
+    def separate(parts: Iterable[str]) -> tuple[str, str]:
+        reasoning = ReasoningFilter(is_inside=is_inside)
+        thoughts, answers = zip(*map(reasoning.feed, [*parts, ""]), strict=True)
+        return "".join(thoughts), "".join(answers) + reasoning.finish()
+
+    text = "".join(pieces)
+    assert separate(pieces) == separate(text) == separate([text])
 
 
 def test_the_default_model_has_to_be_downloaded(
