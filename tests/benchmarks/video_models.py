@@ -37,7 +37,7 @@ TEXT = {
     "head_dim": 64,
     "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [12, 10, 10]},
 }
-VISION = {"depth": 12, "hidden_size": 768, "intermediate_size": 3072, "num_heads": 12, "out_hidden_size": 768}
+VISION = {"depth": 6, "hidden_size": 384, "intermediate_size": 1536, "num_heads": 6, "out_hidden_size": 768}
 
 
 def measure(scale: float) -> Table:
