@@ -198,6 +198,7 @@ def _load_sentence_transformer(weights: Weights, folder: Path) -> MultimodalTran
             str(folder),
             device=str(weights.torch_device),
             model_kwargs={"dtype": weights.torch_dtype},
+            processor_kwargs={"backend": "pil"},  # as for other models, also where torchvision is installed
             trust_remote_code=False,
             local_files_only=True,
         )
