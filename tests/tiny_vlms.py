@@ -9,6 +9,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from tests.custom_vlm import CustomConfig, CustomForConditionalGeneration, CustomProcessor
+
 hf: Any = transformers
 """Typed as Any: its configurations accept arguments that are not in their signatures."""
 
@@ -90,7 +92,12 @@ def qwen3_vl(folder: Path, *, text: Mapping[str, Any] | None = None, vision: Map
     _save(folder, hf.Qwen3VLForConditionalGeneration(config), processor)
 
 
-def qwen2_5_vl(folder: Path) -> None:
+def qwen2_5_vl(
+    folder: Path,
+    config_class: Any = hf.Qwen2_5_VLConfig,
+    model_class: Any = hf.Qwen2_5_VLForConditionalGeneration,
+    processor_class: Any = hf.Qwen2_5_VLProcessor,
+) -> None:
     """Save a Qwen2.5-VL, which learns the times of frames from their positions only."""
     tokenizer = make_tokenizer(["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"])
     ids = tokenizer.get_vocab()
@@ -102,7 +109,7 @@ def qwen2_5_vl(folder: Path) -> None:
         "out_hidden_size": 32,
         "fullatt_block_indexes": [1],
     }
-    config = hf.Qwen2_5_VLConfig(
+    config = config_class(
         text_config=TEXT | {"vocab_size": len(tokenizer), "rope_parameters": MROPE},
         vision_config=vision,
         image_token_id=ids["<|image_pad|>"],
@@ -111,10 +118,18 @@ def qwen2_5_vl(folder: Path) -> None:
         vision_end_token_id=ids["<|vision_end|>"],
     )
     size = {"shortest_edge": 4 * 784, "longest_edge": 2**24}
-    processor = hf.Qwen2_5_VLProcessor(
+    processor = processor_class(
         hf.Qwen2VLImageProcessor(size=size), tokenizer, hf.Qwen2VLVideoProcessor(size=size), chat_template=QWEN
     )
-    _save(folder, hf.Qwen2_5_VLForConditionalGeneration(config), processor)
+    _save(folder, model_class(config), processor)
+
+
+def custom_vlm(folder: Path, auto_class: str) -> None:
+    """Save a model with its own code, whose class is named as `auto_class` in its configuration."""
+    CustomConfig.register_for_auto_class()
+    CustomForConditionalGeneration.register_for_auto_class(auto_class)
+    CustomProcessor.register_for_auto_class()
+    qwen2_5_vl(folder, CustomConfig, CustomForConditionalGeneration, CustomProcessor)
 
 
 def smolvlm(folder: Path) -> None:

@@ -1,6 +1,6 @@
-"""Overfits a tiny VideoChat-Embed on a few answers, so that tests can converse with it."""
+"""Overfits tiny models on a few answers, so that tests can converse with them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,19 @@ import torch
 from langchain_core.messages import BaseMessage
 from torch import Tensor
 
-from langchain_videochat.embed import VideoChatEmbedProcessor, load_model
+from langchain_videochat.embed import Turn, load_model
 from langchain_videochat.embed.output_format import read_output_format
+from langchain_videochat.embed.settings import ModelSettings
 from langchain_videochat.embed.tool_calls import add_tools
+from langchain_videochat.embed.transformers_backend import load_transformers
 from tests.opened_media import read_conversation
 
 LEARNING_RATE = 0.02
+VLM_LEARNING_RATE = 0.01
+"""Of models with two layers, which are less stable."""
 
 MAX_ROUNDS = 300
-"""Half a dozen lessons take about 70 rounds, 4 s on one core."""
+"""Half a dozen lessons take about 70 rounds, 4 s on one core, and twice as many for models of transformers."""
 
 TARGET_LOSS = 0.001
 """Mean loss of an answer's tokens. Even in an answer of 100 tokens, the probability of each is then at least 0.9."""
@@ -55,29 +59,58 @@ def teach(folder: Path, lessons: Sequence[Lesson]) -> None:
     model, processor = load_model(folder, device="cpu", dtype="float32", show_progress=False)
     model.requires_grad_(False)
     model.language_model.requires_grad_(True)
-    optimizer = torch.optim.AdamW(model.language_model.parameters(), lr=LEARNING_RATE)
-    batches = [_training_inputs(processor, lesson) for lesson in lessons]
+    tokenizer = processor.tokenizer
+    batches = [
+        _training_inputs(processor(_read_turns(lesson)), tokenizer, lesson.answer, tokenizer.eos_token_id)
+        for lesson in lessons
+    ]
+    _overfit(model, batches, LEARNING_RATE)
+    model.save_pretrained(folder)
+
+
+def teach_vlm(folder: Path, lessons: Sequence[Lesson]) -> None:
+    """Train a saved model of transformers, as `teach` trains a VideoChat-Embed."""
+    backend = load_transformers(ModelSettings(str(folder), device="cpu", dtype="float32"))
+    end_token = min(backend.generator.end_tokens)
+    batches = [
+        _training_inputs(backend.build_prompt(_read_turns(lesson)).inputs, backend.tokenizer, lesson.answer, end_token)
+        for lesson in lessons
+    ]
+    _overfit(backend.model, batches, VLM_LEARNING_RATE)
+    backend.model.save_pretrained(folder)
+
+
+def _read_turns(lesson: Lesson) -> Sequence[Turn]:
+    """Return the conversation of VideoChatEmbed."""
+    turns = read_conversation(lesson.messages)
+    output_format = read_output_format(lesson.tools, response_format=lesson.response_format)
+    return add_tools(turns, output_format.tools, output_format.response_schema)
+
+
+def _training_inputs(prompt: Mapping[str, Tensor], tokenizer: Any, text: str, end_token: int) -> dict[str, Tensor]:
+    """Return a prompt, followed by an answer and its end token, which have labels."""
+    answer = torch.tensor([[*tokenizer.encode(text, add_special_tokens=False), end_token]])
+    labels = torch.cat([torch.full_like(prompt["input_ids"], IGNORE_INDEX), answer], dim=1)
+    ends = {"input_ids": answer, "attention_mask": torch.ones_like(answer)}
+    per_token = {
+        name: torch.cat([value, ends.get(name, torch.zeros_like(answer))], dim=1)
+        for name, value in prompt.items()
+        if value.shape == prompt["input_ids"].shape
+    }
+    return {**prompt, **per_token, "labels": labels}
+
+
+def _overfit(model: Any, batches: Sequence[dict[str, Tensor]], learning_rate: float) -> None:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate)
     for _ in range(MAX_ROUNDS):
         losses = [_backward(model, inputs) for inputs in batches]
         if max(losses) < TARGET_LOSS:
-            model.save_pretrained(folder)
             return
-        torch.nn.utils.clip_grad_norm_(model.language_model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad()
     raise RuntimeError(f"losses after {MAX_ROUNDS} rounds: {losses}")
-
-
-def _training_inputs(processor: VideoChatEmbedProcessor, lesson: Lesson) -> dict[str, Tensor]:
-    """Return the prompt of VideoChatEmbed, followed by the answer and its end token, which have labels."""
-    turns = read_conversation(lesson.messages)
-    output_format = read_output_format(lesson.tools, response_format=lesson.response_format)
-    prompt = processor(add_tools(turns, output_format.tools, output_format.response_schema))
-    tokenizer = processor.tokenizer
-    answer = torch.tensor([[*tokenizer.encode(lesson.answer, add_special_tokens=False), tokenizer.eos_token_id]])
-    input_ids = torch.cat([prompt["input_ids"], answer], dim=1)
-    labels = torch.cat([torch.full_like(prompt["input_ids"], IGNORE_INDEX), answer], dim=1)
-    return {**prompt, "input_ids": input_ids, "attention_mask": torch.ones_like(input_ids), "labels": labels}
 
 
 def _backward(model: Any, inputs: dict[str, Tensor]) -> float:

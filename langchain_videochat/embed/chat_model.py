@@ -163,7 +163,7 @@ class VideoChatEmbed(BaseChatModel):
 
     trust_remote_code: bool = False
     """Run the code in the model's repository, which may do anything on this machine. Only with a `revision` that is a
-    commit, so that the code cannot change, or with a folder."""
+    commit, so that the code cannot change, or with a folder; not for models that calls name."""
 
     num_frames: int = Field(default=NUM_FRAMES, ge=1)
     """Frames to sample per video, unless its content block sets them."""
@@ -442,7 +442,7 @@ class VideoChatEmbed(BaseChatModel):
             quantization=self.quantization,
             attn_implementation=self.attn_implementation,
             device_map=self.device_map,
-            trust_remote_code=self.trust_remote_code,
+            trust_remote_code=self.trust_remote_code and model == self.model,
             show_progress=self.show_progress,
         )
         with core_errors():

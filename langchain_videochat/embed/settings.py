@@ -2,12 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-from typing_extensions import override
-
-from langchain_videochat.models.hub import fetch_weights
 from langchain_videochat.models.weights import Weights
 
 Quantization = Literal["8bit", "4bit"]
@@ -36,7 +32,3 @@ class ModelSettings(Weights):
 
     show_progress: bool = field(default=False, compare=False)
     """Show the progress bar of transformers while loading."""
-
-    @override
-    def fetch(self) -> Path:
-        return fetch_weights(self.model, self.revision, self.files, with_code=self.trust_remote_code)

@@ -1,5 +1,12 @@
-"""Loading a model of transformers that reads pictures or videos, with its processor."""
+"""Loading a model of transformers that reads pictures or videos, with its processor.
 
+A model whose architecture is not part of transformers brings its code: `auto_map` in its configuration files names the
+classes.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,46 +15,100 @@ from langchain_videochat.embed.settings import BITS, ModelSettings
 from langchain_videochat.errors import ModelError
 from langchain_videochat.models.weights import load_checkpoint, model_errors
 
+AUTO_CLASSES = ("AutoModelForMultimodalLM", "AutoModelForImageTextToText", "AutoModelForCausalLM", "AutoModel")
+"""Names under which models bring their own classes, from the most to the least specific."""
+
+_OTHER_MODELS = "Use a vision-language model, such as a Qwen-VL, InternVL or SmolVLM2"
+
 
 def load_model_and_processor(settings: ModelSettings) -> tuple[Any, Any]:
     """Load a model for inference, and its processor.
 
     Raises:
         ModelUnavailableError: The model, or a package that it needs, cannot be found or downloaded.
-        ModelError: It reads text only, has no chat template, or is incomplete.
+        ModelError: It reads text only, has no chat template, is incomplete, or needs code that may not be run.
     """
-    from transformers import AutoModelForMultimodalLM, AutoProcessor
+    from transformers import AutoProcessor
 
     folder = settings.fetch()
-    with model_errors(settings.model):
-        _check_kind(folder, settings)
+    with model_errors(settings.model), _untrusted_code_errors(settings):
+        if settings.trust_remote_code:
+            _check_code(folder, settings.model)
+        auto_class = _find_class(folder, settings)
         loader: Any = AutoProcessor
         processor = loader.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
-        if not getattr(processor, "chat_template", None):
-            problem = "it has no chat template, so it cannot be asked"
-            raise ModelError(settings.model, problem, 'Use a variant for chats, often called "Instruct" or "it"')
+        _check_processor(processor, settings.model)
         model = load_checkpoint(
-            AutoModelForMultimodalLM,
+            auto_class,
             folder,
             _on_this_cpu(settings),
             show_progress=settings.show_progress,
             trust_remote_code=settings.trust_remote_code,
             **_options(settings),
         )
+        if not model.can_generate():
+            raise ModelError(settings.model, "it cannot generate text", _OTHER_MODELS)
     return model.eval(), processor
 
 
-def _check_kind(folder: Path, settings: ModelSettings) -> None:
-    from transformers import AutoConfig
+def _find_class(folder: Path, settings: ModelSettings) -> Any:
+    """Return the auto class that loads a model.
+
+    Raises:
+        ModelError: The model does not read pictures or videos.
+    """
+    import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING
 
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
-    is_remote = settings.trust_remote_code and "AutoModelForMultimodalLM" in getattr(config, "auto_map", {})
-    if type(config) not in MODEL_FOR_MULTIMODAL_LM_MAPPING and not is_remote:
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
+    own_classes = getattr(config, "auto_map", None) if settings.trust_remote_code else None
+    name = next((name for name in AUTO_CLASSES if name in (own_classes or ())), None)
+    if name is None and type(config) not in MODEL_FOR_MULTIMODAL_LM_MAPPING:
         problem = f"models of type {config.model_type or 'unknown'} do not read pictures or videos"
-        raise ModelError(
-            settings.model, problem, "Use a vision-language model, such as a Qwen-VL, InternVL or SmolVLM2"
-        )
+        raise ModelError(settings.model, problem, _OTHER_MODELS)
+    return getattr(transformers, name or AUTO_CLASSES[0])
+
+
+def _check_processor(processor: Any, model: str) -> None:
+    if not hasattr(processor, "tokenizer"):
+        raise ModelError(model, "it has no processor for videos or pictures", _OTHER_MODELS)
+    if not getattr(processor, "chat_template", None):
+        problem = "it has no chat template, so it cannot be asked"
+        raise ModelError(model, problem, 'Use a variant for chats, often called "Instruct" or "it"')
+
+
+def _check_code(folder: Path, model: str) -> None:
+    """Check that all code is in the model's folder: that of other repositories could change at any time.
+
+    Raises:
+        ModelError: A configuration file names code of another repository.
+    """
+    for path in sorted(folder.glob("*config*.json")):
+        # References to other repositories have the form "owner/repository--module.Class".
+        if any("--" in json.dumps(auto_map) for auto_map in _auto_maps(json.loads(path.read_bytes()))):
+            problem = f"its {path.name} names code of another repository, which can change"
+            raise ModelError(model, problem, "Copy that code into the model's folder, and name it in auto_map")
+
+
+def _auto_maps(config: Any) -> Iterator[Any]:
+    """Yield every `auto_map` of a configuration file, those of parts included."""
+    if isinstance(config, dict):
+        yield config.get("auto_map")
+        for part in config.values():
+            yield from _auto_maps(part)
+
+
+@contextmanager
+def _untrusted_code_errors(settings: ModelSettings) -> Iterator[None]:
+    """Convert the error of transformers for a model whose code may not be run."""
+    try:
+        yield
+    except ValueError as error:
+        if settings.trust_remote_code or "trust_remote_code" not in str(error):
+            raise
+        problem = "the code in its repository would have to be run"
+        advice = "If you have read it and trust it, set trust_remote_code=True, for a model on the Hub with the commit"
+        raise ModelError(settings.model, problem, f"{advice} as revision") from error
 
 
 def _on_this_cpu(settings: ModelSettings) -> ModelSettings:

@@ -15,7 +15,7 @@ BUNDLED = Path(__file__).parent
 TINY = "videochat-embed-tiny"
 """Name of the bundled VideoChat-Embed."""
 
-_CONFIGURATION = ("*.json", "*.jinja", "*.txt", "*.model")
+_CONFIGURATION = ("*.json", "*.jinja", "*.txt", "*.model", "*.py")
 _WEIGHTS = ("*.safetensors", "*.bin")
 
 
@@ -51,13 +51,11 @@ def find_weights(model: str | Path, revision: str | None = None, files: Sequence
     return folder / file if _patterns_to_fetch(names, [escape(file)] if file else files) else None
 
 
-def fetch_weights(
-    model: str | Path, revision: str | None = None, files: Sequence[str] = (), *, with_code: bool = False
-) -> Path:
+def fetch_weights(model: str | Path, revision: str | None = None, files: Sequence[str] = ()) -> Path:
     """Return the path of a model, downloading it with a progress bar if necessary.
 
-    The arguments are those of `find_weights`, and `with_code`, whether to download Python files. By default,
-    configuration and tokenizer are downloaded too.
+    The arguments are those of `find_weights`. By default, configuration and tokenizer are downloaded too, and Python
+    files, which run only if a caller sets `trust_remote_code`.
 
     Raises:
         ModelUnavailableError: The model is not on this machine and cannot be downloaded.
@@ -75,7 +73,6 @@ def fetch_weights(
     try:
         patterns = _patterns_to_fetch(list_repo_files(repository, revision=revision), files)
         if patterns:
-            patterns += ["*.py"] if with_code else []
             return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns)) / file
     except (httpx.HTTPError, OSError, HFValidationError) as error:
         size = describe_size(str(model))

@@ -86,7 +86,7 @@ class Objects(BatchPerceiver["_Detector", Frame, list[Detection]]):
             model = load_checkpoint(transformers.AutoModelForObjectDetection, folder, weights)
             return _Detector(model, image_processors.from_pretrained(folder, backend="pil"), takes_prompt=False)
         model = load_checkpoint(transformers.AutoModelForZeroShotObjectDetection, folder, weights)
-        processor = processors.from_pretrained(folder)
+        processor = processors.from_pretrained(folder, backend="pil")
         check_vocabulary(processor.tokenizer, model, weights)
         return _Detector(model, processor, takes_prompt=True)
 

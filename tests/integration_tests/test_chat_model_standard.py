@@ -1,12 +1,15 @@
-"""LangChain's standard tests for chat models, with a tiny VideoChatEmbed that was trained on the answers.
+"""LangChain's standard tests for chat models, with tiny models that were trained on the answers.
 
-ChatVideoServer passes them through HTTP, with the same model behind the server.
+VideoChatEmbed passes them with a VideoChat-Embed and with models of transformers; ChatVideoServer passes them through
+HTTP, with the VideoChat-Embed behind the server.
 """
 
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
@@ -24,7 +27,8 @@ from langchain_videochat.embed.messages import write_tool_call
 from langchain_videochat.errors import SourceError
 from tests.chat_server import ChatServer, serve
 from tests.tiny_videochat import save_videochat
-from tests.trained_videochat import Lesson, teach
+from tests.tiny_vlms import qwen3_vl, smolvlm
+from tests.trained_videochat import Lesson, teach, teach_vlm
 
 
 @tool
@@ -79,14 +83,30 @@ LESSONS = [
 """Conversations of the tests: a model of this size can memorize them, but not learn to use tools."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = save_videochat(tmp_path_factory.mktemp("videochat"), max_positions=8192)
-    teach(folder, LESSONS)
+@contextmanager
+def default_model(folder: Path) -> Iterator[None]:
+    """Make a model the default, and copy it for the tests that name another one."""
     shutil.copytree(folder, f"{folder}-other")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIDEOCHAT_EMBED_MODEL", str(folder))
-        yield folder
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _videochat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = save_videochat(tmp_path_factory.mktemp("videochat"), max_positions=8192)
+    teach(folder, LESSONS)
+    with default_model(folder):
+        yield
+
+
+@pytest.fixture(scope="class", params=[qwen3_vl, smolvlm], ids=lambda build: build.__name__)
+def _transformers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp(request.param.__name__)
+    request.param(folder)
+    teach_vlm(folder, LESSONS)
+    with default_model(folder):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +173,11 @@ class TestIntegration(ChatModelIntegrationTests):
     @pytest.mark.xfail(reason="downloads an image from the internet", raises=httpx.HTTPError)
     def test_image_tool_message(self, model: BaseChatModel) -> None:
         super().test_image_tool_message(model)
+
+
+@pytest.mark.usefixtures("_transformers")
+class TestTransformersIntegration(TestIntegration):
+    """The same tests, with models of transformers."""
 
 
 class TestServerUnit(ChatModelUnitTests):

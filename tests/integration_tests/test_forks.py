@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests.tiny_vlms import BUILDERS
+
 PROGRAM = """
-import os, signal, threading, time, traceback
+import os, signal, sys, threading, time, traceback
 
 import torch
 
@@ -22,7 +25,7 @@ def ask_forever(number):
 def use_all_threads():
     torch.ones(1000, 1000).softmax(dim=1)
 
-llm = VideoChatEmbed(model="videochat-embed-tiny", device="cpu", max_tokens=4)
+llm = VideoChatEmbed(model=sys.argv[1], device="cpu", max_tokens=4)
 expected = llm.invoke("Hello").text
 half_read = llm.stream("Hello")
 next(half_read)
@@ -36,7 +39,7 @@ def ask_in_child():
     signal.alarm(60)  # kills a child that hangs
     use_all_threads()
     assert llm.invoke("Hello").text == expected
-    assert VideoChatEmbed(model="videochat-embed-tiny", device="cpu", max_tokens=4).invoke("Hello").text == expected
+    assert VideoChatEmbed(model=sys.argv[1], device="cpu", max_tokens=4).invoke("Hello").text == expected
     try:
         list(half_read)
     except ModelError as error:
@@ -57,8 +60,12 @@ os._exit(0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
-def test_a_forked_process_answers_while_its_parent_does() -> None:
+@pytest.mark.parametrize("model", ["videochat-embed-tiny", "qwen3_vl"])
+def test_a_forked_process_answers_while_its_parent_does(model: str, tmp_path: Path) -> None:
+    if model in BUILDERS:
+        BUILDERS[model](tmp_path)
+        model = str(tmp_path)
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-    program = [sys.executable, "-c", PROGRAM]
+    program = [sys.executable, "-c", PROGRAM, model]
     run = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert run.stdout.split() == ["0", "0", "0"], run.stderr

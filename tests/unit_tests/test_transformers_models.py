@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from langchain_videochat.embed import PromptTooLongError, read_video
 from langchain_videochat.errors import ModelError
 from langchain_videochat.models.weights import keep_models
 from tests.numbered_video import make_numbered, regular
-from tests.tiny_vlms import BUILDERS
+from tests.tiny_vlms import BUILDERS, custom_vlm
 
 hf: Any = transformers
 
@@ -85,10 +86,12 @@ def video_tokens(answer: AIMessage) -> int:
     return int(details["video"])
 
 
-def reference(folder: Path, film: Path, question: str) -> str:
+def reference(
+    folder: Path, film: Path, question: str, *, auto_class: str = "AutoModelForMultimodalLM", **options: Any
+) -> str:
     """Return the answer of transformers alone."""
-    model = hf.AutoModelForMultimodalLM.from_pretrained(folder, dtype=torch.float32)
-    processor = hf.AutoProcessor.from_pretrained(folder)
+    model = getattr(hf, auto_class).from_pretrained(folder, dtype=torch.float32, **options)
+    processor = hf.AutoProcessor.from_pretrained(folder, **options)
     video = read_video(film, FRAMES)
     frames, seconds = list(video.frames), [f"{time:.1f}" for time in video.times]
     if folder.name in TAKE_PICTURES:
@@ -299,3 +302,85 @@ def test_code_of_strangers_must_be_pinned() -> None:
     with pytest.raises(ValueError, match=r"trust_remote_code: .*commit"):
         VideoChatEmbed(model="nobody/model", trust_remote_code=True, revision="main")
     VideoChatEmbed(model="nobody/model", trust_remote_code=True, revision="0" * 40)
+
+
+# Models that bring their own code
+
+
+@pytest.fixture
+def custom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    # transformers copies the code to a folder of its cache, which it adds to sys.path.
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+
+    def build(auto_class: str = "AutoModelForImageTextToText") -> Path:
+        custom_vlm(tmp_path / "custom", auto_class)
+        return tmp_path / "custom"
+
+    return build
+
+
+@pytest.mark.parametrize(
+    "auto_class", ["AutoModelForMultimodalLM", "AutoModelForImageTextToText", "AutoModelForCausalLM", "AutoModel"]
+)
+def test_code_in_a_model_folder_runs_if_trusted(
+    custom: Callable[[str], Path], films: list[Path], auto_class: str
+) -> None:
+    folder = custom(auto_class)
+    expected = reference(folder, films[0], "What is it?", auto_class=auto_class, trust_remote_code=True)
+    llm = VideoChatEmbed(model=str(folder), trust_remote_code=True, max_tokens=TOKENS, num_frames=FRAMES)
+    assert llm.invoke(ask(films[0])).text == expected
+    assert llm._loaded is not None
+    assert type(llm._loaded.model).__module__.startswith("transformers_modules.")
+
+
+def test_code_in_a_model_folder_does_not_run_unless_trusted(custom: Callable[[], Path]) -> None:
+    folder = custom()
+    (folder / "custom_vlm.py").write_text("raise SystemExit")
+    with pytest.raises(ModelError, match=r"code .* would have to be run.* trust_remote_code=True.* revision"):
+        VideoChatEmbed(model=str(folder)).load()
+
+
+def test_code_of_a_processor_does_not_run_unless_trusted(
+    custom: Callable[[], Path], folders: Callable[[str], Path]
+) -> None:
+    folder = custom()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(folders("qwen2_5_vl") / name, folder)
+    with pytest.raises(ModelError, match="would have to be run"):
+        VideoChatEmbed(model=str(folder)).load()
+
+
+def test_trust_is_only_in_the_model_for_which_it_was_given(
+    custom: Callable[[], Path], load: Load, films: list[Path]
+) -> None:
+    llm = load("qwen3_vl", trust_remote_code=True)
+    with pytest.raises(ModelError, match="would have to be run"):
+        llm.invoke(ask(films[0]), model=str(custom()))
+
+
+@pytest.mark.parametrize("name", ["config.json", "processor_config.json"])
+def test_code_of_another_repository_is_refused(custom: Callable[[], Path], name: str) -> None:
+    folder = custom()
+    config = (folder / name).read_text()
+    (folder / name).write_text(config.replace('"custom_vlm.', '"nobody/code--custom_vlm.'))
+    with pytest.raises(ModelError, match=f"{name} names code of another repository"):
+        VideoChatEmbed(model=str(folder), trust_remote_code=True).load()
+
+
+def test_a_model_without_a_processor_is_refused(custom: Callable[[], Path]) -> None:
+    folder = custom()
+    (folder / "processor_config.json").unlink()
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config = {name: value for name, value in config.items() if name not in ("processor_class", "auto_map")}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="no processor for videos"):
+        VideoChatEmbed(model=str(folder), trust_remote_code=True).load()
+
+
+def test_a_model_that_generates_nothing_is_refused(custom: Callable[[str], Path]) -> None:
+    folder = custom("AutoModel")
+    code = (folder / "custom_vlm.py").read_text()
+    (folder / "custom_vlm.py").write_text(code.replace("Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLModel"))
+    with pytest.raises(ModelError, match="cannot generate text"):
+        VideoChatEmbed(model=str(folder), trust_remote_code=True).load()
