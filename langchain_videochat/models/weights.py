@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,11 +201,20 @@ def load_checkpoint(
             trust_remote_code=trust_remote_code,
             **options,
         )
-    missing = sorted(report["missing_keys"])
+    check_missing(report["missing_keys"], weights)
+    return model if "device_map" in options else model.to(weights.torch_device)
+
+
+def check_missing(names: Iterable[str], weights: Weights) -> None:
+    """Check the names of weights that a model's files lack, which transformers initializes randomly.
+
+    Raises:
+        ModelError: There are any.
+    """
+    missing = sorted(names)
     if missing:
         problem = f"{len(missing)} weights are missing, for example {missing[0]}"
         raise ModelError(weights.model, problem, "Use a model that was trained for this task, or download it again")
-    return model if "device_map" in options else model.to(weights.torch_device)
 
 
 def check_vocabulary(tokenizer: Any, model: Any, weights: Weights) -> None:

