@@ -247,7 +247,7 @@ def video_llama_3(folder: Path) -> None:
 
 
 def gemma4(folder: Path) -> None:
-    """Save a Gemma 4, whose layers attend to a window or to everything, and which hears too."""
+    """Save a Gemma 4, whose layers attend to a window or to everything, and which also takes audio."""
     special = {
         "image_token": "<|image|>",
         "boi_token": "<|image>",

@@ -17,7 +17,7 @@ VIDEOCHAT = "videochat_embed"
 
 
 def load_backend(settings: ModelSettings) -> Backend:
-    """Load a VideoChat-Embed, or a model of transformers that reads pictures or videos.
+    """Load a VideoChat-Embed, or a model of transformers that reads images or videos.
 
     Raises:
         InputError: A setting is invalid on this machine.

@@ -463,9 +463,10 @@ class VideoChatEmbed(BaseChatModel):
         video_tokens = self.max_video_tokens or backend.default_video_tokens
         is_segmented = self.long_video == "segments"
         segment_tokens = max(1, video_tokens // SEGMENTS) if is_segmented else video_tokens
+        max_segments = video_tokens // backend.segment_tokens(num_frames, segment_tokens) if is_segmented else 1
         budget = VideoBudget(
             segment_seconds=self.segment_seconds if is_segmented else None,
-            max_segments=max(1, video_tokens // backend.segment_tokens(num_frames, segment_tokens)),
+            max_segments=max(1, max_segments),
             segment_tokens=segment_tokens,
             overflow=self.overflow,
             retriever=self.retriever,

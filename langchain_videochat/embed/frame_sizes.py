@@ -16,6 +16,7 @@ MAX_PIXELS = 1280 * 720
 MIN_PIXELS = 64 * 36
 ASPECT_RATIO = 16 / 9
 MAX_STEPS = 5
+MEASURED_FRAMES = 8
 
 
 class FrameSize(NamedTuple):
@@ -62,9 +63,11 @@ class FrameSizes:
 
     def _measure(self, num_frames: int | None, pixels: int) -> FrameSize:
         height = max(1, round((pixels / ASPECT_RATIO) ** 0.5))
-        frames = noise(num_frames or 1, height, round(height * ASPECT_RATIO))
-        visual = Image(frames[0]) if num_frames is None else Video(frames, tuple(map(float, range(num_frames))))
-        return FrameSize(pixels, self._count(visual))
+        # Many frames take as many times as long, and as many tokens.
+        few = min(num_frames or 1, MEASURED_FRAMES)
+        frames = noise(few, height, round(height * ASPECT_RATIO))
+        visual = Image(frames[0]) if num_frames is None else Video(frames, tuple(map(float, range(few))))
+        return FrameSize(pixels, -(-self._count(visual) * (num_frames or 1) // few))
 
 
 def noise(num_frames: int, height: int, width: int) -> NDArray[np.uint8]:

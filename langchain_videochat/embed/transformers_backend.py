@@ -1,14 +1,15 @@
-"""The backend of models of transformers that read pictures or videos: Qwen-VL, InternVL, SmolVLM, LLaVA and others.
+"""The backend of models of transformers that read images or videos: Qwen-VL, InternVL, SmolVLM, LLaVA and others.
 
 The model's own processor turns our frames, with their true times, into its inputs, and `generate` answers.
 """
 
+import copy
 import sys
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from transformers import PreTrainedTokenizerFast
+from transformers import GenerationConfig, PreTrainedTokenizerFast
 from typing_extensions import override
 
 from langchain_videochat.embed.backend import Backend
@@ -35,9 +36,12 @@ class TransformersBackend(Backend):
     """A loaded model of transformers."""
 
     def __init__(self, model: Any, writer: PromptWriter) -> None:
-        tokenizer = writer.processor.tokenizer
+        # A copy: counting tokens would change the settings of the processor's own one.
+        tokenizer = copy.deepcopy(writer.processor.tokenizer)
         text_config = model.config.get_text_config(decoder=True)
         end_tokens = _end_tokens(model, tokenizer)
+        # What a model's settings would add to ours, such as a repetition penalty, is not asked for.
+        model.generation_config = GenerationConfig(bos_token_id=model.generation_config.bos_token_id)
         pad_token = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(end_tokens, default=0)
         super().__init__(
             model,
@@ -69,9 +73,10 @@ class TransformersBackend(Backend):
     def placeholder(
         self, kind: Literal["video", "image"], size: tuple[int, int], times: tuple[float, ...] = ()
     ) -> Visual:
+        if kind == "image":
+            return Image(noise(1, *reversed(size))[0])
         width, height = displayed_size(*size, size=SHORTER_SIDE)
-        frames = noise(max(1, len(times)), height, width)
-        return Image(frames[0]) if kind == "image" else Video(frames, times)
+        return Video(noise(max(1, len(times)), height, width), times)
 
     @override
     def count_tokens(
@@ -112,7 +117,7 @@ def load_transformers(settings: ModelSettings) -> TransformersBackend:
 
     Raises:
         ModelUnavailableError: The model, or a package that it needs, cannot be found or downloaded.
-        ModelError: It reads no videos or pictures, cannot be prompted, or is incomplete.
+        ModelError: It reads no videos or images, cannot be prompted, or is incomplete.
     """
     model, processor = load_model_and_processor(settings)
     return TransformersBackend(model, choose_writer(processor, settings.model))

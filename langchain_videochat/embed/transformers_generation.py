@@ -10,6 +10,7 @@ on, without the vision tower. This needs a cache that can be cut, and a question
 
 import logging
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Sequence
@@ -88,7 +89,9 @@ class GenerateQueue:
         self.end_tokens = frozenset(end_tokens)
         self._pad_token = pad_token
         self._cpu_threads = cpu_threads(model)
-        self._is_divisible = is_divisible(model.config.get_text_config(decoder=True))
+        text_config = model.config.get_text_config(decoder=True)
+        has_cross_attention = bool(getattr(text_config, "cross_attention_layers", None))
+        self._is_divisible = is_divisible(text_config) and not has_cross_attention
         self.reset()
 
     def reset(self) -> None:
@@ -104,10 +107,11 @@ class GenerateQueue:
         """Generate an answer token by token; see `TokenGenerator`."""
         answer, process = _Answer(prompt, select, max_tokens, batch_size), os.getpid()
         with self._lock:
-            self._waiting.append(answer)
             if not self._is_running:
+                # Not a daemon, which would still be computing while the interpreter is torn down.
+                threading.Thread(target=self._run, name="videochat-generate").start()
                 self._is_running = True
-                threading.Thread(target=self._run, name="videochat-generate", daemon=True).start()
+            self._waiting.append(answer)
         try:
             while (token := self._next(answer, process)) is not None:
                 yield token
@@ -125,33 +129,34 @@ class GenerateQueue:
 
     def _run(self) -> None:
         while answers := self._next_answers():
-            try:
-                self._generate(answers)
-            except Exception as error:
-                self._recover(answers, error)
+            error = self._try(answers)
+            had_prefixes = error is not None and is_out_of_memory(error) and self._prefixes.clear()
             for answer in answers:
-                answer.finish()
+                if error is not None and not answer.generated and (len(answers) > 1 or had_prefixes):
+                    # Alone, it may fit into memory, or not be what the others failed for.
+                    again = self._try([answer])
+                    answer.finish(again and _convert_error(again, answer))
+                answer.finish(error and _convert_error(error, answer))
 
     def _next_answers(self) -> list[_Answer]:
         """Return the answers of the next batch; none if there are none, in which case the thread ends."""
         with self._lock:
-            self._waiting = deque(answer for answer in self._waiting if not answer.is_finished)
-            size = min((answer.batch_size for answer in self._waiting), default=0)
-            answers = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
+            waiting = [answer for answer in self._waiting if not answer.is_finished]
+            # Some processors take either images or videos.
+            alike = [answer for answer in waiting if answer.prompt.written.kinds == waiting[0].prompt.written.kinds]
+            answers = alike[: min((answer.batch_size for answer in alike), default=0)]
+            self._waiting = deque(answer for answer in waiting if answer not in answers)
             self._is_running = bool(answers)
             return answers
 
-    def _recover(self, answers: Sequence[_Answer], error: Exception) -> None:
-        """After an error, answer one by one what has not begun, if memory ran out; report it otherwise."""
-        is_memory = is_out_of_memory(error)
-        had_prefixes = is_memory and self._prefixes.clear()
-        for answer in answers:
-            if is_memory and not answer.generated and (len(answers) > 1 or had_prefixes):
-                try:
-                    self._generate([answer])
-                except Exception as again:
-                    answer.finish(_convert_error(again, answer))
-            answer.finish(_convert_error(error, answer))
+    def _try(self, answers: Sequence[_Answer]) -> Exception | None:
+        """Generate answers; return the error if that fails, without what it keeps in memory."""
+        try:
+            self._generate(answers)
+        except Exception as error:
+            logger.debug("Generating failed", exc_info=True)
+            return error.with_traceback(None)
+        return None
 
     def _generate(self, answers: Sequence[_Answer]) -> None:
         options: dict[str, Any] = {}
@@ -170,7 +175,8 @@ class GenerateQueue:
         _forget_positions(self._model)
         with torch.inference_mode(), self._cpu_threads():
             self._model.generate(
-                **inputs.to(self._model.device, self._model.dtype),
+                # A copy: `to` changes what it converts.
+                **BatchFeature(dict(inputs)).to(self._model.device, self._model.dtype),
                 generation_config=config,
                 logits_processor=LogitsProcessorList([_TokenSelectors(answers, self.end_tokens)]),
                 stopping_criteria=StoppingCriteriaList([_FinishedAnswers(answers)]),
@@ -188,8 +194,8 @@ class GenerateQueue:
         known = cache.get_seq_length()
         if not known or not all(isinstance(token, int) for token in prompt.token_ids[known:]):
             return prompt.inputs, DynamicCache()
-        # Pictures and videos are in the cache; their sizes are still needed for the positions of tokens.
-        kept = {name: value for name, value in prompt.inputs.items() if not name.startswith("pixel_values")}
+        # Images and videos are in the cache; their sizes are still needed for the positions of tokens.
+        kept = {name: value for name, value in prompt.inputs.items() if not re.search("pixel_values|patches", name)}
         return BatchFeature(kept), cache
 
 
@@ -203,19 +209,30 @@ class _TokenSelectors(LogitsProcessor):
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         selected = torch.full_like(scores, -torch.inf)
         for row, answer in enumerate(self._answers):
-            token = 0 if answer.is_finished else answer.append(scores[row : row + 1], self._end_tokens)
-            selected[row, token] = 0.0
+            selected[row, self._select(answer, scores[row : row + 1])] = 0.0
         return selected
+
+    def _select(self, answer: _Answer, scores: Tensor) -> int:
+        if answer.is_finished:
+            return 0
+        try:
+            return answer.append(scores, self._end_tokens)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            answer.finish(error)  # the others continue
+            return 0
 
 
 class _FinishedAnswers(StoppingCriteria):
-    """Stops answers that are complete, or that nobody waits for."""
+    """Stops answers that are complete, or that nobody waits for, all of them when the program ends."""
 
     def __init__(self, answers: Sequence[_Answer]) -> None:
         self._answers = answers
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **options: Any) -> Tensor:
-        return torch.tensor([answer.is_finished for answer in self._answers], device=input_ids.device)
+        is_ending = not threading.main_thread().is_alive()
+        return torch.tensor([is_ending or answer.is_finished for answer in self._answers], device=input_ids.device)
 
 
 def _forget_positions(model: Any) -> None:

@@ -1,4 +1,4 @@
-"""Loading a model of transformers that reads pictures or videos, with its processor.
+"""Loading a model of transformers that reads images or videos, with its processor.
 
 A model whose architecture is not part of transformers brings its code: `auto_map` in its configuration files names the
 classes.
@@ -55,7 +55,7 @@ def _find_class(folder: Path, settings: ModelSettings) -> Any:
     """Return the auto class that loads a model.
 
     Raises:
-        ModelError: The model does not read pictures or videos.
+        ModelError: The model does not read images or videos.
     """
     import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING
@@ -64,14 +64,14 @@ def _find_class(folder: Path, settings: ModelSettings) -> Any:
     own_classes = getattr(config, "auto_map", None) if settings.trust_remote_code else None
     name = next((name for name in AUTO_CLASSES if name in (own_classes or ())), None)
     if name is None and type(config) not in MODEL_FOR_MULTIMODAL_LM_MAPPING:
-        problem = f"models of type {config.model_type or 'unknown'} do not read pictures or videos"
+        problem = f"models of type {config.model_type or 'unknown'} do not read images or videos"
         raise ModelError(settings.model, problem, _OTHER_MODELS)
     return getattr(transformers, name or AUTO_CLASSES[0])
 
 
 def _check_processor(processor: Any, model: str) -> None:
     if not hasattr(processor, "tokenizer"):
-        raise ModelError(model, "it has no processor for videos or pictures", _OTHER_MODELS)
+        raise ModelError(model, "it has no processor for videos or images", _OTHER_MODELS)
     if not getattr(processor, "chat_template", None):
         problem = "it has no chat template, so it cannot be asked"
         raise ModelError(model, problem, 'Use a variant for chats, often called "Instruct" or "it"')
@@ -126,5 +126,7 @@ def _options(settings: ModelSettings) -> dict[str, Any]:
         options["device_map"] = settings.device_map
     if settings.quantization is not None:
         eight = BITS[settings.quantization] == 8  # noqa: PLR2004
-        options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=eight, load_in_4bit=not eight)
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_8bit=eight, load_in_4bit=not eight, bnb_4bit_compute_dtype=settings.torch_dtype
+        )
     return options

@@ -18,33 +18,34 @@ _PICTURE = Image(noise(1, *PROBE_SIZE)[0])
 
 
 def choose_writer(processor: Any, model: str) -> PromptWriter:
-    """Return a writer of prompts with videos as such, or else as single pictures, each after its time.
+    """Return a writer of prompts with videos as such, or else as single images, each after its time.
 
     Raises:
-        ModelError: The processor takes neither a video nor several pictures.
+        ModelError: The processor takes neither a video nor several images.
     """
     native = PromptWriter(processor, NativeVideos(writes_times=True))
     if _is_read(native):
         early, late = (_convert(native, _video(start))["input_ids"].tolist() for start in (0.0, 60.0))
-        return PromptWriter(processor, NativeVideos(writes_times=early != late), mixes=_mixes(native))
+        videos = NativeVideos(writes_times=early != late, min_frames=1 if _is_read(native, num_frames=1) else 2)
+        return PromptWriter(processor, videos, mixes=_mixes(native))
     pictures = PromptWriter(processor, TimedFrames())
     if _is_read(pictures):
         return pictures
-    problem = "its processor takes neither a video nor several pictures"
+    problem = "its processor takes neither a video nor several images"
     raise ModelError(model, problem, "Use a model that was trained on video, such as a Qwen-VL, InternVL or SmolVLM2")
 
 
-def _is_read(writer: PromptWriter) -> bool:
+def _is_read(writer: PromptWriter, num_frames: int = PROBE_FRAMES) -> bool:
     """Return whether a processor takes a video as it is written."""
     try:
-        lengths = [_convert(writer, *visuals)["input_ids"].shape[1] for visuals in ((), (_video(0.0),))]
+        lengths = [_convert(writer, *visuals)["input_ids"].shape[1] for visuals in ((), (_video(0.0, num_frames),))]
     except Exception:  # processors raise errors of many kinds
         return False
-    return bool(lengths[1] > lengths[0] + PROBE_FRAMES)
+    return bool(lengths[1] > lengths[0] + num_frames)
 
 
 def _mixes(writer: PromptWriter) -> bool:
-    """Return whether a processor takes pictures and videos in one prompt: some overwrite one with the other."""
+    """Return whether a processor takes images and videos in one prompt: some overwrite one with the other."""
     try:
         counts = [
             sum(value.numel() for name, value in _convert(writer, *visuals).items() if name.startswith("pixel_values"))
@@ -59,5 +60,5 @@ def _convert(writer: PromptWriter, *visuals: Visual) -> BatchFeature:
     return writer.convert([writer.write([Turn("human", (*visuals, "What is it?"))])])
 
 
-def _video(start: float) -> Video:
-    return Video(noise(PROBE_FRAMES, *PROBE_SIZE), tuple(start + np.arange(PROBE_FRAMES)))
+def _video(start: float, num_frames: int = PROBE_FRAMES) -> Video:
+    return Video(noise(num_frames, *PROBE_SIZE), tuple(start + np.arange(num_frames)))

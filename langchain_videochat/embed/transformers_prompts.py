@@ -1,10 +1,12 @@
-"""Prompts for models of transformers: conversations as text, pictures and videos for the model's own processor."""
+"""Prompts for models of transformers: conversations as text, images and videos for the model's own processor."""
 
 import re
 import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +24,7 @@ TICKS = 1000
 """Frames per second of the clock on which processors get the times of frames: times are exact to a millisecond."""
 
 Item = Mapping[str, str]
-"""A content item of a chat template: text, or the place of a picture or video."""
+"""A content item of a chat template: text, or the place of an image or video."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,14 @@ class WrittenPrompt:
 
     text: str
     images: list[Any]
-    """Pictures in the order of their places in the text, [H, W, 3] each."""
+    """Images in the order of their places in the text, [H, W, 3] each."""
 
     videos: list[Video]
+
+    @property
+    def kinds(self) -> tuple[bool, bool]:
+        """Whether it has images, and videos."""
+        return bool(self.images), bool(self.videos)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,21 +71,24 @@ class NativeVideos:
     writes_times: bool
     """Whether the processor writes the times of frames into the prompt."""
 
+    min_frames: int = 1
+    """Processors of the Qwen family need two."""
+
     def items(self, video: Video) -> Iterator[Item]:
         """Yield the place of the video, and the times of its frames if the processor does not write them."""
         yield {"type": "video"}
         if video.times and not self.writes_times:
-            seconds = ", ".join(f"{time:.1f}" for time in video.times)
-            yield _text(f"The video contains {len(video.times)} frames sampled at {seconds} seconds.")
+            seconds, plural = ", ".join(f"{time:.1f}" for time in video.times), "s" if len(video.times) > 1 else ""
+            yield _text(f"The video contains {len(video.times)} frame{plural} sampled at {seconds} seconds.")
 
     def add(self, video: Video, written: WrittenPrompt) -> None:
-        """Add the video; processors of the Qwen family need two frames."""
+        """Add the video, with its frame repeated if it has fewer than the processor needs."""
         times, frames = video.times, video.frames
-        written.videos.append(video if len(frames) > 1 else Video(frames.repeat(2, axis=0), times * 2))
+        written.videos.append(video if len(frames) >= self.min_frames else Video(frames.repeat(2, axis=0), times * 2))
 
 
 class TimedFrames:
-    """Videos as single pictures, for processors that take only these."""
+    """Videos as single images, for processors that take only these."""
 
     def items(self, video: Video) -> Iterator[Item]:
         """Yield the time and the place of each frame."""
@@ -99,15 +109,14 @@ class PromptWriter:
     Args:
         processor: The processor of the model, which has a chat template.
         videos: How videos are written.
-        mixes: Whether the processor takes pictures and videos in one prompt; if not, the videos become pictures.
+        mixes: Whether the processor takes images and videos in one prompt; if not, the videos become images.
     """
 
     def __init__(self, processor: Any, videos: VideoWriter, *, mixes: bool = True) -> None:
         self.processor = processor
         self._videos = videos
         self._mixes = mixes
-        special = {*processor.tokenizer.all_special_tokens, *processor.tokenizer.get_added_vocab()}
-        self._control = re.compile("|".join(f"{re.escape(one[0])}(?={re.escape(one[1:])})" for one in sorted(special)))
+        self._control = _compile_control_tokens(processor)
         names = ("image_token_id", "video_token_id", "audio_token_id")
         self._media_tokens = {getattr(processor, name, None) for name in names} - {None}
         self.reset()
@@ -145,7 +154,7 @@ class PromptWriter:
         """Return the inputs of the model for a batch, padded on the left, on the CPU.
 
         Raises:
-            InputError: The processor rejects a picture or a video.
+            InputError: The processor rejects an image or a video.
         """
         media: dict[str, Any] = {}
         if any(prompt.images for prompt in prompts):
@@ -175,12 +184,24 @@ class PromptWriter:
         """Return a conversation as input of the model; errors are those of `write`."""
         written = self.write(turns)
         inputs = self.convert([written])
-        content = _digest(written)
         tokens: list[int] = inputs["input_ids"][0].tolist()
-        ids: Iterator[Hashable] = ((content, one) if one in self._media_tokens else one for one in tokens)
-        return TransformersPrompt(written, inputs, tuple(ids))
+        return TransformersPrompt(written, inputs, self._identify(tokens, written))
+
+    def _identify(self, tokens: Sequence[int], written: WrittenPrompt) -> TokenIds:
+        """Return token ids in which those of images and videos identify their content."""
+        content, media = _digest(written), self._media_tokens.intersection(tokens)
+        if not media and any(written.kinds):
+            media = set(tokens)  # the processor does not say which ones they are
+        ids: Iterator[Hashable] = ((content, one) if one in media else one for one in tokens)
+        return tuple(ids)
 
     def _items(self, turn: Turn, videos: VideoWriter) -> Iterator[Item]:
+        """Yield the content items of a turn, with adjacent texts in one: templates write nothing between items."""
+        for kind, group in groupby(self._parts(turn, videos), key=itemgetter("type")):
+            items = list(group)
+            yield from [_text("\n".join(item["text"] for item in items))] if kind == "text" else items
+
+    def _parts(self, turn: Turn, videos: VideoWriter) -> Iterator[Item]:
         for part in turn.content:
             if isinstance(part, Video):
                 yield from videos.items(part)
@@ -194,6 +215,15 @@ class PromptWriter:
         return str(
             self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
         )
+
+
+def _compile_control_tokens(processor: Any) -> re.Pattern[str]:
+    """Compile a pattern that matches the first character of each special token, and of the processor's placeholders."""
+    added = processor.tokenizer.added_tokens_decoder.values()
+    placeholders = {getattr(processor, name, None) for name in ("image_token", "video_token", "audio_token")} - {None}
+    special = {*processor.tokenizer.all_special_tokens, *placeholders, *(str(one) for one in added if one.special)}
+    tokens = sorted(token for token in special if len(token.strip()) > 1)
+    return re.compile("|".join(f"{re.escape(token[0])}(?={re.escape(token[1:])})" for token in tokens) or "(?!)")
 
 
 def _text(text: str) -> Item:
@@ -217,8 +247,8 @@ def _metadata(video: Video) -> VideoMetadata:
 
 
 def _digest(written: WrittenPrompt) -> bytes:
-    """Return a value that identifies the pictures and videos of a prompt."""
-    digest = sha256()
+    """Return a value that identifies the images and videos of a prompt."""
+    digest = sha256(repr([video.times for video in written.videos]).encode())
     for pixels in (*written.images, *(video.frames for video in written.videos)):
         digest.update(str(pixels.shape).encode())
         digest.update(np.ascontiguousarray(pixels).data)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -190,7 +190,7 @@ class VisualCache(Generic[VisualT]):
             for key, media in zip(missing, self._read(file, missing, show_progress), strict=True):
                 with self._encoder_lock:
                     encoded[key] = self._encode(media, key)
-                with self._lock:
+                with self._lock, suppress(ValueError):  # too large to be kept
                     self._encoded[key] = encoded[key]
         except Exception as error:
             if not is_out_of_memory(error):

@@ -82,7 +82,7 @@ def _get(client: "OpenAI", path: str) -> Mapping[str, Any]:
         # A server may have closed an idle connection, so the first try may fail.
         answer = client.get(path, cast_to=object, options={"timeout": TIMEOUT_SECONDS, "max_retries": 1})
     except openai.APITimeoutError as error:
-        problem = "the server did not answer the question which models it has"
+        problem = "the server did not answer when asked which models it has"
         raise ServerTimeoutError(base_url, problem, 'Set video_input="frames", so that it is not asked') from error
     except openai.APIConnectionError as error:
         raise connection_error(base_url) from error

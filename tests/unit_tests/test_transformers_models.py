@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import PIL.Image
 import pytest
 import torch
 import transformers
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel
 from transformers.video_utils import VideoMetadata
@@ -96,17 +98,18 @@ def reference(
     frames, seconds = list(video.frames), [f"{time:.1f}" for time in video.times]
     if folder.name in TAKE_PICTURES:
         items = [item for time in seconds for item in ({"type": "text", "text": f"Frame at {time} seconds:"}, IMAGE)]
+        last = question
         media: dict[str, Any] = {"images": [frames]}
     else:
         sentence = f"The video contains {FRAMES} frames sampled at {', '.join(seconds)} seconds."
-        times = [] if folder.name in WRITE_TIMES else [{"type": "text", "text": sentence}]
-        items = [{"type": "video"}, *times]
+        items = [{"type": "video"}]
+        last = question if folder.name in WRITE_TIMES else f"{sentence}\n{question}"
         indices = [round(1000 * time) for time in video.times]
         step = (indices[-1] - indices[0]) / (FRAMES - 1)
         metadata = VideoMetadata(round(step * FRAMES), 1000.0, frames_indices=indices, duration=step * FRAMES / 1000)
         metadata.height, metadata.width = video.frames.shape[1:3]
         media = {"videos": [frames], "video_metadata": [metadata], "do_sample_frames": False}
-    content = [*items, {"type": "text", "text": question}]
+    content = [*items, {"type": "text", "text": last}]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     inputs = processor(text=[text], return_tensors="pt", add_special_tokens=False, **media)
     tokens = model.generate(**inputs, do_sample=False, max_new_tokens=TOKENS)[0, inputs["input_ids"].shape[1] :]
@@ -175,6 +178,38 @@ def test_many_threads_get_the_answers_of_one(load: Load, films: list[Path], name
     expected = [llm.invoke(question).text for question in questions]
     with ThreadPoolExecutor(20) as pool:
         assert [answer.text for answer in pool.map(llm.invoke, questions)] == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_and_videos_are_asked_about_at_once(load: Load, films: list[Path], photo: Path, name: str) -> None:
+    llm = load(name)
+    questions: list[LanguageModelInput] = [ask(photo), ask(films[0]), ask(question="Hello"), ask(films[1], photo)] * 2
+    expected = [llm.invoke(question).text for question in questions]
+    assert [answer.text for answer in llm.batch(questions)] == expected
+
+
+def test_a_further_question_about_another_picture_is_not_mistaken(load: Load, tmp_path: Path) -> None:
+    llm = load("qwen3_vl")
+    paths = [tmp_path / f"{seed}.png" for seed in range(2)]
+    for seed, path in enumerate(paths):
+        noise = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), np.uint8)
+        PIL.Image.fromarray(noise).save(path)
+    expected = [llm.invoke(ask(path)).text for path in paths]
+    assert len(set(expected)) == len(paths)
+    llm.load()
+    backend: Any = llm._loaded
+    backend._writer._media_tokens.clear()  # as for processors that do not have them
+    assert [llm.invoke(ask(path)).text for path in (*paths, *paths)] == expected * 2
+
+
+def test_a_program_may_end_in_the_middle_of_an_answer(folders: Callable[[str], Path]) -> None:
+    program = f"""
+from langchain_videochat import VideoChatEmbed
+stream = VideoChatEmbed(model={str(folders("qwen3_vl"))!r}, max_tokens=30_000).stream("Hello")
+print(next(stream).text is not None)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "True\n")
 
 
 def test_answers_of_a_batch_have_their_own_settings(load: Load, films: list[Path]) -> None:
@@ -267,7 +302,7 @@ def test_a_text_model_is_refused(tmp_path: Path) -> None:
         hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=9
     )
     hf.LlamaForCausalLM(config).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="models of type llama do not read pictures or videos"):
+    with pytest.raises(ModelError, match="models of type llama do not read images or videos"):
         VideoChatEmbed(model=str(tmp_path)).load()
 
 
@@ -281,7 +316,7 @@ def test_a_model_without_a_chat_template_is_refused(folders: Callable[[str], Pat
 def test_a_processor_that_takes_neither_is_refused(folders: Callable[[str], Path], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(folders("idefics3"), tmp_path / "model"))
     (folder / "chat_template.jinja").write_text("{{ messages[0].role }}")
-    with pytest.raises(ModelError, match="takes neither a video nor several pictures"):
+    with pytest.raises(ModelError, match="takes neither a video nor several images"):
         VideoChatEmbed(model=str(folder)).load()
 
 
