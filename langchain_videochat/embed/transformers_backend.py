@@ -16,7 +16,7 @@ from langchain_videochat.embed.backend import Backend
 from langchain_videochat.embed.conversation import Image, Turn, Video, Visual
 from langchain_videochat.embed.frame_sizes import MAX_PIXELS, FrameSizes, noise
 from langchain_videochat.embed.generation import REASONING_START
-from langchain_videochat.embed.long_videos import divide
+from langchain_videochat.embed.long_videos import divide, thin_out
 from langchain_videochat.embed.settings import ModelSettings
 from langchain_videochat.embed.transformers_generation import GenerateQueue
 from langchain_videochat.embed.transformers_loading import load_model_and_processor
@@ -132,7 +132,6 @@ def _end_tokens(model: Any, tokenizer: PreTrainedTokenizerFast) -> Collection[in
 
 def _merge(segments: Sequence[Video]) -> Video:
     """Return a video with as many frames as one of the segments, from all of them."""
-    frames = np.concatenate([segment.frames for segment in segments])
+    frames = [frame for segment in segments for frame in segment.frames]
     times = [time for segment in segments for time in segment.times]
-    step = len(segments)
-    return Video(frames[step // 2 :: step], tuple(times[step // 2 :: step]))
+    return Video(np.stack(thin_out(frames, len(segments))), thin_out(times, len(segments)))
