@@ -13,9 +13,14 @@ def open_chat_model(name: str | None) -> "BaseChatModel":
         name: The name; None for the default model of VideoChatEmbed.
 
     Raises:
-        ModelUnavailableError: The provider's package is not installed, or the model cannot be created.
+        ModelUnavailableError: The provider's package is not installed, or the model is not available.
+        ModelError: The model cannot be used.
     """
     from langchain_videochat.embed import VideoChatEmbed
     from langchain_videochat.text.llms import has_provider, load_chat_model
 
-    return load_chat_model(name) if name is not None and has_provider(name) else VideoChatEmbed(model=name)
+    if name is not None and has_provider(name):
+        return load_chat_model(name)
+    model = VideoChatEmbed(model=name, show_progress=True)
+    model.load()  # now, so that a model that is missing is reported at once
+    return model

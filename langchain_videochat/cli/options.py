@@ -46,6 +46,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ModelOption = Annotated[
     str,
     typer.Option(
-        envvar="VIDEOCHAT_MODEL", help="LangChain chat model, for example *openai:gpt-5-mini* or *ollama:qwen3*."
+        envvar="VIDEOCHAT_MODEL",
+        help="LangChain chat model, for example *openai:gpt-5-mini* or *ollama:qwen3*; or folder or hub id of a model "
+        "for VideoChatEmbed.",
     ),
 ]

@@ -35,7 +35,8 @@ def app(
         list[str] | None,
         typer.Option(
             envvar="VIDEOCHAT_MODEL",
-            help="Chat model, for example *ollama:qwen3*, or folder of a VideoChat-Embed model; repeatable.",
+            help="LangChain chat model, for example *ollama:qwen3*; or folder or hub id of a model for VideoChatEmbed, "
+            "which sees the video; repeatable.",
         ),
     ] = None,
     profile: ProfileOption = "standard",

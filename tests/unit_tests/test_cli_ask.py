@@ -120,6 +120,7 @@ def test_model_is_required(run: Run, command: list[str]) -> None:
     [
         (["--model", "upstage:solar-mini"], "pip install langchain-upstage"),
         (["--model", "nobody:nothing"], "Use PROVIDER:MODEL"),
+        (["--model", "nobody/has-this"], "not on this machine (size unknown)"),
         (["--video", "nowhere"], "no video in the store has this path, title or id"),
         (["--store", "/nowhere"], "there is no store in /nowhere"),
     ],
