@@ -18,6 +18,7 @@ from langchain_videochat.cli.output import console, print_json
 from langchain_videochat.cli.profiles import models_of
 from langchain_videochat.cli.trials import print_trials
 from langchain_videochat.errors import VideoChatError
+from langchain_videochat.models.cards import CARDS, format_size
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,18 @@ def doctor(
             "seconds of this video, and print its results, time and memory. Missing models are downloaded.",
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Check a model for VideoChatEmbed too, a folder or hub id: whether this machine can hold it, and how "
+            "much video fits into its context."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the installation, or try the models of a profile.
+    """Check the installation, a model, or try the models of a profile.
 
-    Example: `videochat doctor --profile standard --try talk.mp4`
+    Examples: `videochat doctor --profile standard --try talk.mp4`, `videochat doctor --model videochat-embed-tiny`
     """
     if download:
         _download(profile or DEFAULT_PROFILE)
@@ -66,6 +74,7 @@ def doctor(
         _check_full_text_index(),
         *_check_embeddings(),
         *(_check_models(profile) if profile else ()),
+        *(_check_video_model(model) if model else ()),
     ]
     if as_json:
         print_json([asdict(check) for check in checks])
@@ -100,8 +109,29 @@ def _check_models(profile: str) -> Iterator[Check]:
         yield Check(model.name, model.is_present, f"{model.purpose}: {_describe(model.name)}", advice)
 
 
+def _check_video_model(model: str) -> Iterator[Check]:
+    from langchain_videochat.embed.conversation import NUM_FRAMES
+    from langchain_videochat.embed.model_facts import find_facts
+
+    facts = find_facts(model)
+    fits = facts.weights < facts.available
+    needed, available = (format_size(round(size / 1e6)) for size in (facts.weights, facts.available))
+    card = f"; {_describe(model)}" if model in CARDS else ""
+    yield Check(model, True, f"{facts.kind}, takes {facts.takes}{card}")
+    advice = "" if fits else 'Use a smaller model, or quantization="4bit" on a GPU'
+    yield Check("memory", fits, f"{needed} for its weights, {available} available", advice)
+    tokens = f"{NUM_FRAMES} frames take {facts.video_tokens:,} tokens"
+    if facts.max_frames is None:
+        yield Check("context", True, f"unknown; {tokens}")
+        return
+    minutes = facts.max_frames // NUM_FRAMES
+    enough = minutes > 0
+    advice = "" if enough else "Lower num_frames or max_video_tokens"
+    fitting = f"about {facts.max_frames:,} frames, or {minutes:,} minutes with {NUM_FRAMES} frames a minute"
+    yield Check("context", enough, f"{facts.context_length:,} tokens; {tokens}: {fitting}", advice)
+
+
 def _describe(model: str) -> str:
-    from langchain_videochat.models.cards import CARDS
 
     card = CARDS.get(model)
     return f"{card.size} download, {card.memory} MB of memory, {card.license}" if card else "size unknown"
@@ -135,7 +165,6 @@ def _check_ocr() -> Check:
 
 
 def _check_embeddings() -> Iterator[Check]:
-    from langchain_videochat.models.cards import CARDS
     from langchain_videochat.store.embeddings import DEFAULT_MODEL, MULTILINGUAL_MODEL, find_model
 
     hints = {

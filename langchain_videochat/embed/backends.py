@@ -24,7 +24,7 @@ def load_backend(settings: ModelSettings) -> Backend:
         ModelUnavailableError: The model is not on this machine and cannot be downloaded.
         ModelError: The model is damaged, or of another kind.
     """
-    if _read_model_type(_fetch(settings)) == VIDEOCHAT:
+    if read_model_type(_fetch(settings)) == VIDEOCHAT:
         from langchain_videochat.embed.videochat_backend import load_videochat
 
         return load_videochat(settings)
@@ -46,7 +46,8 @@ def _fetch(settings: ModelSettings) -> Path:
         raise ModelUnavailableError(error.subject, error.problem, advice) from error
 
 
-def _read_model_type(folder: Path) -> str | None:
+def read_model_type(folder: Path) -> str | None:
+    """Return the model type in a model's configuration file; None if that cannot be read."""
     try:
         config = json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError):

@@ -28,18 +28,11 @@ def load_model_and_processor(settings: ModelSettings) -> tuple[Any, Any]:
         ModelUnavailableError: The model, or a package that it needs, cannot be found or downloaded.
         ModelError: It reads text only, has no chat template, is incomplete, or needs code that may not be run.
     """
-    from transformers import AutoProcessor
-
-    folder = settings.fetch()
+    processor = load_processor(settings)
     with model_errors(settings.model), _untrusted_code_errors(settings):
-        if settings.trust_remote_code:
-            _check_code(folder, settings.model)
-        auto_class = _find_class(folder, settings)
-        loader: Any = AutoProcessor
-        processor = loader.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
-        _check_processor(processor, settings.model)
+        folder = settings.fetch()
         model = load_checkpoint(
-            auto_class,
+            _find_class(folder, settings),
             folder,
             _on_this_cpu(settings),
             show_progress=settings.show_progress,
@@ -49,6 +42,21 @@ def load_model_and_processor(settings: ModelSettings) -> tuple[Any, Any]:
         if not model.can_generate():
             raise ModelError(settings.model, "it cannot generate text", _OTHER_MODELS)
     return model.eval(), processor
+
+
+def load_processor(settings: ModelSettings) -> Any:
+    """Load the processor of a model; errors are those of `load_model_and_processor`."""
+    from transformers import AutoProcessor
+
+    folder = settings.fetch()
+    with model_errors(settings.model), _untrusted_code_errors(settings):
+        if settings.trust_remote_code:
+            _check_code(folder, settings.model)
+        _find_class(folder, settings)  # an error about the kind of model says more than one about its processor
+        loader: Any = AutoProcessor
+        processor = loader.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
+        _check_processor(processor, settings.model)
+    return processor
 
 
 def _find_class(folder: Path, settings: ModelSettings) -> Any:

@@ -114,6 +114,7 @@ class PromptWriter:
 
     def __init__(self, processor: Any, videos: VideoWriter, *, mixes: bool = True) -> None:
         self.processor = processor
+        self.takes = "videos" if isinstance(videos, NativeVideos) else "images"
         self._videos = videos
         self._mixes = mixes
         self._control = _compile_control_tokens(processor)

@@ -1,6 +1,7 @@
 """Models of transformers behind the chat model: real architectures and processors with random weights."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,10 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel
 from transformers.video_utils import VideoMetadata
+from typer.testing import CliRunner
 
 from langchain_videochat import VideoChatEmbed
+from langchain_videochat.cli import app
 from langchain_videochat.embed import PromptTooLongError, read_video
 from langchain_videochat.errors import ModelError
 from langchain_videochat.models.weights import keep_models
@@ -205,6 +208,7 @@ def test_a_further_question_about_another_picture_is_not_mistaken(load: Load, tm
 def test_a_program_may_end_in_the_middle_of_an_answer(folders: Callable[[str], Path]) -> None:
     program = f"""
 from langchain_videochat import VideoChatEmbed
+from langchain_videochat.cli import app
 stream = VideoChatEmbed(model={str(folders("qwen3_vl"))!r}, max_tokens=30_000).stream("Hello")
 print(next(stream).text is not None)
 """
@@ -294,14 +298,34 @@ def test_text_cannot_inject_control_tokens(load: Load, films: list[Path]) -> Non
     assert injected >= plain + len("<|video_pad|>") - 1
 
 
+@pytest.mark.parametrize(("name", "takes"), [("qwen3_vl", "videos"), ("idefics3", "images")])
+def test_doctor_says_what_a_model_needs(folders: Callable[[str], Path], name: str, takes: str) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--model", str(folders(name)), "--json"])
+    checks = {check["name"]: check for check in json.loads(result.stdout)}
+    assert checks[str(folders(name))]["detail"] == f"{name}, takes {takes}"
+    assert checks["memory"]["ok"]
+    assert re.search(r"32,768 tokens; 8 frames take [\d,]+ tokens: about [\d,]+ frames", checks["context"]["detail"])
+
+
+def test_doctor_refuses_a_text_model(tmp_path: Path) -> None:
+    save_llama(tmp_path)
+    result = CliRunner().invoke(app, ["doctor", "--model", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "do not read images or videos" in " ".join(result.stderr.split())
+
+
+def save_llama(folder: Path) -> None:
+    config = hf.LlamaConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=9
+    )
+    hf.LlamaForCausalLM(config).save_pretrained(folder)
+
+
 # Models that cannot be used
 
 
 def test_a_text_model_is_refused(tmp_path: Path) -> None:
-    config = hf.LlamaConfig(
-        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=9
-    )
-    hf.LlamaForCausalLM(config).save_pretrained(tmp_path)
+    save_llama(tmp_path)
     with pytest.raises(ModelError, match="models of type llama do not read images or videos"):
         VideoChatEmbed(model=str(tmp_path)).load()
 
