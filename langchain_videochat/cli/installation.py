@@ -56,7 +56,7 @@ def doctor(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the installation, a model, or try the models of a profile.
+    """Check the installation or a model, or try the models of a profile.
 
     Examples: `videochat doctor --profile standard --try talk.mp4`, `videochat doctor --model videochat-embed-tiny`
     """
