@@ -3,14 +3,12 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Hashable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 from weakref import WeakSet
 
 import torch
 
 from langchain_videochat.embed.conversation import Turn, Visual
-from langchain_videochat.embed.cpu_threads import cpu_threads
 from langchain_videochat.embed.errors import PromptTooLongError
 from langchain_videochat.embed.visual_cache import VisualCache
 from langchain_videochat.errors import ModelError
@@ -59,7 +57,7 @@ class Backend(ABC):
     Args:
         model: The model of transformers.
         tokenizer: The tokenizer of its language model.
-        visual_cache: Opens videos and images, and keeps what the model reads of them.
+        visual_cache: Opens, encodes and caches videos and images.
         generator: Generates answers to prompts.
         context_length: Maximum number of tokens of a prompt and its answer.
         default_video_tokens: Maximum visual tokens of a video in a prompt, unless the request sets it.
@@ -84,7 +82,6 @@ class Backend(ABC):
         self.context_length = context_length
         self.default_video_tokens = default_video_tokens
         self.stop_strings = tuple(stop_strings)
-        self.cpu_threads: Callable[[], AbstractContextManager[None]] = cpu_threads(model)
         _backends.add(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":
@@ -134,7 +131,7 @@ class Backend(ABC):
     def placeholder(
         self, kind: Literal["video", "image"], size: tuple[int, int], times: tuple[float, ...] = ()
     ) -> Visual:
-        """Return what takes as many tokens as an image or a video.
+        """Return a stand-in for an image or a video that takes as many tokens.
 
         Args:
             kind: Which of them.
@@ -170,6 +167,12 @@ class Backend(ABC):
             PromptTooLongError: The prompt leaves no room for an answer in the context.
             InputError: The chat template rejects the conversation.
         """
+
+
+def end_tokens_of(model: Any) -> list[int]:
+    """Return the ids of the tokens that end an answer, from the generation settings of a model."""
+    ids = model.generation_config.eos_token_id
+    return [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
 
 
 def _reset_after_fork() -> None:

@@ -1,10 +1,10 @@
 """Loading the backend of a model."""
 
-import json
 import logging
 from pathlib import Path
 
 from langchain_videochat.embed.backend import Backend
+from langchain_videochat.embed.model_config import read_config
 from langchain_videochat.embed.settings import DEFAULT_MODEL, ModelSettings
 from langchain_videochat.errors import ModelUnavailableError
 from langchain_videochat.models.cards import describe_size
@@ -24,7 +24,7 @@ def load_backend(settings: ModelSettings) -> Backend:
         ModelUnavailableError: The model is not on this machine and cannot be downloaded.
         ModelError: The model is damaged, or of another kind.
     """
-    if read_model_type(_fetch(settings)) == VIDEOCHAT:
+    if read_config(_fetch(settings)).get("model_type") == VIDEOCHAT:
         from langchain_videochat.embed.videochat_backend import load_videochat
 
         return load_videochat(settings)
@@ -34,7 +34,7 @@ def load_backend(settings: ModelSettings) -> Backend:
 
 
 def _fetch(settings: ModelSettings) -> Path:
-    """Return the folder of a model; say how large it is before downloading it."""
+    """Return the folder of a model; log its size before downloading it."""
     if settings.find() is None:
         logger.warning("Downloading %s (%s)", settings.model, describe_size(settings.model))
     try:
@@ -44,12 +44,3 @@ def _fetch(settings: ModelSettings) -> Path:
             raise
         advice = f'{error.advice}; or use model="{TINY}", a toy for tests that is part of this package'
         raise ModelUnavailableError(error.subject, error.problem, advice) from error
-
-
-def read_model_type(folder: Path) -> str | None:
-    """Return the model type in a model's configuration file; None if that cannot be read."""
-    try:
-        config = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
-        return None  # loading the model will raise an error that says what is wrong
-    return config.get("model_type") if isinstance(config, dict) else None

@@ -27,11 +27,11 @@ from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_valid
 
 from langchain_videochat import __version__
 from langchain_videochat.embed.chunks import PROVIDER, stream_chunks
-from langchain_videochat.embed.context_lengths import find_context_length
 from langchain_videochat.embed.conversation import NUM_FRAMES
 from langchain_videochat.embed.errors import core_errors
 from langchain_videochat.embed.long_videos import SEGMENTS, Overflow, VideoBudget
 from langchain_videochat.embed.messages import file_states
+from langchain_videochat.embed.model_config import find_context_length
 from langchain_videochat.embed.output_format import OPTIONS as OUTPUT_OPTIONS
 from langchain_videochat.embed.output_format import ToolChoice, read_output_format
 from langchain_videochat.embed.settings import DEFAULT_MODEL, ModelSettings, Quantization

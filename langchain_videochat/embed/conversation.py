@@ -1,6 +1,7 @@
 """Conversations: turns of text, videos and images in the order in which the language model reads them."""
 
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from langchain_videochat.media.container import check_size
 from langchain_videochat.utils.interval import Interval
 
 if TYPE_CHECKING:
+    import PIL.Image
     from torch import Tensor
 
 Role = Literal["system", "human", "assistant"]
@@ -213,36 +215,34 @@ def read_image(source: str | Path) -> Image:
     import PIL.ImageOps
 
     path = local_path(source)
-    try:
-        with PIL.Image.open(path, formats=IMAGE_FORMATS) as picture:
-            check_size(path, *picture.size)
-            if picture.mode.startswith(("I", "F")):
-                raise MediaError(path, "it has more than 8 bits per channel", "Save it with 8 bits per channel")
-            upright = PIL.ImageOps.exif_transpose(picture)
-            if upright.has_transparency_data:
-                background = PIL.Image.new("RGBA", upright.size, "white")
-                upright = PIL.Image.alpha_composite(background, upright.convert("RGBA"))
-            return Image(np.array(upright.convert("RGB")))
-    except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError) as error:
-        problem = "it cannot be read as an image, or is too large"
-        raise MediaError(path, problem, f"Save it as {', '.join(IMAGE_FORMATS[:-1])} or {IMAGE_FORMATS[-1]}") from error
+    with _opened_image(path) as picture:
+        if picture.mode.startswith(("I", "F")):
+            raise MediaError(path, "it has more than 8 bits per channel", "Save it with 8 bits per channel")
+        upright = PIL.ImageOps.exif_transpose(picture)
+        if upright.has_transparency_data:
+            background = PIL.Image.new("RGBA", upright.size, "white")
+            upright = PIL.Image.alpha_composite(background, upright.convert("RGBA"))
+        return Image(np.array(upright.convert("RGB")))
 
 
 def image_size(source: str | Path) -> tuple[int, int]:
-    """Return width and height of an image in pixels without decoding it.
+    """Return width and height of an image in pixels without decoding it; errors are those of `read_image`."""
+    with _opened_image(local_path(source)) as picture:
+        return picture.size
 
-    Raises:
-        SourceError: No such file.
-        MediaError: The file is not an image.
-    """
+
+@contextmanager
+def _opened_image(path: Path) -> "Iterator[PIL.Image.Image]":
+    """Open an image, and convert the errors of Pillow."""
     import PIL.Image
 
-    path = local_path(source)
     try:
         with PIL.Image.open(path, formats=IMAGE_FORMATS) as picture:
-            return picture.size
+            check_size(path, *picture.size)
+            yield picture
     except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError) as error:
-        raise MediaError(path, "it cannot be read as an image", "Save it again") from error
+        problem = "it cannot be read as an image, or is too large"
+        raise MediaError(path, problem, f"Save it as {', '.join(IMAGE_FORMATS[:-1])} or {IMAGE_FORMATS[-1]}") from error
 
 
 def _to_rgb(pixels: Any, name: str, shape: str) -> NDArray[np.uint8]:

@@ -1,6 +1,5 @@
 """Loading a VideoChat-Embed model together with its processor."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from langchain_videochat.embed.configuration_videochat import VideoChatEmbedConf
 from langchain_videochat.embed.language_model import Bits, quantization_config
 from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
 from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
+from langchain_videochat.embed.settings import float32_on_cpu
 from langchain_videochat.errors import ModelError
 from langchain_videochat.models.hub import fetch_weights
 from langchain_videochat.models.weights import Weights, load_checkpoint, model_errors
@@ -45,9 +45,7 @@ def load_model(
         ModelUnavailableError: The model, or a package that it needs, cannot be found or downloaded.
         ModelError: The model is not a VideoChat-Embed, or is incomplete.
     """
-    weights = Weights(str(model), device, dtype)
-    if dtype == "auto" and weights.torch_device.type == "cpu":
-        weights = replace(weights, dtype="float32")  # answers must not depend on the CPU
+    weights = float32_on_cpu(Weights(str(model), device, dtype))
     options: dict[str, Any] = {} if bits is None else {"quantization_config": quantization_config(bits)}
     folder = fetch_weights(model, revision)
     with model_errors(weights.model):

@@ -1,14 +1,13 @@
-"""What a model for VideoChatEmbed is and needs, found out without loading its weights."""
+"""Properties and memory requirements of a model for VideoChatEmbed, without loading its weights."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from langchain_videochat.embed.backends import VIDEOCHAT, read_model_type
-from langchain_videochat.embed.context_lengths import find_context_length
-from langchain_videochat.embed.conversation import NUM_FRAMES, Image, Turn, Video
-from langchain_videochat.embed.settings import ModelSettings
+from langchain_videochat.embed.backends import VIDEOCHAT
+from langchain_videochat.embed.conversation import NUM_FRAMES
+from langchain_videochat.embed.model_config import find_context_length, read_config
+from langchain_videochat.embed.settings import ModelSettings, float32_on_cpu
 
 BYTES = {"BF16": 2, "F16": 2, "F32": 4, "F64": 8}
 """Bytes per weight, by the name of its type in safetensors files."""
@@ -16,7 +15,7 @@ BYTES = {"BF16": 2, "F16": 2, "F32": 4, "F64": 8}
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a model is and needs."""
+    """Properties and memory requirements of a model."""
 
     kind: str
     """Its model type in transformers."""
@@ -43,7 +42,7 @@ class ModelFacts:
 
 
 def find_facts(model: str) -> ModelFacts:
-    """Find out what a model is and needs. It is downloaded if it is not on this machine.
+    """Return the facts about a model. It is downloaded if it is not on this machine.
 
     Raises:
         ModelUnavailableError: The model is not on this machine and cannot be downloaded.
@@ -55,38 +54,37 @@ def find_facts(model: str) -> ModelFacts:
     """
     settings = ModelSettings(model)
     folder = settings.fetch()
-    kind = read_model_type(folder) or "unknown"
-    takes, count = (_videochat if kind == VIDEOCHAT else _transformers)(settings)
-    return ModelFacts(kind, takes, _memory(folder, settings), _available(settings), find_context_length(model), count())
+    kind = str(read_config(folder).get("model_type", "unknown"))
+    takes, video_tokens = (_read_videochat if kind == VIDEOCHAT else _read_transformers)(settings)
+    weights, available = _memory(folder, settings), _available(settings)
+    return ModelFacts(kind, takes, weights, available, find_context_length(model), video_tokens)
 
 
-def _videochat(settings: ModelSettings) -> tuple[str, Callable[[], int]]:
+def _read_videochat(settings: ModelSettings) -> tuple[str, int]:
+    """Return how a VideoChat-Embed takes a video, and the tokens of one."""
     import langchain_videochat.embed.loading  # noqa: F401 - registers the classes with transformers
     from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
 
     processor = VideoChatEmbedProcessor.from_pretrained(settings.fetch())
-    return "videos", lambda: int(processor.num_visual_tokens)
+    return "videos", int(processor.num_visual_tokens)
 
 
-def _transformers(settings: ModelSettings) -> tuple[str, Callable[[], int]]:
+def _read_transformers(settings: ModelSettings) -> tuple[str, int]:
+    """Return how a model of transformers takes a video, and the tokens of one."""
     from langchain_videochat.embed.frame_sizes import FrameSizes
     from langchain_videochat.embed.transformers_backend import DEFAULT_VIDEO_TOKENS
     from langchain_videochat.embed.transformers_loading import load_processor
     from langchain_videochat.embed.transformers_processors import choose_writer
 
     writer = choose_writer(load_processor(settings), settings.model)
-
-    def count(visual: Video | Image) -> int:
-        return int(writer.convert([writer.write([Turn("human", (visual,))])])["input_ids"].shape[1])
-
-    return writer.takes, lambda: FrameSizes(count).find(NUM_FRAMES, DEFAULT_VIDEO_TOKENS).tokens
+    return writer.takes, FrameSizes(writer.count_visual_tokens).find(NUM_FRAMES, DEFAULT_VIDEO_TOKENS).tokens
 
 
 def _memory(folder: Path, settings: ModelSettings) -> int:
-    """Return the memory for the weights in the dtype that they are loaded in."""
-    on_cpu = settings.torch_device.type == "cpu"
+    """Return the memory for the weights in the dtype that they are loaded in, in bytes."""
+    size = float32_on_cpu(settings).torch_dtype.itemsize
     files = [*folder.glob("*.safetensors")] or [*folder.glob("*.bin")]
-    return sum(round(path.stat().st_size * (4 if on_cpu else 2) / _bytes_per_weight(path)) for path in files)
+    return sum(round(path.stat().st_size * size / _bytes_per_weight(path)) for path in files)
 
 
 def _bytes_per_weight(path: Path) -> int:

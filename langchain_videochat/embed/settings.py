@@ -1,10 +1,12 @@
 """Settings that identify a loaded model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
 
 from langchain_videochat.models.weights import Weights
+
+WeightsT = TypeVar("WeightsT", bound=Weights)
 
 Quantization = Literal["8bit", "4bit"]
 
@@ -32,3 +34,14 @@ class ModelSettings(Weights):
 
     show_progress: bool = field(default=False, compare=False)
     """Show the progress bar of transformers while loading."""
+
+
+def float32_on_cpu(weights: WeightsT) -> WeightsT:
+    """Return weights whose dtype "auto" is float32 on any CPU: answers must not depend on the CPU.
+
+    Example:
+        >>> float32_on_cpu(ModelSettings("videochat-7b", device="cpu")).dtype
+        'float32'
+    """
+    is_auto = weights.dtype == "auto" and weights.torch_device.type == "cpu"
+    return replace(weights, dtype="float32") if is_auto else weights

@@ -5,14 +5,14 @@ The model's own processor turns our frames, with their true times, into its inpu
 
 import copy
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from transformers import GenerationConfig, PreTrainedTokenizerFast
+from transformers import GenerationConfig
 from typing_extensions import override
 
-from langchain_videochat.embed.backend import Backend
+from langchain_videochat.embed.backend import Backend, end_tokens_of
 from langchain_videochat.embed.conversation import Image, Turn, Video, Visual
 from langchain_videochat.embed.frame_sizes import MAX_PIXELS, FrameSizes, noise
 from langchain_videochat.embed.generation import REASONING_START
@@ -26,7 +26,7 @@ from langchain_videochat.embed.visual_cache import VisualCache
 from langchain_videochat.media.geometry import displayed_size
 
 SHORTER_SIDE = round((MAX_PIXELS * 9 / 16) ** 0.5)
-"""Of frames as they are kept, in pixels; models get smaller ones."""
+"""Length of the shorter side of cached frames in pixels; models get smaller ones."""
 
 DEFAULT_VIDEO_TOKENS = 2048
 """About eight frames of 600 x 340 pixels for a model of the Qwen family."""
@@ -39,8 +39,8 @@ class TransformersBackend(Backend):
         # A copy: counting tokens would change the settings of the processor's own one.
         tokenizer = copy.deepcopy(writer.processor.tokenizer)
         text_config = model.config.get_text_config(decoder=True)
-        end_tokens = _end_tokens(model, tokenizer)
-        # What a model's settings would add to ours, such as a repetition penalty, is not asked for.
+        end_tokens = end_tokens_of(model) or [one for one in [tokenizer.eos_token_id] if one is not None]
+        # Settings of the model, such as a repetition penalty, would be added to those of the request.
         model.generation_config = GenerationConfig(bos_token_id=model.generation_config.bos_token_id)
         pad_token = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(end_tokens, default=0)
         super().__init__(
@@ -54,7 +54,7 @@ class TransformersBackend(Backend):
             default_video_tokens=DEFAULT_VIDEO_TOKENS,
         )
         self._writer = writer
-        self._sizes = FrameSizes(lambda visual: self.count_tokens([Turn("human", (visual,))]))
+        self._sizes = FrameSizes(writer.count_visual_tokens)
 
     @override
     def reset(self) -> None:
@@ -83,8 +83,7 @@ class TransformersBackend(Backend):
         self, turns: Sequence[Turn], max_visual_tokens: int | None = None, *, add_generation_prompt: bool = True
     ) -> int:
         fitted = self._fit(turns, max_visual_tokens)
-        written = self._writer.write(fitted, add_generation_prompt=add_generation_prompt)
-        return int(self._writer.convert([written])["input_ids"].shape[1])
+        return self._writer.count_tokens(fitted, add_generation_prompt=add_generation_prompt)
 
     @override
     def build_prompt(self, turns: Sequence[Turn], max_visual_tokens: int | None = None) -> TransformersPrompt:
@@ -121,13 +120,6 @@ def load_transformers(settings: ModelSettings) -> TransformersBackend:
     """
     model, processor = load_model_and_processor(settings)
     return TransformersBackend(model, choose_writer(processor, settings.model))
-
-
-def _end_tokens(model: Any, tokenizer: PreTrainedTokenizerFast) -> Collection[int]:
-    given = model.generation_config.eos_token_id
-    if given is None:
-        given = tokenizer.eos_token_id
-    return [] if given is None else [given] if isinstance(given, int) else given
 
 
 def _merge(segments: Sequence[Video]) -> Video:

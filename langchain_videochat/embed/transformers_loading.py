@@ -7,11 +7,10 @@ classes.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from langchain_videochat.embed.settings import BITS, ModelSettings
+from langchain_videochat.embed.settings import BITS, ModelSettings, float32_on_cpu
 from langchain_videochat.errors import ModelError
 from langchain_videochat.models.weights import load_checkpoint, model_errors
 
@@ -28,13 +27,15 @@ def load_model_and_processor(settings: ModelSettings) -> tuple[Any, Any]:
         ModelUnavailableError: The model, or a package that it needs, cannot be found or downloaded.
         ModelError: It reads text only, has no chat template, is incomplete, or needs code that may not be run.
     """
-    processor = load_processor(settings)
+    folder = settings.fetch()
     with model_errors(settings.model), _untrusted_code_errors(settings):
-        folder = settings.fetch()
+        # An error about the kind of model is more helpful than one about its processor.
+        auto_class = _find_class(folder, settings)
+        processor = _load_processor(folder, settings)
         model = load_checkpoint(
-            _find_class(folder, settings),
+            auto_class,
             folder,
-            _on_this_cpu(settings),
+            float32_on_cpu(settings),
             show_progress=settings.show_progress,
             trust_remote_code=settings.trust_remote_code,
             **_options(settings),
@@ -46,28 +47,23 @@ def load_model_and_processor(settings: ModelSettings) -> tuple[Any, Any]:
 
 def load_processor(settings: ModelSettings) -> Any:
     """Load the processor of a model; errors are those of `load_model_and_processor`."""
-    from transformers import AutoProcessor
-
     folder = settings.fetch()
     with model_errors(settings.model), _untrusted_code_errors(settings):
-        if settings.trust_remote_code:
-            _check_code(folder, settings.model)
-        _find_class(folder, settings)  # an error about the kind of model says more than one about its processor
-        loader: Any = AutoProcessor
-        processor = loader.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
-        _check_processor(processor, settings.model)
-    return processor
+        _find_class(folder, settings)
+        return _load_processor(folder, settings)
 
 
 def _find_class(folder: Path, settings: ModelSettings) -> Any:
     """Return the auto class that loads a model.
 
     Raises:
-        ModelError: The model does not read images or videos.
+        ModelError: The model does not read images or videos, or its code is not all in its folder.
     """
     import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING
 
+    if settings.trust_remote_code:
+        _check_code(folder, settings.model)
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
     own_classes = getattr(config, "auto_map", None) if settings.trust_remote_code else None
     name = next((name for name in AUTO_CLASSES if name in (own_classes or ())), None)
@@ -77,12 +73,17 @@ def _find_class(folder: Path, settings: ModelSettings) -> Any:
     return getattr(transformers, name or AUTO_CLASSES[0])
 
 
-def _check_processor(processor: Any, model: str) -> None:
+def _load_processor(folder: Path, settings: ModelSettings) -> Any:
+    from transformers import AutoProcessor
+
+    loader: Any = AutoProcessor
+    processor = loader.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
     if not hasattr(processor, "tokenizer"):
-        raise ModelError(model, "it has no processor for videos or images", _OTHER_MODELS)
+        raise ModelError(settings.model, "it has no processor for videos or images", _OTHER_MODELS)
     if not getattr(processor, "chat_template", None):
         problem = "it has no chat template, so it cannot be asked"
-        raise ModelError(model, problem, 'Use a variant for chats, often called "Instruct" or "it"')
+        raise ModelError(settings.model, problem, 'Use a variant for chats, often called "Instruct" or "it"')
+    return processor
 
 
 def _check_code(folder: Path, model: str) -> None:
@@ -117,11 +118,6 @@ def _untrusted_code_errors(settings: ModelSettings) -> Iterator[None]:
         problem = "the code in its repository would have to be run"
         advice = "If you have read it and trust it, set trust_remote_code=True, for a model on the Hub with the commit"
         raise ModelError(settings.model, problem, f"{advice} as revision") from error
-
-
-def _on_this_cpu(settings: ModelSettings) -> ModelSettings:
-    is_cpu = settings.dtype == "auto" and settings.torch_device.type == "cpu"
-    return replace(settings, dtype="float32") if is_cpu else settings  # answers must not depend on the CPU
 
 
 def _options(settings: ModelSettings) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class TransformersPrompt:
 
     written: WrittenPrompt
     inputs: BatchFeature
-    """Of a batch of one, on the CPU."""
+    """Inputs of the model for a batch of one, on the CPU."""
 
     token_ids: TokenIds
 
@@ -181,8 +181,17 @@ class PromptWriter:
             raise InputError("conversation", problem, "Use videos and images of ordinary sizes") from error
         return inputs
 
+    def count_tokens(self, turns: Sequence[Turn], *, add_generation_prompt: bool = True) -> int:
+        """Return the number of tokens of a conversation; errors are those of `write` and `convert`."""
+        written = self.write(turns, add_generation_prompt=add_generation_prompt)
+        return int(self.convert([written])["input_ids"].shape[1])
+
+    def count_visual_tokens(self, visual: Video | Image) -> int:
+        """Return the number of tokens of a conversation that consists of a video or an image."""
+        return self.count_tokens([Turn("human", (visual,))])
+
     def prompt(self, turns: Sequence[Turn]) -> TransformersPrompt:
-        """Return a conversation as input of the model; errors are those of `write`."""
+        """Return a conversation as input of the model; errors are those of `write` and `convert`."""
         written = self.write(turns)
         inputs = self.convert([written])
         tokens: list[int] = inputs["input_ids"][0].tolist()
@@ -192,7 +201,7 @@ class PromptWriter:
         """Return token ids in which those of images and videos identify their content."""
         content, media = _digest(written), self._media_tokens.intersection(tokens)
         if not media and any(written.kinds):
-            media = set(tokens)  # the processor does not say which ones they are
+            media = set(tokens)  # the processor does not name them
         ids: Iterator[Hashable] = ((content, one) if one in media else one for one in tokens)
         return tuple(ids)
 

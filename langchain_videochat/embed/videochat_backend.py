@@ -7,9 +7,10 @@ from typing import Literal
 import torch
 from typing_extensions import override
 
-from langchain_videochat.embed.backend import Backend
+from langchain_videochat.embed.backend import Backend, end_tokens_of
 from langchain_videochat.embed.batching import ContinuousBatch, Prompt
 from langchain_videochat.embed.conversation import Turn, VisualTokens
+from langchain_videochat.embed.cpu_threads import cpu_threads
 from langchain_videochat.embed.loading import load_model
 from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
 from langchain_videochat.embed.processing_videochat import VideoChatEmbedProcessor
@@ -42,6 +43,7 @@ class VideoChatBackend(Backend):
             stop_strings=processor.stop_strings,
         )
         self._processor = processor
+        self._cpu_threads = cpu_threads(model)
 
     @override
     def segment_tokens(self, num_frames: int, at_most: int) -> int:
@@ -68,7 +70,7 @@ class VideoChatBackend(Backend):
         input_ids = self._processor(turns, device=self.device)["input_ids"]
         self.check_length(input_ids.shape[1])
         visuals = [part for turn in turns for part in turn.content if isinstance(part, VisualTokens)]
-        with torch.inference_mode(), self.cpu_threads():
+        with torch.inference_mode(), self._cpu_threads():
             features = torch.stack([visual.embeddings for visual in visuals]) if visuals else None
             embeddings = self.model.embed(input_ids, features)[0]
         # The prefix cache compares token ids: those of visual tokens identify their content.
@@ -98,6 +100,4 @@ def load_videochat(settings: ModelSettings) -> VideoChatBackend:
     if "past_key_values" not in inspect.signature(model.language_model.forward).parameters:
         problem = f"its language model, of type {model.config.text_config.model_type}, takes no KV cache"
         raise ModelError(settings.model, problem, "Use one with attention layers")
-    end_tokens = model.generation_config.eos_token_id
-    end_tokens = [] if end_tokens is None else [end_tokens] if isinstance(end_tokens, int) else end_tokens
-    return VideoChatBackend(model, processor, ContinuousBatch(model.language_model, end_tokens))
+    return VideoChatBackend(model, processor, ContinuousBatch(model.language_model, end_tokens_of(model)))

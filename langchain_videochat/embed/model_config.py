@@ -1,13 +1,28 @@
-"""Context lengths of models that are not loaded."""
+"""Configuration files of models that are not loaded."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from langchain_videochat.models.hub import find_weights
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the configuration file of a model; empty if it cannot be read: loading the model will say what is wrong.
+
+    Example:
+        >>> read_config(find_weights("videochat-embed-tiny"))["model_type"]
+        'videochat_embed'
+    """
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
 def find_context_length(model: str | Path, revision: str | None = None) -> int | None:
-    """Return the maximum number of tokens of a VideoChat-Embed's language model, from its configuration file.
+    """Return the maximum number of tokens of a model's language model, from its configuration file.
 
     Args:
         model: Folder of the model, the name of a bundled model, or an id on the Hugging Face Hub.
@@ -23,10 +38,6 @@ def find_context_length(model: str | Path, revision: str | None = None) -> int |
     folder = find_weights(model, revision)
     if folder is None:
         return None
-    try:
-        config = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
-        return None  # loading the model will raise an error that says what is wrong
-    text_config = config.get("text_config") if isinstance(config, dict) else None
+    text_config = read_config(folder).get("text_config")
     length = text_config.get("max_position_embeddings") if isinstance(text_config, dict) else None
     return length if isinstance(length, int) and length else None
