@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from langchain_videochat.embed.language_model import quantization_config
 from langchain_videochat.embed.settings import BITS, ModelSettings, float32_on_cpu
 from langchain_videochat.errors import ModelError
 from langchain_videochat.models.weights import load_checkpoint, model_errors
@@ -121,16 +122,12 @@ def _untrusted_code_errors(settings: ModelSettings) -> Iterator[None]:
 
 
 def _options(settings: ModelSettings) -> dict[str, Any]:
-    from transformers import BitsAndBytesConfig
-
     options: dict[str, Any] = {}
     if settings.attn_implementation is not None:
         options["attn_implementation"] = settings.attn_implementation
     if settings.device_map is not None:
         options["device_map"] = settings.device_map
-    if settings.quantization is not None:
-        eight = BITS[settings.quantization] == 8  # noqa: PLR2004
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_8bit=eight, load_in_4bit=not eight, bnb_4bit_compute_dtype=settings.torch_dtype
-        )
+    bits = BITS[settings.quantization]
+    if bits is not None:
+        options["quantization_config"] = quantization_config(bits, bnb_4bit_compute_dtype=settings.torch_dtype)
     return options
