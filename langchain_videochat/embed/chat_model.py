@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from langchain_core.caches import BaseCache
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
 from langchain_core.language_models.model_profile import ModelProfile
@@ -26,6 +24,7 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
 from langchain_videochat import __version__
+from langchain_videochat.embed.cache_keys import file_cache_key
 from langchain_videochat.embed.chunks import PROVIDER, stream_chunks
 from langchain_videochat.embed.conversation import NUM_FRAMES
 from langchain_videochat.embed.errors import core_errors
@@ -484,18 +483,11 @@ class VideoChatEmbed(BaseChatModel):
         )
 
     def _generate_with_cache(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        # A cached answer is only valid as long as the files in the messages do not change.
-        return super()._generate_with_cache(messages, *args, **self._cache_key(messages) | kwargs)
+        return super()._generate_with_cache(messages, *args, **file_cache_key(self, messages, file_states) | kwargs)
 
     async def _agenerate_with_cache(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        return await super()._agenerate_with_cache(messages, *args, **self._cache_key(messages) | kwargs)
-
-    def _cache_key(self, messages: list[BaseMessage]) -> dict[str, Any]:
-        is_cached = self.cache is not False and (isinstance(self.cache, BaseCache) or get_llm_cache() is not None)
-        if not is_cached:
-            return {}
-        with core_errors():
-            return {"files": file_states(messages)}
+        key = file_cache_key(self, messages, file_states)
+        return await super()._agenerate_with_cache(messages, *args, **key | kwargs)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         # LangChain would take all fields of a serializable model, also those on which answers do not depend.

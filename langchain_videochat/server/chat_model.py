@@ -12,10 +12,8 @@ from functools import cache
 from typing import Any, Literal, Self
 
 import httpx
-from langchain_core.caches import BaseCache
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.exceptions import ModelNotFoundError
-from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
@@ -27,6 +25,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from langchain_videochat import __version__
+from langchain_videochat.embed.cache_keys import file_cache_key
 from langchain_videochat.embed.chunks import PROVIDER
 from langchain_videochat.embed.errors import core_errors
 from langchain_videochat.embed.media_refs import MAX_FRAMES
@@ -344,18 +343,11 @@ class ChatVideoServer(ChatOpenAI):
         return payload
 
     def _generate_with_cache(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        # A cached answer is only valid as long as the files in the messages do not change.
-        return super()._generate_with_cache(messages, *args, **self._cache_key(messages) | kwargs)
+        return super()._generate_with_cache(messages, *args, **file_cache_key(self, messages, local_files) | kwargs)
 
     async def _agenerate_with_cache(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        return await super()._agenerate_with_cache(messages, *args, **self._cache_key(messages) | kwargs)
-
-    def _cache_key(self, messages: list[BaseMessage]) -> dict[str, Any]:
-        is_cached = self.cache is not False and (isinstance(self.cache, BaseCache) or get_llm_cache() is not None)
-        if not is_cached:
-            return {}
-        with core_errors():
-            return {"files": local_files(messages)}
+        key = file_cache_key(self, messages, local_files)
+        return await super()._agenerate_with_cache(messages, *args, **key | kwargs)
 
     @property
     def _llm_type(self) -> str:
