@@ -29,6 +29,21 @@ TEXT: dict[str, Any] = {
     "tie_word_embeddings": False,
 }
 
+VISION: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+
+MROPE = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 2, 2]}
+
+QWEN_TOKENS = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+
+IDEFICS_PICTURES = {"size": {"longest_edge": 64}, "max_image_size": {"longest_edge": 64}}
+
+IDEFICS_TOKENS = ["<end_of_utterance>", "<fake_token_around_image>", "<image>", "<global-img>"]
+
 
 def chatml(image: str, video: str) -> str:
     """Return a chat template in the style of ChatML, with the placeholders of a picture and a video."""
@@ -38,6 +53,9 @@ def chatml(image: str, video: str) -> str:
         "{% else %}{{ item.text }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )
+
+
+QWEN = chatml("<|vision_start|><|image_pad|><|vision_end|>", "<|vision_start|><|video_pad|><|vision_end|>")
 
 
 def make_tokenizer(special: list[str], **tokens: str) -> PreTrainedTokenizerFast:
@@ -58,7 +76,7 @@ def make_tokenizer(special: list[str], **tokens: str) -> PreTrainedTokenizerFast
 
 def qwen3_vl(folder: Path, *, text: Mapping[str, Any] | None = None, vision: Mapping[str, Any] | None = None) -> None:
     """Save a Qwen3-VL, whose processor writes the times of frames; `text` and `vision` change its configuration."""
-    tokenizer = make_tokenizer(["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"])
+    tokenizer = make_tokenizer(QWEN_TOKENS)
     ids = tokenizer.get_vocab()
     tower = {
         "depth": 2,
@@ -99,7 +117,7 @@ def qwen2_5_vl(
     processor_class: Any = hf.Qwen2_5_VLProcessor,
 ) -> None:
     """Save a Qwen2.5-VL, which learns the times of frames from their positions only."""
-    tokenizer = make_tokenizer(["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"])
+    tokenizer = make_tokenizer(QWEN_TOKENS)
     ids = tokenizer.get_vocab()
     vision = {
         "depth": 2,
@@ -133,24 +151,40 @@ def custom_vlm(folder: Path, auto_class: str) -> None:
 
 
 def smolvlm(folder: Path) -> None:
-    """Save a SmolVLM2: 64 pixels, four tokens per frame."""
-    special = ["<end_of_utterance>", "<fake_token_around_image>", "<image>", "<global-img>", "<video>"]
-    tokenizer = make_tokenizer(special)
-    config = hf.SmolVLMConfig(
-        text_config=TEXT | {"model_type": "llama", "vocab_size": len(tokenizer), "pad_token_id": 0},
-        vision_config=SIGLIP | {"image_size": 64, "patch_size": 16},
-        scale_factor=2,
-        image_token_id=tokenizer.get_vocab()["<image>"],
-    )
-    size = {"longest_edge": 64}
+    """Save a SmolVLM2."""
+    tokenizer = make_tokenizer([*IDEFICS_TOKENS, "<video>"])
     processor = hf.SmolVLMProcessor(
-        hf.SmolVLMImageProcessor(size=size, max_image_size=size, do_image_splitting=False),
+        hf.SmolVLMImageProcessor(**IDEFICS_PICTURES, do_image_splitting=False),
         tokenizer,
-        hf.SmolVLMVideoProcessor(size=size, max_image_size=size, fps=1, num_frames=64),
+        hf.SmolVLMVideoProcessor(**IDEFICS_PICTURES, fps=1, num_frames=64),
         image_seq_len=4,
         chat_template=chatml("<image>", "<video>"),
     )
+    config = _idefics_config(hf.SmolVLMConfig, tokenizer)
     _save(folder, hf.SmolVLMForConditionalGeneration(config), processor)
+
+
+def idefics3(folder: Path) -> None:
+    """Save an Idefics3, whose processor takes images only."""
+    tokenizer = make_tokenizer(IDEFICS_TOKENS)
+    processor = hf.Idefics3Processor(
+        hf.Idefics3ImageProcessor(**IDEFICS_PICTURES, do_image_splitting=False),
+        tokenizer,
+        image_seq_len=4,
+        chat_template=chatml("<image>", ""),
+    )
+    config = _idefics_config(hf.Idefics3Config, tokenizer)
+    _save(folder, hf.Idefics3ForConditionalGeneration(config), processor)
+
+
+def _idefics_config(config_class: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
+    """Return the configuration of an Idefics3 or a SmolVLM: 64 pixels, four tokens per picture."""
+    return config_class(
+        text_config=TEXT | {"model_type": "llama", "vocab_size": len(tokenizer), "pad_token_id": 0},
+        vision_config=VISION | {"image_size": 64, "patch_size": 16},
+        scale_factor=2,
+        image_token_id=tokenizer.get_vocab()["<image>"],
+    )
 
 
 def internvl(folder: Path) -> None:
@@ -164,7 +198,7 @@ def internvl(folder: Path) -> None:
     tokenizer = make_tokenizer(list(special.values()), **special)
     config = hf.InternVLConfig(
         text_config=TEXT | {"model_type": "qwen2", "vocab_size": len(tokenizer)},
-        vision_config=VIT | {"image_size": [32, 32], "patch_size": [8, 8]},
+        vision_config=VISION | {"image_size": [32, 32], "patch_size": [8, 8]},
         image_token_id=tokenizer.get_vocab()["<IMG_CONTEXT>"],
         image_seq_length=4,
         downsample_ratio=0.5,
@@ -186,7 +220,7 @@ def llava_onevision(folder: Path) -> None:
     ids = tokenizer.get_vocab()
     config = hf.LlavaOnevisionConfig(
         text_config=TEXT | {"model_type": "qwen2", "vocab_size": len(tokenizer)},
-        vision_config=SIGLIP | {"model_type": "siglip_vision_model", "image_size": 32, "patch_size": 8},
+        vision_config=VISION | {"model_type": "siglip_vision_model", "image_size": 32, "patch_size": 8},
         image_token_id=ids["<image>"],
         video_token_id=ids["<video>"],
         image_grid_pinpoints=[[32, 32]],
@@ -210,7 +244,7 @@ def llava_next_video(folder: Path) -> None:
     ids = tokenizer.get_vocab()
     config = hf.LlavaNextVideoConfig(
         text_config=TEXT | {"model_type": "llama", "vocab_size": len(tokenizer), "pad_token_id": 0},
-        vision_config=VIT
+        vision_config=VISION
         | {"model_type": "clip_vision_model", "image_size": 32, "patch_size": 8, "projection_dim": 32},
         image_token_index=ids["<image>"],
         video_token_index=ids["<video>"],
@@ -232,11 +266,11 @@ def llava_next_video(folder: Path) -> None:
 
 def video_llama_3(folder: Path) -> None:
     """Save a VideoLLaMA 3."""
-    tokenizer = make_tokenizer(["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"])
+    tokenizer = make_tokenizer(QWEN_TOKENS)
     ids = tokenizer.get_vocab()
     config = hf.VideoLlama3Config(
         text_config=TEXT | {"model_type": "qwen2", "vocab_size": len(tokenizer)},
-        vision_config=VIT | {"patch_size": 14},
+        vision_config=VISION | {"patch_size": 14},
         image_token_id=ids["<|image_pad|>"],
         video_token_id=ids["<|video_pad|>"],
     )
@@ -275,7 +309,7 @@ def gemma4(folder: Path) -> None:
     }
     config = hf.Gemma4Config(
         text_config=text,
-        vision_config=VIT | {"num_key_value_heads": 2, "head_dim": 16, "position_embedding_size": 64},
+        vision_config=VISION | {"num_key_value_heads": 2, "head_dim": 16, "position_embedding_size": 64},
         audio_config=None,
         image_token_id=ids["<|image|>"],
         video_token_id=ids["<|video|>"],
@@ -292,30 +326,6 @@ def gemma4(folder: Path) -> None:
     )
     _save(folder, hf.Gemma4ForConditionalGeneration(config), processor)
 
-
-def idefics3(folder: Path) -> None:
-    """Save an Idefics3, whose processor takes pictures only: 64 pixels, four tokens per picture."""
-    tokenizer = make_tokenizer(["<end_of_utterance>", "<fake_token_around_image>", "<image>", "<global-img>"])
-    config = hf.Idefics3Config(
-        text_config=TEXT | {"model_type": "llama", "vocab_size": len(tokenizer), "pad_token_id": 0},
-        vision_config=SIGLIP | {"image_size": 64, "patch_size": 16},
-        scale_factor=2,
-        image_token_id=tokenizer.get_vocab()["<image>"],
-    )
-    size = {"longest_edge": 64}
-    processor = hf.Idefics3Processor(
-        hf.Idefics3ImageProcessor(size=size, max_image_size=size, do_image_splitting=False),
-        tokenizer,
-        image_seq_len=4,
-        chat_template=chatml("<image>", ""),
-    )
-    _save(folder, hf.Idefics3ForConditionalGeneration(config), processor)
-
-
-SIGLIP = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-VIT = SIGLIP
-MROPE = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 2, 2]}
-QWEN = chatml("<|vision_start|><|image_pad|><|vision_end|>", "<|vision_start|><|video_pad|><|vision_end|>")
 
 BUILDERS: dict[str, Callable[[Path], None]] = {
     build.__name__: build

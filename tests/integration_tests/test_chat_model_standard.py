@@ -141,18 +141,8 @@ class TestUnit(ChatModelUnitTests):
         return {"VIDEOCHAT_EMBED_MODEL": "/models/other"}, {}, {"model": "/models/other"}
 
 
-class TestIntegration(ChatModelIntegrationTests):
-    @property
-    def chat_model_class(self) -> type[BaseChatModel]:
-        return VideoChatEmbed
-
-    @property
-    def chat_model_params(self) -> dict[str, Any]:
-        return {"max_tokens": 256}
-
-    @property
-    def model_override_value(self) -> str:
-        return f"{os.environ['VIDEOCHAT_EMBED_MODEL']}-other"
+class VideoModelTests(ChatModelIntegrationTests):
+    """LangChain's tests of a chat model that takes images and videos."""
 
     @property
     def supports_image_inputs(self) -> bool:
@@ -173,6 +163,20 @@ class TestIntegration(ChatModelIntegrationTests):
     @pytest.mark.xfail(reason="downloads an image from the internet", raises=httpx.HTTPError)
     def test_image_tool_message(self, model: BaseChatModel) -> None:
         super().test_image_tool_message(model)
+
+
+class TestIntegration(VideoModelTests):
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return VideoChatEmbed
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"max_tokens": 256}
+
+    @property
+    def model_override_value(self) -> str:
+        return f"{os.environ['VIDEOCHAT_EMBED_MODEL']}-other"
 
 
 @pytest.mark.usefixtures("_transformers")
@@ -198,7 +202,7 @@ class TestServerUnit(ChatModelUnitTests):
         return {"VIDEOCHAT_SERVER_API_KEY": "secret"}, self.chat_model_params, {"openai_api_key": "secret"}
 
 
-class TestServerIntegration(ChatModelIntegrationTests):
+class TestServerIntegration(VideoModelTests):
     url: ClassVar[str]
 
     @pytest.fixture(autouse=True)
@@ -216,23 +220,3 @@ class TestServerIntegration(ChatModelIntegrationTests):
     @property
     def model_override_value(self) -> str:
         return "videochat-other"
-
-    @property
-    def supports_image_inputs(self) -> bool:
-        return True
-
-    @property
-    def supports_image_tool_message(self) -> bool:
-        return True
-
-    @property
-    def supports_video_inputs(self) -> bool:
-        return True
-
-    @pytest.mark.xfail(reason="downloads an image from the internet", raises=(httpx.HTTPError, SourceError))
-    def test_image_inputs(self, model: BaseChatModel) -> None:
-        super().test_image_inputs(model)
-
-    @pytest.mark.xfail(reason="downloads an image from the internet", raises=httpx.HTTPError)
-    def test_image_tool_message(self, model: BaseChatModel) -> None:
-        super().test_image_tool_message(model)

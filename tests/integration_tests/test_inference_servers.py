@@ -27,7 +27,7 @@ from langchain_videochat.server import ServerConnectionError, ServerFailedError,
 from tests.chat_server import ChatServer, serve
 from tests.numbered_video import make_numbered
 from tests.scripted_model import model_answering
-from tests.tiny_llava import save_llava
+from tests.tiny_vlms import llava_onevision
 
 TINY = "videochat-embed-tiny"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -239,7 +239,8 @@ def transformers_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.slow
 def test_transformers_serve(transformers_url: str, tmp_path: Path) -> None:
     film = make_numbered(tmp_path / "film.mp4")
-    model = str(save_llava(tmp_path / "llava"))
+    model = str(tmp_path / "llava")
+    llava_onevision(tmp_path / "llava")
     llm = ChatVideoServer(base_url=transformers_url, model=model, video_input="frames", num_frames=3, max_tokens=4)
 
     answer = llm.invoke(about(film.as_uri()))
