@@ -1,4 +1,4 @@
-"""Chat models by the name that a command gets."""
+"""Chat models named by --model."""
 
 from typing import TYPE_CHECKING
 

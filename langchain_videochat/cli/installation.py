@@ -50,8 +50,8 @@ def doctor(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Check a model for VideoChatEmbed too, a folder or hub id: whether this machine can hold it, and how "
-            "much video fits into its context."
+            help="Check a model for VideoChatEmbed too, a folder or hub id: whether it fits into memory, and how much "
+            "video fits into its context."
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -36,7 +36,7 @@ def app(
         typer.Option(
             envvar="VIDEOCHAT_MODEL",
             help="LangChain chat model, for example *ollama:qwen3*; or folder or hub id of a model for VideoChatEmbed, "
-            "which sees the video; repeatable.",
+            "which processes the frames; repeatable.",
         ),
     ] = None,
     profile: ProfileOption = "standard",

@@ -89,7 +89,7 @@ class Backend(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where prompts are processed."""
+        """The device that processes prompts."""
         device: torch.device = self.model.device
         return device
 
@@ -134,7 +134,7 @@ class Backend(ABC):
         """Return a stand-in for an image or a video that takes as many tokens.
 
         Args:
-            kind: Which of them.
+            kind: "video" or "image".
             size: Its width and height in pixels.
             times: Times of the frames of the video in seconds.
         """

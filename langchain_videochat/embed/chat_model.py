@@ -162,7 +162,7 @@ class VideoChatEmbed(BaseChatModel):
 
     trust_remote_code: bool = False
     """Run the code in the model's repository, which may do anything on this machine. Only with a `revision` that is a
-    commit, so that the code cannot change, or with a folder; not for models that calls name."""
+    commit, which pins the code, or with a folder. It does not apply to models that a call names."""
 
     num_frames: int = Field(default=NUM_FRAMES, ge=1)
     """Frames to sample per video, unless its content block sets them."""

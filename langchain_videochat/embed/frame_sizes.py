@@ -1,4 +1,4 @@
-"""Sizes of frames for models whose tokens depend on them."""
+"""Frame sizes for models whose number of visual tokens depends on them."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from langchain_videochat.embed.conversation import Image, Video
 
 MAX_PIXELS = 1280 * 720
-"""Largest frames that models get."""
+"""Maximum size of a frame."""
 
 MIN_PIXELS = 64 * 36
 ASPECT_RATIO = 16 / 9
@@ -63,7 +63,7 @@ class FrameSizes:
 
     def _measure(self, num_frames: int | None, pixels: int) -> FrameSize:
         height = max(1, round((pixels / ASPECT_RATIO) ** 0.5))
-        # Many frames take as many times as long, and as many tokens.
+        # Time and tokens are proportional to the number of frames.
         few = min(num_frames or 1, MEASURED_FRAMES)
         frames = noise(few, height, round(height * ASPECT_RATIO))
         visual = Image(frames[0]) if num_frames is None else Video(frames, tuple(map(float, range(few))))
@@ -71,7 +71,7 @@ class FrameSizes:
 
 
 def noise(num_frames: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Return frames that differ everywhere: some models leave out what does not change."""
+    """Return random frames: some models drop the tokens of parts that do not change."""
     return np.random.default_rng(0).integers(0, 256, (num_frames, height, width, 3), np.uint8)
 
 

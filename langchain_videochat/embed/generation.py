@@ -21,7 +21,7 @@ from langchain_videochat.errors import InputError
 FinishReason = Literal["stop", "length"]
 
 REASONING_START, REASONING_END = "<think>", "</think>"
-"""What most models write around their reasoning."""
+"""Delimiters of reasoning in most models."""
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 """A tokenizer's output for an incomplete UTF-8 sequence."""
@@ -68,7 +68,7 @@ class TextDelta:
     """Why the text ends here; None if it continues."""
 
     reasoning: str = ""
-    """A piece of what the model wrote before its answer, if it is trained to reason."""
+    """A piece of the reasoning before the answer, of models that are trained to reason."""
 
 
 def generate_text(
@@ -196,7 +196,7 @@ class ReasoningFilter:
         self._held += text
         if self._may_start:
             if REASONING_START.startswith(self._held.lstrip()[: len(REASONING_START)]) and not self._starts():
-                return "", ""  # more is needed to know
+                return "", ""  # undecided until more text arrives
             self._is_inside, self._may_start = self._starts(), False
             self._held = self._held.lstrip().removeprefix(REASONING_START) if self._is_inside else self._held
         thought = self._feed_reasoning() if self._is_inside else ""

@@ -133,7 +133,7 @@ def write_answers(times: Iterable[tuple[float, float]], answers: Iterable[str]) 
 
 
 def _encode(backend: Backend, request: Request, media: MediaRef) -> list[Visual]:
-    """Return an image, or each selected segment of a video, encoded."""
+    """Encode an image, or each selected segment of a video."""
     cache = backend.visual_cache
     with cache.open(media) as file:
         if media.kind == "image":

@@ -8,7 +8,7 @@ from langchain_videochat.models.hub import find_weights
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return the configuration file of a model; empty if it cannot be read: loading the model will say what is wrong.
+    """Return the configuration file of a model; empty if it cannot be read, which loading the model reports.
 
     Example:
         >>> read_config(find_weights("videochat-embed-tiny"))["model_type"]

@@ -1,6 +1,6 @@
 """The backend of models of transformers that read images or videos: Qwen-VL, InternVL, SmolVLM, LLaVA and others.
 
-The model's own processor turns our frames, with their true times, into its inputs, and `generate` answers.
+The model's own processor converts frames and their true times to its inputs, and `generate` produces the answer.
 """
 
 import copy

@@ -133,7 +133,7 @@ class GenerateQueue:
             had_prefixes = error is not None and is_out_of_memory(error) and self._prefixes.clear()
             for answer in answers:
                 if error is not None and not answer.generated and (len(answers) > 1 or had_prefixes):
-                    # Alone, it may fit into memory, or not be what the others failed for.
+                    # Alone, it may fit into memory, or not cause the error.
                     again = self._try([answer])
                     answer.finish(again and _convert_error(again, answer))
                 answer.finish(error and _convert_error(error, answer))
@@ -150,7 +150,7 @@ class GenerateQueue:
             return answers
 
     def _try(self, answers: Sequence[_Answer]) -> Exception | None:
-        """Generate answers; return the error if that fails, without what it keeps in memory."""
+        """Generate answers; if that fails, return the error without its traceback, which would keep tensors alive."""
         try:
             self._generate(answers)
         except Exception as error:
@@ -225,7 +225,7 @@ class _TokenSelectors(LogitsProcessor):
 
 
 class _FinishedAnswers(StoppingCriteria):
-    """Stops answers that are complete, or that nobody waits for, all of them when the program ends."""
+    """Stops answers that are complete or abandoned, and all of them when the program exits."""
 
     def __init__(self, answers: Sequence[_Answer]) -> None:
         self._answers = answers

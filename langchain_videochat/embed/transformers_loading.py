@@ -82,7 +82,7 @@ def _load_processor(folder: Path, settings: ModelSettings) -> Any:
     if not hasattr(processor, "tokenizer"):
         raise ModelError(settings.model, "it has no processor for videos or images", _OTHER_MODELS)
     if not getattr(processor, "chat_template", None):
-        problem = "it has no chat template, so it cannot be asked"
+        problem = "it has no chat template, so it cannot be prompted"
         raise ModelError(settings.model, problem, 'Use a variant for chats, often called "Instruct" or "it"')
     return processor
 

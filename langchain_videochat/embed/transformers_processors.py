@@ -1,4 +1,4 @@
-"""Finding out, by trying, how the processor of a model takes videos."""
+"""Probing how the processor of a model takes videos."""
 
 from typing import Any
 
@@ -12,31 +12,31 @@ from langchain_videochat.errors import ModelError
 
 PROBE_FRAMES = 4
 PROBE_SIZE = (96, 160)
-"""Number, height and width of the frames with which a processor is tried."""
+"""Number, height and width of the frames that a processor is probed with."""
 
-_PICTURE = Image(noise(1, *PROBE_SIZE)[0])
+_IMAGE = Image(noise(1, *PROBE_SIZE)[0])
 
 
 def choose_writer(processor: Any, model: str) -> PromptWriter:
-    """Return a writer of prompts with videos as such, or else as single images, each after its time.
+    """Return a writer of prompts that passes videos as such, or else as single images, each after its time.
 
     Raises:
         ModelError: The processor takes neither a video nor several images.
     """
     native = PromptWriter(processor, NativeVideos(writes_times=True))
-    if _is_read(native):
+    if _accepts(native):
         early, late = (_convert(native, _video(start))["input_ids"].tolist() for start in (0.0, 60.0))
-        videos = NativeVideos(writes_times=early != late, min_frames=1 if _is_read(native, num_frames=1) else 2)
+        videos = NativeVideos(writes_times=early != late, min_frames=1 if _accepts(native, num_frames=1) else 2)
         return PromptWriter(processor, videos, mixes=_mixes(native))
-    pictures = PromptWriter(processor, TimedFrames())
-    if _is_read(pictures):
-        return pictures
+    timed_frames = PromptWriter(processor, TimedFrames())
+    if _accepts(timed_frames):
+        return timed_frames
     problem = "its processor takes neither a video nor several images"
     raise ModelError(model, problem, "Use a model that was trained on video, such as a Qwen-VL, InternVL or SmolVLM2")
 
 
-def _is_read(writer: PromptWriter, num_frames: int = PROBE_FRAMES) -> bool:
-    """Return whether a processor takes a video as it is written."""
+def _accepts(writer: PromptWriter, num_frames: int = PROBE_FRAMES) -> bool:
+    """Return whether a processor accepts a video in this form."""
     try:
         lengths = [_convert(writer, *visuals)["input_ids"].shape[1] for visuals in ((), (_video(0.0, num_frames),))]
     except Exception:  # processors raise errors of many kinds
@@ -49,7 +49,7 @@ def _mixes(writer: PromptWriter) -> bool:
     try:
         counts = [
             sum(value.numel() for name, value in _convert(writer, *visuals).items() if name.startswith("pixel_values"))
-            for visuals in ((_video(0.0),), (_PICTURE,), (_video(0.0), _PICTURE))
+            for visuals in ((_video(0.0),), (_IMAGE,), (_video(0.0), _IMAGE))
         ]
     except Exception:  # processors raise errors of many kinds
         return False

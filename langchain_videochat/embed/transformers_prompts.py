@@ -39,7 +39,7 @@ class WrittenPrompt:
 
     @property
     def kinds(self) -> tuple[bool, bool]:
-        """Whether it has images, and videos."""
+        """Whether it contains images, and whether it contains videos."""
         return bool(self.images), bool(self.videos)
 
 
@@ -55,13 +55,13 @@ class TransformersPrompt:
 
 
 class VideoWriter(Protocol):
-    """How a video is written into a prompt."""
+    """The form of videos in a prompt."""
 
     def items(self, video: Video) -> Iterator[Item]:
         """Yield the content items of a video."""
 
     def add(self, video: Video, written: WrittenPrompt) -> None:
-        """Add what the items refer to."""
+        """Add the media that the items refer to."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class NativeVideos:
     """Whether the processor writes the times of frames into the prompt."""
 
     min_frames: int = 1
-    """Processors of the Qwen family need two."""
+    """Minimum number of frames: processors of the Qwen family need two."""
 
     def items(self, video: Video) -> Iterator[Item]:
         """Yield the place of the video, and the times of its frames if the processor does not write them."""
@@ -108,7 +108,7 @@ class PromptWriter:
 
     Args:
         processor: The processor of the model, which has a chat template.
-        videos: How videos are written.
+        videos: The form of videos.
         mixes: Whether the processor takes images and videos in one prompt; if not, the videos become images.
     """
 
@@ -241,7 +241,7 @@ def _text(text: str) -> Item:
 
 
 def _without_system(turns: Sequence[Turn]) -> list[Turn]:
-    """Put the system turn at the start of the first human turn, for chat templates that know no system turn."""
+    """Put the system turn at the start of the first human turn, for chat templates without system turns."""
     system, first, *others = turns
     return [Turn("human", (*system.content, *first.content)), *others]
 

@@ -1,4 +1,4 @@
-"""What models read of videos and images, cached so that each segment is read and encoded once."""
+"""Encoded videos and images, cached so that each segment is read and encoded once."""
 
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ PROGRESS_DELAY = 2.0
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What is known of a video without decoding it."""
+    """Metadata of a video."""
 
     video_id: str
     """Hash of its content."""
@@ -118,7 +118,7 @@ class VisualCache(Generic[VisualT]):
             yield LazyFile(media, state, stack)
 
     def probe(self, file: LazyFile) -> VideoFacts:
-        """Return what is known of a video without decoding it."""
+        """Return the metadata of a video."""
         content = self._content(file)
         with self._lock:
             facts: VideoFacts | None = self._facts.get(content)
@@ -130,7 +130,7 @@ class VisualCache(Generic[VisualT]):
         return facts
 
     def known_facts(self, file: LazyFile) -> VideoFacts | None:
-        """Return the same; None if the video would have to be downloaded."""
+        """Return the metadata of a video; None if it would have to be downloaded."""
         if not is_web_address(file.media.source):
             return self.probe(file)
         with self._lock:
@@ -153,7 +153,7 @@ class VisualCache(Generic[VisualT]):
         return [times.get(segment) or sampling_times(segment, num_frames) for segment in segments]
 
     def encode_image(self, file: LazyFile) -> VisualT:
-        """Return an image, encoded.
+        """Encode an image.
 
         Raises:
             NotEnoughMemoryError: Out of memory while encoding.
@@ -163,7 +163,7 @@ class VisualCache(Generic[VisualT]):
     def encode_segments(
         self, file: LazyFile, segments: Sequence[Interval], *, show_progress: bool = False
     ) -> list[VisualT]:
-        """Return each segment of a video, encoded. The segments are in time order.
+        """Encode each segment of a video. The segments are in time order.
 
         Raises:
             InputError: Too many frames are requested.

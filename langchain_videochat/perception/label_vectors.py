@@ -1,4 +1,4 @@
-"""Vectors of labels on disk: those of the built-in tags take a visual model as long as frames of many minutes."""
+"""Label vectors on disk: computing those of the built-in tags takes as long as embedding minutes of video."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from langchain_videochat.models.weights import Weights
 
 FOLDER = platformdirs.user_cache_path("langchain-videochat") / "label-vectors"
-"""Where they are kept."""
+"""Folder of the files."""
 
 
 def cached_vectors(

@@ -1,4 +1,4 @@
-"""What inference servers take, and asking a server which one it is."""
+"""Video input of inference servers, and identifying a server."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 TIMEOUT_SECONDS = 10.0
-"""Time limit of a question to a server about itself."""
+"""Time limit of a request that identifies a server."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ _BY_OWNER = {"vllm": VLLM, "sglang": SGLANG}
 
 
 def identify_server(client: "OpenAI") -> ServerKind:
-    """Ask a server which one it is. An unknown one is `OTHER`: every vision model takes images.
+    """Identify a server. An unknown one is `OTHER`: every vision model takes images.
 
     Raises:
         ServerConnectionError: The server cannot be reached.
@@ -82,8 +82,8 @@ def _get(client: "OpenAI", path: str) -> Mapping[str, Any]:
         # A server may have closed an idle connection, so the first try may fail.
         answer = client.get(path, cast_to=object, options={"timeout": TIMEOUT_SECONDS, "max_retries": 1})
     except openai.APITimeoutError as error:
-        problem = "the server did not answer when asked which models it has"
-        raise ServerTimeoutError(base_url, problem, 'Set video_input="frames", so that it is not asked') from error
+        problem = "the server did not list its models in time"
+        raise ServerTimeoutError(base_url, problem, 'Set video_input="frames", which skips this request') from error
     except openai.APIConnectionError as error:
         raise connection_error(base_url) from error
     except (openai.APIStatusError, ValueError):

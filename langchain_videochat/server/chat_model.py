@@ -153,8 +153,8 @@ class ChatVideoServer(ChatOpenAI):
     """Whether to request the token usage of streamed answers."""
 
     video_input: Literal["auto", "video_url", "frames"] = "auto"
-    """How to send videos: as files ("video_url") or as images ("frames"). With "auto", the server is asked which one it
-    is, once, before the first video is sent."""
+    """How to send videos: as files ("video_url") or as images ("frames"). With "auto", the server is identified
+    once, before the first video is sent."""
 
     num_frames: int | None = Field(default=None, ge=1, le=MAX_FRAMES)
     """Frames per video, unless its block sets `num_frames` or `fps`. If None, 8 images, or as many frames as a server

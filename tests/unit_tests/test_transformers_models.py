@@ -299,7 +299,7 @@ def test_text_cannot_inject_control_tokens(load: Load, films: list[Path]) -> Non
 
 
 @pytest.mark.parametrize(("name", "takes"), [("qwen3_vl", "videos"), ("idefics3", "images")])
-def test_doctor_says_what_a_model_needs(folders: Callable[[str], Path], name: str, takes: str) -> None:
+def test_doctor_shows_the_requirements_of_a_model(folders: Callable[[str], Path], name: str, takes: str) -> None:
     result = CliRunner().invoke(app, ["doctor", "--model", str(folders(name)), "--json"])
     checks = {check["name"]: check for check in json.loads(result.stdout)}
     assert checks[str(folders(name))]["detail"] == f"{name}, takes {takes}"
