@@ -124,6 +124,16 @@ class Backend(ABC):
         """Return the tokens of a video or segment with so many frames: `at_most`, if the model leaves a choice."""
 
     @abstractmethod
+    def frame_size(self, num_frames: int | None, size: tuple[int, int], max_tokens: int) -> int | None:
+        """Return the length of the shorter side to which frames are scaled down, in pixels; None keeps their size.
+
+        Args:
+            num_frames: Number of frames of a video or segment; None for an image.
+            size: Their width and height in pixels.
+            max_tokens: Maximum tokens of the video, segment or image, if the model leaves a choice.
+        """
+
+    @abstractmethod
     def merge_segments(self, segments: Sequence[Any], count: int) -> Sequence[Visual]:
         """Merge neighboring segments into `count` segments, each with as many tokens as one had before."""
 
@@ -135,20 +145,16 @@ class Backend(ABC):
 
         Args:
             kind: "video" or "image".
-            size: Its width and height in pixels.
+            size: Its width and height in pixels, after scaling.
             times: Times of the frames of the video in seconds.
         """
 
     @abstractmethod
-    def count_tokens(
-        self, turns: Sequence[Turn], max_visual_tokens: int | None = None, *, add_generation_prompt: bool = True
-    ) -> int:
+    def count_tokens(self, turns: Sequence[Turn], *, add_generation_prompt: bool = True) -> int:
         """Count the tokens of a conversation, however long it is.
 
         Args:
             turns: The conversation.
-            max_visual_tokens: Maximum tokens of a segment or an image, if the model leaves a choice; None keeps frames
-                as they are.
             add_generation_prompt: Whether an answer is to follow.
 
         Raises:
@@ -160,8 +166,8 @@ class Backend(ABC):
         return False
 
     @abstractmethod
-    def build_prompt(self, turns: Sequence[Turn], max_visual_tokens: int | None = None) -> Prompt:
-        """Build the prompt of a conversation with videos and images from `visual_cache`; see `count_tokens`.
+    def build_prompt(self, turns: Sequence[Turn]) -> Prompt:
+        """Build the prompt of a conversation with videos and images from `visual_cache`.
 
         Raises:
             PromptTooLongError: The prompt leaves no room for an answer in the context.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import InputError, MediaError
 from langchain_videochat.media import local_path, probe, sample_frames
 from langchain_videochat.media.container import check_size
+from langchain_videochat.media.geometry import displayed_size
 from langchain_videochat.utils.interval import Interval
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ NUM_FRAMES = 8
 
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Pillow formats that may be opened. None of them runs a program or opens another file."""
+
+EXIF_ORIENTATION = 0x0112
+TRANSPOSED = 5
+"""From this orientation on, rows and columns are swapped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,11 +206,12 @@ def sampling_times(segment: Interval, num_frames: int) -> tuple[float, ...]:
     return tuple((segment.start + midpoints * segment.duration).tolist())
 
 
-def read_image(source: str | Path) -> Image:
+def read_image(source: str | Path, *, size: int | None = None) -> Image:
     """Read an image, upright and on a white background; of an animation, the first frame.
 
     Args:
         source: A local file.
+        size: Length of the shorter side in pixels. Larger images are scaled down to it; None keeps them.
 
     Raises:
         SourceError: No such file.
@@ -222,13 +228,14 @@ def read_image(source: str | Path) -> Image:
         if upright.has_transparency_data:
             background = PIL.Image.new("RGBA", upright.size, "white")
             upright = PIL.Image.alpha_composite(background, upright.convert("RGBA"))
-        return Image(np.array(upright.convert("RGB")))
+        return Image(np.array(upright.convert("RGB").resize(displayed_size(*upright.size, size=size))))
 
 
 def image_size(source: str | Path) -> tuple[int, int]:
     """Return width and height of an image in pixels without decoding it; errors are those of `read_image`."""
     with _opened_image(local_path(source)) as picture:
-        return picture.size
+        is_transposed = picture.getexif().get(EXIF_ORIENTATION, 1) >= TRANSPOSED
+        return (picture.height, picture.width) if is_transposed else picture.size
 
 
 @contextmanager

@@ -16,10 +16,11 @@ from langchain_videochat.embed.conversation import Part, Turn, Visual
 from langchain_videochat.embed.errors import NotEnoughMemoryError
 from langchain_videochat.embed.generation import SamplingParams, TextDelta, generate_text
 from langchain_videochat.embed.long_videos import VideoBudget, select_segments
-from langchain_videochat.embed.media_refs import MediaRef
+from langchain_videochat.embed.media_refs import MediaRef, count_frames
 from langchain_videochat.embed.messages import ParsedTurn, last_question, read_messages
 from langchain_videochat.embed.output_format import OutputFormat
 from langchain_videochat.embed.tool_calls import add_tools
+from langchain_videochat.embed.visual_cache import MediaFacts
 from langchain_videochat.utils.timecode import format_timecode
 
 PART_TOKENS = 64
@@ -136,10 +137,17 @@ def _encode(backend: Backend, request: Request, media: MediaRef) -> list[Visual]
     """Encode an image, or each selected segment of a video."""
     cache = backend.visual_cache
     with cache.open(media) as file:
+        facts = cache.probe(file)
         if media.kind == "image":
-            return [cache.encode_image(file)]
-        segments = select_segments(cache.probe(file), media.interval, request.question, request.budget)
-        return cache.encode_segments(file, segments, show_progress=request.show_progress)
+            return [cache.encode_image(file, frame_size(backend, request.budget, facts))]
+        segments = select_segments(facts, media.interval, request.question, request.budget)
+        size = frame_size(backend, request.budget, facts, count_frames(media, segments[0]))
+        return cache.encode_segments(file, segments, size, show_progress=request.show_progress)
+
+
+def frame_size(backend: Backend, budget: VideoBudget, facts: MediaFacts, num_frames: int | None = None) -> int | None:
+    """Return the size for encoding an image, or a segment with `num_frames` frames; see `Backend.frame_size`."""
+    return backend.frame_size(num_frames, facts.size, budget.segment_tokens)
 
 
 def _answer(
@@ -147,7 +155,7 @@ def _answer(
 ) -> Answer:
     usage = Usage()
     fitted = [_fit(backend, request, segments, usage) for segments in media]
-    prompt = backend.build_prompt(build_conversation(request, turns, fitted), request.budget.segment_tokens)
+    prompt = backend.build_prompt(build_conversation(request, turns, fitted))
     usage.add(prompt.token_ids)
     deltas = _generate(backend, request, prompt)
     # The prompt is processed before the first delta: if memory runs out, it is here.
@@ -179,7 +187,7 @@ def _map_reduce(backend: Backend, request: Request, segments: Sequence[Visual], 
 
 def _answer_part(backend: Backend, request: Request, segments: Sequence[Visual]) -> tuple[TokenIds, list[TextDelta]]:
     question = [request.question] if request.question.strip() else []
-    prompt = backend.build_prompt([Turn("human", (*segments, *question))], request.budget.segment_tokens)
+    prompt = backend.build_prompt([Turn("human", (*segments, *question))])
     sampling = replace(request.sampling, max_tokens=PART_TOKENS, stop=tuple(backend.stop_strings))
     request = replace(request, sampling=sampling, output_format=OutputFormat())
     return prompt.token_ids, list(_generate(backend, request, prompt))

@@ -24,7 +24,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_videochat.utils.interval import Interval
 
 if TYPE_CHECKING:
-    from langchain_videochat.embed.visual_cache import VideoFacts
+    from langchain_videochat.embed.visual_cache import MediaFacts
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class VideoBudget:
     retriever: BaseRetriever | None
 
 
-def select_segments(video: "VideoFacts", interval: Interval, question: str, budget: VideoBudget) -> list[Interval]:
+def select_segments(video: "MediaFacts", interval: Interval, question: str, budget: VideoBudget) -> list[Interval]:
     """Return the segments of a video to encode, in time order. `question` is the query for "retrieve".
 
     Raises:

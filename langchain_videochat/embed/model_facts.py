@@ -71,13 +71,14 @@ def _read_videochat(settings: ModelSettings) -> tuple[str, int]:
 
 def _read_transformers(settings: ModelSettings) -> tuple[str, int]:
     """Return how a model of transformers takes a video, and the tokens of one."""
-    from langchain_videochat.embed.frame_sizes import FrameSizes
+    from langchain_videochat.embed.frame_sizes import DEFAULT_SIZE, FrameSizes
     from langchain_videochat.embed.transformers_backend import DEFAULT_VIDEO_TOKENS
     from langchain_videochat.embed.transformers_loading import load_processor
     from langchain_videochat.embed.transformers_processors import choose_writer
 
     writer = choose_writer(load_processor(settings), settings.model)
-    return writer.takes, FrameSizes(writer.count_visual_tokens).find(NUM_FRAMES, DEFAULT_VIDEO_TOKENS).tokens
+    size = FrameSizes(writer.count_visual_tokens).find(NUM_FRAMES, DEFAULT_SIZE, DEFAULT_VIDEO_TOKENS)
+    return writer.takes, size.tokens
 
 
 def _memory(folder: Path, settings: ModelSettings) -> int:

@@ -5,17 +5,19 @@ from dataclasses import replace
 from typing import Any
 
 from langchain_videochat.embed.backend import Backend
-from langchain_videochat.embed.conversation import Part, Turn, image_size
-from langchain_videochat.embed.inference import PART_TOKENS, Request, build_conversation, write_answers
+from langchain_videochat.embed.conversation import Part, Turn
+from langchain_videochat.embed.frame_sizes import DEFAULT_SIZE
+from langchain_videochat.embed.inference import PART_TOKENS, Request, build_conversation, frame_size, write_answers
 from langchain_videochat.embed.long_videos import VideoBudget, merge_times, select_segments
-from langchain_videochat.embed.media_refs import MAX_FRAMES, MediaRef
+from langchain_videochat.embed.media_refs import MAX_FRAMES, MediaRef, count_frames
 from langchain_videochat.embed.messages import read_messages
-from langchain_videochat.embed.visual_cache import LazyFile, VideoFacts, VisualCache
+from langchain_videochat.embed.visual_cache import LazyFile, MediaFacts, VisualCache
 from langchain_videochat.errors import InputError, MediaError, SourceError
+from langchain_videochat.media.geometry import displayed_size
+from langchain_videochat.utils.interval import Interval
 
 UNKNOWN_SECONDS = 3600.0
-UNKNOWN_SIZE = (1280, 720)
-"""Assumed duration in seconds, and size in pixels, of what is missing or would have to be downloaded."""
+"""Assumed duration in seconds of what is missing or would have to be downloaded."""
 
 
 def count_tokens(backend: Backend, request: Request) -> int:
@@ -37,48 +39,49 @@ def count_tokens(backend: Backend, request: Request) -> int:
     references = [part for turn in turns for part in turn.content if isinstance(part, MediaRef)]
     media = [_estimate(backend, request, reference) for reference in references]
     conversation = build_conversation(request, turns, [parts for parts, _ in media])
-    return _count(backend, conversation, request.budget.segment_tokens) + sum(more for _, more in media)
+    return _count(backend, conversation) + sum(more for _, more in media)
 
 
-def _count(backend: Backend, conversation: Sequence[Turn], segment_tokens: int) -> int:
+def _count(backend: Backend, conversation: Sequence[Turn]) -> int:
     is_answered = conversation[-1].role == "assistant"
     try:
-        return backend.count_tokens(conversation, segment_tokens, add_generation_prompt=not is_answered)
+        return backend.count_tokens(conversation, add_generation_prompt=not is_answered)
     except InputError:
         # A chat template may reject a part of a conversation, such as an answer without its question.
         parts = tuple(part for turn in conversation for part in turn.content)
-        return backend.count_tokens([Turn("human", parts)], segment_tokens)
+        return backend.count_tokens([Turn("human", parts)])
 
 
 def _estimate(backend: Backend, request: Request, media: MediaRef) -> tuple[Sequence[Part], int]:
     """Return what represents a video or image in the prompt, and how many tokens to add for text that is unknown."""
-    with backend.visual_cache.open(media) as file:
+    cache, budget = backend.visual_cache, request.budget
+    with cache.open(media) as file:
+        facts = _facts(cache, file)
         if media.kind == "image":
-            return [backend.placeholder("image", _image_size(file))], 0
-        facts = _facts(backend.visual_cache, file)
-        times = _frame_times(backend.visual_cache, file, facts, request.budget)
-    size = request.budget.max_segments
-    if len(times) > size and request.budget.overflow == "map_reduce":
-        parts = [times[start : start + size] for start in range(0, len(times), size)]
+            size = displayed_size(*facts.size, size=frame_size(backend, budget, facts))
+            return [backend.placeholder("image", size)], 0
+        segments = _segments(facts, media.interval, budget)
+        shorter_side = frame_size(backend, budget, facts, count_frames(media, segments[0]))
+        times: Sequence[tuple[float, ...]] = cache.frame_times(file, segments, shorter_side)
+    count = budget.max_segments
+    if len(times) > count and budget.overflow == "map_reduce":
+        parts = [times[start : start + count] for start in range(0, len(times), count)]
         text = write_answers([(part[0][0], part[-1][-1]) for part in parts], [""] * len(parts))
         return [text], PART_TOKENS * len(parts)
-    if len(times) > size:
-        times = merge_times(times, size)
-    return [backend.placeholder("video", facts.size, each) for each in times], 0
+    if len(times) > count:
+        times = merge_times(times, count)
+    size = displayed_size(*facts.size, size=shorter_side)
+    return [backend.placeholder("video", size, each) for each in times], 0
 
 
-def _frame_times(
-    cache: VisualCache[Any], file: LazyFile, facts: VideoFacts, budget: VideoBudget
-) -> Sequence[tuple[float, ...]]:
-    """Return the timestamps of the frames of each segment to encode."""
-    segments = select_segments(facts, file.media.interval, "", replace(budget, overflow="merge"))
-    if budget.overflow == "retrieve":
-        # Which ones will be found is unknown; the last ones have the longest timestamps.
-        segments = segments[-budget.max_segments :]
-    return cache.frame_times(file, segments)
+def _segments(facts: MediaFacts, interval: Interval, budget: VideoBudget) -> list[Interval]:
+    """Return the segments of a video to encode."""
+    segments = select_segments(facts, interval, "", replace(budget, overflow="merge"))
+    # Which ones "retrieve" will find is unknown; the last ones have the longest timestamps.
+    return segments[-budget.max_segments :] if budget.overflow == "retrieve" else segments
 
 
-def _facts(cache: VisualCache[Any], file: LazyFile) -> VideoFacts:
+def _facts(cache: VisualCache[Any], file: LazyFile) -> MediaFacts:
     try:
         known = cache.known_facts(file)
     except (SourceError, MediaError):
@@ -87,13 +90,4 @@ def _facts(cache: VisualCache[Any], file: LazyFile) -> VideoFacts:
         return known
     fps = file.media.fps
     seconds = UNKNOWN_SECONDS if fps is None else min(UNKNOWN_SECONDS, MAX_FRAMES / fps)
-    return VideoFacts("", file.media.interval.start + seconds, UNKNOWN_SIZE)
-
-
-def _image_size(file: LazyFile) -> tuple[int, int]:
-    if not file.media.is_local:
-        return UNKNOWN_SIZE
-    try:
-        return image_size(file.path)
-    except (SourceError, MediaError):
-        return UNKNOWN_SIZE
+    return MediaFacts("", file.media.interval.start + seconds, DEFAULT_SIZE)

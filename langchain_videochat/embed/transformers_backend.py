@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from langchain_videochat.embed.backend import Backend, end_tokens_of
 from langchain_videochat.embed.conversation import Image, Turn, Video, Visual
-from langchain_videochat.embed.frame_sizes import MAX_PIXELS, FrameSizes, noise
+from langchain_videochat.embed.frame_sizes import DEFAULT_SIZE, FrameSizes, noise
 from langchain_videochat.embed.generation import REASONING_START
 from langchain_videochat.embed.long_videos import divide, thin_out
 from langchain_videochat.embed.settings import ModelSettings
@@ -23,10 +23,6 @@ from langchain_videochat.embed.transformers_loading import load_model_and_proces
 from langchain_videochat.embed.transformers_processors import choose_writer
 from langchain_videochat.embed.transformers_prompts import PromptWriter, TransformersPrompt
 from langchain_videochat.embed.visual_cache import VisualCache
-from langchain_videochat.media.geometry import displayed_size
-
-SHORTER_SIDE = round((MAX_PIXELS * 9 / 16) ** 0.5)
-"""Length of the shorter side of cached frames in pixels; models get smaller ones."""
 
 DEFAULT_VIDEO_TOKENS = 2048
 """About eight frames of 600 x 340 pixels for a model of the Qwen family."""
@@ -46,7 +42,7 @@ class TransformersBackend(Backend):
         super().__init__(
             model,
             tokenizer,
-            VisualCache(lambda visual, _: visual, size=SHORTER_SIDE),
+            VisualCache(lambda visual, _: visual),
             GenerateQueue(
                 model, lambda prompts: writer.convert([one.written for one in prompts]), end_tokens, pad_token
             ),
@@ -63,7 +59,11 @@ class TransformersBackend(Backend):
 
     @override
     def segment_tokens(self, num_frames: int, at_most: int) -> int:
-        return self._sizes.find(num_frames, at_most).tokens
+        return self._sizes.find(num_frames, DEFAULT_SIZE, at_most).tokens
+
+    @override
+    def frame_size(self, num_frames: int | None, size: tuple[int, int], max_tokens: int) -> int:
+        return self._sizes.find(num_frames, size, max_tokens).shorter_side
 
     @override
     def merge_segments(self, segments: Sequence[Video], count: int) -> list[Video]:
@@ -73,42 +73,21 @@ class TransformersBackend(Backend):
     def placeholder(
         self, kind: Literal["video", "image"], size: tuple[int, int], times: tuple[float, ...] = ()
     ) -> Visual:
-        if kind == "image":
-            return Image(noise(1, *reversed(size))[0])
-        width, height = displayed_size(*size, size=SHORTER_SIDE)
-        return Video(noise(max(1, len(times)), height, width), times)
+        return Image(noise(1, *size)[0]) if kind == "image" else Video(noise(max(1, len(times)), *size), times)
 
     @override
-    def count_tokens(
-        self, turns: Sequence[Turn], max_visual_tokens: int | None = None, *, add_generation_prompt: bool = True
-    ) -> int:
-        fitted = self._fit(turns, max_visual_tokens)
-        return self._writer.count_tokens(fitted, add_generation_prompt=add_generation_prompt)
+    def count_tokens(self, turns: Sequence[Turn], *, add_generation_prompt: bool = True) -> int:
+        return self._writer.count_tokens(turns, add_generation_prompt=add_generation_prompt)
 
     @override
-    def build_prompt(self, turns: Sequence[Turn], max_visual_tokens: int | None = None) -> TransformersPrompt:
-        prompt = self._writer.prompt(self._fit(turns, max_visual_tokens))
+    def build_prompt(self, turns: Sequence[Turn]) -> TransformersPrompt:
+        prompt = self._writer.prompt(turns)
         self.check_length(len(prompt.token_ids))
         return prompt
 
     @override
     def starts_reasoning(self, prompt: TransformersPrompt) -> bool:
         return prompt.written.text.rstrip().endswith(REASONING_START)
-
-    def _fit(self, turns: Sequence[Turn], max_tokens: int | None) -> Sequence[Turn]:
-        """Scale videos and images to the size at which each takes at most so many tokens."""
-        if max_tokens is None:
-            return turns
-        return [
-            Turn(
-                turn.role,
-                tuple(
-                    self._sizes.fit(part, max_tokens) if isinstance(part, Video | Image) else part
-                    for part in turn.content
-                ),
-            )
-            for turn in turns
-        ]
 
 
 def load_transformers(settings: ModelSettings) -> TransformersBackend:

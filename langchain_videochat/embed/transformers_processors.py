@@ -11,8 +11,8 @@ from langchain_videochat.embed.transformers_prompts import NativeVideos, PromptW
 from langchain_videochat.errors import ModelError
 
 PROBE_FRAMES = 4
-PROBE_SIZE = (96, 160)
-"""Number, height and width of the frames that a processor is probed with."""
+PROBE_SIZE = (160, 96)
+"""Number, width and height of the frames that a processor is probed with."""
 
 _IMAGE = Image(noise(1, *PROBE_SIZE)[0])
 

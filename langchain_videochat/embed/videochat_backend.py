@@ -50,6 +50,10 @@ class VideoChatBackend(Backend):
         return self._processor.num_visual_tokens
 
     @override
+    def frame_size(self, num_frames: int | None, size: tuple[int, int], max_tokens: int) -> None:
+        return None
+
+    @override
     def merge_segments(self, segments: Sequence[VisualTokens], count: int) -> list[VisualTokens]:
         return list(merge_segments(segments, count))
 
@@ -60,13 +64,11 @@ class VideoChatBackend(Backend):
         return VisualTokens(kind, torch.empty(0), None, times)
 
     @override
-    def count_tokens(
-        self, turns: Sequence[Turn], max_visual_tokens: int | None = None, *, add_generation_prompt: bool = True
-    ) -> int:
+    def count_tokens(self, turns: Sequence[Turn], *, add_generation_prompt: bool = True) -> int:
         return int(self._processor(turns, add_generation_prompt=add_generation_prompt)["input_ids"].shape[1])
 
     @override
-    def build_prompt(self, turns: Sequence[Turn], max_visual_tokens: int | None = None) -> Prompt:
+    def build_prompt(self, turns: Sequence[Turn]) -> Prompt:
         input_ids = self._processor(turns, device=self.device)["input_ids"]
         self.check_length(input_ids.shape[1])
         visuals = [part for turn in turns for part in turn.content if isinstance(part, VisualTokens)]

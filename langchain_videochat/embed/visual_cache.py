@@ -13,7 +13,15 @@ from weakref import WeakValueDictionary
 from cachetools import LRUCache, TTLCache
 from tqdm.auto import tqdm
 
-from langchain_videochat.embed.conversation import Image, Video, Visual, read_image, read_segments, sampling_times
+from langchain_videochat.embed.conversation import (
+    Image,
+    Video,
+    Visual,
+    image_size,
+    read_image,
+    read_segments,
+    sampling_times,
+)
 from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
 from langchain_videochat.embed.media_refs import DATA_URL, MediaRef, count_frames, file_state, opened
 from langchain_videochat.media import probe, video_id
@@ -35,14 +43,14 @@ PROGRESS_DELAY = 2.0
 
 
 @dataclass(frozen=True)
-class VideoFacts:
-    """Metadata of a video."""
+class MediaFacts:
+    """Metadata of a video or an image."""
 
     video_id: str
     """Hash of its content."""
 
     duration: float
-    """In seconds."""
+    """In seconds; 0 for an image."""
 
     size: tuple[int, int]
     """Width and height as displayed, in pixels."""
@@ -62,6 +70,7 @@ class _Key:
     content: _Content
     segment: Interval | None = None
     num_frames: int = 1
+    frame_size: int | None = None
 
 
 class LazyFile:
@@ -91,18 +100,16 @@ class VisualCache(Generic[VisualT]):
     Args:
         encode: Encodes the frames of a video or segment, or an image, given a key that identifies its content; called
             by one thread at a time.
-        size: Length of the shorter side of frames in pixels, to which larger ones are scaled; None keeps them.
     """
 
-    def __init__(self, encode: Callable[[Video | Image, Hashable], VisualT], *, size: int | None = None) -> None:
+    def __init__(self, encode: Callable[[Video | Image, Hashable], VisualT]) -> None:
         self._encode = encode
-        self._size = size
         self.reset()
 
     def reset(self) -> None:
         """Drop all results. Needed in a forked process, in which threads that hold the locks don't exist."""
         self._contents: TTLCache[Hashable, _Content] = TTLCache(MAX_SOURCES, SOURCE_TTL)
-        self._facts: LRUCache[_Content, VideoFacts] = LRUCache(MAX_SOURCES)
+        self._facts: LRUCache[_Content, MediaFacts] = LRUCache(MAX_SOURCES)
         self._encoded: LRUCache[_Key, VisualT] = LRUCache(MAX_BYTES, lambda one: one.nbytes)
         self._lock = threading.Lock()
         self._file_locks: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
@@ -117,27 +124,28 @@ class VisualCache(Generic[VisualT]):
         with file_lock, ExitStack() as stack:
             yield LazyFile(media, state, stack)
 
-    def probe(self, file: LazyFile) -> VideoFacts:
-        """Return the metadata of a video."""
+    def probe(self, file: LazyFile) -> MediaFacts:
+        """Return the metadata of a video or an image."""
         content = self._content(file)
         with self._lock:
-            facts: VideoFacts | None = self._facts.get(content)
+            facts: MediaFacts | None = self._facts.get(content)
         if facts is None:
-            video = probe(file.path)
-            facts = VideoFacts(content.video_id, video.duration, (video.width, video.height))
+            facts = _read_facts(file, content.video_id)
             with self._lock:
                 self._facts[content] = facts
         return facts
 
-    def known_facts(self, file: LazyFile) -> VideoFacts | None:
-        """Return the metadata of a video; None if it would have to be downloaded."""
+    def known_facts(self, file: LazyFile) -> MediaFacts | None:
+        """Return the metadata of a video or an image; None if it would have to be downloaded."""
         if not is_web_address(file.media.source):
             return self.probe(file)
         with self._lock:
             content: _Content | None = self._contents.get(file.state)
             return None if content is None else self._facts.get(content)
 
-    def frame_times(self, file: LazyFile, segments: Sequence[Interval]) -> list[tuple[float, ...]]:
+    def frame_times(
+        self, file: LazyFile, segments: Sequence[Interval], frame_size: int | None = None
+    ) -> list[tuple[float, ...]]:
         """Return the timestamps of the frames of each segment: exact if it is encoded, or else where they are sampled.
 
         Raises:
@@ -147,30 +155,39 @@ class VisualCache(Generic[VisualT]):
         with self._lock:
             content: _Content | None = self._contents.get(file.state)
             encoded = {
-                segment: self._encoded.get(_Key(content, segment, num_frames)) for segment in segments if content
+                segment: self._encoded.get(_Key(content, segment, num_frames, frame_size))
+                for segment in segments
+                if content
             }
         times = {segment: one.times for segment, one in encoded.items() if one is not None}
         return [times.get(segment) or sampling_times(segment, num_frames) for segment in segments]
 
-    def encode_image(self, file: LazyFile) -> VisualT:
-        """Encode an image.
+    def encode_image(self, file: LazyFile, frame_size: int | None = None) -> VisualT:
+        """Encode an image, scaled down so that its shorter side has `frame_size` pixels at most.
 
         Raises:
             NotEnoughMemoryError: Out of memory while encoding.
         """
-        return self._find_or_encode(file, [_Key(self._content(file))])[0]
+        return self._find_or_encode(file, [_Key(self._content(file), frame_size=frame_size)])[0]
 
     def encode_segments(
-        self, file: LazyFile, segments: Sequence[Interval], *, show_progress: bool = False
+        self,
+        file: LazyFile,
+        segments: Sequence[Interval],
+        frame_size: int | None = None,
+        *,
+        show_progress: bool = False,
     ) -> list[VisualT]:
-        """Encode each segment of a video. The segments are in time order.
+        """Encode each segment of a video, with frames that are scaled down as by `encode_image`.
+
+        The segments are in time order.
 
         Raises:
             InputError: Too many frames are requested.
             NotEnoughMemoryError: Out of memory while encoding one segment.
         """
         content, num_frames = self._content(file), count_frames(file.media, segments[0])
-        keys = [_Key(content, segment, num_frames) for segment in segments]
+        keys = [_Key(content, segment, num_frames, frame_size) for segment in segments]
         return self._find_or_encode(file, keys, show_progress)
 
     def _content(self, file: LazyFile) -> _Content:
@@ -203,11 +220,18 @@ class VisualCache(Generic[VisualT]):
         if not keys:
             return ()
         if file.media.kind == "image":
-            return [read_image(file.path)]
+            return [read_image(file.path, size=keys[0].frame_size)]
         segments = [key.segment for key in keys if key.segment]
-        videos = read_segments(file.path, segments, keys[0].num_frames, size=self._size)
+        videos = read_segments(file.path, segments, keys[0].num_frames, size=keys[0].frame_size)
         title = f"Encoding {file.path.name}"
         return tqdm(videos, title, len(keys), leave=False, delay=PROGRESS_DELAY, disable=not show_progress)
+
+
+def _read_facts(file: LazyFile, video_id: str) -> MediaFacts:
+    if file.media.kind == "image":
+        return MediaFacts(video_id, 0.0, image_size(file.path))
+    video = probe(file.path)
+    return MediaFacts(video_id, video.duration, (video.width, video.height))
 
 
 def _state(media: MediaRef) -> Hashable:

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 
 from langchain_videochat.embed import Image, Turn, Video, VideoChatEmbedProcessor, read_image, read_video
+from langchain_videochat.embed.conversation import image_size
 from langchain_videochat.embed.processing_videochat import CLIP_MEAN, CLIP_STD
 from langchain_videochat.errors import InputError, MediaError, SourceError
 from tests.media_files import make_beeps
@@ -527,6 +528,19 @@ def test_image_is_rotated_upright_on_white(tmp_path: Path) -> None:
     assert read_image(tmp_path / "photo.png").pixels.tolist() == np.full((4, 2, 3), (255, 0, 0)).tolist()
     assert read_image(tmp_path / "nothing.png").pixels.min() == 255
     assert read_image((tmp_path / "grey.gif").as_uri()).pixels.shape == (2, 4, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_image_is_scaled_down_upright(tmp_path: Path, orientation: int) -> None:
+    path = tmp_path / "photo.jpg"
+    turned = PIL.Image.Exif()
+    turned[0x0112] = orientation
+    PIL.Image.fromarray(noise(30, 40, 3)).save(path, exif=turned)
+    width, height = (30, 40) if orientation >= 5 else (40, 30)
+
+    assert image_size(path) == (width, height)
+    assert read_image(path).pixels.shape == read_image(path, size=100).pixels.shape == (height, width, 3)
+    assert read_image(path, size=15).pixels.shape == (height // 2, width // 2, 3)
 
 
 def test_unreadable_image_is_rejected(tmp_path: Path) -> None:

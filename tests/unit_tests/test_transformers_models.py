@@ -26,8 +26,10 @@ from typer.testing import CliRunner
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.cli import app
 from langchain_videochat.embed import PromptTooLongError, read_video
+from langchain_videochat.embed.media_refs import MediaRef
 from langchain_videochat.errors import ModelError
 from langchain_videochat.models.weights import keep_models
+from langchain_videochat.utils.interval import Interval
 from tests.numbered_video import make_numbered, regular
 from tests.tiny_vlms import BUILDERS, custom_vlm
 
@@ -270,25 +272,51 @@ def test_long_videos_stay_within_the_budget(load: Load, films: list[Path], name:
         assert video_tokens(answer) <= budget
 
 
-def write_large(path: Path) -> Path:
-    """Write a video of 1280 x 720 pixels."""
+def write_large(path: Path, width: int, height: int) -> Path:
+    """Write a video or a picture that changes everywhere."""
+    pictures = np.random.default_rng(0).integers(0, 256, (10, height, width, 3), np.uint8)
+    if path.suffix == ".png":
+        PIL.Image.fromarray(pictures[0]).save(path)
+        return path
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
-        for number in range(10):
-            picture = np.full((720, 1280, 3), 25 * number, np.uint8)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode(None))
     return path
 
 
-def test_frames_are_scaled_to_fit_the_budget(load: Load, tmp_path: Path) -> None:
-    film = write_large(tmp_path / "large.mp4")
+@pytest.mark.parametrize("suffix", [".mp4", ".png"])
+@pytest.mark.parametrize("size", [(1280, 720), (360, 1280), (1600, 200)])
+def test_pictures_are_scaled_to_fit_the_budget(load: Load, tmp_path: Path, size: tuple[int, int], suffix: str) -> None:
+    messages = ask(write_large(tmp_path / f"large{suffix}", *size))
     counts = []
     for budget in (200, 800, 3000):
-        counts.append(video_tokens(load("qwen3_vl", max_video_tokens=budget).invoke(ask(film))))
-        assert budget / 3 < counts[-1] <= budget
+        llm = load("qwen3_vl", max_video_tokens=budget)
+        answer = llm.invoke(messages)
+        counts.append(video_tokens(answer))
+        assert counts[-1] <= budget
+        assert answer.usage_metadata is not None
+        assert abs(llm.get_num_tokens_from_messages(messages) - answer.usage_metadata["input_tokens"]) <= 2
+    assert counts[0] > 200 / 3
     assert counts == sorted(counts)
+
+
+def test_frames_of_an_odd_number_fit_the_budget(load: Load, tmp_path: Path) -> None:
+    film = write_large(tmp_path / "large.mp4", 640, 360)
+    answer = load("qwen3_vl", num_frames=9, max_video_tokens=500).invoke(ask(film))
+    assert 300 < video_tokens(answer) <= 500
+
+
+def test_frames_are_kept_at_the_size_that_fits_the_budget(load: Load, tmp_path: Path) -> None:
+    backend = load("qwen3_vl")._backend()
+    media = MediaRef("video", str(write_large(tmp_path / "large.mp4", 1280, 720)))
+    with backend.visual_cache.open(media) as file:
+        size = backend.visual_cache.probe(file).size
+        sizes = [backend.frame_size(8, size, tokens) for tokens in (2000, 250)]
+        large, small = (backend.visual_cache.encode_segments(file, [Interval(0, 2)], each)[0] for each in sizes)
+    assert small.nbytes < large.nbytes / 6
 
 
 def test_text_cannot_inject_control_tokens(load: Load, films: list[Path]) -> None:
