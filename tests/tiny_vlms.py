@@ -1,6 +1,6 @@
 """Tiny vision-language models with random weights for tests: real architectures and processors, by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,18 @@ def make_tokenizer(special: list[str], **tokens: str) -> PreTrainedTokenizerFast
     return tokenizer
 
 
-def qwen3_vl(folder: Path, *, text: Mapping[str, Any] | None = None, vision: Mapping[str, Any] | None = None) -> None:
-    """Save a Qwen3-VL, whose processor writes the times of frames; `text` and `vision` change its configuration."""
-    tokenizer = make_tokenizer(QWEN_TOKENS)
+def qwen3_vl(
+    folder: Path,
+    *,
+    text: Mapping[str, Any] | None = None,
+    vision: Mapping[str, Any] | None = None,
+    special: Sequence[str] = (),
+) -> None:
+    """Save a Qwen3-VL, whose processor writes the times of frames.
+
+    `text` and `vision` change its configuration, and `special` are more special tokens.
+    """
+    tokenizer = make_tokenizer([*QWEN_TOKENS, *special])
     ids = tokenizer.get_vocab()
     tower = {
         "depth": 2,

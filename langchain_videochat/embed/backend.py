@@ -10,6 +10,7 @@ import torch
 
 from langchain_videochat.embed.conversation import Turn, Visual
 from langchain_videochat.embed.errors import PromptTooLongError
+from langchain_videochat.embed.reasoning import find_delimiters
 from langchain_videochat.embed.visual_cache import VisualCache
 from langchain_videochat.errors import ModelError
 
@@ -82,6 +83,8 @@ class Backend(ABC):
         self.context_length = context_length
         self.default_video_tokens = default_video_tokens
         self.stop_strings = tuple(stop_strings)
+        self.delimiters = find_delimiters(tokenizer)
+        self.delimiting_tokens = self.delimiters.special_tokens(tokenizer)
         _backends.add(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":

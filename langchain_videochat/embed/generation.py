@@ -1,6 +1,6 @@
 """Generating text: selecting tokens, decoding them incrementally, and stopping."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -16,12 +16,11 @@ from transformers import (
 )
 
 from langchain_videochat.embed.backend import Backend, Prompt
+from langchain_videochat.embed.reasoning import ReasoningFilter
+from langchain_videochat.embed.stop_strings import StopFilter
 from langchain_videochat.errors import InputError
 
 FinishReason = Literal["stop", "length"]
-
-REASONING_START, REASONING_END = "<think>", "</think>"
-"""Delimiters of reasoning in most models."""
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 """A tokenizer's output for an incomplete UTF-8 sequence."""
@@ -85,9 +84,10 @@ def generate_text(
         NotEnoughMemoryError: Out of memory.
     """
     generator = backend.generator
-    decoder, stops = TextDecoder(backend.tokenizer), StopFilter(sampling.stop)
+    decoder = TextDecoder(backend.tokenizer, backend.delimiting_tokens)
     # A constrained answer starts immediately.
-    reasoning = ReasoningFilter(is_inside=constraint is None and backend.starts_reasoning(prompt))
+    is_reasoning = constraint is None and backend.starts_reasoning(prompt)
+    reasoning, stops = ReasoningFilter(backend.delimiters, is_inside=is_reasoning), StopFilter(sampling.stop)
     selector = _TokenSelector(sampling, constraint, backend.device)
     num_tokens = 0
     reason: FinishReason = "length"
@@ -97,25 +97,33 @@ def generate_text(
             if token in generator.end_tokens:
                 reason = "stop"
                 break
-            thought, text = reasoning.feed(stops.feed(decoder.feed(token)))
+            thought, text = reasoning.feed(decoder.feed(token))
+            text = stops.feed(text)
             if stops.found:
                 reason = "stop"
                 break
             if text or thought:
                 yield TextDelta(text, num_tokens, reasoning=thought)
     if not stops.found:
-        thought, text = reasoning.feed(stops.feed(decoder.finish()) + stops.finish())
-    yield TextDelta(text + reasoning.finish(), num_tokens, reason, thought)
+        thought, text = reasoning.feed(decoder.finish())
+        text = stops.feed(text + reasoning.finish())
+        reason = "stop" if stops.found else reason
+    yield TextDelta(text + stops.finish(), num_tokens, reason, thought)
 
 
 class TextDecoder:
     """Decodes tokens incrementally, and holds back incomplete characters.
 
     Whitespace at the start, which a prompt such as "Assistant:" leaves to the answer, is removed.
+
+    Args:
+        tokenizer: The tokenizer.
+        special_tokens: Texts of special tokens that are part of the text, by their ids. Others are left out.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, special_tokens: Mapping[int, str]) -> None:
         self._tokenizer = tokenizer
+        self._special_tokens = special_tokens
         self._tokens: list[int] = []
         self._start = 0
         self._emitted = 0
@@ -123,6 +131,10 @@ class TextDecoder:
 
     def feed(self, token: int) -> str:
         """Add a token, and return the text that is complete."""
+        if token in self._special_tokens:
+            text = self.finish() + self._special_tokens[token]
+            self._start, self._has_text = self._emitted, True
+            return text
         self._tokens.append(token)
         return "" if self._new_text().endswith(REPLACEMENT) else self.finish()
 
@@ -141,92 +153,6 @@ class TextDecoder:
 
     def _decode(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
-
-
-class StopFilter:
-    """Ends a text before the first stop string, however the text is split into deltas.
-
-    Example:
-        >>> stops = StopFilter(("###",))
-        >>> stops.feed("Yes.#"), stops.feed("## Human"), stops.found
-        ('Yes.', '', True)
-    """
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = stops
-        self._held = ""
-        self.found = False
-
-    def feed(self, text: str) -> str:
-        """Add text, and return what cannot be part of a stop string."""
-        self._held += text
-        places = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
-        self.found = bool(places)
-        if places:
-            return self._held[: min(places)]
-        held = max((_overlap(self._held, stop) for stop in self._stops), default=0)
-        ready, self._held = self._held[: len(self._held) - held], self._held[len(self._held) - held :]
-        return ready
-
-    def finish(self) -> str:
-        """Return the remaining text."""
-        return "" if self.found else self._held
-
-
-class ReasoningFilter:
-    """Separates the reasoning of a model from its answer, however the text is split into deltas.
-
-    Args:
-        is_inside: Whether the text starts with reasoning; otherwise a `<think>` at its start starts it.
-
-    Example:
-        >>> reasoning = ReasoningFilter(is_inside=True)
-        >>> reasoning.feed("It is red.</thi"), reasoning.feed("nk>A bus.")
-        (('It is red.', ''), ('', 'A bus.'))
-    """
-
-    def __init__(self, *, is_inside: bool) -> None:
-        self._is_inside = is_inside
-        self._may_start = not is_inside
-        self._skips_whitespace = False
-        self._held = ""
-
-    def feed(self, text: str) -> tuple[str, str]:
-        """Add text, and return the reasoning and the answer that are certain."""
-        self._held += text
-        if self._may_start:
-            if REASONING_START.startswith(self._held.lstrip()[: len(REASONING_START)]) and not self._starts():
-                return "", ""  # undecided until more text arrives
-            self._is_inside, self._may_start = self._starts(), False
-            self._held = self._held.lstrip().removeprefix(REASONING_START) if self._is_inside else self._held
-        thought = self._feed_reasoning() if self._is_inside else ""
-        if self._is_inside:
-            return thought, ""
-        answer, self._held = self._held.lstrip() if self._skips_whitespace else self._held, ""
-        self._skips_whitespace = self._skips_whitespace and not answer
-        return thought, answer
-
-    def finish(self) -> str:
-        """Return the remaining text."""
-        return "" if self._is_inside else self._held
-
-    def _feed_reasoning(self) -> str:
-        """Return the reasoning that is certain, and note whether it has ended."""
-        thought, end, answer = self._held.partition(REASONING_END)
-        if end:
-            self._is_inside, self._skips_whitespace, self._held = False, True, answer
-            return thought
-        held = _overlap(thought, REASONING_END)
-        ready, self._held = thought[: len(thought) - held], thought[len(thought) - held :]
-        return ready
-
-    def _starts(self) -> bool:
-        return self._held.lstrip().startswith(REASONING_START)
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of `text` that is a beginning of `stop`."""
-    return next((length for length in range(len(stop) - 1, 0, -1) if text.endswith(stop[:length])), 0)
 
 
 class _TokenSelector:

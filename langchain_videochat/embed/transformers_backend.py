@@ -15,7 +15,6 @@ from typing_extensions import override
 from langchain_videochat.embed.backend import Backend, end_tokens_of
 from langchain_videochat.embed.conversation import Image, Turn, Video, Visual
 from langchain_videochat.embed.frame_sizes import DEFAULT_SIZE, FrameSizes, noise
-from langchain_videochat.embed.generation import REASONING_START
 from langchain_videochat.embed.long_videos import divide, thin_out
 from langchain_videochat.embed.settings import ModelSettings
 from langchain_videochat.embed.transformers_generation import GenerateQueue
@@ -87,7 +86,7 @@ class TransformersBackend(Backend):
 
     @override
     def starts_reasoning(self, prompt: TransformersPrompt) -> bool:
-        return prompt.written.text.rstrip().endswith(REASONING_START)
+        return prompt.written.text.rstrip().endswith(self.delimiters.start.rstrip())
 
 
 def load_transformers(settings: ModelSettings) -> TransformersBackend:

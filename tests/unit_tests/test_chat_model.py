@@ -23,7 +23,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from pydantic import BaseModel, Field, ValidationError
 
 from langchain_videochat import VideoChatEmbed, __version__
-from langchain_videochat.embed.generation import ReasoningFilter
+from langchain_videochat.embed.reasoning import THINK, ReasoningFilter
 from langchain_videochat.errors import InputError, MediaError, ModelUnavailableError, SourceError
 from tests.slides import render_talk
 from tests.tiny_videochat import QUERIES, save_videochat
@@ -234,12 +234,20 @@ def test_reasoning_is_a_block_of_its_own(tmp_path: Path, tools: list[Any]) -> No
     assert "".join(chunk.text for chunk in model.stream("Hello")) == "Hi!"
 
 
+def test_a_stop_string_in_the_reasoning_ends_nothing(tmp_path: Path) -> None:
+    folder = save_videochat(tmp_path / "videochat")
+    teach(folder, [Lesson([HumanMessage("Hello")], "<think>A, b or c?</think>\n\nb, I think.")])
+    answer = VideoChatEmbed(model=str(folder), max_tokens=60, stop=[","]).invoke("Hello")
+    assert answer.text == "b"
+    assert answer.content_blocks[0] == {"type": "reasoning", "reasoning": "A, b or c?"}
+
+
 @given(
     st.lists(st.sampled_from(["<", "<think>", "</think>", "</thi", "nk>", "a", " ", "\n"]), max_size=12), st.booleans()
 )
 def test_reasoning_is_separated_however_the_text_is_split(pieces: list[str], is_inside: bool) -> None:
     def separate(parts: Iterable[str]) -> tuple[str, str]:
-        reasoning = ReasoningFilter(is_inside=is_inside)
+        reasoning = ReasoningFilter(THINK, is_inside=is_inside)
         thoughts, answers = zip(*map(reasoning.feed, [*parts, ""]), strict=True)
         return "".join(thoughts), "".join(answers) + reasoning.finish()
 

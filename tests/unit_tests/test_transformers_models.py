@@ -31,7 +31,8 @@ from langchain_videochat.errors import ModelError
 from langchain_videochat.models.weights import keep_models
 from langchain_videochat.utils.interval import Interval
 from tests.numbered_video import make_numbered, regular
-from tests.tiny_vlms import BUILDERS, custom_vlm
+from tests.tiny_vlms import BUILDERS, custom_vlm, qwen3_vl
+from tests.trained_videochat import Lesson, teach_vlm
 
 hf: Any = transformers
 
@@ -317,6 +318,22 @@ def test_frames_are_kept_at_the_size_that_fits_the_budget(load: Load, tmp_path: 
         sizes = [backend.frame_size(8, size, tokens) for tokens in (2000, 250)]
         large, small = (backend.visual_cache.encode_segments(file, [Interval(0, 2)], each)[0] for each in sizes)
     assert small.nbytes < large.nbytes / 6
+
+
+@pytest.mark.parametrize(
+    ("special", "text"),
+    [
+        (["<think>", "</think>"], "<think>A greeting.</think>\n\nHi!"),
+        (["<|channel>", "<channel|>"], "<|channel>thought\nA greeting.<channel|>Hi!"),
+    ],
+)
+def test_reasoning_is_found_between_special_tokens(tmp_path: Path, special: list[str], text: str) -> None:
+    qwen3_vl(tmp_path, special=special)
+    teach_vlm(tmp_path, [Lesson([HumanMessage("Hello")], text)])
+    llm = VideoChatEmbed(model=str(tmp_path))
+    answer = llm.invoke("Hello")
+    assert answer.text == "".join(chunk.text for chunk in llm.stream("Hello")) == "Hi!"
+    assert answer.content_blocks[0] == {"type": "reasoning", "reasoning": "A greeting."}
 
 
 def test_text_cannot_inject_control_tokens(load: Load, films: list[Path]) -> None:
