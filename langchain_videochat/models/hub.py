@@ -1,5 +1,6 @@
 """Weights of pretrained models: finding them on this machine, and downloading them from the Hugging Face Hub."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import filter as match_names
@@ -48,7 +49,9 @@ def find_weights(model: str | Path, revision: str | None = None, files: Sequence
     except (LocalEntryNotFoundError, HFValidationError):
         return None
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
-    return folder / file if _patterns_to_fetch(names, [escape(file)] if file else files) else None
+    patterns = _patterns_to_fetch(names, [escape(file)] if file else files)
+    is_complete = patterns and all(_has_shards(folder, pattern) for pattern in patterns)
+    return folder / file if is_complete else None
 
 
 def fetch_weights(model: str | Path, revision: str | None = None, files: Sequence[str] = ()) -> Path:
@@ -95,6 +98,12 @@ def _patterns_to_fetch(names: list[str], files: Sequence[str]) -> list[str]:
         return list(files) if all(match_names(names, pattern) for pattern in files) else []
     weights = next((pattern for pattern in _WEIGHTS if match_names(names, pattern)), None)
     return [*_CONFIGURATION, weights] if weights else []
+
+
+def _has_shards(folder: Path, pattern: str) -> bool:
+    """Return whether all files are there among which weights are split: a download may have been interrupted."""
+    indices = [json.loads(path.read_bytes()) for path in folder.glob(f"{pattern}.index.json")]
+    return all((folder / name).exists() for index in indices for name in index.get("weight_map", {}).values())
 
 
 @contextmanager

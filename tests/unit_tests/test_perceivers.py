@@ -153,6 +153,17 @@ def test_one_file_of_a_repository_can_be_named(hub_cache: Path) -> None:
     model = f"{Orientation.default_model}/onnx/model.onnx"
     assert find_weights(model) == fetch_weights(model) == hub_cache / "onnx" / "model.onnx"
     assert find_weights(f"{Orientation.default_model}/onnx/mod*.onnx") is None
+
+
+def test_model_with_a_missing_shard_is_not_found(hub_cache: Path) -> None:
+    model = Orientation.default_model
+    shards = {"encoder.weight": "model-00001.safetensors", "decoder.weight": "model-00002.safetensors"}
+    (hub_cache / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    (hub_cache / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"weight": "unused.bin"}}))
+    (hub_cache / shards["encoder.weight"]).touch()
+    assert find_weights(model) is None
+    (hub_cache / shards["decoder.weight"]).touch()
+    assert find_weights(model) == hub_cache
     with pytest.raises(ModelUnavailableError, match=r"somebody/none/weights.pyth: not on this machine"):
         fetch_weights("somebody/none/weights.pyth")
 
