@@ -8,11 +8,13 @@ from transformers import BatchFeature
 from langchain_videochat.embed.conversation import Image, Turn, Video, Visual
 from langchain_videochat.embed.frame_sizes import noise
 from langchain_videochat.embed.transformers_prompts import NativeVideos, PromptWriter, TimedFrames
-from langchain_videochat.errors import ModelError
+from langchain_videochat.errors import InputError, ModelError
 
 PROBE_FRAMES = 4
 PROBE_SIZE = (160, 96)
 """Number, width and height of the frames that a processor is probed with."""
+
+_MARKER = "Mention zebras."
 
 _IMAGE = Image(noise(1, *PROBE_SIZE)[0])
 
@@ -23,16 +25,26 @@ def choose_writer(processor: Any, model: str) -> PromptWriter:
     Raises:
         ModelError: The processor takes neither a video nor several images.
     """
+    has_system_turns = _has_system_turns(processor)
     native = PromptWriter(processor, NativeVideos(writes_times=True))
     if _accepts(native):
         early, late = (_convert(native, _video(start))["input_ids"].tolist() for start in (0.0, 60.0))
         videos = NativeVideos(writes_times=early != late, min_frames=1 if _accepts(native, num_frames=1) else 2)
-        return PromptWriter(processor, videos, mixes=_mixes(native))
-    timed_frames = PromptWriter(processor, TimedFrames())
+        return PromptWriter(processor, videos, mixes=_mixes(native), has_system_turns=has_system_turns)
+    timed_frames = PromptWriter(processor, TimedFrames(), has_system_turns=has_system_turns)
     if _accepts(timed_frames):
         return timed_frames
     problem = "its processor takes neither a video nor several images"
     raise ModelError(model, problem, "Use a model that was trained on video, such as a Qwen-VL, InternVL or SmolVLM2")
+
+
+def _has_system_turns(processor: Any) -> bool:
+    """Return whether a chat template writes system turns: some raise an error, and some leave them out."""
+    try:
+        written = PromptWriter(processor, TimedFrames()).write([Turn("system", (_MARKER,)), Turn("human", ("Hello",))])
+    except InputError:
+        return False
+    return _MARKER in written.text
 
 
 def _accepts(writer: PromptWriter, num_frames: int = PROBE_FRAMES) -> bool:

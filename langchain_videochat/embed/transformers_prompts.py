@@ -110,13 +110,17 @@ class PromptWriter:
         processor: The processor of the model, which has a chat template.
         videos: The form of videos.
         mixes: Whether the processor takes images and videos in one prompt; if not, the videos become images.
+        has_system_turns: Whether the chat template writes system turns; if not, the first human turn contains them.
     """
 
-    def __init__(self, processor: Any, videos: VideoWriter, *, mixes: bool = True) -> None:
+    def __init__(
+        self, processor: Any, videos: VideoWriter, *, mixes: bool = True, has_system_turns: bool = True
+    ) -> None:
         self.processor = processor
         self.takes = "videos" if isinstance(videos, NativeVideos) else "images"
         self._videos = videos
         self._mixes = mixes
+        self._has_system_turns = has_system_turns
         self._control = _compile_control_tokens(processor)
         names = ("image_token_id", "video_token_id", "audio_token_id")
         self._media_tokens = {getattr(processor, name, None) for name in names} - {None}
@@ -135,12 +139,11 @@ class PromptWriter:
         """
         kinds = {part.kind for turn in turns for part in turn.content if not isinstance(part, str)}
         videos = TimedFrames() if len(kinds) > 1 and not self._mixes else self._videos
+        turns = turns if self._has_system_turns else _without_system(turns)
         messages = [{"role": _ROLES[turn.role], "content": list(self._items(turn, videos))} for turn in turns]
         try:
             text = self._apply_template(messages, add_generation_prompt)
         except TemplateError as error:
-            if turns[0].role == "system" and len(turns) > 1:
-                return self.write(_without_system(turns), add_generation_prompt=add_generation_prompt)
             problem = f"the chat template of the model rejects it: {error}"
             raise InputError("conversation", problem, "Alternate human and assistant turns") from error
         written = WrittenPrompt(text, [], [])
@@ -240,10 +243,13 @@ def _text(text: str) -> Item:
     return {"type": "text", "text": text}
 
 
-def _without_system(turns: Sequence[Turn]) -> list[Turn]:
-    """Put the system turn at the start of the first human turn, for chat templates without system turns."""
-    system, first, *others = turns
-    return [Turn("human", (*system.content, *first.content)), *others]
+def _without_system(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """Put the system turn at the start of the first human turn."""
+    if turns[0].role != "system":
+        return turns
+    system, *others = turns
+    first = others.pop(0).content if others and others[0].role == "human" else ()
+    return [Turn("human", (*system.content, *first)), *others]
 
 
 def _metadata(video: Video) -> VideoMetadata:

@@ -46,6 +46,8 @@ WRITE_TIMES = {"gemma4", "qwen3_vl", "smolvlm", "video_llama_3"}
 TAKE_PICTURES = {"idefics3"}
 """Models whose processors take no videos."""
 
+REFUSE_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('No system turns') }}{% endif %}"
+
 Load = Callable[..., VideoChatEmbed]
 
 
@@ -194,7 +196,9 @@ def test_pictures_and_videos_are_asked_about_at_once(load: Load, films: list[Pat
     assert [answer.text for answer in llm.batch(questions)] == expected
 
 
-def test_a_further_question_about_another_picture_is_not_mistaken(load: Load, tmp_path: Path) -> None:
+def test_a_further_question_about_another_picture_is_not_mistaken(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     llm = load("qwen3_vl")
     paths = [tmp_path / f"{seed}.png" for seed in range(2)]
     for seed, path in enumerate(paths):
@@ -204,7 +208,7 @@ def test_a_further_question_about_another_picture_is_not_mistaken(load: Load, tm
     assert len(set(expected)) == len(paths)
     llm.load()
     backend: Any = llm._loaded
-    backend._writer._media_tokens.clear()  # as for processors that do not have them
+    monkeypatch.setattr(backend._writer, "_media_tokens", set())  # as for processors that do not have them
     assert [llm.invoke(ask(path)).text for path in (*paths, *paths)] == expected * 2
 
 
@@ -380,6 +384,22 @@ def test_a_model_without_a_chat_template_is_refused(folders: Callable[[str], Pat
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(ModelError, match="has no chat template"):
         VideoChatEmbed(model=str(folder)).load()
+
+
+@pytest.mark.parametrize(
+    "before", ["{% set messages = messages | rejectattr('role', 'equalto', 'system') | list %}", REFUSE_SYSTEM]
+)
+def test_the_system_prompt_reaches_models_without_system_turns(
+    folders: Callable[[str], Path], tmp_path: Path, before: str
+) -> None:
+    folder = shutil.copytree(folders("qwen3_vl"), tmp_path / "model")
+    template = folder / "chat_template.jinja"
+    template.write_text(before + template.read_text())
+    plain, ordered = (VideoChatEmbed(model=str(folder), system_prompt=prompt) for prompt in (None, "Answer in Dutch."))
+    messages = [HumanMessage("Hello")]
+    added = ordered.get_num_tokens_from_messages(messages) - plain.get_num_tokens_from_messages(messages)
+    assert added == len("Answer in Dutch.\n")
+    assert ordered.invoke(messages).text != plain.invoke(messages).text
 
 
 def test_a_processor_that_takes_neither_is_refused(folders: Callable[[str], Path], tmp_path: Path) -> None:
