@@ -36,6 +36,14 @@ VISION: dict[str, Any] = {
     "num_attention_heads": 2,
 }
 
+AUDIO = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "subsampling_conv_channels": [128, 4],
+    "output_proj_dims": 32,
+}
+
 MROPE = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 2, 2]}
 
 QWEN_TOKENS = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
@@ -45,11 +53,12 @@ IDEFICS_PICTURES = {"size": {"longest_edge": 64}, "max_image_size": {"longest_ed
 IDEFICS_TOKENS = ["<end_of_utterance>", "<fake_token_around_image>", "<image>", "<global-img>"]
 
 
-def chatml(image: str, video: str) -> str:
-    """Return a chat template in the style of ChatML, with the placeholders of a picture and a video."""
+def chatml(image: str, video: str, audio: str = "") -> str:
+    """Return a chat template in the style of ChatML, with the placeholders of a picture, a video and a sound."""
     return (
         "{% for message in messages %}<|im_start|>{{ message.role }}\n{% for item in message.content %}"
         f"{{% if item.type == 'image' %}}{image}{{% elif item.type == 'video' %}}{video}"
+        f"{{% elif item.type == 'audio' %}}{audio}"
         "{% else %}{{ item.text }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )
@@ -149,6 +158,49 @@ def qwen2_5_vl(
         hf.Qwen2VLImageProcessor(size=size), tokenizer, hf.Qwen2VLVideoProcessor(size=size), chat_template=QWEN
     )
     _save(folder, model_class(config), processor)
+
+
+def qwen2_5_omni(folder: Path) -> None:
+    """Save a Qwen2.5-Omni, which also takes sound, without the part that speaks."""
+    special = {
+        "image_token": "<|IMAGE|>",
+        "video_token": "<|VIDEO|>",
+        "audio_token": "<|AUDIO|>",
+        "vision_bos_token": "<|vision_bos|>",
+        "vision_eos_token": "<|vision_eos|>",
+        "audio_bos_token": "<|audio_bos|>",
+        "audio_eos_token": "<|audio_eos|>",
+    }
+    tokenizer = make_tokenizer(list(special.values()), **special)
+    ids = tokenizer.get_vocab()
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 32}
+    audio = {"d_model": 32, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32, "output_dim": 32}
+    thinker = {
+        "text_config": TEXT | {"vocab_size": len(tokenizer), "rope_parameters": MROPE},
+        "vision_config": vision | {"fullatt_block_indexes": [1]},
+        "audio_config": audio | {"n_window": 10},
+        "image_token_id": ids["<|IMAGE|>"],
+        "video_token_id": ids["<|VIDEO|>"],
+        "audio_token_id": ids["<|AUDIO|>"],
+        "vision_start_token_id": ids["<|vision_bos|>"],
+        "vision_end_token_id": ids["<|vision_eos|>"],
+        "audio_start_token_id": ids["<|audio_bos|>"],
+        "audio_end_token_id": ids["<|audio_eos|>"],
+    }
+    config = hf.Qwen2_5OmniConfig(thinker_config=thinker, enable_audio_output=False)
+    size = {"shortest_edge": 4 * 784, "longest_edge": 2**24}
+    processor = hf.Qwen2_5OmniProcessor(
+        hf.Qwen2VLImageProcessor(size=size),
+        hf.Qwen2VLVideoProcessor(size=size),
+        hf.WhisperFeatureExtractor(feature_size=128, chunk_length=30),
+        tokenizer,
+        chat_template=chatml(
+            "<|vision_bos|><|IMAGE|><|vision_eos|>",
+            "<|vision_bos|><|VIDEO|><|vision_eos|>",
+            "<|audio_bos|><|AUDIO|><|audio_eos|>",
+        ),
+    )
+    _save(folder, hf.Qwen2_5OmniForConditionalGeneration(config), processor)
 
 
 def custom_vlm(folder: Path, auto_class: str) -> None:
@@ -290,7 +342,7 @@ def video_llama_3(folder: Path) -> None:
 
 
 def gemma4(folder: Path) -> None:
-    """Save a Gemma 4, whose layers attend to a window or to everything, and which also takes audio."""
+    """Save a Gemma 4, whose layers attend to a window or to everything, and which also takes sound."""
     special = {
         "image_token": "<|image|>",
         "boi_token": "<|image>",
@@ -319,7 +371,7 @@ def gemma4(folder: Path) -> None:
     config = hf.Gemma4Config(
         text_config=text,
         vision_config=VISION | {"num_key_value_heads": 2, "head_dim": 16, "position_embedding_size": 64},
-        audio_config=None,
+        audio_config=AUDIO,
         image_token_id=ids["<|image|>"],
         video_token_id=ids["<|video|>"],
         audio_token_id=ids["<|audio|>"],
@@ -331,7 +383,7 @@ def gemma4(folder: Path) -> None:
         hf.Gemma4ImageProcessor(),
         tokenizer,
         hf.Gemma4VideoProcessor(),
-        chat_template=chatml("<|image|>", "<|video|>"),
+        chat_template=chatml("<|image|>", "<|video|>", "<|audio|>"),
     )
     _save(folder, hf.Gemma4ForConditionalGeneration(config), processor)
 
@@ -339,6 +391,7 @@ def gemma4(folder: Path) -> None:
 BUILDERS: dict[str, Callable[[Path], None]] = {
     build.__name__: build
     for build in (
+        qwen2_5_omni,
         qwen2_5_vl,
         qwen3_vl,
         smolvlm,

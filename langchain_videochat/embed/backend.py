@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 import torch
 
-from langchain_videochat.embed.conversation import Turn, Visual
+from langchain_videochat.embed.conversation import Sound, Turn, Visual
 from langchain_videochat.embed.errors import PromptTooLongError
 from langchain_videochat.embed.reasoning import find_delimiters
 from langchain_videochat.embed.visual_cache import VisualCache
@@ -29,6 +29,10 @@ class Prompt(Protocol):
     @property
     def token_ids(self) -> TokenIds:
         """Its tokens."""
+
+    @property
+    def audio_tokens(self) -> int:
+        """How many of them are sound."""
 
 
 class TokenGenerator(Protocol):
@@ -63,6 +67,7 @@ class Backend(ABC):
         context_length: Maximum number of tokens of a prompt and its answer.
         default_video_tokens: Maximum visual tokens of a video in a prompt, unless the request sets it.
         stop_strings: Strings before which an answer ends, besides those of the request.
+        sampling_rate: Samples per second of the sound that the model takes; None if it takes none.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Backend(ABC):
         context_length: int,
         default_video_tokens: int,
         stop_strings: Sequence[str] = (),
+        sampling_rate: int | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
@@ -83,6 +89,7 @@ class Backend(ABC):
         self.context_length = context_length
         self.default_video_tokens = default_video_tokens
         self.stop_strings = tuple(stop_strings)
+        self.sampling_rate = sampling_rate
         self.delimiters = find_delimiters(tokenizer)
         self.delimiting_tokens = self.delimiters.special_tokens(tokenizer)
         _backends.add(self)
@@ -142,7 +149,11 @@ class Backend(ABC):
 
     @abstractmethod
     def placeholder(
-        self, kind: Literal["video", "image"], size: tuple[int, int], times: tuple[float, ...] = ()
+        self,
+        kind: Literal["video", "image"],
+        size: tuple[int, int],
+        times: tuple[float, ...] = (),
+        sound: Sound | None = None,
     ) -> Visual:
         """Return a stand-in for an image or a video that takes as many tokens.
 
@@ -150,6 +161,7 @@ class Backend(ABC):
             kind: "video" or "image".
             size: Its width and height in pixels, after scaling.
             times: Times of the frames of the video in seconds.
+            sound: A sound that is as long as that of the video; None if it has none.
         """
 
     @abstractmethod

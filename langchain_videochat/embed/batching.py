@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Collection, Generator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -42,6 +42,8 @@ class Prompt:
 
     token_ids: TokenIds
     """L token ids."""
+
+    audio_tokens: ClassVar[int] = 0
 
 
 @dataclass(eq=False)

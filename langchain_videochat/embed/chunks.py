@@ -52,9 +52,10 @@ def stream_chunks(answer: "Answer", output_format: OutputFormat, model: str | No
 def _usage_metadata(answer: "Answer", num_tokens: int) -> UsageMetadata:
     usage = answer.usage
     output_tokens = usage.output_tokens + num_tokens
+    audio = {"audio": usage.audio_tokens} if usage.audio_tokens else {}
     return UsageMetadata(
         input_tokens=usage.input_tokens,
         output_tokens=output_tokens,
         total_tokens=usage.input_tokens + output_tokens,
-        input_token_details=cast("InputTokenDetails", {"video": usage.video_tokens}),
+        input_token_details=cast("InputTokenDetails", {"video": usage.video_tokens} | audio),
     )

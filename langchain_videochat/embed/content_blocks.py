@@ -61,6 +61,21 @@ def _read_image(block: Block) -> MediaRef:
     return MediaRef("image", _path(block["image"]) if "image" in block else _source(block))
 
 
+def _read_audio(block: Block) -> MediaRef:
+    _check_keys(block, _SOURCES)
+    return _audio(_source(block), _extras(block))
+
+
+def _read_input_audio(block: Block) -> MediaRef:
+    """Parse a block of OpenAI."""
+    _check_keys(block, {"input_audio"})
+    audio = block["input_audio"]
+    if not isinstance(audio, Mapping) or audio.keys() != {"data", "format"}:
+        problem = f"must have data and format, got {_shorten(audio)}"
+        raise InputError("input_audio", problem, 'Write {"data": "...", "format": "wav"}')
+    return _audio(_url(f"data:audio/{audio['format']};base64,{audio['data']}"), {})
+
+
 def _read_video_url(block: Block) -> MediaRef:
     _check_keys(block, {"video_url"})
     return _video(_nested_url(block, "video_url", {"url"}), _extras(block))
@@ -80,7 +95,7 @@ def _read_file(block: Block) -> str | MediaRef:
     kind = mime_type.partition("/")[0].lower()
     if kind not in _FILE_READERS:
         problem = f"unsupported mime_type {mime_type}"
-        advice = "Give a video, an image or plain text, with its mime_type"
+        advice = "Give a video, an image, a sound or plain text, with its mime_type"
         raise InputError(f"{block['type']} block", problem, advice)
     return _FILE_READERS[kind](block)
 
@@ -112,6 +127,7 @@ def _read_media(block: Block) -> str | MediaRef:
 _FILE_READERS: Mapping[str, Callable[[Block], str | MediaRef]] = {
     "video": _read_video,
     "image": _read_image,
+    "audio": _read_audio,
     "text": _read_document,
 }
 _READERS: Mapping[str, Callable[[Block], str | MediaRef]] = {
@@ -121,6 +137,8 @@ _READERS: Mapping[str, Callable[[Block], str | MediaRef]] = {
     "video_url": _read_video_url,
     "image": _read_image,
     "image_url": _read_image_url,
+    "audio": _read_audio,
+    "input_audio": _read_input_audio,
     "file": _read_file,
     "media": _read_media,
 }
@@ -193,14 +211,21 @@ def _check_no_extras(block: Block) -> None:
 
 
 def _video(source: str, extras: Mapping[str, Any]) -> MediaRef:
-    unknown = extras.keys() - _EXTRAS.keys()
-    if unknown:
-        raise InputError("extras", f"unknown key {_names(unknown)}", f"Use {', '.join(_EXTRAS)}")
     if {"num_frames", "fps"} <= extras.keys():
         raise InputError("extras", "num_frames and fps are mutually exclusive", "Give one of them")
-    values: dict[str, Any] = {name: _EXTRAS[name](name, value) for name, value in extras.items()}
-    interval = Interval.of(values.pop("start", None), values.pop("end", None))
-    return MediaRef("video", source, interval, **values)
+    return MediaRef("video", source, **_values(extras, _VIDEO_EXTRAS))
+
+
+def _audio(source: str, extras: Mapping[str, Any]) -> MediaRef:
+    return MediaRef("audio", source, **_values(extras, _AUDIO_EXTRAS))
+
+
+def _values(extras: Mapping[str, Any], readers: Mapping[str, Callable[[str, Any], float]]) -> dict[str, Any]:
+    unknown = extras.keys() - readers.keys()
+    if unknown:
+        raise InputError("extras", f"unknown key {_names(unknown)}", f"Use {', '.join(readers)}")
+    values: dict[str, Any] = {name: readers[name](name, value) for name, value in extras.items()}
+    return values | {"interval": Interval.of(values.pop("start", None), values.pop("end", None))}
 
 
 def _seconds(name: str, value: Any) -> float:
@@ -223,12 +248,8 @@ def _rate(name: str, value: Any) -> float:
     return float(value)
 
 
-_EXTRAS: Mapping[str, Callable[[str, Any], float]] = {
-    "start": _seconds,
-    "end": _seconds,
-    "num_frames": _count,
-    "fps": _rate,
-}
+_AUDIO_EXTRAS: Mapping[str, Callable[[str, Any], float]] = {"start": _seconds, "end": _seconds}
+_VIDEO_EXTRAS = {**_AUDIO_EXTRAS, "num_frames": _count, "fps": _rate}
 
 
 def _is_finite(value: Any) -> bool:

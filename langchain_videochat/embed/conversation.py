@@ -1,5 +1,6 @@
 """Conversations: turns of text, videos and images in the order in which the language model reads them."""
 
+import logging
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import InputError, MediaError
-from langchain_videochat.media import local_path, probe, sample_frames
+from langchain_videochat.media import local_path, probe, read_audio, sample_frames
 from langchain_videochat.media.container import check_size
 from langchain_videochat.media.geometry import displayed_size
 from langchain_videochat.utils.interval import Interval
@@ -19,6 +20,8 @@ from langchain_videochat.utils.interval import Interval
 if TYPE_CHECKING:
     import PIL.Image
     from torch import Tensor
+
+logger = logging.getLogger(__name__)
 
 Role = Literal["system", "human", "assistant"]
 
@@ -28,9 +31,45 @@ NUM_FRAMES = 8
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Pillow formats that may be opened. None of them runs a program or opens another file."""
 
+MAX_SOUND_SECONDS = 3600
+"""Maximum length of a sound in a prompt: 230 MB, and 90,000 tokens of most models."""
+
 EXIF_ORIENTATION = 0x0112
 TRANSPOSED = 5
 """From this orientation on, rows and columns are swapped."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """The sound of a video, or of an audio file."""
+
+    kind: ClassVar[Literal["audio"]] = "audio"
+    times: ClassVar[tuple[()]] = ()
+
+    samples: NDArray[np.float32]
+    """Mono samples from -1 to 1, [N]."""
+
+    sampling_rate: int
+    """Samples per second."""
+
+    start: float = 0.0
+    """Time of the first sample, in seconds from the start of the file."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.samples.nbytes
+
+    @property
+    def end(self) -> float:
+        """Time of the last sample in seconds."""
+        return self.start + len(self.samples) / self.sampling_rate
+
+    def split(self, max_samples: int) -> "list[Sound]":
+        """Split it into parts of equal length with at most so many samples."""
+        parts = np.array_split(self.samples, -(-len(self.samples) // max_samples))
+        starts = np.cumsum([0, *map(len, parts[:-1])]) / self.sampling_rate
+        return [Sound(part, self.sampling_rate, self.start + start) for part, start in zip(parts, starts, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +92,13 @@ class Video:
     times: tuple[float, ...] = ()
     """One ascending timestamp per frame, in seconds from the first frame of the video; empty if unknown."""
 
+    sound: Sound | None = None
+    """Its sound, for models that take it."""
+
     @property
     def nbytes(self) -> int:
         """Size in bytes."""
-        return self.frames.nbytes
+        return self.frames.nbytes + (self.sound.nbytes if self.sound else 0)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", _to_rgb(self.frames, "frames", "[T, H, W, 3]"))
@@ -115,7 +157,7 @@ class VisualTokens:
 Visual = Video | Image | VisualTokens
 """A video, a segment of a video, or an image."""
 
-Part = str | Visual
+Part = str | Visual | Sound
 
 
 @dataclass(frozen=True)
@@ -134,7 +176,7 @@ class Turn:
     """"system", "human" or "assistant"."""
 
     content: tuple[Part, ...]
-    """Texts, videos and images, in order."""
+    """Texts, videos, images and sounds, in order."""
 
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
@@ -143,7 +185,9 @@ class Turn:
             raise InputError("content", f"must be a non-empty tuple, got {self.content!r}", "Write (text,)")
         for part in self.content:
             if not isinstance(part, Part):
-                raise InputError("content", f"unsupported type {type(part).__name__}", "Give texts, Videos and Images")
+                raise InputError(
+                    "content", f"unsupported type {type(part).__name__}", "Give texts, Videos, Images, Sounds"
+                )
 
 
 def read_video(
@@ -171,12 +215,18 @@ def read_video(
 
 
 def read_segments(
-    source: str | Path, segments: Sequence[Interval], num_frames: int = NUM_FRAMES, *, size: int | None = None
+    source: str | Path,
+    segments: Sequence[Interval],
+    num_frames: int = NUM_FRAMES,
+    *,
+    size: int | None = None,
+    sampling_rate: int | None = None,
 ) -> Iterator[Video]:
     """Read frames of several segments of a video in one pass, each sampled as by `read_video`.
 
     The packets are indexed once, and only the frames of one segment are in memory at a time. The segments are in time
-    order, none inside another. Frames are scaled down so that their shorter side has `size` pixels at most.
+    order, none inside another. Frames are scaled down so that their shorter side has `size` pixels at most. With a
+    `sampling_rate`, their sound is read too.
 
     Raises:
         SourceError: No such file.
@@ -190,9 +240,46 @@ def read_segments(
     frames = (
         (time, frame) for batch in batches for time, frame in zip(batch.times.tolist(), batch.frames, strict=True)
     )
-    for _ in segments:
+    for segment in segments:
         frame_at = dict(islice(frames, num_frames))
-        yield Video(np.stack(list(frame_at.values())), tuple(frame_at))
+        sound = _read_sound_of_video(source, segment, sampling_rate) if sampling_rate else None
+        yield Video(np.stack(list(frame_at.values())), tuple(frame_at), sound)
+
+
+def _read_sound_of_video(source: str | Path, segment: Interval, sampling_rate: int) -> Sound | None:
+    try:
+        return read_sound(source, segment, sampling_rate)
+    except MediaError as error:
+        logger.warning("The sound is left out: %s", error)
+        return None
+
+
+def read_sound(source: str | Path, interval: Interval, sampling_rate: int) -> Sound:
+    """Read the sound of a video or an audio file.
+
+    Args:
+        source: A local file.
+        interval: The part of it to read.
+        sampling_rate: Samples per second.
+
+    Raises:
+        SourceError: No such file.
+        MediaError: The file has no sound, or it cannot be decoded.
+        InputError: The part is longer than `MAX_SOUND_SECONDS`.
+    """
+    longest = Interval(interval.start, min(interval.end, interval.start + MAX_SOUND_SECONDS + 1))
+    chunks = [chunk.samples for chunk in read_audio(source, longest.start, longest.end, sampling_rate)]
+    samples = np.concatenate([*chunks, np.zeros(0, np.float32)])
+    if len(samples) > MAX_SOUND_SECONDS * sampling_rate:
+        problem = f"the sound lasts longer than {MAX_SOUND_SECONDS} seconds"
+        raise InputError("audio", problem, "Select a part with start and end")
+    # Models cannot process a few samples.
+    return Sound(np.pad(samples, (0, max(0, sampling_rate // 2 - len(samples)))), sampling_rate, interval.start)
+
+
+def silence(interval: Interval, sampling_rate: int) -> Sound:
+    """Return a silent sound of the length of an interval."""
+    return Sound(np.zeros(round(interval.duration * sampling_rate), np.float32), sampling_rate, interval.start)
 
 
 def sampling_times(segment: Interval, num_frames: int) -> tuple[float, ...]:

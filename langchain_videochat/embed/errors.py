@@ -43,3 +43,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     # torch has no error type for CPU memory.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def no_sound_error() -> InputError:
+    """Return the error for a sound in the prompt of a model that takes none."""
+    advice = "Use a model that takes sound, such as Gemma 4 E4B or Qwen2.5-Omni"
+    return InputError("content", "the model takes no sound", advice)

@@ -10,17 +10,18 @@ from itertools import chain
 from langchain_core.messages import BaseMessage
 from transformers import LogitsProcessor
 
-from langchain_videochat.embed.backend import Backend, Prompt, TokenIds
+from langchain_videochat.embed.backend import Backend, Prompt
 from langchain_videochat.embed.constrained import JsonConstraint
-from langchain_videochat.embed.conversation import Part, Turn, Visual
-from langchain_videochat.embed.errors import NotEnoughMemoryError
+from langchain_videochat.embed.conversation import Part, Sound, Turn, Visual
+from langchain_videochat.embed.errors import NotEnoughMemoryError, no_sound_error
 from langchain_videochat.embed.generation import SamplingParams, TextDelta, generate_text
 from langchain_videochat.embed.long_videos import VideoBudget, select_segments
 from langchain_videochat.embed.media_refs import MediaRef, count_frames
 from langchain_videochat.embed.messages import ParsedTurn, last_question, read_messages
 from langchain_videochat.embed.output_format import OutputFormat
 from langchain_videochat.embed.tool_calls import add_tools
-from langchain_videochat.embed.visual_cache import MediaFacts
+from langchain_videochat.embed.visual_cache import MediaFacts, MediaFormat
+from langchain_videochat.utils.interval import Interval
 from langchain_videochat.utils.timecode import format_timecode
 
 PART_TOKENS = 64
@@ -55,12 +56,14 @@ class Usage:
 
     input_tokens: int = 0
     video_tokens: int = 0
+    audio_tokens: int = 0
     output_tokens: int = 0
 
-    def add(self, prompt: TokenIds, output_tokens: int = 0) -> None:
+    def add(self, prompt: Prompt, output_tokens: int = 0) -> None:
         """Count a prompt, and the tokens generated for it."""
-        self.input_tokens += len(prompt)
-        self.video_tokens += sum(not isinstance(token, int) for token in prompt)
+        self.input_tokens += len(prompt.token_ids)
+        self.video_tokens += sum(not isinstance(token, int) for token in prompt.token_ids) - prompt.audio_tokens
+        self.audio_tokens += prompt.audio_tokens
         self.output_tokens += output_tokens
 
 
@@ -109,7 +112,7 @@ def answer(backend: Backend, request: Request) -> Answer:
 def build_conversation(
     request: Request, turns: Sequence[ParsedTurn], media: Iterable[Sequence[Part]]
 ) -> Sequence[Turn]:
-    """Put the parts of each video and image in its place, and describe the tools and the response schema."""
+    """Put the parts of each video, image and sound in its place, and describe the tools and the response schema."""
     parts_of_media = iter(media)
     conversation = []
     for turn in turns:
@@ -133,30 +136,60 @@ def write_answers(times: Iterable[tuple[float, float]], answers: Iterable[str]) 
     return "\n".join(lines)
 
 
-def _encode(backend: Backend, request: Request, media: MediaRef) -> list[Visual]:
-    """Encode an image, or each selected segment of a video."""
+def _encode(backend: Backend, request: Request, media: MediaRef) -> Sequence[Visual | Sound]:
+    """Encode an image, or each selected segment of a video, or read a sound."""
     cache = backend.visual_cache
     with cache.open(media) as file:
+        if media.kind == "audio":
+            return [cache.encode(file, MediaFormat(sampling_rate=check_sampling_rate(backend)))]
         facts = cache.probe(file)
         if media.kind == "image":
-            return [cache.encode_image(file, frame_size(backend, request.budget, facts))]
+            return [cache.encode(file, image_format(backend, request.budget, facts))]
         segments = select_segments(facts, media.interval, request.question, request.budget)
-        size = frame_size(backend, request.budget, facts, count_frames(media, segments[0]))
-        return cache.encode_segments(file, segments, size, show_progress=request.show_progress)
+        media_format = segment_format(backend, request.budget, media, facts, segments[0])
+        if facts.has_sound and backend.sampling_rate != media_format.sampling_rate:
+            advice = 'raise max_sound_seconds, or set long_video="segments"'
+            logger.warning("The sound is left out, because a segment lasts %.0f s: %s", segments[0].duration, advice)
+        return cache.encode_segments(file, segments, media_format, show_progress=request.show_progress)
 
 
-def frame_size(backend: Backend, budget: VideoBudget, facts: MediaFacts, num_frames: int | None = None) -> int | None:
-    """Return the size for encoding an image, or a segment with `num_frames` frames; see `Backend.frame_size`."""
-    return backend.frame_size(num_frames, facts.size, budget.segment_tokens)
+def check_sampling_rate(backend: Backend) -> int:
+    """Return the sampling rate of the sound that a model takes.
+
+    Raises:
+        InputError: It takes none.
+    """
+    if backend.sampling_rate is None:
+        raise no_sound_error()
+    return backend.sampling_rate
+
+
+def image_format(backend: Backend, budget: VideoBudget, facts: MediaFacts) -> MediaFormat:
+    """Return how an image is read for a model."""
+    return MediaFormat(frame_size=backend.frame_size(None, facts.size, budget.segment_tokens))
+
+
+def segment_format(
+    backend: Backend, budget: VideoBudget, media: MediaRef, facts: MediaFacts, segment: Interval
+) -> MediaFormat:
+    """Return how the segments of a video, which are as long as the given one, are read for a model.
+
+    Raises:
+        InputError: Too many frames are requested.
+    """
+    num_frames = count_frames(media, segment)
+    size = backend.frame_size(num_frames, facts.size, budget.segment_tokens)
+    has_sound = facts.has_sound and round(segment.duration, 3) <= budget.sound_seconds
+    return MediaFormat(num_frames, size, backend.sampling_rate if has_sound else None)
 
 
 def _answer(
-    backend: Backend, request: Request, turns: Sequence[ParsedTurn], media: Sequence[Sequence[Visual]]
+    backend: Backend, request: Request, turns: Sequence[ParsedTurn], media: Sequence[Sequence[Visual | Sound]]
 ) -> Answer:
     usage = Usage()
     fitted = [_fit(backend, request, segments, usage) for segments in media]
     prompt = backend.build_prompt(build_conversation(request, turns, fitted))
-    usage.add(prompt.token_ids)
+    usage.add(prompt)
     deltas = _generate(backend, request, prompt)
     # The prompt is processed before the first delta: if memory runs out, it is here.
     deltas = chain([next(deltas)], deltas)
@@ -164,7 +197,7 @@ def _answer(
     return Answer(deltas, sampled_times, usage)
 
 
-def _fit(backend: Backend, request: Request, segments: Sequence[Visual], usage: Usage) -> Sequence[Part]:
+def _fit(backend: Backend, request: Request, segments: Sequence[Visual | Sound], usage: Usage) -> Sequence[Part]:
     """Reduce the segments of a video to what its budget allows."""
     if len(segments) <= request.budget.max_segments:
         return segments
@@ -173,24 +206,26 @@ def _fit(backend: Backend, request: Request, segments: Sequence[Visual], usage: 
     return [_map_reduce(backend, request, segments, usage)]
 
 
-def _map_reduce(backend: Backend, request: Request, segments: Sequence[Visual], usage: Usage) -> str:
+def _map_reduce(backend: Backend, request: Request, segments: Sequence[Visual | Sound], usage: Usage) -> str:
     """Answer the question about each part of a long video, and return the answers with the times of the parts."""
     size = request.budget.max_segments
     parts = [segments[start : start + size] for start in range(0, len(segments), size)]
     with ThreadPoolExecutor(min(len(parts), request.batch_size)) as pool:
         answers = list(pool.map(partial(_answer_part, backend, request), parts))
-    for token_ids, deltas in answers:
-        usage.add(token_ids, deltas[-1].num_tokens)
+    for prompt, deltas in answers:
+        usage.add(prompt, deltas[-1].num_tokens)
     times = [(part[0].times[0], part[-1].times[-1]) for part in parts]
     return write_answers(times, ("".join(delta.text for delta in deltas).strip() for _, deltas in answers))
 
 
-def _answer_part(backend: Backend, request: Request, segments: Sequence[Visual]) -> tuple[TokenIds, list[TextDelta]]:
+def _answer_part(
+    backend: Backend, request: Request, segments: Sequence[Visual | Sound]
+) -> tuple[Prompt, list[TextDelta]]:
     question = [request.question] if request.question.strip() else []
     prompt = backend.build_prompt([Turn("human", (*segments, *question))])
     sampling = replace(request.sampling, max_tokens=PART_TOKENS, stop=tuple(backend.stop_strings))
     request = replace(request, sampling=sampling, output_format=OutputFormat())
-    return prompt.token_ids, list(_generate(backend, request, prompt))
+    return prompt, list(_generate(backend, request, prompt))
 
 
 def _generate(backend: Backend, request: Request, prompt: Prompt) -> Iterator[TextDelta]:

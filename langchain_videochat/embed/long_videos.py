@@ -51,6 +51,9 @@ class VideoBudget:
     overflow: Overflow
     retriever: BaseRetriever | None
 
+    sound_seconds: float
+    """Maximum length of a segment whose sound is added, for models that take sound."""
+
 
 def select_segments(video: "MediaFacts", interval: Interval, question: str, budget: VideoBudget) -> list[Interval]:
     """Return the segments of a video to encode, in time order. `question` is the query for "retrieve".

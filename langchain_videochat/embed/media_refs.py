@@ -1,4 +1,4 @@
-"""References to videos and images in messages, and opening them as local files."""
+"""References to videos, images and sounds in messages, and opening them as local files."""
 
 import base64
 import mimetypes
@@ -31,15 +31,15 @@ _STANDARD_ALPHABET = str.maketrans("-_", "+/")
 
 @dataclass(frozen=True)
 class MediaRef:
-    """A video or image in a message, not yet opened."""
+    """A video, image or sound in a message, not yet opened."""
 
-    kind: Literal["video", "image"]
+    kind: Literal["video", "image", "audio"]
 
     source: str
     """A path, or an `http:`, `https:`, `file:` or base64 `data:` URL."""
 
     interval: Interval = Interval()  # noqa: RUF009 - Interval is frozen
-    """The part of a video to process."""
+    """The part of a video or sound to process."""
 
     num_frames: int | None = None
     """Number of frames to sample from a video; `NUM_FRAMES` if neither this nor `fps` is given."""
@@ -73,7 +73,7 @@ def count_frames(video: MediaRef, segment: Interval) -> int:
 
 @contextmanager
 def opened(media: MediaRef) -> Iterator[Path]:
-    """Provide a video or image as a local file. Downloaded or decoded files are deleted when the context ends.
+    """Provide a video, image or sound as a local file. Downloaded or decoded files are deleted when the context ends.
 
     Raises:
         SourceError: No such file, or the URL is refused or fails.

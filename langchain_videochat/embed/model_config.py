@@ -41,3 +41,15 @@ def find_context_length(model: str | Path, revision: str | None = None) -> int |
     text_config = read_config(folder).get("text_config")
     length = text_config.get("max_position_embeddings") if isinstance(text_config, dict) else None
     return length if isinstance(length, int) and length else None
+
+
+def takes_sound(model: str | Path, revision: str | None = None) -> bool:
+    """Return whether a model takes sound, from its configuration file; False if it is not on this machine.
+
+    Example:
+        >>> takes_sound("videochat-embed-tiny")
+        False
+    """
+    folder = find_weights(model, revision)
+    config = read_config(folder) if folder else {}
+    return bool(config.get("thinker_config", config).get("audio_config"))

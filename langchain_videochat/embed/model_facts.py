@@ -21,7 +21,7 @@ class ModelFacts:
     """Its model type in transformers."""
 
     takes: str
-    """How it takes a video: "videos" or "images"."""
+    """How it takes a video: "videos" or "images", followed by "and sound" if it takes that, too."""
 
     weights: int
     """Memory for its weights on this machine in bytes."""
@@ -73,12 +73,13 @@ def _read_transformers(settings: ModelSettings) -> tuple[str, int]:
     """Return how a model of transformers takes a video, and the tokens of one."""
     from langchain_videochat.embed.frame_sizes import DEFAULT_SIZE, FrameSizes
     from langchain_videochat.embed.transformers_backend import DEFAULT_VIDEO_TOKENS
-    from langchain_videochat.embed.transformers_loading import load_processor
+    from langchain_videochat.embed.transformers_loading import load_config_and_processor
     from langchain_videochat.embed.transformers_processors import choose_writer
 
-    writer = choose_writer(load_processor(settings), settings.model)
+    config, processor = load_config_and_processor(settings)
+    writer = choose_writer(processor, config, settings.model)
     size = FrameSizes(writer.count_visual_tokens).find(NUM_FRAMES, DEFAULT_SIZE, DEFAULT_VIDEO_TOKENS)
-    return writer.takes, size.tokens
+    return f"{writer.takes} and sound" if writer.sound else writer.takes, size.tokens
 
 
 def _memory(folder: Path, settings: ModelSettings) -> int:

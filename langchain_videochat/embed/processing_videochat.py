@@ -12,7 +12,8 @@ from torch.nn.functional import interpolate
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AddedToken, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
-from langchain_videochat.embed.conversation import Image, Part, Turn, Video, VisualTokens
+from langchain_videochat.embed.conversation import Image, Part, Sound, Turn, Video, Visual, VisualTokens
+from langchain_videochat.embed.errors import no_sound_error
 from langchain_videochat.errors import InputError
 
 PromptStyle = Literal["videochat", "chat"]
@@ -141,7 +142,7 @@ class VideoChatEmbedProcessor(ProcessorMixin):
             is_single = all(isinstance(each, Turn) for each in conversations)
             batch = cast("Sequence[Sequence[Turn]]", [conversations] if is_single else conversations)
             texts = [self._write_prompt(turns, add_generation_prompt) for turns in batch]
-            visuals += [part for turns in batch for turn in turns for part in turn.content if not isinstance(part, str)]
+            visuals += [part for turns in batch for turn in turns for part in turn.content if isinstance(part, Visual)]
         visuals += [each if isinstance(each, Video | Image) else Video(each) for each in videos]
         if not texts:
             raise InputError("conversations", "there are none", "Give a conversation or a text")
@@ -208,6 +209,8 @@ class VideoChatEmbedProcessor(ProcessorMixin):
             return self._control_pattern.sub(r"\g<0> ", part.encode(errors="replace").decode())
         if isinstance(part, Image) or (isinstance(part, VisualTokens) and part.kind == "image"):
             return f"<Image>{self.video_token}</Image>"
+        if isinstance(part, Sound):
+            raise no_sound_error()
         video = f"<Video>{self.video_token}</Video>"
         if not part.times:
             return video

@@ -5,11 +5,19 @@ from dataclasses import replace
 from typing import Any
 
 from langchain_videochat.embed.backend import Backend
-from langchain_videochat.embed.conversation import Part, Turn
+from langchain_videochat.embed.conversation import Part, Turn, silence
 from langchain_videochat.embed.frame_sizes import DEFAULT_SIZE
-from langchain_videochat.embed.inference import PART_TOKENS, Request, build_conversation, frame_size, write_answers
+from langchain_videochat.embed.inference import (
+    PART_TOKENS,
+    Request,
+    build_conversation,
+    check_sampling_rate,
+    image_format,
+    segment_format,
+    write_answers,
+)
 from langchain_videochat.embed.long_videos import VideoBudget, merge_times, select_segments
-from langchain_videochat.embed.media_refs import MAX_FRAMES, MediaRef, count_frames
+from langchain_videochat.embed.media_refs import MAX_FRAMES, MediaRef
 from langchain_videochat.embed.messages import read_messages
 from langchain_videochat.embed.visual_cache import LazyFile, MediaFacts, VisualCache
 from langchain_videochat.errors import InputError, MediaError, SourceError
@@ -53,25 +61,29 @@ def _count(backend: Backend, conversation: Sequence[Turn]) -> int:
 
 
 def _estimate(backend: Backend, request: Request, media: MediaRef) -> tuple[Sequence[Part], int]:
-    """Return what represents a video or image in the prompt, and how many tokens to add for text that is unknown."""
+    """Return what represents a video, image or sound in the prompt, and how many tokens to add for unknown text."""
     cache, budget = backend.visual_cache, request.budget
     with cache.open(media) as file:
         facts = _facts(cache, file)
+        if media.kind == "audio":
+            return [silence(media.interval.within(facts.duration), check_sampling_rate(backend))], 0
         if media.kind == "image":
-            size = displayed_size(*facts.size, size=frame_size(backend, budget, facts))
+            size = displayed_size(*facts.size, size=image_format(backend, budget, facts).frame_size)
             return [backend.placeholder("image", size)], 0
         segments = _segments(facts, media.interval, budget)
-        shorter_side = frame_size(backend, budget, facts, count_frames(media, segments[0]))
-        times: Sequence[tuple[float, ...]] = cache.frame_times(file, segments, shorter_side)
+        media_format = segment_format(backend, budget, media, facts, segments[0])
+        times: Sequence[tuple[float, ...]] = cache.frame_times(file, segments, media_format)
     count = budget.max_segments
     if len(times) > count and budget.overflow == "map_reduce":
         parts = [times[start : start + count] for start in range(0, len(times), count)]
         text = write_answers([(part[0][0], part[-1][-1]) for part in parts], [""] * len(parts))
         return [text], PART_TOKENS * len(parts)
+    rate = media_format.sampling_rate
+    sounds = [silence(segment, rate) if rate else None for segment in segments]
     if len(times) > count:
-        times = merge_times(times, count)
-    size = displayed_size(*facts.size, size=shorter_side)
-    return [backend.placeholder("video", size, each) for each in times], 0
+        times, sounds = merge_times(times, count), [None] * count
+    size = displayed_size(*facts.size, size=media_format.frame_size)
+    return [backend.placeholder("video", size, each, sound) for each, sound in zip(times, sounds, strict=True)], 0
 
 
 def _segments(facts: MediaFacts, interval: Interval, budget: VideoBudget) -> list[Interval]:

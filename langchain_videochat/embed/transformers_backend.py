@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 from typing_extensions import override
 
 from langchain_videochat.embed.backend import Backend, end_tokens_of
-from langchain_videochat.embed.conversation import Image, Turn, Video, Visual
+from langchain_videochat.embed.conversation import Image, Sound, Turn, Video, Visual
 from langchain_videochat.embed.frame_sizes import DEFAULT_SIZE, FrameSizes, noise
 from langchain_videochat.embed.long_videos import divide, thin_out
 from langchain_videochat.embed.settings import ModelSettings
@@ -47,6 +47,7 @@ class TransformersBackend(Backend):
             ),
             context_length=getattr(text_config, "max_position_embeddings", None) or sys.maxsize,
             default_video_tokens=DEFAULT_VIDEO_TOKENS,
+            sampling_rate=writer.sound.sampling_rate if writer.sound else None,
         )
         self._writer = writer
         self._sizes = FrameSizes(writer.count_visual_tokens)
@@ -70,9 +71,13 @@ class TransformersBackend(Backend):
 
     @override
     def placeholder(
-        self, kind: Literal["video", "image"], size: tuple[int, int], times: tuple[float, ...] = ()
+        self,
+        kind: Literal["video", "image"],
+        size: tuple[int, int],
+        times: tuple[float, ...] = (),
+        sound: Sound | None = None,
     ) -> Visual:
-        return Image(noise(1, *size)[0]) if kind == "image" else Video(noise(max(1, len(times)), *size), times)
+        return Image(noise(1, *size)[0]) if kind == "image" else Video(noise(max(1, len(times)), *size), times, sound)
 
     @override
     def count_tokens(self, turns: Sequence[Turn], *, add_generation_prompt: bool = True) -> int:
@@ -97,11 +102,11 @@ def load_transformers(settings: ModelSettings) -> TransformersBackend:
         ModelError: It reads no videos or images, cannot be prompted, or is incomplete.
     """
     model, processor = load_model_and_processor(settings)
-    return TransformersBackend(model, choose_writer(processor, settings.model))
+    return TransformersBackend(model, choose_writer(processor, model.config, settings.model))
 
 
 def _merge(segments: Sequence[Video]) -> Video:
-    """Return a video with as many frames as one of the segments, from all of them."""
+    """Return a video with as many frames as one of the segments, from all of them, and without sound."""
     frames = [frame for segment in segments for frame in segment.frames]
     times = [time for segment in segments for time in segment.times]
     return Video(np.stack(thin_out(frames, len(segments))), thin_out(times, len(segments)))

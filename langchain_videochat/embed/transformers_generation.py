@@ -37,6 +37,9 @@ from langchain_videochat.embed.kv_cache import PrefixCache, is_divisible
 from langchain_videochat.embed.transformers_prompts import TransformersPrompt
 from langchain_videochat.errors import ModelError, VideoChatError
 
+_MEDIA_CONTENT = re.compile("pixel_values|patches|input_features$")
+"""Names of inputs of a model that hold images, videos and sounds."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -194,8 +197,8 @@ class GenerateQueue:
         known = cache.get_seq_length()
         if not known or not all(isinstance(token, int) for token in prompt.token_ids[known:]):
             return prompt.inputs, DynamicCache()
-        # Images and videos are in the cache; their sizes are still needed for the positions of tokens.
-        kept = {name: value for name, value in prompt.inputs.items() if not re.search("pixel_values|patches", name)}
+        # Images, videos and sounds are in the cache; their sizes are still needed for the positions of tokens.
+        kept = {name: value for name, value in prompt.inputs.items() if not _MEDIA_CONTENT.search(name)}
         return BatchFeature(kept), cache
 
 

@@ -31,12 +31,13 @@ def load_model_and_processor(settings: ModelSettings) -> tuple[Any, Any]:
     folder = settings.fetch()
     with model_errors(settings.model), _untrusted_code_errors(settings):
         # An error about the kind of model is more helpful than one about its processor.
-        auto_class = _find_class(folder, settings)
+        auto_class, config = _find_class(folder, settings)
         processor = _load_processor(folder, settings)
         model = load_checkpoint(
             auto_class,
             folder,
             float32_on_cpu(settings),
+            config=config,
             show_progress=settings.show_progress,
             trust_remote_code=settings.trust_remote_code,
             **_options(settings),
@@ -46,16 +47,15 @@ def load_model_and_processor(settings: ModelSettings) -> tuple[Any, Any]:
     return model.eval(), processor
 
 
-def load_processor(settings: ModelSettings) -> Any:
-    """Load the processor of a model; errors are those of `load_model_and_processor`."""
+def load_config_and_processor(settings: ModelSettings) -> tuple[Any, Any]:
+    """Load the configuration and the processor of a model; errors are those of `load_model_and_processor`."""
     folder = settings.fetch()
     with model_errors(settings.model), _untrusted_code_errors(settings):
-        _find_class(folder, settings)
-        return _load_processor(folder, settings)
+        return _find_class(folder, settings)[1], _load_processor(folder, settings)
 
 
-def _find_class(folder: Path, settings: ModelSettings) -> Any:
-    """Return the auto class that loads a model.
+def _find_class(folder: Path, settings: ModelSettings) -> tuple[Any, Any]:
+    """Return the auto class that loads a model, and its configuration.
 
     Raises:
         ModelError: The model does not read images or videos, or its code is not all in its folder.
@@ -66,12 +66,14 @@ def _find_class(folder: Path, settings: ModelSettings) -> Any:
     if settings.trust_remote_code:
         _check_code(folder, settings.model)
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
+    # Models of the Omni family are a thinker, which answers, and a talker, which speaks the answer.
+    config = getattr(config, "thinker_config", config)
     own_classes = getattr(config, "auto_map", None) if settings.trust_remote_code else None
     name = next((name for name in AUTO_CLASSES if name in (own_classes or ())), None)
     if name is None and type(config) not in MODEL_FOR_MULTIMODAL_LM_MAPPING:
         problem = f"models of type {config.model_type or 'unknown'} do not read images or videos"
         raise ModelError(settings.model, problem, _OTHER_MODELS)
-    return getattr(transformers, name or AUTO_CLASSES[0])
+    return getattr(transformers, name or AUTO_CLASSES[0]), config
 
 
 def _load_processor(folder: Path, settings: ModelSettings) -> Any:

@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 from transformers import BatchFeature
 
-from langchain_videochat.embed.conversation import Image, Turn, Video, Visual
+from langchain_videochat.embed.conversation import Image, Sound, Turn, Video, Visual
 from langchain_videochat.embed.frame_sizes import noise
-from langchain_videochat.embed.transformers_prompts import NativeVideos, PromptWriter, TimedFrames
+from langchain_videochat.embed.transformers_prompts import NativeVideos, PromptWriter, SoundInput, TimedFrames
 from langchain_videochat.errors import InputError, ModelError
+
+MAX_SOUND_SECONDS = 30
+"""Maximum length of a sound for processors that don't state theirs, as for that of Gemma 4."""
 
 PROBE_FRAMES = 4
 PROBE_SIZE = (160, 96)
@@ -19,19 +22,24 @@ _MARKER = "Mention zebras."
 _IMAGE = Image(noise(1, *PROBE_SIZE)[0])
 
 
-def choose_writer(processor: Any, model: str) -> PromptWriter:
+def choose_writer(processor: Any, config: Any, model: str) -> PromptWriter:
     """Return a writer of prompts that passes videos as such, or else as single images, each after its time.
+
+    Args:
+        processor: The processor of the model.
+        config: The configuration of the model.
+        model: Its name, for errors.
 
     Raises:
         ModelError: The processor takes neither a video nor several images.
     """
-    has_system_turns = _has_system_turns(processor)
+    options: Any = {"has_system_turns": _has_system_turns(processor), "sound": _find_sound_input(processor, config)}
     native = PromptWriter(processor, NativeVideos(writes_times=True))
     if _accepts(native):
         early, late = (_convert(native, _video(start))["input_ids"].tolist() for start in (0.0, 60.0))
         videos = NativeVideos(writes_times=early != late, min_frames=1 if _accepts(native, num_frames=1) else 2)
-        return PromptWriter(processor, videos, mixes=_mixes(native), has_system_turns=has_system_turns)
-    timed_frames = PromptWriter(processor, TimedFrames(), has_system_turns=has_system_turns)
+        return PromptWriter(processor, videos, mixes=_mixes(native), **options)
+    timed_frames = PromptWriter(processor, TimedFrames(), **options)
     if _accepts(timed_frames):
         return timed_frames
     problem = "its processor takes neither a video nor several images"
@@ -45,6 +53,22 @@ def _has_system_turns(processor: Any) -> bool:
     except InputError:
         return False
     return _MARKER in written.text
+
+
+def _find_sound_input(processor: Any, config: Any) -> SoundInput | None:
+    """Return the sound that a model takes; None if it takes none."""
+    extractor = getattr(processor, "feature_extractor", None)
+    if extractor is None or getattr(config, "audio_config", None) is None:
+        return None
+    rate = int(extractor.sampling_rate)
+    sound = SoundInput(rate, getattr(extractor, "n_samples", MAX_SOUND_SECONDS * rate))
+    writer = PromptWriter(processor, TimedFrames(), sound=sound)
+    sounds = (Sound(np.zeros(seconds * rate, np.float32), rate) for seconds in (1, 2))
+    try:
+        lengths = [_convert(writer, one)["input_ids"].shape[1] for one in sounds]
+    except Exception:  # processors raise errors of many kinds
+        return None
+    return sound if lengths[1] > lengths[0] else None
 
 
 def _accepts(writer: PromptWriter, num_frames: int = PROBE_FRAMES) -> bool:
@@ -68,8 +92,8 @@ def _mixes(writer: PromptWriter) -> bool:
     return counts[0] + counts[1] == counts[2]
 
 
-def _convert(writer: PromptWriter, *visuals: Visual) -> BatchFeature:
-    return writer.convert([writer.write([Turn("human", (*visuals, "What is it?"))])])
+def _convert(writer: PromptWriter, *media: Visual | Sound) -> BatchFeature:
+    return writer.convert([writer.write([Turn("human", (*media, "What is it?"))])])
 
 
 def _video(start: float, num_frames: int = PROBE_FRAMES) -> Video:

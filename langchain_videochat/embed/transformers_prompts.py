@@ -1,4 +1,4 @@
-"""Prompts for models of transformers: conversations as text, images and videos for the model's own processor."""
+"""Prompts for models of transformers: conversations as text and media for the model's own processor."""
 
 import re
 import threading
@@ -10,12 +10,13 @@ from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from jinja2.exceptions import TemplateError
 from transformers import BatchFeature
 from transformers.video_utils import VideoMetadata
 
 from langchain_videochat.embed.backend import TokenIds
-from langchain_videochat.embed.conversation import Image, Turn, Video
+from langchain_videochat.embed.conversation import Image, Part, Sound, Turn, Video
 from langchain_videochat.errors import InputError
 
 _ROLES = {"system": "system", "human": "user", "assistant": "assistant"}
@@ -36,11 +37,12 @@ class WrittenPrompt:
     """Images in the order of their places in the text, [H, W, 3] each."""
 
     videos: list[Video]
+    sounds: list[Sound]
 
     @property
-    def kinds(self) -> tuple[bool, bool]:
-        """Whether it contains images, and whether it contains videos."""
-        return bool(self.images), bool(self.videos)
+    def kinds(self) -> tuple[bool, bool, bool]:
+        """Whether it contains images, videos and sounds."""
+        return bool(self.images), bool(self.videos), bool(self.sounds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +54,25 @@ class TransformersPrompt:
     """Inputs of the model for a batch of one, on the CPU."""
 
     token_ids: TokenIds
+    audio_tokens: int
+
+
+@dataclass(frozen=True)
+class SoundInput:
+    """The sound that a processor takes."""
+
+    sampling_rate: int
+    """Samples per second."""
+
+    max_samples: int
+    """Maximum length. Longer sounds are split."""
 
 
 class VideoWriter(Protocol):
     """The form of videos in a prompt."""
 
     def items(self, video: Video) -> Iterator[Item]:
-        """Yield the content items of a video."""
+        """Yield the content items of the frames of a video."""
 
     def add(self, video: Video, written: WrittenPrompt) -> None:
         """Add the media that the items refer to."""
@@ -111,12 +125,20 @@ class PromptWriter:
         videos: The form of videos.
         mixes: Whether the processor takes images and videos in one prompt; if not, the videos become images.
         has_system_turns: Whether the chat template writes system turns; if not, the first human turn contains them.
+        sound: The sound that the processor takes; None if it takes none.
     """
 
     def __init__(
-        self, processor: Any, videos: VideoWriter, *, mixes: bool = True, has_system_turns: bool = True
+        self,
+        processor: Any,
+        videos: VideoWriter,
+        *,
+        mixes: bool = True,
+        has_system_turns: bool = True,
+        sound: SoundInput | None = None,
     ) -> None:
         self.processor = processor
+        self.sound = sound
         self.takes = "videos" if isinstance(videos, NativeVideos) else "images"
         self._videos = videos
         self._mixes = mixes
@@ -137,7 +159,7 @@ class PromptWriter:
         Raises:
             InputError: The chat template rejects it.
         """
-        kinds = {part.kind for turn in turns for part in turn.content if not isinstance(part, str)}
+        kinds = {part.kind for turn in turns for part in turn.content if isinstance(part, Image | Video)}
         videos = TimedFrames() if len(kinds) > 1 and not self._mixes else self._videos
         turns = turns if self._has_system_turns else _without_system(turns)
         messages = [{"role": _ROLES[turn.role], "content": list(self._items(turn, videos))} for turn in turns]
@@ -146,12 +168,13 @@ class PromptWriter:
         except TemplateError as error:
             problem = f"the chat template of the model rejects it: {error}"
             raise InputError("conversation", problem, "Alternate human and assistant turns") from error
-        written = WrittenPrompt(text, [], [])
+        written = WrittenPrompt(text, [], [], [])
         for part in (part for turn in turns for part in turn.content):
             if isinstance(part, Video):
                 videos.add(part, written)
             elif isinstance(part, Image):
                 written.images.append(part.pixels)
+            written.sounds.extend(self._sounds(part))
         return written
 
     def convert(self, prompts: Sequence[WrittenPrompt]) -> BatchFeature:
@@ -168,6 +191,10 @@ class PromptWriter:
             media["videos"] = [list(video.frames) for video in videos]
             media["video_metadata"] = [_metadata(video) for video in videos]
             media["do_sample_frames"] = False
+        sounds = [sound for prompt in prompts for sound in prompt.sounds]
+        if sounds:
+            media["audio"] = [sound.samples for sound in sounds]
+            media["sampling_rate"] = sounds[0].sampling_rate
         try:
             with self._lock:
                 inputs: BatchFeature = self.processor(
@@ -182,6 +209,10 @@ class PromptWriter:
         except (TypeError, ValueError, IndexError) as error:
             problem = f"the model's processor rejects it: {error}"
             raise InputError("conversation", problem, "Use videos and images of ordinary sizes") from error
+        if "video_second_per_grid" in inputs:
+            # The processors of the Omni family assume two frames per second.
+            seconds_per_frame = [(_metadata(video).duration or 0) / len(video.frames) for video in videos]
+            inputs["video_second_per_grid"] *= 2 * torch.tensor(seconds_per_frame)
         return inputs
 
     def count_tokens(self, turns: Sequence[Turn], *, add_generation_prompt: bool = True) -> int:
@@ -198,7 +229,8 @@ class PromptWriter:
         written = self.write(turns)
         inputs = self.convert([written])
         tokens: list[int] = inputs["input_ids"][0].tolist()
-        return TransformersPrompt(written, inputs, self._identify(tokens, written))
+        audio_token = getattr(self.processor, "audio_token_id", -1)
+        return TransformersPrompt(written, inputs, self._identify(tokens, written), tokens.count(audio_token))
 
     def _identify(self, tokens: Sequence[int], written: WrittenPrompt) -> TokenIds:
         """Return token ids in which those of images and videos identify their content."""
@@ -220,9 +252,17 @@ class PromptWriter:
                 yield from videos.items(part)
             elif isinstance(part, Image):
                 yield {"type": "image"}
-            else:
+            elif isinstance(part, str):
                 # Lone surrogates cannot be encoded.
-                yield _text(self._control.sub(r"\g<0> ", str(part).encode(errors="replace").decode()))
+                yield _text(self._control.sub(r"\g<0> ", part.encode(errors="replace").decode()))
+            for sound in self._sounds(part):
+                yield _text(f"Sound from {sound.start:.1f} to {sound.end:.1f} seconds:")
+                yield {"type": "audio"}
+
+    def _sounds(self, part: Part) -> list[Sound]:
+        """Return the sound of a part of a turn, split as the processor needs it."""
+        sound = part.sound if isinstance(part, Video) else part
+        return sound.split(self.sound.max_samples) if isinstance(sound, Sound) and self.sound else []
 
     def _apply_template(self, messages: list[dict[str, Any]], add_generation_prompt: bool) -> str:
         return str(
@@ -263,9 +303,10 @@ def _metadata(video: Video) -> VideoMetadata:
 
 
 def _digest(written: WrittenPrompt) -> bytes:
-    """Return a value that identifies the images and videos of a prompt."""
+    """Return a value that identifies the images, videos and sounds of a prompt."""
     digest = sha256(repr([video.times for video in written.videos]).encode())
-    for pixels in (*written.images, *(video.frames for video in written.videos)):
-        digest.update(str(pixels.shape).encode())
-        digest.update(np.ascontiguousarray(pixels).data)
+    contents = *written.images, *(video.frames for video in written.videos), *(one.samples for one in written.sounds)
+    for content in contents:
+        digest.update(str(content.shape).encode())
+        digest.update(np.ascontiguousarray(content).data)
     return digest.digest()

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from langchain_videochat.embed.backend import Backend, end_tokens_of
 from langchain_videochat.embed.batching import ContinuousBatch, Prompt
-from langchain_videochat.embed.conversation import Turn, VisualTokens
+from langchain_videochat.embed.conversation import Sound, Turn, VisualTokens
 from langchain_videochat.embed.cpu_threads import cpu_threads
 from langchain_videochat.embed.loading import load_model
 from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
@@ -59,7 +59,11 @@ class VideoChatBackend(Backend):
 
     @override
     def placeholder(
-        self, kind: Literal["video", "image"], size: tuple[int, int], times: tuple[float, ...] = ()
+        self,
+        kind: Literal["video", "image"],
+        size: tuple[int, int],
+        times: tuple[float, ...] = (),
+        sound: Sound | None = None,
     ) -> VisualTokens:
         return VisualTokens(kind, torch.empty(0), None, times)
 

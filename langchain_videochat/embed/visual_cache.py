@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
@@ -15,16 +15,19 @@ from tqdm.auto import tqdm
 
 from langchain_videochat.embed.conversation import (
     Image,
+    Sound,
     Video,
     Visual,
     image_size,
     read_image,
     read_segments,
+    read_sound,
     sampling_times,
 )
 from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
-from langchain_videochat.embed.media_refs import DATA_URL, MediaRef, count_frames, file_state, opened
+from langchain_videochat.embed.media_refs import DATA_URL, MediaRef, file_state, opened
 from langchain_videochat.media import probe, video_id
+from langchain_videochat.media.index import index_media
 from langchain_videochat.media.sources import is_web_address
 from langchain_videochat.utils.interval import Interval
 
@@ -44,7 +47,7 @@ PROGRESS_DELAY = 2.0
 
 @dataclass(frozen=True)
 class MediaFacts:
-    """Metadata of a video or an image."""
+    """Metadata of a video, an image or a sound."""
 
     video_id: str
     """Hash of its content."""
@@ -54,6 +57,23 @@ class MediaFacts:
 
     size: tuple[int, int]
     """Width and height as displayed, in pixels."""
+
+    has_sound: bool = False
+    """Whether it has sound."""
+
+
+@dataclass(frozen=True)
+class MediaFormat:
+    """How the segments of a video, an image or a sound are read."""
+
+    num_frames: int = 1
+    """Number of frames per segment."""
+
+    frame_size: int | None = None
+    """Length of the shorter side to which frames or an image are scaled down, in pixels; None keeps their size."""
+
+    sampling_rate: int | None = None
+    """Samples per second of the sound; None leaves out that of a video."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +88,8 @@ class _Content:
 @dataclass(frozen=True)
 class _Key:
     content: _Content
-    segment: Interval | None = None
-    num_frames: int = 1
-    frame_size: int | None = None
+    segment: Interval
+    format: MediaFormat
 
 
 class LazyFile:
@@ -110,7 +129,7 @@ class VisualCache(Generic[VisualT]):
         """Drop all results. Needed in a forked process, in which threads that hold the locks don't exist."""
         self._contents: TTLCache[Hashable, _Content] = TTLCache(MAX_SOURCES, SOURCE_TTL)
         self._facts: LRUCache[_Content, MediaFacts] = LRUCache(MAX_SOURCES)
-        self._encoded: LRUCache[_Key, VisualT] = LRUCache(MAX_BYTES, lambda one: one.nbytes)
+        self._encoded: LRUCache[_Key, VisualT | Sound] = LRUCache(MAX_BYTES, lambda one: one.nbytes)
         self._lock = threading.Lock()
         self._file_locks: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
         self._encoder_lock = threading.Lock()
@@ -125,7 +144,7 @@ class VisualCache(Generic[VisualT]):
             yield LazyFile(media, state, stack)
 
     def probe(self, file: LazyFile) -> MediaFacts:
-        """Return the metadata of a video or an image."""
+        """Return the metadata of a video, an image or a sound."""
         content = self._content(file)
         with self._lock:
             facts: MediaFacts | None = self._facts.get(content)
@@ -136,7 +155,7 @@ class VisualCache(Generic[VisualT]):
         return facts
 
     def known_facts(self, file: LazyFile) -> MediaFacts | None:
-        """Return the metadata of a video or an image; None if it would have to be downloaded."""
+        """Return the metadata of a video, an image or a sound; None if it would have to be downloaded."""
         if not is_web_address(file.media.source):
             return self.probe(file)
         with self._lock:
@@ -144,51 +163,42 @@ class VisualCache(Generic[VisualT]):
             return None if content is None else self._facts.get(content)
 
     def frame_times(
-        self, file: LazyFile, segments: Sequence[Interval], frame_size: int | None = None
+        self, file: LazyFile, segments: Sequence[Interval], media_format: MediaFormat
     ) -> list[tuple[float, ...]]:
-        """Return the timestamps of the frames of each segment: exact if it is encoded, or else where they are sampled.
-
-        Raises:
-            InputError: Too many frames are requested.
-        """
-        num_frames = count_frames(file.media, segments[0])
+        """Return the timestamps of the frames of each segment: exact if it is encoded, else where they are sampled."""
         with self._lock:
             content: _Content | None = self._contents.get(file.state)
             encoded = {
-                segment: self._encoded.get(_Key(content, segment, num_frames, frame_size))
-                for segment in segments
-                if content
+                segment: self._encoded.get(_Key(content, segment, media_format)) for segment in segments if content
             }
         times = {segment: one.times for segment, one in encoded.items() if one is not None}
-        return [times.get(segment) or sampling_times(segment, num_frames) for segment in segments]
+        return [times.get(segment) or sampling_times(segment, media_format.num_frames) for segment in segments]
 
-    def encode_image(self, file: LazyFile, frame_size: int | None = None) -> VisualT:
-        """Encode an image, scaled down so that its shorter side has `frame_size` pixels at most.
+    def encode(self, file: LazyFile, media_format: MediaFormat) -> VisualT | Sound:
+        """Encode an image, or read a sound.
 
         Raises:
+            InputError: The sound is too long.
             NotEnoughMemoryError: Out of memory while encoding.
         """
-        return self._find_or_encode(file, [_Key(self._content(file), frame_size=frame_size)])[0]
+        return self._find_or_encode(file, [_Key(self._content(file), file.media.interval, media_format)])[0]
 
     def encode_segments(
         self,
         file: LazyFile,
         segments: Sequence[Interval],
-        frame_size: int | None = None,
+        media_format: MediaFormat,
         *,
         show_progress: bool = False,
     ) -> list[VisualT]:
-        """Encode each segment of a video, with frames that are scaled down as by `encode_image`.
-
-        The segments are in time order.
+        """Encode each segment of a video. The segments are in time order.
 
         Raises:
-            InputError: Too many frames are requested.
             NotEnoughMemoryError: Out of memory while encoding one segment.
         """
-        content, num_frames = self._content(file), count_frames(file.media, segments[0])
-        keys = [_Key(content, segment, num_frames, frame_size) for segment in segments]
-        return self._find_or_encode(file, keys, show_progress)
+        content = self._content(file)
+        keys = [_Key(content, segment, media_format) for segment in segments]
+        return cast("list[VisualT]", self._find_or_encode(file, keys, show_progress))
 
     def _content(self, file: LazyFile) -> _Content:
         with self._lock:
@@ -199,30 +209,36 @@ class VisualCache(Generic[VisualT]):
                 self._contents[file.state] = content
         return content
 
-    def _find_or_encode(self, file: LazyFile, keys: Sequence[_Key], show_progress: bool = False) -> list[VisualT]:
+    def _find_or_encode(
+        self, file: LazyFile, keys: Sequence[_Key], show_progress: bool = False
+    ) -> list[VisualT | Sound]:
         with self._lock:
             encoded = {key: self._encoded[key] for key in keys if key in self._encoded}
         missing = [key for key in keys if key not in encoded]
         try:
             for key, media in zip(missing, self._read(file, missing, show_progress), strict=True):
                 with self._encoder_lock:
-                    encoded[key] = self._encode(media, key)
+                    encoded[key] = media if isinstance(media, Sound) else self._encode(media, key)
                 with self._lock, suppress(ValueError):  # too large to be kept
                     self._encoded[key] = encoded[key]
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            problem = f"out of memory while encoding {keys[0].num_frames} frames"
+            problem = f"out of memory while encoding {keys[0].format.num_frames} frames"
             raise NotEnoughMemoryError("num_frames", problem, "Use fewer frames per video") from None
         return [encoded[key] for key in keys]
 
-    def _read(self, file: LazyFile, keys: Sequence[_Key], show_progress: bool) -> Iterable[Video | Image]:
+    def _read(self, file: LazyFile, keys: Sequence[_Key], show_progress: bool) -> Iterable[Video | Image | Sound]:
         if not keys:
             return ()
+        segments, form = [key.segment for key in keys], keys[0].format
         if file.media.kind == "image":
-            return [read_image(file.path, size=keys[0].frame_size)]
-        segments = [key.segment for key in keys if key.segment]
-        videos = read_segments(file.path, segments, keys[0].num_frames, size=keys[0].frame_size)
+            return [read_image(file.path, size=form.frame_size)]
+        if file.media.kind == "audio":
+            return [read_sound(file.path, segments[0], form.sampling_rate or 0)]
+        videos = read_segments(
+            file.path, segments, form.num_frames, size=form.frame_size, sampling_rate=form.sampling_rate
+        )
         title = f"Encoding {file.path.name}"
         return tqdm(videos, title, len(keys), leave=False, delay=PROGRESS_DELAY, disable=not show_progress)
 
@@ -230,8 +246,10 @@ class VisualCache(Generic[VisualT]):
 def _read_facts(file: LazyFile, video_id: str) -> MediaFacts:
     if file.media.kind == "image":
         return MediaFacts(video_id, 0.0, image_size(file.path))
+    if file.media.kind == "audio":
+        return MediaFacts(video_id, index_media(file.path).duration, (0, 0), has_sound=True)
     video = probe(file.path)
-    return MediaFacts(video_id, video.duration, (video.width, video.height))
+    return MediaFacts(video_id, video.duration, (video.width, video.height), video.has_audio)
 
 
 def _state(media: MediaRef) -> Hashable:

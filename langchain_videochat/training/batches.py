@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from langchain_videochat.embed import Image, Turn, Video
-from langchain_videochat.embed.conversation import VisualTokens
+from langchain_videochat.embed.conversation import Visual, VisualTokens
 from langchain_videochat.errors import InputError, MediaError, SourceError, VideoChatError
 from langchain_videochat.training.batch_sampler import BatchIndices
 from langchain_videochat.training.samples import Media, Sample, Samples
@@ -156,7 +156,8 @@ def collate(rows: Sequence[Mapping[str, Tensor]], pad_token_id: int) -> dict[str
 
 def _without_pixels(turn: Turn) -> Turn:
     """Replace videos and images by placeholders of the same length, which need no preprocessing."""
-    return replace(turn, content=tuple(part if isinstance(part, str) else _placeholder(part) for part in turn.content))
+    content = (_placeholder(part) if isinstance(part, Visual) else part for part in turn.content)
+    return replace(turn, content=tuple(content))
 
 
 def _placeholder(visual: Video | Image | VisualTokens) -> VisualTokens:

@@ -15,9 +15,10 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from langchain_videochat import VideoChatEmbed
-from langchain_videochat.embed.conversation import Image, Video
+from langchain_videochat.embed.conversation import NUM_FRAMES, Image, Video
 from langchain_videochat.embed.media_refs import MediaRef
 from langchain_videochat.embed.messages import file_states
+from langchain_videochat.embed.visual_cache import MediaFormat
 from langchain_videochat.errors import MediaError, SourceError
 from langchain_videochat.utils.interval import Interval
 from tests.numbered_video import make_numbered, read_number
@@ -91,7 +92,7 @@ def test_a_url_that_serves_another_file_later(server: str, folder: Path, tmp_pat
         assert llm._loaded is not None
         cache = llm._loaded.visual_cache
         with cache.open(MediaRef("video", url, allowed_hosts=("127.0.0.1",))) as file:
-            (tokens,) = cache.encode_segments(file, [Interval(start, start + 1)])
+            (tokens,) = cache.encode_segments(file, [Interval(start, start + 1)], MediaFormat(NUM_FRAMES))
         means: list[float] = tokens.embeddings.mean(dim=1).tolist()
         return means
 

@@ -28,9 +28,9 @@ from langchain_videochat.embed import NotEnoughMemoryError, VideoChatEmbedProces
 from langchain_videochat.embed.conversation import VisualTokens, read_segments
 from langchain_videochat.embed.inference import PART_TOKENS
 from langchain_videochat.embed.long_videos import VideoBudget, select_segments
-from langchain_videochat.embed.media_refs import MediaRef
+from langchain_videochat.embed.media_refs import MediaRef, count_frames
 from langchain_videochat.embed.token_merging import BLOCK_SIZE, merge_segments, merge_tokens
-from langchain_videochat.embed.visual_cache import VisualCache
+from langchain_videochat.embed.visual_cache import MediaFormat, VisualCache
 from langchain_videochat.embed.visual_encoder import VisualEncoder
 from langchain_videochat.errors import InputError
 from langchain_videochat.utils.interval import Interval
@@ -123,8 +123,9 @@ def test_segments_are_read_as_one_by_one(film: Path, bounds: list[int], num_fram
 def encode(cache: VisualCache[VisualTokens], media: MediaRef, segment_seconds: float) -> list[VisualTokens]:
     """Encode all segments of a video."""
     with cache.open(media) as file:
-        budget = VideoBudget(segment_seconds, 999, QUERIES, "merge", None)
-        return cache.encode_segments(file, select_segments(cache.probe(file), media.interval, "What is it?", budget))
+        budget = VideoBudget(segment_seconds, 999, QUERIES, "merge", None, sound_seconds=0)
+        segments = select_segments(cache.probe(file), media.interval, "What is it?", budget)
+        return cache.encode_segments(file, segments, MediaFormat(count_frames(media, segments[0])))
 
 
 @settings(max_examples=20)

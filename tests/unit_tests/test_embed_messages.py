@@ -239,10 +239,11 @@ def test_zero_frames(film: str) -> None:
     ("block", "problem"),
     [
         (
-            {"type": "audio", "url": "file:///a.wav"},
-            "unsupported block type 'audio'. Use one of text, text-plain, video",
+            {"type": "smell", "url": "file:///a.wav"},
+            "unsupported block type 'smell'. Use one of text, text-plain, video",
         ),
-        ({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}, "'input_audio'"),
+        ({"type": "audio"}, "neither a URL nor data"),
+        ({"type": "input_audio", "input_audio": {"data": ""}}, "must have data and format"),
         ({"type": "non_standard", "value": {"type": "video", "url": "file:///a.mp4"}}, "'non_standard'"),
         ({"type": "reasoning", "reasoning": "Hm."}, "'reasoning'"),
         ({"type": "tool_call", "name": "add", "args": {}, "id": "1"}, "'tool_call'"),
@@ -317,8 +318,8 @@ def test_too_large_data_is_not_decoded() -> None:
 
 
 def test_messages_are_validated_before_files_are_opened() -> None:
-    with pytest.raises(InputError, match="'audio'"):
-        read_conversation(ask({"type": "video", "url": "file:///missing.mp4"}, {"type": "audio"}))
+    with pytest.raises(InputError, match="'smell'"):
+        read_conversation(ask({"type": "video", "url": "file:///missing.mp4"}, {"type": "smell"}))
 
 
 def test_missing_and_damaged_files(folder: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from langchain_videochat import VideoChatEmbed
 from langchain_videochat.cli import app
 from langchain_videochat.embed import PromptTooLongError, read_video
 from langchain_videochat.embed.media_refs import MediaRef
+from langchain_videochat.embed.visual_cache import MediaFormat
 from langchain_videochat.errors import ModelError
 from langchain_videochat.models.weights import keep_models
 from langchain_videochat.utils.interval import Interval
@@ -100,7 +101,9 @@ def reference(
     folder: Path, film: Path, question: str, *, auto_class: str = "AutoModelForMultimodalLM", **options: Any
 ) -> str:
     """Return the answer of transformers alone."""
-    model = getattr(hf, auto_class).from_pretrained(folder, dtype=torch.float32, **options)
+    config = hf.AutoConfig.from_pretrained(folder, **options)
+    config = getattr(config, "thinker_config", config)
+    model = getattr(hf, auto_class).from_pretrained(folder, config=config, dtype=torch.float32, **options)
     processor = hf.AutoProcessor.from_pretrained(folder, **options)
     video = read_video(film, FRAMES)
     frames, seconds = list(video.frames), [f"{time:.1f}" for time in video.times]
@@ -116,7 +119,7 @@ def reference(
         step = (indices[-1] - indices[0]) / (FRAMES - 1)
         metadata = VideoMetadata(round(step * FRAMES), 1000.0, frames_indices=indices, duration=step * FRAMES / 1000)
         metadata.height, metadata.width = video.frames.shape[1:3]
-        media = {"videos": [frames], "video_metadata": [metadata], "do_sample_frames": False}
+        media = {"videos": [frames], "video_metadata": [metadata], "do_sample_frames": False, "fps": 1000 / step}
     content = [*items, {"type": "text", "text": last}]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     inputs = processor(text=[text], return_tensors="pt", add_special_tokens=False, **media)
@@ -319,8 +322,8 @@ def test_frames_are_kept_at_the_size_that_fits_the_budget(load: Load, tmp_path: 
     media = MediaRef("video", str(write_large(tmp_path / "large.mp4", 1280, 720)))
     with backend.visual_cache.open(media) as file:
         size = backend.visual_cache.probe(file).size
-        sizes = [backend.frame_size(8, size, tokens) for tokens in (2000, 250)]
-        large, small = (backend.visual_cache.encode_segments(file, [Interval(0, 2)], each)[0] for each in sizes)
+        formats = [MediaFormat(8, backend.frame_size(8, size, tokens)) for tokens in (2000, 250)]
+        large, small = (backend.visual_cache.encode_segments(file, [Interval(0, 2)], each)[0] for each in formats)
     assert small.nbytes < large.nbytes / 6
 
 
@@ -347,7 +350,9 @@ def test_text_cannot_inject_control_tokens(load: Load, films: list[Path]) -> Non
     assert injected >= plain + len("<|video_pad|>") - 1
 
 
-@pytest.mark.parametrize(("name", "takes"), [("qwen3_vl", "videos"), ("idefics3", "images")])
+@pytest.mark.parametrize(
+    ("name", "takes"), [("qwen3_vl", "videos"), ("gemma4", "videos and sound"), ("idefics3", "images")]
+)
 def test_doctor_shows_the_requirements_of_a_model(folders: Callable[[str], Path], name: str, takes: str) -> None:
     result = CliRunner().invoke(app, ["doctor", "--model", str(folders(name)), "--json"])
     checks = {check["name"]: check for check in json.loads(result.stdout)}
@@ -396,7 +401,7 @@ def test_the_system_prompt_reaches_models_without_system_turns(
     template = folder / "chat_template.jinja"
     template.write_text(before + template.read_text())
     plain, ordered = (VideoChatEmbed(model=str(folder), system_prompt=prompt) for prompt in (None, "Answer in Dutch."))
-    messages = [HumanMessage("Hello")]
+    messages: list[BaseMessage] = [HumanMessage("Hello")]
     added = ordered.get_num_tokens_from_messages(messages) - plain.get_num_tokens_from_messages(messages)
     assert added == len("Answer in Dutch.\n")
     assert ordered.invoke(messages).text != plain.invoke(messages).text

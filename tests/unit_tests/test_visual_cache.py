@@ -22,8 +22,8 @@ from torch import Tensor
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed import NotEnoughMemoryError, VideoChatEmbedProcessor, read_video
 from langchain_videochat.embed.conversation import VisualTokens
-from langchain_videochat.embed.media_refs import MediaRef
-from langchain_videochat.embed.visual_cache import VisualCache
+from langchain_videochat.embed.media_refs import MediaRef, count_frames
+from langchain_videochat.embed.visual_cache import MediaFormat, VisualCache
 from langchain_videochat.embed.visual_encoder import VisualEncoder
 from langchain_videochat.errors import MediaError, SourceError
 from langchain_videochat.utils.interval import Interval
@@ -73,12 +73,15 @@ def encode(cache: VisualCache[VisualTokens], source: str | Path, *bounds: float,
     """Encode segments of a video between bounds in seconds, or the whole video."""
     with cache.open(MediaRef("video", str(source), **options)) as file:
         bounds = bounds or (0.0, cache.probe(file).duration)
-        return cache.encode_segments(file, [Interval(start, end) for start, end in pairwise(bounds)])
+        segments = [Interval(start, end) for start, end in pairwise(bounds)]
+        return cache.encode_segments(file, segments, MediaFormat(count_frames(file.media, segments[0])))
 
 
 def encode_image(cache: VisualCache[VisualTokens], source: str | Path) -> VisualTokens:
     with cache.open(MediaRef("image", str(source))) as file:
-        return cache.encode_image(file)
+        encoded = cache.encode(file, MediaFormat())
+    assert isinstance(encoded, VisualTokens)
+    return encoded
 
 
 def data_url(path: Path, kind: str) -> str:
