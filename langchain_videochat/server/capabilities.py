@@ -25,11 +25,15 @@ class ServerKind:
     sampling: Literal["media_io_kwargs", "video_url", "chat_template_kwargs"] | None = None
     """Where a request sets the number of frames that the server samples; None if it cannot."""
 
+    needs_sound: bool = False
+    """Whether it fails for videos without sound, which it then gets as frames."""
+
 
 VLLM = ServerKind("data", "media_io_kwargs")
 SGLANG = ServerKind("data", "video_url")
 MISTRAL_RS = ServerKind("data")
-TRANSFORMERS = ServerKind("path", "chat_template_kwargs")
+# It reads the sound of each video, whether or not the model can process it.
+TRANSFORMERS = ServerKind("path", "chat_template_kwargs", needs_sound=True)
 OTHER = ServerKind()
 """For example llama.cpp, Ollama or LM Studio."""
 

@@ -286,7 +286,7 @@ class ChatVideoServer(ChatOpenAI):
             self._server = identify_server(self.root_client)
         if self.video_input == "auto":
             return self._server
-        return replace(self._server, video_source=self._server.video_source or "data")
+        return replace(self._server, video_source=self._server.video_source or "data", needs_sound=False)
 
     @contextmanager
     def _sending(self, request: _Request) -> Iterator[None]:

@@ -121,13 +121,13 @@ class MediaConverter:
             media = replace(media, num_frames=self.num_frames)
         server = self.find_server()
         path = self.files.enter_context(opened(media))
-        duration = probe(path).duration
-        interval = media.interval.within(duration)
-        if server.video_source is None:
+        video = probe(path)
+        interval = media.interval.within(video.duration)
+        if server.video_source is None or (server.needs_sound and not video.has_audio):
             self.has_images = True
             return list(self._frames(path, media, interval))
         self.has_video = True
-        return self._video(path, media, interval, server, is_whole=interval == Interval(0.0, duration))
+        return self._video(path, media, interval, server, is_whole=interval == Interval(0.0, video.duration))
 
     def _frames(self, path: Path, media: MediaRef, interval: Interval) -> Iterator[Part]:
         """Yield the frames as images, each after its time."""
@@ -151,6 +151,9 @@ class MediaConverter:
             path = cut_clip(path, interval.start, interval.end, Path(folder, "clip.mp4"))
             start, end = format_timecode(interval.start), format_timecode(interval.end)
             parts.append(_text_part(f"Part of a video, from {start} to {end}:"))
+        if server.sampling == "chat_template_kwargs":
+            # This server always sets a number of frames. Processors with a frame rate, such as Qwen3-VL's, reject both.
+            self.extra_body.setdefault("chat_template_kwargs", {"fps": None})
         url = {"url": str(path) if server.video_source == "path" else self._data_url(path)}
         options = {} if media.num_frames is None and media.fps is None else self._sampling(media, interval, server)
         return [*parts, {"type": "video_url", "video_url": url | options}]
@@ -164,7 +167,7 @@ class MediaConverter:
             case "media_io_kwargs":
                 options = self.extra_body.setdefault("media_io_kwargs", {}).setdefault("video", {})
             case "chat_template_kwargs":
-                options = self.extra_body.setdefault("chat_template_kwargs", {})
+                options = self.extra_body["chat_template_kwargs"]
             case None:
                 return {}
         # One setting for all videos of a request.

@@ -27,7 +27,7 @@ from langchain_videochat.server import ServerConnectionError, ServerFailedError,
 from tests.chat_server import ChatServer, serve
 from tests.numbered_video import make_numbered
 from tests.scripted_model import model_answering
-from tests.tiny_vlms import llava_onevision
+from tests.tiny_vlms import llava_onevision, qwen3_vl
 
 TINY = "videochat-embed-tiny"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -252,7 +252,16 @@ def test_transformers_serve(transformers_url: str, tmp_path: Path) -> None:
     usage = [chunk.usage_metadata for chunk in chunks if chunk.usage_metadata]
     assert [each["input_tokens"] for each in usage] == [answer.usage_metadata["input_tokens"]]
 
-    # It is recognized, and gets the path of the video, which it cannot read without torchcodec.
+    # It is recognized, and gets the path of the video, which it cannot read without sound.
     with pytest.raises(ServerFailedError, match='video_input="frames"'):
-        ChatVideoServer(base_url=transformers_url, model=model).invoke(about(film.as_uri()))
+        ChatVideoServer(base_url=transformers_url, model=model, video_input="video_url").invoke(about(film.as_uri()))
     assert llm.invoke("Hello").usage_metadata
+
+
+@pytest.mark.slow
+def test_transformers_serve_gets_videos_without_sound_as_frames(transformers_url: str, tmp_path: Path) -> None:
+    film = make_numbered(tmp_path / "film.mp4")
+    qwen3_vl(tmp_path / "qwen")
+    llm = ChatVideoServer(base_url=transformers_url, model=str(tmp_path / "qwen"), num_frames=3, max_tokens=4)
+
+    assert llm.invoke(about(film.as_uri())).response_metadata["sampled_times"] == [[0.48, 1.48, 2.48]]

@@ -29,6 +29,7 @@ from langchain_videochat.server import (
     ServerFailedError,
 )
 from tests.chat_server import ChatServer, connect
+from tests.media_files import make_beeps
 from tests.numbered_video import make_numbered, read_number
 from tests.scripted_model import ScriptedModel, model_answering
 
@@ -39,6 +40,12 @@ URL = "http://localhost:8000/v1"
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of three seconds, with 25 frames a second that show their numbers."""
     return make_numbered(tmp_path_factory.mktemp("films") / "film.mp4")
+
+
+@pytest.fixture(scope="module")
+def sound_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of three seconds with sound."""
+    return make_beeps(tmp_path_factory.mktemp("films") / "sound.mp4", seconds=3)
 
 
 @pytest.fixture
@@ -121,16 +128,33 @@ def test_mistral_rs_gets_a_video_as_its_documentation_shows(film: Path) -> None:
     assert server.bodies[-1].keys() == {"messages", "model", "stream"}
 
 
-def test_transformers_serve_gets_the_path_of_a_video(film: Path) -> None:
+def test_transformers_serve_gets_the_path_of_a_video(sound_film: Path) -> None:
     server = transformers_server()
 
-    connect(server, extra_body={"chat_template_kwargs": {"enable_thinking": False}}).invoke(about(film, fps=2))
+    connect(server, extra_body={"chat_template_kwargs": {"enable_thinking": False}}).invoke(about(sound_film, fps=2))
+
+    assert server.last_content[0] == {"type": "video_url", "video_url": {"url": str(sound_film)}}
+    assert server.bodies[-1]["chat_template_kwargs"] == {"enable_thinking": False, "fps": None, "num_frames": 6}
+
+    connect(server).invoke(about(sound_film))
+
+    assert server.bodies[-1]["chat_template_kwargs"] == {"fps": None}
+
+
+def test_transformers_serve_gets_a_video_without_sound_as_frames(film: Path) -> None:
+    server = transformers_server()
+
+    connect(server).invoke(about(film))
+
+    assert len(pictures(server.last_content)) == 8
+    assert "chat_template_kwargs" not in server.bodies[-1]
+
+    connect(server, video_input="video_url").invoke(about(film))
 
     assert server.last_content[0] == {"type": "video_url", "video_url": {"url": str(film)}}
-    assert server.bodies[-1]["chat_template_kwargs"] == {"enable_thinking": False, "num_frames": 6}
 
 
-def test_temporary_files_exist_until_the_server_has_answered(film: Path) -> None:
+def test_temporary_files_exist_until_the_server_has_answered(sound_film: Path) -> None:
     server = transformers_server()
 
     def describe(_: str) -> str:
@@ -140,10 +164,10 @@ def test_temporary_files_exist_until_the_server_has_answered(film: Path) -> None
     server.models = {"qwen": ScriptedModel(script=describe)}
     llm = connect(server)
 
-    assert llm.invoke(about(film, start=1, end=2)).text == "True, 1.0 s"
+    assert llm.invoke(about(sound_film, start=1, end=2)).text == "True, 1.0 s"
     path = server.last_content[1]["video_url"]["url"]
     assert not os.path.exists(path)
-    assert joined(llm.stream(about(film, start=1, end=2))).text == "True, 1.0 s"
+    assert joined(llm.stream(about(sound_film, start=1, end=2))).text == "True, 1.0 s"
     assert not os.path.exists(server.last_content[1]["video_url"]["url"])
 
 
