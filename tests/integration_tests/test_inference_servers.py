@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from langchain_core import exceptions as core
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, Field
 
 from langchain_videochat import ChatVideoServer, VideoChatEmbed
@@ -25,6 +28,7 @@ from langchain_videochat.errors import SourceError
 from langchain_videochat.evaluation.shapes import find_scene, write_scene
 from langchain_videochat.server import ServerConnectionError, ServerFailedError, ServerTimeoutError
 from tests.chat_server import ChatServer, serve
+from tests.media_files import make_beeps
 from tests.numbered_video import make_numbered
 from tests.scripted_model import model_answering
 from tests.tiny_vlms import llava_onevision, qwen3_vl
@@ -214,6 +218,15 @@ def test_a_server_that_does_not_answer(clip: Path, monkeypatch: pytest.MonkeyPat
 # transformers serve
 
 
+def link_ffmpeg(folder: Path) -> str:
+    """Link PyAV's FFmpeg libraries by the names that torchcodec loads, and return the path to search for libraries."""
+    bundled = Path(av.__file__).parent.with_name("av.libs")
+    for library in bundled.glob("lib*"):
+        if name := re.fullmatch(r"(lib(?:av|sw)\w+)-\w+(\.so\.\d+)[.\d]*", library.name):
+            (folder / f"{name[1]}{name[2]}").symlink_to(library)
+    return os.pathsep.join([str(folder), str(bundled), os.environ.get("LD_LIBRARY_PATH", "")])
+
+
 @pytest.fixture(scope="module")
 def transformers_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("fastapi")
@@ -222,8 +235,9 @@ def transformers_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("serve") / "log"
     program = str(Path(sys.executable).with_name("transformers"))
     command = [program, "serve", "--host", "127.0.0.1", "--port", str(port)]
+    settings = {"HF_HUB_OFFLINE": "1", "LD_LIBRARY_PATH": link_ffmpeg(tmp_path_factory.mktemp("ffmpeg"))}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **settings})
     try:
         deadline = time.monotonic() + 120
         while "Uvicorn running" not in log.read_text():
@@ -256,6 +270,29 @@ def test_transformers_serve(transformers_url: str, tmp_path: Path) -> None:
     with pytest.raises(ServerFailedError, match='video_input="frames"'):
         ChatVideoServer(base_url=transformers_url, model=model, video_input="video_url").invoke(about(film.as_uri()))
     assert llm.invoke("Hello").usage_metadata
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("torchcodec") is None, reason="transformers serve reads videos with torchcodec")
+def test_transformers_serve_reads_videos(transformers_url: str, tmp_path: Path) -> None:
+    film = make_beeps(tmp_path / "film.mp4", seconds=2)
+    negative = make_beeps(tmp_path / "negative.mp4", "-vf", "negate", seconds=2)
+    qwen3_vl(tmp_path / "qwen")
+
+    def ask(film: Path, num_frames: int | None) -> AIMessage:
+        model = str(tmp_path / "qwen")
+        llm = ChatVideoServer(base_url=transformers_url, model=model, num_frames=num_frames, max_tokens=8)
+        return llm.invoke(about(film.as_uri()))
+
+    answers = [ask(film, num_frames) for num_frames in (2, 4, 8, None)]
+    inputs = [answer.usage_metadata["input_tokens"] for answer in answers if answer.usage_metadata]
+
+    assert all("sampled_times" not in answer.response_metadata for answer in answers)
+    # The model encodes frames in pairs, each after its time; by default, the server samples 32.
+    pair = inputs[1] - inputs[0]
+    assert pair > 0
+    assert [count - inputs[0] for count in inputs] == [0, pair, 3 * pair, 15 * pair]
+    assert ask(film, 4).text == answers[1].text != ask(negative, 4).text
 
 
 @pytest.mark.slow
