@@ -1,14 +1,19 @@
 """The command that evaluates a model on a benchmark: evaluate."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from langchain_videochat.cli.chat_models import open_chat_model
 from langchain_videochat.cli.options import JsonOption
 from langchain_videochat.cli.output import print_json
+from langchain_videochat.errors import InputError
+
+if TYPE_CHECKING:
+    from langchain_videochat.evaluation import BenchmarkItem
 
 
 class Benchmark(StrEnum):
@@ -34,6 +39,13 @@ def evaluate(
         list[str] | None, typer.Option(help="Evaluate this task only, for example *moving_direction*; repeatable.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions per task.")] = None,
+    subtitles: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the subtitles of Video-MME (.srt) or Video-MME v2 (.jsonl). Those of LongVideoBench are "
+            "used if they are in its folder."
+        ),
+    ] = None,
     num_frames: Annotated[int, typer.Option(min=1, help="Frames per video, for a model of VideoChatEmbed.")] = 16,
     free_answers: Annotated[
         bool,
@@ -54,13 +66,7 @@ def evaluate(
     """
     from langchain_videochat import evaluation
 
-    readers = {
-        Benchmark.MVBENCH: evaluation.read_items,
-        Benchmark.VIDEO_MME: evaluation.read_video_mme,
-        Benchmark.VIDEO_MME_V2: evaluation.read_video_mme_v2,
-        Benchmark.LONG_VIDEO_BENCH: evaluation.read_long_video_bench,
-    }
-    items = readers[benchmark](data_dir, task or (), limit)
+    items = _read(benchmark, data_dir, task or (), limit, subtitles)
     try:
         report = evaluation.evaluate(
             open_chat_model(model),
@@ -78,3 +84,19 @@ def evaluate(
         print_json(report.to_json())
     else:
         typer.echo(str(report))
+
+
+def _read(
+    benchmark: Benchmark, data_dir: Path, tasks: Sequence[str], limit: int | None, subtitles: Path | None
+) -> "list[BenchmarkItem]":
+    from langchain_videochat import evaluation
+
+    match benchmark:
+        case Benchmark.VIDEO_MME:
+            return evaluation.read_video_mme(data_dir, tasks, limit, subtitles=subtitles)
+        case Benchmark.VIDEO_MME_V2:
+            return evaluation.read_video_mme_v2(data_dir, tasks, limit, subtitles=subtitles)
+    if subtitles is not None:
+        raise InputError("--subtitles", f"not an option of {benchmark}", "Use it for video-mme or video-mme-v2")
+    read = evaluation.read_items if benchmark is Benchmark.MVBENCH else evaluation.read_long_video_bench
+    return read(data_dir, tasks, limit)

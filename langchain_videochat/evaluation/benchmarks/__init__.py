@@ -7,7 +7,7 @@ from langchain_videochat.evaluation.benchmarks.answer_file import BenchmarkAnswe
 from langchain_videochat.evaluation.benchmarks.evaluate import evaluate
 from langchain_videochat.evaluation.benchmarks.items import BenchmarkItem
 from langchain_videochat.evaluation.benchmarks.long_video_bench import read_long_video_bench
-from langchain_videochat.evaluation.benchmarks.prompts import PromptFormat
+from langchain_videochat.evaluation.benchmarks.prompts import PromptFormat, SubtitleFormat
 from langchain_videochat.evaluation.benchmarks.question_groups import QuestionGroup
 from langchain_videochat.evaluation.benchmarks.results import BenchmarkReport, MissingVideo, TaskScore
 from langchain_videochat.evaluation.benchmarks.scoring import parse_option
@@ -21,6 +21,7 @@ __all__ = [
     "MissingVideo",
     "PromptFormat",
     "QuestionGroup",
+    "SubtitleFormat",
     "TaskScore",
     "evaluate",
     "parse_option",

@@ -16,6 +16,7 @@ from langchain_videochat.evaluation.benchmarks.items import BenchmarkItem
 from langchain_videochat.evaluation.benchmarks.prompts import CHOICE_FIELD, build_messages, choice_schema
 from langchain_videochat.evaluation.benchmarks.results import BenchmarkReport, MissingVideo, build_report
 from langchain_videochat.evaluation.benchmarks.scoring import parse_option
+from langchain_videochat.evaluation.benchmarks.subtitles import format_subtitles
 from langchain_videochat.evaluation.benchmarks.video_blocks import Block, base64_block, url_block
 from langchain_videochat.models.hub import find_weights
 
@@ -47,6 +48,9 @@ def evaluate(
       other model means is parsed from its text.
     - A model with a `batch_size` gets as many questions at once, any other model 8.
 
+    Subtitles, if the items have any, are listed before the question: for a model with a `num_frames` setting, those
+    that its benchmark selects for its frames, for any other model all of them.
+
     Questions are ordered by video, so that a model can reuse what it computed for it. Questions whose video is missing
     or cannot be read are reported, and count as wrong.
 
@@ -62,7 +66,7 @@ def evaluate(
 
     Raises:
         InputError: `items` is empty; or `output` has answers of another model, with other settings or to other
-            questions, or has another format.
+            questions, or has another format; or a subtitle file is damaged.
         ModelUnavailableError: The model is not available.
         ModelError: The model failed. Its answers are kept in `output`.
 
@@ -75,7 +79,7 @@ def evaluate(
     """
     if num_frames < 1:
         raise InputError("num_frames", f"must be positive, got {num_frames}", "Give 1 or more")
-    file = None if output is None else AnswerFile(output, _settings(model, num_frames, free_answers))
+    file = None if output is None else AnswerFile(output, _settings(model, items, num_frames, free_answers))
     answers = [answer for item in items if file is not None and (answer := file.find(item))]
     answered = {(answer.task, answer.number) for answer in answers}
     unanswered = [item for item in items if (item.task, item.number) not in answered]
@@ -93,7 +97,9 @@ def evaluate(
     return build_report(items, answers, missing)
 
 
-def _settings(model: BaseChatModel, num_frames: int, free_answers: bool) -> dict[str, Any]:
+def _settings(
+    model: BaseChatModel, items: Sequence[BenchmarkItem], num_frames: int, free_answers: bool
+) -> dict[str, Any]:
     """Return everything that influences an answer."""
     fields = model.asdict()
     name = fields.get("model")
@@ -101,7 +107,8 @@ def _settings(model: BaseChatModel, num_frames: int, free_answers: bool) -> dict
     # Weights that were trained further are in the same folder.
     files = sorted(folder.glob("*.safetensors")) if folder else []
     weights = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    return {"model": fields, "weights": weights, "num_frames": num_frames, "free_answers": free_answers}
+    settings = {"model": fields, "weights": weights, "num_frames": num_frames, "free_answers": free_answers}
+    return settings | ({"subtitles": True} if any(item.subtitles for item in items) else {})
 
 
 def _ask_all(
@@ -135,7 +142,8 @@ def _ask(
     samples_frames = hasattr(model, "num_frames")
     try:
         with url_block(item, num_frames) if samples_frames else base64_block(item) as video:
-            text = _generate_answer(model, item, video, free=free_answers)
+            subtitles = format_subtitles(item, model, num_frames if samples_frames else None)
+            text = _generate_answer(model, item, video, subtitles, free=free_answers)
     except (SourceError, MediaError) as error:
         return MissingVideo(item.task, item.number, item.video, error.problem)
     index = parse_option(text, item.candidates)
@@ -154,8 +162,8 @@ def _ask(
     )
 
 
-def _generate_answer(model: BaseChatModel, item: BenchmarkItem, video: Block, *, free: bool) -> str:
-    messages = build_messages(item, video)
+def _generate_answer(model: BaseChatModel, item: BenchmarkItem, video: Block, subtitles: str, *, free: bool) -> str:
+    messages = build_messages(item, video, subtitles)
     if free or not (model.profile or {}).get("structured_output"):
         return model.invoke(messages).text
     output: Any = model.with_structured_output(choice_schema(item), include_raw=True).invoke(messages)

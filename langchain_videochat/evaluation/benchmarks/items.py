@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
-from langchain_videochat.errors import InputError
+from langchain_videochat.errors import InputError, SourceError
 from langchain_videochat.evaluation.benchmarks.prompts import MVBENCH, PromptFormat
 from langchain_videochat.evaluation.benchmarks.question_groups import QuestionGroup
 
@@ -53,6 +53,12 @@ class BenchmarkItem:
     prompt: PromptFormat = MVBENCH
     """The wording of the question."""
 
+    subtitles: Path | None = None
+    """File with the video's subtitles: .srt, .json as in LongVideoBench, or .jsonl as in Video-MME v2."""
+
+    subtitles_start: float = 0.0
+    """Time in that file at which the video starts, in seconds."""
+
 
 def task_stem(name: str) -> str:
     """Return the name of a task as in files and on the command line.
@@ -79,6 +85,18 @@ def select_tasks(names: Sequence[str], known: Collection[str]) -> set[str]:
         if task_stem(name) not in tasks:
             raise InputError("task", f"unknown task {name!r}", f"Choose from {', '.join(tasks.values())}")
     return {tasks[task_stem(name)] for name in names} if names else set(known)
+
+
+def check_subtitles(items: list[BenchmarkItem]) -> list[BenchmarkItem]:
+    """Return items after checking that their subtitle files exist.
+
+    Raises:
+        SourceError: A file does not exist.
+    """
+    for item in items:
+        if item.subtitles is not None and not item.subtitles.is_file():
+            raise SourceError(item.subtitles, "no such file", "Unpack the benchmark's subtitles again")
+    return items
 
 
 def select_items(items: Iterable[BenchmarkItem], tasks: Sequence[str], limit: int | None) -> list[BenchmarkItem]:

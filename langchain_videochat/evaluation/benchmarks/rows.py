@@ -92,6 +92,14 @@ def read_json_rows(path: Path, rows: TypeAdapter[list[Row]], advice: str) -> lis
         return rows.validate_json(path.read_bytes())
 
 
+def read_json_line_rows(path: Path, rows: TypeAdapter[list[Row]], advice: str) -> list[Row]:
+    """Read a JSON Lines file, as `read_json_rows` reads JSON."""
+    _check_file(path)
+    lines = filter(bytes.strip, path.read_bytes().splitlines())
+    with _row_errors(path, advice):
+        return rows.validate_json(b"[" + b",".join(lines) + b"]")
+
+
 def read_parquet_rows(path: Path, rows: TypeAdapter[list[Row]]) -> list[Row]:
     """Read a Parquet file.
 

@@ -41,7 +41,7 @@ def url_block(item: BenchmarkItem, num_frames: int) -> Iterator[Block]:
         MediaError: The video cannot be read, or the interval is not in it.
     """
     with _video_file(item) as path:
-        interval = _find_interval(item, path)
+        interval = find_interval(item, path)
         extras = {"start": interval.start, "end": interval.end, "num_frames": num_frames}
         yield {"type": "video", "url": path.as_uri(), "mime_type": "video/mp4", "extras": extras}
 
@@ -57,7 +57,7 @@ def base64_block(item: BenchmarkItem) -> Iterator[Block]:
         MediaError: The video cannot be read or is too long to be sent, or the interval is not in it.
     """
     with _video_file(item) as path, tempfile.TemporaryDirectory(prefix="videochat-") as folder:
-        interval = _find_interval(item, path)
+        interval = find_interval(item, path)
         is_whole = item.start is None and item.end is None
         file = path
         if not is_whole or path.suffix not in _MIME_TYPES:
@@ -100,7 +100,12 @@ def _join_frames(frames: Path, folder: Path) -> Path:
     return video
 
 
-def _find_interval(item: BenchmarkItem, path: Path) -> Interval:
+def find_interval(item: BenchmarkItem, path: Path) -> Interval:
+    """Return the interval of a question's video file.
+
+    Raises:
+        MediaError: The video cannot be read, or the interval is not in it.
+    """
     start = None if item.start is None else max(0.0, item.start)
     try:
         return Interval.of(start, item.end).within(probe(path).duration)

@@ -1,4 +1,8 @@
-"""The questions of Video-MME (arXiv 2405.21075): 2,700 in 12 tasks, about videos of 11 seconds to an hour."""
+"""The questions of Video-MME (arXiv 2405.21075): 2,700 in 12 tasks, about videos of 11 seconds to an hour.
+
+With subtitles, those displayed at the times of the sampled frames precede the question, as the benchmark's repository
+demands (README of MME-Benchmarks/Video-MME, "Evaluation Pipeline").
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field, TypeAdapter
 
+from langchain_videochat.errors import SourceError
 from langchain_videochat.evaluation.benchmarks.items import BenchmarkItem, select_items
 from langchain_videochat.evaluation.benchmarks.prompts import VIDEO_MME
 from langchain_videochat.evaluation.benchmarks.rows import LetteredRow, TaskName, VideoId, read_parquet_rows
@@ -27,22 +32,30 @@ class _Row(LetteredRow):
 _ROWS = TypeAdapter(list[_Row])
 
 
-def read_video_mme(data_dir: str | Path, tasks: Sequence[str] = (), limit: int | None = None) -> list[BenchmarkItem]:
+def read_video_mme(
+    data_dir: str | Path,
+    tasks: Sequence[str] = (),
+    limit: int | None = None,
+    *,
+    subtitles: str | Path | None = None,
+) -> list[BenchmarkItem]:
     """Read the questions of Video-MME from `videomme/test-00000-of-00001.parquet`.
 
     Videos are named by their `videoID` and are in the folder `data`, to which the archives are unpacked, `videos` or
-    `video`. A missing video is not an error: its item has no `path`. Subtitles are not used.
+    `video`. A missing video is not an error: its item has no `path`.
 
     Args:
         data_dir: The folder of the dataset.
         tasks: Names of tasks, for example "Temporal Reasoning" or "temporal_reasoning"; all if empty.
         limit: Maximum number of questions per task; all if None.
+        subtitles: Folder with the published subtitles, `VIDEO_ID.srt`; they are not used if None. 156 of the 900
+            videos have none.
 
     Returns:
         The questions, sorted by task. Their `subset` is the duration of the video.
 
     Raises:
-        SourceError: The file does not exist.
+        SourceError: The file does not exist, or the folder has no subtitles.
         InputError: The file has another format, or a task is unknown.
         ModelUnavailableError: The extra `evaluation` is not installed.
 
@@ -53,6 +66,7 @@ def read_video_mme(data_dir: str | Path, tasks: Sequence[str] = (), limit: int |
             print(evaluate(VideoChatEmbed(model="videochat-7b"), items))
     """
     rows = read_parquet_rows(Path(data_dir, "videomme", "test-00000-of-00001.parquet"), _ROWS)
+    files = {} if subtitles is None else _find_subtitles(Path(subtitles))
     items = [
         BenchmarkItem(
             row.task_type,
@@ -64,10 +78,19 @@ def read_video_mme(data_dir: str | Path, tasks: Sequence[str] = (), limit: int |
             row.correct,
             subset=_DURATIONS[row.duration],
             prompt=VIDEO_MME,
+            subtitles=files.get(row.video),
         )
         for number, row in enumerate(rows)
     ]
     return select_items(items, tasks, limit)
+
+
+def _find_subtitles(folder: Path) -> dict[str, Path]:
+    """Return the subtitle files of a folder by video."""
+    files = {path.stem: path for path in folder.glob("*.srt")}
+    if not files:
+        raise SourceError(folder, "contains no subtitles (files VIDEO_ID.srt)", "Give the folder that they are in")
+    return files
 
 
 def find_video(data_dir: Path, video_id: str) -> Path | None:
