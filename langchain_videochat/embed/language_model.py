@@ -1,27 +1,31 @@
 """Quantization and LoRA adapters for the language model of a VideoChat-Embed."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 from transformers import BitsAndBytesConfig
 
 from langchain_videochat.errors import InputError, ModelUnavailableError
+from langchain_videochat.models.weights import silence_bitsandbytes
 
 if TYPE_CHECKING:
     from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
 
-VISUAL_PARTS = ["vision_tower", "vision_layernorm", "qformer", "language_projection"]
+NOT_QUANTIZED = ("vision_tower", "vision_layernorm", "qformer", "language_projection", "lm_head")
+"""The vision side of a VideoChat-Embed, and the output layer, which transformers skips unless layers are named."""
 
 Bits = Literal[4, 8]
 
 
-def quantization_config(bits: Bits, **options: Any) -> BitsAndBytesConfig:
+def quantization_config(bits: Bits, skipped: Sequence[str] = NOT_QUANTIZED, **options: Any) -> BitsAndBytesConfig:
     """Return a config that quantizes the language model only, not the vision side.
 
     8 bits reduce the weights of the 7B model from 16 GB to 9, 4 bits to 6.
 
     Args:
         bits: 4 or 8.
+        skipped: Names of the layers, or of the parts of the model, that are not quantized.
         **options: Further options of `BitsAndBytesConfig`.
 
     Raises:
@@ -35,9 +39,9 @@ def quantization_config(bits: Bits, **options: Any) -> BitsAndBytesConfig:
     """
     if bits not in (4, 8):
         raise InputError("bits", f"must be 4 or 8, got {bits}", "Choose one of them")
-    # transformers skips the output layer by default, but not if modules to skip are given.
-    skipped = [*VISUAL_PARTS, "lm_head"]
-    return BitsAndBytesConfig(load_in_8bit=bits == 8, load_in_4bit=bits == 4, llm_int8_skip_modules=skipped, **options)  # noqa: PLR2004
+    silence_bitsandbytes()  # It would also warn of every conversion to 16 bits.
+    skip = list(skipped)
+    return BitsAndBytesConfig(load_in_8bit=bits == 8, load_in_4bit=bits == 4, llm_int8_skip_modules=skip, **options)  # noqa: PLR2004
 
 
 def add_lora(

@@ -40,7 +40,7 @@ def load_model_and_processor(settings: ModelSettings) -> tuple[Any, Any]:
             config=config,
             show_progress=settings.show_progress,
             trust_remote_code=settings.trust_remote_code,
-            **_options(settings),
+            **_options(settings, auto_class, config),
         )
         if not model.can_generate():
             raise ModelError(settings.model, "it cannot generate text", _OTHER_MODELS)
@@ -123,7 +123,7 @@ def _untrusted_code_errors(settings: ModelSettings) -> Iterator[None]:
         raise ModelError(settings.model, problem, f"{advice} as revision") from error
 
 
-def _options(settings: ModelSettings) -> dict[str, Any]:
+def _options(settings: ModelSettings, auto_class: Any, config: Any) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if settings.attn_implementation is not None:
         options["attn_implementation"] = settings.attn_implementation
@@ -131,5 +131,18 @@ def _options(settings: ModelSettings) -> dict[str, Any]:
         options["device_map"] = settings.device_map
     bits = BITS[settings.quantization]
     if bits is not None:
-        options["quantization_config"] = quantization_config(bits, bnb_4bit_compute_dtype=settings.torch_dtype)
+        skipped = _layers_outside_language_model(settings, auto_class, config)
+        dtype = float32_on_cpu(settings).torch_dtype
+        options["quantization_config"] = quantization_config(bits, skipped, bnb_4bit_compute_dtype=dtype)
     return options
+
+
+def _layers_outside_language_model(settings: ModelSettings, auto_class: Any, config: Any) -> list[str]:
+    """Return the names of the linear layers that process images and sound, and of the output layer."""
+    import torch
+
+    with torch.device("meta"):
+        model = auto_class.from_config(config, trust_remote_code=settings.trust_remote_code)
+    inside = set(model.get_decoder().modules())
+    layers = ((name, module) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
+    return [name for name, module in layers if module not in inside]

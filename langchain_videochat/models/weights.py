@@ -115,7 +115,7 @@ class FolderWeights(Weights):
 
 
 def silence_bitsandbytes() -> None:
-    """Keep bitsandbytes from warning that there is no GPU: importing sentence-transformers with peft imports it."""
+    """Keep bitsandbytes, which sentence-transformers imports with peft, from warning that there is no GPU."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 

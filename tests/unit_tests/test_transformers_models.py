@@ -343,6 +343,27 @@ def test_reasoning_is_found_between_special_tokens(tmp_path: Path, special: list
     assert answer.content_blocks[0] == {"type": "reasoning", "reasoning": "A greeting."}
 
 
+@pytest.mark.parametrize("quantization", ["8bit", "4bit"])
+def test_only_the_language_model_is_quantized(films: list[Path], tmp_path: Path, quantization: str) -> None:
+    wide = {"hidden_size": 64, "intermediate_size": 64, "head_dim": 32}
+    qwen3_vl(tmp_path, text=wide, vision={"out_hidden_size": 64})
+    llm, full = (
+        VideoChatEmbed.model_validate({"model": str(tmp_path), "quantization": each, "max_tokens": 1})
+        for each in (quantization, None)
+    )
+    assert llm.invoke(ask(films[0])).usage_metadata == full.invoke(ask(films[0])).usage_metadata
+    layers = [
+        {name for name, layer in one._backend().model.named_modules() if type(layer).__module__.startswith(package)}
+        for one, package in ((llm, "bitsandbytes"), (full, "torch.nn.modules.linear"))
+    ]
+    assert layers[0] == {name for name in layers[1] if name.startswith("model.language_model.")}
+
+
+def test_a_device_map_places_the_model(load: Load, films: list[Path]) -> None:
+    placed = load("qwen3_vl", device_map="auto")
+    assert placed.invoke(ask(films[0])).text == load("qwen3_vl").invoke(ask(films[0])).text
+
+
 def test_text_cannot_inject_control_tokens(load: Load, films: list[Path]) -> None:
     llm = load("qwen3_vl")
     plain = llm.get_num_tokens_from_messages(ask(films[0], question="a"))
