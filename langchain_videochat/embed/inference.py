@@ -13,15 +13,15 @@ from transformers import LogitsProcessor
 from langchain_videochat.embed.backend import Backend, Prompt
 from langchain_videochat.embed.constrained import JsonConstraint
 from langchain_videochat.embed.conversation import Part, Sound, Turn, Visual
-from langchain_videochat.embed.errors import NotEnoughMemoryError, no_sound_error
+from langchain_videochat.embed.errors import NotEnoughMemoryError
 from langchain_videochat.embed.generation import SamplingParams, TextDelta, generate_text
 from langchain_videochat.embed.long_videos import VideoBudget, select_segments
-from langchain_videochat.embed.media_refs import MediaRef, count_frames
+from langchain_videochat.embed.media_formats import check_sampling_rate, image_format, segment_format
+from langchain_videochat.embed.media_refs import MediaRef
 from langchain_videochat.embed.messages import ParsedTurn, last_question, read_messages
 from langchain_videochat.embed.output_format import OutputFormat
 from langchain_videochat.embed.tool_calls import add_tools
-from langchain_videochat.embed.visual_cache import MediaFacts, MediaFormat
-from langchain_videochat.utils.interval import Interval
+from langchain_videochat.embed.visual_cache import MediaFormat
 from langchain_videochat.utils.timecode import format_timecode
 
 PART_TOKENS = 64
@@ -147,40 +147,11 @@ def _encode(backend: Backend, request: Request, media: MediaRef) -> Sequence[Vis
             return [cache.encode(file, image_format(backend, request.budget, facts))]
         segments = select_segments(facts, media.interval, request.question, request.budget)
         media_format = segment_format(backend, request.budget, media, facts, segments[0])
-        if facts.has_sound and backend.sampling_rate != media_format.sampling_rate:
+        is_too_long = facts.has_sound and backend.sampling_rate != media_format.sampling_rate
+        if is_too_long and request.budget.sound_seconds:
             advice = 'raise max_sound_seconds, or set long_video="segments"'
             logger.warning("The sound is left out, because a segment lasts %.0f s: %s", segments[0].duration, advice)
         return cache.encode_segments(file, segments, media_format, show_progress=request.show_progress)
-
-
-def check_sampling_rate(backend: Backend) -> int:
-    """Return the sampling rate of the sound that a model takes.
-
-    Raises:
-        InputError: It takes none.
-    """
-    if backend.sampling_rate is None:
-        raise no_sound_error()
-    return backend.sampling_rate
-
-
-def image_format(backend: Backend, budget: VideoBudget, facts: MediaFacts) -> MediaFormat:
-    """Return how an image is read for a model."""
-    return MediaFormat(frame_size=backend.frame_size(None, facts.size, budget.segment_tokens))
-
-
-def segment_format(
-    backend: Backend, budget: VideoBudget, media: MediaRef, facts: MediaFacts, segment: Interval
-) -> MediaFormat:
-    """Return how the segments of a video, which are as long as the given one, are read for a model.
-
-    Raises:
-        InputError: Too many frames are requested.
-    """
-    num_frames = count_frames(media, segment)
-    size = backend.frame_size(num_frames, facts.size, budget.segment_tokens)
-    has_sound = facts.has_sound and round(segment.duration, 3) <= budget.sound_seconds
-    return MediaFormat(num_frames, size, backend.sampling_rate if has_sound else None)
 
 
 def _answer(

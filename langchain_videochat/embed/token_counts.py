@@ -7,16 +7,9 @@ from typing import Any
 from langchain_videochat.embed.backend import Backend
 from langchain_videochat.embed.conversation import Part, Turn, silence
 from langchain_videochat.embed.frame_sizes import DEFAULT_SIZE
-from langchain_videochat.embed.inference import (
-    PART_TOKENS,
-    Request,
-    build_conversation,
-    check_sampling_rate,
-    image_format,
-    segment_format,
-    write_answers,
-)
+from langchain_videochat.embed.inference import PART_TOKENS, Request, build_conversation, write_answers
 from langchain_videochat.embed.long_videos import VideoBudget, merge_times, select_segments
+from langchain_videochat.embed.media_formats import check_sampling_rate, image_format, segment_format
 from langchain_videochat.embed.media_refs import MAX_FRAMES, MediaRef
 from langchain_videochat.embed.messages import read_messages
 from langchain_videochat.embed.visual_cache import LazyFile, MediaFacts, VisualCache

@@ -146,8 +146,11 @@ def test_sound_of_a_longer_video_is_left_out_with_a_warning(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         answer = load("gemma4", max_sound_seconds=3).invoke(about(video(films[0])))
-    assert audio_tokens(answer) == 0
-    assert "The sound is left out, because a segment lasts 4 s: raise max_sound_seconds" in caplog.text
+        assert audio_tokens(answer) == 0
+        assert "The sound is left out, because a segment lasts 4 s: raise max_sound_seconds" in caplog.text
+        caplog.clear()
+        load("gemma4", max_sound_seconds=0).invoke(about(video(films[0])))
+        assert not caplog.records
 
 
 @pytest.mark.parametrize("name", NAMES)
