@@ -26,8 +26,7 @@ from langchain_videochat.embed.conversation import (
 )
 from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
 from langchain_videochat.embed.media_refs import DATA_URL, MediaRef, file_state, opened
-from langchain_videochat.media import probe, video_id
-from langchain_videochat.media.index import index_media
+from langchain_videochat.media import media_duration, probe, video_id
 from langchain_videochat.media.sources import is_web_address
 from langchain_videochat.utils.interval import Interval
 
@@ -247,7 +246,7 @@ def _read_facts(file: LazyFile, video_id: str) -> MediaFacts:
     if file.media.kind == "image":
         return MediaFacts(video_id, 0.0, image_size(file.path))
     if file.media.kind == "audio":
-        return MediaFacts(video_id, index_media(file.path).duration, (0, 0), has_sound=True)
+        return MediaFacts(video_id, media_duration(file.path), (0, 0), has_sound=True)
     video = probe(file.path)
     return MediaFacts(video_id, video.duration, (video.width, video.height), video.has_audio)
 

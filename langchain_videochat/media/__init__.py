@@ -7,7 +7,7 @@ from langchain_videochat.media.frames import FrameBatch, SamplingMode, sample_fr
 from langchain_videochat.media.info import StreamInfo, VideoInfo
 from langchain_videochat.media.isolation import isolated_media
 from langchain_videochat.media.pictures import read_picture
-from langchain_videochat.media.probe import probe
+from langchain_videochat.media.probe import media_duration, probe
 from langchain_videochat.media.sources import list_sources, local_file, local_path, video_id
 from langchain_videochat.media.subtitles import Cue, PictureCue, find_sidecars, read_subtitle_pictures, read_subtitles
 
@@ -28,6 +28,7 @@ __all__ = [
     "local_file",
     "local_path",
     "log_damage",
+    "media_duration",
     "probe",
     "read_audio",
     "read_picture",

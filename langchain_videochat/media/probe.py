@@ -60,6 +60,17 @@ def probe(source: str | Path) -> VideoInfo:
         )
 
 
+@isolatable
+def media_duration(source: str | Path) -> float:
+    """Return the duration of a video or audio file in seconds; errors are those of `probe`.
+
+    Example:
+        >>> media_duration("talk.wav")  # doctest: +SKIP
+        1754.25
+    """
+    return index_media(local_path(source)).duration
+
+
 def _title(container: InputContainer) -> str:
     return plain_line(container.metadata.get("title", ""), MAX_TITLE_LENGTH)
 

@@ -20,6 +20,7 @@ from langchain_videochat.media import (
     Damage,
     cut_clip,
     isolation,
+    media_duration,
     probe,
     read_audio,
     read_subtitles,
@@ -93,7 +94,7 @@ def read_all(path: Path) -> list[Any]:
     frames = [(batch.frames.tolist(), batch.times.tolist()) for batch in sample_frames(path, 2, size=32)]
     sound = [(chunk.samples.tolist(), chunk.start) for chunk in read_audio(path, on_damage=damage.append)]
     cues = read_subtitles(path, on_damage=damage.append)
-    return [probe(path), frames, sound, cues, damage, thumbnail(path, 1.0)]
+    return [probe(path), media_duration(path), frames, sound, cues, damage, thumbnail(path, 1.0)]
 
 
 def test_results_are_the_same(tmp_path: Path) -> None:
