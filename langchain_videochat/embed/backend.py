@@ -126,7 +126,7 @@ class Backend(ABC):
         """
         if length >= self.context_length:
             problem = f"it takes {length} tokens, and the model's context length is {self.context_length}"
-            advice = "Send fewer videos, lower max_video_tokens, or drop earlier turns"
+            advice = "Send fewer videos, lower max_video_tokens or max_sound_seconds, or drop earlier turns"
             raise PromptTooLongError("the conversation", problem, advice)
 
     @abstractmethod

@@ -359,7 +359,7 @@ class VideoChatEmbed(BaseChatModel):
         """Return the number of tokens of a prompt, with its videos, images and tools, or of a part of one.
 
         Videos are not encoded, and not downloaded: where the duration of a video determines its tokens, a missing file
-        or a web address counts as an hour of video.
+        or a web address counts as an hour of video, or a minute of sound.
 
         Args:
             messages: Any part of a conversation.

@@ -62,8 +62,13 @@ def _read_image(block: Block) -> MediaRef:
 
 
 def _read_audio(block: Block) -> MediaRef:
-    _check_keys(block, _SOURCES)
-    return _audio(_source(block), _extras(block))
+    _check_keys(block, {"audio"} if "audio" in block else _SOURCES)
+    return _audio(_path(block["audio"]) if "audio" in block else _source(block), _extras(block))
+
+
+def _read_audio_url(block: Block) -> MediaRef:
+    _check_keys(block, {"audio_url"})
+    return _audio(_nested_url(block, "audio_url", {"url"}), _extras(block))
 
 
 def _read_input_audio(block: Block) -> MediaRef:
@@ -73,7 +78,7 @@ def _read_input_audio(block: Block) -> MediaRef:
     if not isinstance(audio, Mapping) or audio.keys() != {"data", "format"}:
         problem = f"must have data and format, got {_shorten(audio)}"
         raise InputError("input_audio", problem, 'Write {"data": "...", "format": "wav"}')
-    return _audio(_url(f"data:audio/{audio['format']};base64,{audio['data']}"), {})
+    return _audio(_url(f"data:audio/{audio['format']};base64,{audio['data']}"), _extras(block))
 
 
 def _read_video_url(block: Block) -> MediaRef:
@@ -138,6 +143,7 @@ _READERS: Mapping[str, Callable[[Block], str | MediaRef]] = {
     "image": _read_image,
     "image_url": _read_image_url,
     "audio": _read_audio,
+    "audio_url": _read_audio_url,
     "input_audio": _read_input_audio,
     "file": _read_file,
     "media": _read_media,
@@ -147,7 +153,7 @@ _READERS: Mapping[str, Callable[[Block], str | MediaRef]] = {
 def _check_keys(block: Block, allowed: Collection[str]) -> None:
     unknown = block.keys() - _METADATA - set(allowed)
     if unknown:
-        advice = f"Use {', '.join(sorted(allowed))}, and extras to select a part of a video"
+        advice = f"Use {', '.join(sorted(allowed))}, and extras to select a part"
         raise InputError(f"{block['type']} block", f"unknown key {_names(unknown)}", advice)
 
 

@@ -31,12 +31,9 @@ NUM_FRAMES = 8
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Pillow formats that may be opened. None of them runs a program or opens another file."""
 
-MAX_SOUND_SECONDS = 3600
-"""Maximum length of a sound in a prompt: 230 MB, and 90,000 tokens of most models."""
-
 EXIF_ORIENTATION = 0x0112
-TRANSPOSED = 5
-"""From this orientation on, rows and columns are swapped."""
+TRANSPOSED = range(5, 9)
+"""Orientations with rows and columns swapped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +59,12 @@ class Sound:
 
     @property
     def end(self) -> float:
-        """Time of the last sample in seconds."""
+        """Time at which it ends, in seconds."""
         return self.start + len(self.samples) / self.sampling_rate
 
     def split(self, max_samples: int) -> "list[Sound]":
         """Split it into parts of equal length with at most so many samples."""
-        parts = np.array_split(self.samples, -(-len(self.samples) // max_samples))
+        parts = np.array_split(self.samples, max(1, -(-len(self.samples) // max_samples)))
         starts = np.cumsum([0, *map(len, parts[:-1])]) / self.sampling_rate
         return [Sound(part, self.sampling_rate, self.start + start) for part, start in zip(parts, starts, strict=True)]
 
@@ -265,16 +262,9 @@ def read_sound(source: str | Path, interval: Interval, sampling_rate: int) -> So
     Raises:
         SourceError: No such file.
         MediaError: The file has no sound, or it cannot be decoded.
-        InputError: The part is longer than `MAX_SOUND_SECONDS`.
     """
-    longest = Interval(interval.start, min(interval.end, interval.start + MAX_SOUND_SECONDS + 1))
-    chunks = [chunk.samples for chunk in read_audio(source, longest.start, longest.end, sampling_rate)]
-    samples = np.concatenate([*chunks, np.zeros(0, np.float32)])
-    if len(samples) > MAX_SOUND_SECONDS * sampling_rate:
-        problem = f"the sound lasts longer than {MAX_SOUND_SECONDS} seconds"
-        raise InputError("audio", problem, "Select a part with start and end")
-    # Models cannot process a few samples.
-    return Sound(np.pad(samples, (0, max(0, sampling_rate // 2 - len(samples)))), sampling_rate, interval.start)
+    chunks = [chunk.samples for chunk in read_audio(source, interval.start, interval.end, sampling_rate)]
+    return Sound(np.concatenate([*chunks, np.zeros(0, np.float32)]), sampling_rate, interval.start)
 
 
 def silence(interval: Interval, sampling_rate: int) -> Sound:
@@ -321,7 +311,7 @@ def read_image(source: str | Path, *, size: int | None = None) -> Image:
 def image_size(source: str | Path) -> tuple[int, int]:
     """Return width and height of an image in pixels without decoding it; errors are those of `read_image`."""
     with _opened_image(local_path(source)) as picture:
-        is_transposed = picture.getexif().get(EXIF_ORIENTATION, 1) >= TRANSPOSED
+        is_transposed = picture.getexif().get(EXIF_ORIENTATION) in TRANSPOSED
         return (picture.height, picture.width) if is_transposed else picture.size
 
 

@@ -17,12 +17,12 @@ MAX_PIXELS = 1280 * 720
 """Maximum size of a frame."""
 
 MIN_SHORTER_SIDE = 36
-MAX_STEPS = 5
+MAX_STEPS = 8
 MEASURED_FRAMES = 8
 
 
 class FrameSize(NamedTuple):
-    """The largest size of frames whose tokens fit."""
+    """A size of frames."""
 
     shorter_side: int
     """Length of the shorter side in pixels."""
@@ -52,12 +52,12 @@ class FrameSizes:
         """
         largest = min(1.0, (MAX_PIXELS / (size[0] * size[1])) ** 0.5)
         found = self._measure(num_frames, size, max(1, int(min(size) * largest)))
-        for _ in range(MAX_STEPS):
+        for step in range(MAX_STEPS):
             if found.tokens <= max_tokens or found.shorter_side <= MIN_SHORTER_SIDE:
                 break
             shorter_side = int(found.shorter_side * (0.9 * max_tokens / found.tokens) ** 0.5)
             smaller = self._measure(num_frames, size, max(MIN_SHORTER_SIDE, shorter_side))
-            if smaller.tokens >= found.tokens:  # the model scales all frames to one size
+            if step == 0 and smaller.tokens >= found.tokens:  # the model scales all frames to one size
                 break
             found = smaller
         return found

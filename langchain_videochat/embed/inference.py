@@ -16,7 +16,13 @@ from langchain_videochat.embed.conversation import Part, Sound, Turn, Visual
 from langchain_videochat.embed.errors import NotEnoughMemoryError
 from langchain_videochat.embed.generation import SamplingParams, TextDelta, generate_text
 from langchain_videochat.embed.long_videos import VideoBudget, select_segments
-from langchain_videochat.embed.media_formats import check_sampling_rate, image_format, segment_format
+from langchain_videochat.embed.media_formats import (
+    check_sampling_rate,
+    image_format,
+    segment_format,
+    sound_interval,
+    why_silent,
+)
 from langchain_videochat.embed.media_refs import MediaRef
 from langchain_videochat.embed.messages import ParsedTurn, last_question, read_messages
 from langchain_videochat.embed.output_format import OutputFormat
@@ -25,7 +31,7 @@ from langchain_videochat.embed.visual_cache import MediaFormat
 from langchain_videochat.utils.timecode import format_timecode
 
 PART_TOKENS = 64
-"""Maximum tokens of the answer about one part of a long video."""
+"""Maximum tokens of the answer about one part of a long video, unless the model reasons first."""
 
 logger = logging.getLogger(__name__)
 
@@ -141,16 +147,15 @@ def _encode(backend: Backend, request: Request, media: MediaRef) -> Sequence[Vis
     cache = backend.visual_cache
     with cache.open(media) as file:
         if media.kind == "audio":
-            return [cache.encode(file, MediaFormat(sampling_rate=check_sampling_rate(backend)))]
+            media_format = MediaFormat(sampling_rate=check_sampling_rate(backend))
+            return [cache.encode(file, media_format, sound_interval(media, cache.probe(file)))]
         facts = cache.probe(file)
         if media.kind == "image":
             return [cache.encode(file, image_format(backend, request.budget, facts))]
         segments = select_segments(facts, media.interval, request.question, request.budget)
-        media_format = segment_format(backend, request.budget, media, facts, segments[0])
-        is_too_long = facts.has_sound and backend.sampling_rate != media_format.sampling_rate
-        if is_too_long and request.budget.sound_seconds:
-            advice = 'raise max_sound_seconds, or set long_video="segments"'
-            logger.warning("The sound is left out, because a segment lasts %.0f s: %s", segments[0].duration, advice)
+        media_format = segment_format(backend, request.budget, media, facts, segments)
+        if facts.has_sound and backend.sampling_rate != media_format.sampling_rate and request.budget.sound_seconds:
+            logger.warning("The sound is left out, because %s", why_silent(request.budget, segments))
         return cache.encode_segments(file, segments, media_format, show_progress=request.show_progress)
 
 
@@ -194,7 +199,8 @@ def _answer_part(
 ) -> tuple[Prompt, list[TextDelta]]:
     question = [request.question] if request.question.strip() else []
     prompt = backend.build_prompt([Turn("human", (*segments, *question))])
-    sampling = replace(request.sampling, max_tokens=PART_TOKENS, stop=tuple(backend.stop_strings))
+    max_tokens = request.sampling.max_tokens if backend.starts_reasoning(prompt) else PART_TOKENS
+    sampling = replace(request.sampling, max_tokens=max_tokens, stop=tuple(backend.stop_strings))
     request = replace(request, sampling=sampling, output_format=OutputFormat())
     return prompt, list(_generate(backend, request, prompt))
 

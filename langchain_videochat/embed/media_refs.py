@@ -22,7 +22,7 @@ MAX_FRAMES = 512
 MAX_DATA_BYTES = 2**28
 """Size limit of base64 data in a message (256 MiB). Larger files should be referenced by path."""
 
-DATA_URL = re.compile(r"data:([^;,]+)(?:;[^;,]*)*;base64,", re.IGNORECASE)
+DATA_URL = re.compile(r"data:([^;,]+)(?:;[^;]*)*?;base64,", re.IGNORECASE)
 """Prefix of a base64 data URL. Group 1 is the MIME type."""
 
 _STANDARD_ALPHABET = str.maketrans("-_", "+/")

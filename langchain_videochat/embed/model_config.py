@@ -38,7 +38,7 @@ def find_context_length(model: str | Path, revision: str | None = None) -> int |
     folder = find_weights(model, revision)
     if folder is None:
         return None
-    text_config = read_config(folder).get("text_config")
+    text_config = _answering_part(read_config(folder)).get("text_config")
     length = text_config.get("max_position_embeddings") if isinstance(text_config, dict) else None
     return length if isinstance(length, int) and length else None
 
@@ -51,5 +51,10 @@ def takes_sound(model: str | Path, revision: str | None = None) -> bool:
         False
     """
     folder = find_weights(model, revision)
-    config = read_config(folder) if folder else {}
-    return bool(config.get("thinker_config", config).get("audio_config"))
+    return bool(folder and _answering_part(read_config(folder)).get("audio_config"))
+
+
+def _answering_part(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration of the thinker of an Omni model, which answers; otherwise the configuration itself."""
+    thinker = config.get("thinker_config")
+    return thinker if isinstance(thinker, dict) else config

@@ -9,7 +9,12 @@ from langchain_videochat.embed.conversation import Part, Turn, silence
 from langchain_videochat.embed.frame_sizes import DEFAULT_SIZE
 from langchain_videochat.embed.inference import PART_TOKENS, Request, build_conversation, write_answers
 from langchain_videochat.embed.long_videos import VideoBudget, merge_times, select_segments
-from langchain_videochat.embed.media_formats import check_sampling_rate, image_format, segment_format
+from langchain_videochat.embed.media_formats import (
+    check_sampling_rate,
+    image_format,
+    segment_format,
+    sound_interval,
+)
 from langchain_videochat.embed.media_refs import MAX_FRAMES, MediaRef
 from langchain_videochat.embed.messages import read_messages
 from langchain_videochat.embed.visual_cache import LazyFile, MediaFacts, VisualCache
@@ -18,7 +23,10 @@ from langchain_videochat.media.geometry import displayed_size
 from langchain_videochat.utils.interval import Interval
 
 UNKNOWN_SECONDS = 3600.0
-"""Assumed duration in seconds of what is missing or would have to be downloaded."""
+"""Assumed duration in seconds of a video that is missing or would have to be downloaded."""
+
+UNKNOWN_SOUND_SECONDS = 60.0
+"""The same of a sound."""
 
 
 def count_tokens(backend: Backend, request: Request) -> int:
@@ -59,12 +67,12 @@ def _estimate(backend: Backend, request: Request, media: MediaRef) -> tuple[Sequ
     with cache.open(media) as file:
         facts = _facts(cache, file)
         if media.kind == "audio":
-            return [silence(media.interval.within(facts.duration), check_sampling_rate(backend))], 0
+            return [silence(sound_interval(media, facts), check_sampling_rate(backend))], 0
         if media.kind == "image":
             size = displayed_size(*facts.size, size=image_format(backend, budget, facts).frame_size)
             return [backend.placeholder("image", size)], 0
         segments = _segments(facts, media.interval, budget)
-        media_format = segment_format(backend, budget, media, facts, segments[0])
+        media_format = segment_format(backend, budget, media, facts, segments)
         times: Sequence[tuple[float, ...]] = cache.frame_times(file, segments, media_format)
     count = budget.max_segments
     if len(times) > count and budget.overflow == "map_reduce":
@@ -94,5 +102,6 @@ def _facts(cache: VisualCache[Any], file: LazyFile) -> MediaFacts:
     if known is not None:
         return known
     fps = file.media.fps
-    seconds = UNKNOWN_SECONDS if fps is None else min(UNKNOWN_SECONDS, MAX_FRAMES / fps)
+    longest = UNKNOWN_SECONDS if file.media.kind == "video" else UNKNOWN_SOUND_SECONDS
+    seconds = longest if fps is None else min(longest, MAX_FRAMES / fps)
     return MediaFacts("", file.media.interval.start + seconds, DEFAULT_SIZE)

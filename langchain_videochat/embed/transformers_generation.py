@@ -223,7 +223,7 @@ class _TokenSelectors(LogitsProcessor):
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            answer.finish(error)  # the others continue
+            answer.finish(_convert_error(error, answer))  # the others continue
             return 0
 
 

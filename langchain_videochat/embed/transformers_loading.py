@@ -138,11 +138,11 @@ def _options(settings: ModelSettings, auto_class: Any, config: Any) -> dict[str,
 
 
 def _layers_outside_language_model(settings: ModelSettings, auto_class: Any, config: Any) -> list[str]:
-    """Return the names of the linear layers that process images and sound, and of the output layer."""
+    """Return the names of the linear layers that process images and sound, and that of the output layer."""
     import torch
 
     with torch.device("meta"):
         model = auto_class.from_config(config, trust_remote_code=settings.trust_remote_code)
-    inside = set(model.get_decoder().modules())
+    inside = set(model.get_decoder().modules()) - {model.get_output_embeddings()}
     layers = ((name, module) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
     return [name for name, module in layers if module not in inside]

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 from transformers import BatchFeature
 
-from langchain_videochat.embed.conversation import Image, Sound, Turn, Video, Visual
+from langchain_videochat.embed.conversation import Image, Sound, Turn, Video, Visual, silence
 from langchain_videochat.embed.frame_sizes import noise
 from langchain_videochat.embed.transformers_prompts import NativeVideos, PromptWriter, SoundInput, TimedFrames
 from langchain_videochat.errors import InputError, ModelError
+from langchain_videochat.utils.interval import Interval
 
-MAX_SOUND_SECONDS = 30
-"""Maximum length of a sound for processors that don't state theirs, as for that of Gemma 4."""
+PART_SECONDS = 30
+"""Length of the parts of a sound for processors that don't state their maximum, such as that of Gemma 4."""
 
 PROBE_FRAMES = 4
 PROBE_SIZE = (160, 96)
@@ -33,26 +34,30 @@ def choose_writer(processor: Any, config: Any, model: str) -> PromptWriter:
     Raises:
         ModelError: The processor takes neither a video nor several images.
     """
-    options: Any = {"has_system_turns": _has_system_turns(processor), "sound": _find_sound_input(processor, config)}
+    sound = _find_sound_input(processor, config)
     native = PromptWriter(processor, NativeVideos(writes_times=True))
     if _accepts(native):
         early, late = (_convert(native, _video(start))["input_ids"].tolist() for start in (0.0, 60.0))
         videos = NativeVideos(writes_times=early != late, min_frames=1 if _accepts(native, num_frames=1) else 2)
-        return PromptWriter(processor, videos, mixes=_mixes(native), **options)
-    timed_frames = PromptWriter(processor, TimedFrames(), **options)
+        has_system_turns = _has_system_turns(native)
+        return PromptWriter(processor, videos, mixes=_mixes(native), has_system_turns=has_system_turns, sound=sound)
+    timed_frames = PromptWriter(processor, TimedFrames())
     if _accepts(timed_frames):
-        return timed_frames
+        return PromptWriter(processor, TimedFrames(), has_system_turns=_has_system_turns(timed_frames), sound=sound)
     problem = "its processor takes neither a video nor several images"
     raise ModelError(model, problem, "Use a model that was trained on video, such as a Qwen-VL, InternVL or SmolVLM2")
 
 
-def _has_system_turns(processor: Any) -> bool:
-    """Return whether a chat template writes system turns: some raise an error, and some leave them out."""
+def _has_system_turns(writer: PromptWriter) -> bool:
+    """Return whether a chat template writes system turns before videos.
+
+    Some raise an error, some leave them out, and some expect a text instead of content items.
+    """
     try:
-        written = PromptWriter(processor, TimedFrames()).write([Turn("system", (_MARKER,)), Turn("human", ("Hello",))])
+        text = writer.write([Turn("system", (_MARKER,)), Turn("human", (_video(0.0), "What is it?"))]).text
     except InputError:
         return False
-    return _MARKER in written.text
+    return _MARKER in text and "'text'" not in text
 
 
 def _find_sound_input(processor: Any, config: Any) -> SoundInput | None:
@@ -60,10 +65,10 @@ def _find_sound_input(processor: Any, config: Any) -> SoundInput | None:
     extractor = getattr(processor, "feature_extractor", None)
     if extractor is None or getattr(config, "audio_config", None) is None:
         return None
-    rate = int(extractor.sampling_rate)
-    sound = SoundInput(rate, getattr(extractor, "n_samples", MAX_SOUND_SECONDS * rate))
+    rate = int(getattr(extractor, "sampling_rate", 16_000))
+    sound = SoundInput(rate, getattr(extractor, "n_samples", PART_SECONDS * rate))
     writer = PromptWriter(processor, TimedFrames(), sound=sound)
-    sounds = (Sound(np.zeros(seconds * rate, np.float32), rate) for seconds in (1, 2))
+    sounds = (silence(Interval(0, seconds), rate) for seconds in (1, 2))
     try:
         lengths = [_convert(writer, one)["input_ids"].shape[1] for one in sounds]
     except Exception:  # processors raise errors of many kinds

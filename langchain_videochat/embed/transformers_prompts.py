@@ -165,7 +165,7 @@ class PromptWriter:
         messages = [{"role": _ROLES[turn.role], "content": list(self._items(turn, videos))} for turn in turns]
         try:
             text = self._apply_template(messages, add_generation_prompt)
-        except TemplateError as error:
+        except (TemplateError, TypeError) as error:
             problem = f"the chat template of the model rejects it: {error}"
             raise InputError("conversation", problem, "Alternate human and assistant turns") from error
         written = WrittenPrompt(text, [], [], [])
@@ -193,8 +193,10 @@ class PromptWriter:
             media["do_sample_frames"] = False
         sounds = [sound for prompt in prompts for sound in prompt.sounds]
         if sounds:
-            media["audio"] = [sound.samples for sound in sounds]
-            media["sampling_rate"] = sounds[0].sampling_rate
+            rate = sounds[0].sampling_rate
+            # Models cannot process a few samples.
+            media["audio"] = [np.pad(one.samples, (0, max(0, rate // 2 - len(one.samples)))) for one in sounds]
+            media["sampling_rate"] = rate
         try:
             with self._lock:
                 inputs: BatchFeature = self.processor(

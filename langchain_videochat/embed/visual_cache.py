@@ -72,7 +72,7 @@ class MediaFormat:
     """Length of the shorter side to which frames or an image are scaled down, in pixels; None keeps their size."""
 
     sampling_rate: int | None = None
-    """Samples per second of the sound; None leaves out that of a video."""
+    """Samples per second of the sound; None leaves the sound out."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class _Key:
 
 
 class LazyFile:
-    """A video or image that is opened, or downloaded, when its path is first used; see `opened` for the errors."""
+    """A file that is opened, or downloaded, when its path is first used; see `opened` for the errors."""
 
     def __init__(self, media: MediaRef, state: Hashable, stack: ExitStack) -> None:
         self.media = media
@@ -127,7 +127,7 @@ class VisualCache(Generic[VisualT]):
     def reset(self) -> None:
         """Drop all results. Needed in a forked process, in which threads that hold the locks don't exist."""
         self._contents: TTLCache[Hashable, _Content] = TTLCache(MAX_SOURCES, SOURCE_TTL)
-        self._facts: LRUCache[_Content, MediaFacts] = LRUCache(MAX_SOURCES)
+        self._facts: LRUCache[tuple[_Content, str], MediaFacts] = LRUCache(MAX_SOURCES)
         self._encoded: LRUCache[_Key, VisualT | Sound] = LRUCache(MAX_BYTES, lambda one: one.nbytes)
         self._lock = threading.Lock()
         self._file_locks: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
@@ -135,7 +135,7 @@ class VisualCache(Generic[VisualT]):
 
     @contextmanager
     def open(self, media: MediaRef) -> Iterator[LazyFile]:
-        """Provide a video or image to encode. Other threads wait for it, and then find it in the cache."""
+        """Provide a video, image or sound. Other threads wait for it, and then find it in the cache."""
         state = _state(media)
         with self._lock:
             file_lock = self._file_locks.setdefault(state, threading.Lock())
@@ -146,11 +146,11 @@ class VisualCache(Generic[VisualT]):
         """Return the metadata of a video, an image or a sound."""
         content = self._content(file)
         with self._lock:
-            facts: MediaFacts | None = self._facts.get(content)
+            facts: MediaFacts | None = self._facts.get((content, file.media.kind))
         if facts is None:
             facts = _read_facts(file, content.video_id)
             with self._lock:
-                self._facts[content] = facts
+                self._facts[content, file.media.kind] = facts
         return facts
 
     def known_facts(self, file: LazyFile) -> MediaFacts | None:
@@ -159,7 +159,7 @@ class VisualCache(Generic[VisualT]):
             return self.probe(file)
         with self._lock:
             content: _Content | None = self._contents.get(file.state)
-            return None if content is None else self._facts.get(content)
+            return None if content is None else self._facts.get((content, file.media.kind))
 
     def frame_times(
         self, file: LazyFile, segments: Sequence[Interval], media_format: MediaFormat
@@ -173,14 +173,13 @@ class VisualCache(Generic[VisualT]):
         times = {segment: one.times for segment, one in encoded.items() if one is not None}
         return [times.get(segment) or sampling_times(segment, media_format.num_frames) for segment in segments]
 
-    def encode(self, file: LazyFile, media_format: MediaFormat) -> VisualT | Sound:
-        """Encode an image, or read a sound.
+    def encode(self, file: LazyFile, media_format: MediaFormat, interval: Interval | None = None) -> VisualT | Sound:
+        """Encode an image, or read an interval of a sound.
 
         Raises:
-            InputError: The sound is too long.
             NotEnoughMemoryError: Out of memory while encoding.
         """
-        return self._find_or_encode(file, [_Key(self._content(file), file.media.interval, media_format)])[0]
+        return self._find_or_encode(file, [_Key(self._content(file), interval or Interval(), media_format)])[0]
 
     def encode_segments(
         self,

@@ -103,4 +103,4 @@ def _copy(piece: Piece, samples: NDArray[np.float32], begin: int) -> None:
     first, last = max(piece.position, begin), min(piece.end, begin + len(samples))
     if first < last:
         part = piece.samples[first - piece.position : last - piece.position]
-        samples[first - begin : last - begin] = np.clip(part, -1, 1)
+        samples[first - begin : last - begin] = np.nan_to_num(part).clip(-1, 1)

@@ -543,6 +543,17 @@ def test_image_is_scaled_down_upright(tmp_path: Path, orientation: int) -> None:
     assert read_image(path, size=15).pixels.shape == (height // 2, width // 2, 3)
 
 
+def test_orientation_that_is_no_number_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    turned = PIL.Image.Exif()
+    turned[0x0112] = 6
+    as_text = turned.tobytes().replace(b"\x01\x12\x00\x03", b"\x01\x12\x00\x02")  # its type
+    PIL.Image.fromarray(noise(30, 40, 3)).save(path, exif=as_text)
+
+    assert image_size(path) == (40, 30)
+    assert read_image(path).pixels.shape == (30, 40, 3)
+
+
 def test_unreadable_image_is_rejected(tmp_path: Path) -> None:
     whole = tmp_path / "whole.png"
     PIL.Image.fromarray(noise(64, 64, 3)).save(whole)

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed.conversation import Sound, read_sound
-from langchain_videochat.errors import InputError
+from langchain_videochat.errors import InputError, SourceError
 from langchain_videochat.models.hub import TINY
 from langchain_videochat.models.weights import keep_models
 from langchain_videochat.utils.interval import Interval
@@ -147,7 +147,7 @@ def test_sound_of_a_longer_video_is_left_out_with_a_warning(
     with caplog.at_level(logging.WARNING):
         answer = load("gemma4", max_sound_seconds=3).invoke(about(video(films[0])))
         assert audio_tokens(answer) == 0
-        assert "The sound is left out, because a segment lasts 4 s: raise max_sound_seconds" in caplog.text
+        assert "The sound is left out, because 4.0 s is longer than max_sound_seconds: raise it, or" in caplog.text
         caplog.clear()
         load("gemma4", max_sound_seconds=0).invoke(about(video(films[0])))
         assert not caplog.records
@@ -165,10 +165,61 @@ def test_a_long_sound_is_split(load: Load, tmp_path: Path, name: str) -> None:
     assert 240 <= audio_tokens(llm.invoke(about(audio(path, start="00:05", end=15)))) <= 260
 
 
+def test_merged_segments_have_no_sound(load: Load, films: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+    options: dict[str, Any] = {"long_video": "segments", "segment_seconds": 1, "max_video_tokens": 600}
+    llm = load("qwen2_5_omni", **options)
+    with caplog.at_level(logging.WARNING):
+        answer = llm.invoke(about(video(films[0])))
+    assert len(answer.response_metadata["sampled_times"]) == 4
+    assert audio_tokens(answer) == 0
+    assert "The sound is left out, because segments are merged" in caplog.text
+    assert answer.usage_metadata is not None
+    assert abs(llm.get_num_tokens_from_messages(about(video(films[0]))) - answer.usage_metadata["input_tokens"]) <= 8
+    parts = load("qwen2_5_omni", **options, overflow="map_reduce").invoke(about(video(films[0])))
+    assert audio_tokens(parts) > 80
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("extras", [{"start": 3.99999}, {"start": 1, "end": 1.01}, {"start": 3.9}])
+def test_very_short_sounds(load: Load, beeps: Path, name: str, extras: dict[str, Any]) -> None:
+    llm = load(name)
+    answer = llm.invoke(about(audio(beeps, **extras)))
+    assert 5 <= audio_tokens(answer) <= 15
+    assert answer.usage_metadata is not None
+    assert llm.get_num_tokens_from_messages(about(audio(beeps, **extras))) == answer.usage_metadata["input_tokens"]
+
+
+def test_sounds_that_cannot_be_read_are_refused(load: Load, beeps: Path, tmp_path: Path) -> None:
+    llm, long = load("gemma4"), tmp_path / "long.flac"
+    run_ffmpeg("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "3700", str(long))
+    for messages, problem in [
+        (about(audio(beeps, start=4.5)), "start: must be before the end"),
+        (about(audio(long)), "audio: lasts 3,700 seconds, more than the limit of 3,600"),
+    ]:
+        for call in (llm.invoke, llm.get_num_tokens_from_messages):
+            with pytest.raises(InputError, match=problem):
+                call(messages)
+    missing = about(audio(tmp_path / "missing.wav"))
+    assert 1450 < llm.get_num_tokens_from_messages(missing) < 1600
+    with pytest.raises(SourceError):
+        llm.invoke(missing)
+
+
+def test_samples_that_are_no_numbers_are_silent(load: Load, tmp_path: Path) -> None:
+    path = tmp_path / "nan.wav"
+    run_ffmpeg("-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "1", "-c:a", "pcm_f32le", str(path))
+    content = path.read_bytes()
+    path.write_bytes(content[:-400] + np.full(100, np.nan, np.float32).tobytes())
+    assert np.isfinite(read_sound(path, Interval(), RATE).samples).all()
+    assert load("gemma4", temperature=1).invoke(about(audio(path)))
+
+
 def test_a_sound_may_be_data(load: Load, beeps: Path) -> None:
     llm, data = load("gemma4"), base64.b64encode(beeps.read_bytes()).decode()
     blocks = [
         audio(beeps),
+        {"type": "audio", "audio": str(beeps)},
+        {"type": "audio_url", "audio_url": {"url": f"data:audio/wav;codecs=a,b;base64,{data}"}},
         {"type": "audio", "base64": data, "mime_type": "audio/wav"},
         {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}},
         {"type": "file", "base64": data, "mime_type": "audio/wav"},
@@ -211,7 +262,9 @@ def test_a_model_without_sound_refuses_it(beeps: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_profile_says_that_a_model_takes_sound(load: Load, name: str) -> None:
-    assert (load(name).profile or {}).get("audio_inputs")
+    profile = load(name).profile or {}
+    assert profile.get("audio_inputs")
+    assert profile.get("max_input_tokens") == 32_767
 
 
 def test_parts_of_a_sound_follow_each_other() -> None:

@@ -26,9 +26,11 @@ from typer.testing import CliRunner
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.cli import app
 from langchain_videochat.embed import PromptTooLongError, read_video
+from langchain_videochat.embed.conversation import Turn
 from langchain_videochat.embed.media_refs import MediaRef
 from langchain_videochat.embed.visual_cache import MediaFormat
 from langchain_videochat.errors import ModelError
+from langchain_videochat.media.geometry import displayed_size
 from langchain_videochat.models.weights import keep_models
 from langchain_videochat.utils.interval import Interval
 from tests.numbered_video import make_numbered, regular
@@ -46,8 +48,6 @@ WRITE_TIMES = {"gemma4", "qwen3_vl", "smolvlm", "video_llama_3"}
 
 TAKE_PICTURES = {"idefics3"}
 """Models whose processors take no videos."""
-
-REFUSE_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('No system turns') }}{% endif %}"
 
 Load = Callable[..., VideoChatEmbed]
 
@@ -311,6 +311,15 @@ def test_pictures_are_scaled_to_fit_the_budget(load: Load, tmp_path: Path, size:
     assert counts == sorted(counts)
 
 
+def test_the_smallest_budgets_are_kept(load: Load) -> None:
+    backend = load("qwen3_vl")._backend()
+    for size in [(1920, 1080), (640, 480), (720, 1280)]:
+        for budget in (80, 100, 150):
+            side = backend.frame_size(8, size, budget)
+            frames = backend.placeholder("video", displayed_size(*size, size=side), (1.0,) * 8)
+            assert backend.count_tokens([Turn("human", (frames,))]) <= max(budget, 93)
+
+
 def test_frames_of_an_odd_number_fit_the_budget(load: Load, tmp_path: Path) -> None:
     film = write_large(tmp_path / "large.mp4", 640, 360)
     answer = load("qwen3_vl", num_frames=9, max_video_tokens=500).invoke(ask(film))
@@ -413,19 +422,30 @@ def test_a_model_without_a_chat_template_is_refused(folders: Callable[[str], Pat
 
 
 @pytest.mark.parametrize(
-    "before", ["{% set messages = messages | rejectattr('role', 'equalto', 'system') | list %}", REFUSE_SYSTEM]
+    "before",
+    [
+        "{% set messages = messages | rejectattr('role', 'equalto', 'system') | list %}",
+        "{% if messages[0].role == 'system' %}{{ raise_exception('No system turns') }}{% endif %}",
+        "{% if messages[0].role == 'system' and messages | length > 1 and messages[1].content | length > 1 %}"
+        "{{ raise_exception('No system turns before images') }}{% endif %}",
+        "{% if messages[0].role == 'system' %}{{ 'System: ' + messages[0].content }}{% endif %}",
+        "{% if messages[0].role == 'system' %}{{ messages[0].content }}{% set messages = messages[1:] %}{% endif %}",
+    ],
 )
 def test_the_system_prompt_reaches_models_without_system_turns(
-    folders: Callable[[str], Path], tmp_path: Path, before: str
+    folders: Callable[[str], Path], films: list[Path], tmp_path: Path, before: str
 ) -> None:
     folder = shutil.copytree(folders("qwen3_vl"), tmp_path / "model")
     template = folder / "chat_template.jinja"
     template.write_text(before + template.read_text())
     plain, ordered = (VideoChatEmbed(model=str(folder), system_prompt=prompt) for prompt in (None, "Answer in Dutch."))
-    messages: list[BaseMessage] = [HumanMessage("Hello")]
-    added = ordered.get_num_tokens_from_messages(messages) - plain.get_num_tokens_from_messages(messages)
+    hello: list[BaseMessage] = [HumanMessage("Hello")]
+    added = ordered.get_num_tokens_from_messages(hello) - plain.get_num_tokens_from_messages(hello)
     assert added == len("Answer in Dutch.\n")
-    assert ordered.invoke(messages).text != plain.invoke(messages).text
+    assert ordered.invoke(hello).text != plain.invoke(hello).text
+    added = ordered.get_num_tokens_from_messages(ask(films[0])) - plain.get_num_tokens_from_messages(ask(films[0]))
+    assert added == len("Answer in Dutch.")
+    assert ordered.invoke(ask(films[0]))
 
 
 def test_a_processor_that_takes_neither_is_refused(folders: Callable[[str], Path], tmp_path: Path) -> None:
