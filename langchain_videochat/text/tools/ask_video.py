@@ -62,7 +62,8 @@ class AskVideoTool(VideoTool):
 
     name: str = "ask_video"
     description: str = (
-        "Ask a model with video input about actions, colors, positions or counts. "
+        "Ask a model that watches the video a question. Use it for what single pictures do not show: how someone "
+        "moves, in what direction something turns, how many times it is done. "
         "Finds the moment by the question unless a video and times are given."
     )
     args_schema: ArgsSchema | None = AskVideoArguments

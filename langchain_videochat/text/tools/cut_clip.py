@@ -41,7 +41,10 @@ class CutClipTool(VideoTool):
     """
 
     name: str = "cut_clip"
-    description: str = "Cut a clip from a video and save it as a new file. Returns the path of the file."
+    description: str = (
+        "Cut a clip from a video, or trim the video, and save it as a new file. "
+        "Use it to extract an excerpt to keep or to send. Returns the path of the file."
+    )
     args_schema: ArgsSchema | None = CutClipArguments
 
     store: SkipValidation[VideoTimelineStore]

@@ -51,8 +51,11 @@ class IndexVideoTool(VideoTool):
 
     name: str = "index_video"
     description: str = (
-        "Index a new video file, so that it can be searched, read and viewed. "
-        "May take as long as the video lasts. Not needed for videos that list_videos returns."
+        "Add a new video file to the collection: process it to make it searchable, so that it can be read, viewed and "
+        "asked about. "
+        "Use it for files that list_videos does not return, for a web address to download if that is allowed, and "
+        "again after subtitles were changed. "
+        "May take as long as the video lasts."
     )
     args_schema: ArgsSchema | None = IndexVideoArguments
 

@@ -33,7 +33,11 @@ class ListVideosTool(VideoTool):
     """
 
     name: str = "list_videos"
-    description: str = "List the videos that can be searched and read, each with its id, length and title."
+    description: str = (
+        "List all videos of the collection with their ids, titles and lengths. "
+        "Use it to see what is in the collection: which videos, how many and how long, and whether one has been added "
+        "yet."
+    )
     args_schema: ArgsSchema | None = ListVideosArguments
 
     store: SkipValidation[VideoTimelineStore]

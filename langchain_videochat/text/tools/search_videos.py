@@ -73,7 +73,10 @@ class SearchVideosTool(VideoTool):
 
     name: str = "search_videos"
     description: str = (
-        "Find moments in videos by what was seen, said or written on the screen, or by what they look like. "
+        "Find the moments in videos where something is seen, said or written on the screen, or that look like what is "
+        "described. "
+        "Use it to find out where, when or in which video someone mentions or talks about something, a slide is shown, "
+        "or something happens, also right after or before something else. "
         "Returns the best matches, each with its video, times, a citation and what was observed."
     )
     args_schema: ArgsSchema | None = SearchVideosArguments

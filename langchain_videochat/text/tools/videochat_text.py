@@ -57,8 +57,9 @@ class VideoChatTextTool(VideoTool):
 
     name: str = "video_chat_text"
     description: str = (
-        "Read what happens in a video, or in part of it, as text with times: "
-        "what is seen, done, said and written on the screen."
+        "Read a video, or part of it, as text with times: the transcript of what the speakers say, and what is seen, "
+        "done and written on the screen. Use it to summarize or describe a talk, to write the minutes of a meeting, "
+        "or to learn everything that happens in part of a film."
     )
     args_schema: ArgsSchema | None = VideoChatTextArguments
 

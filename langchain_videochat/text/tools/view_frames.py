@@ -63,8 +63,10 @@ class ViewFramesTool(VideoTool):
 
     name: str = "view_frames"
     description: str = (
-        f"View frames of a video: at given times, or {NUM_FRAMES} frames spread over part of it. "
-        "Use it when text is not enough."
+        f"View frames of a video as pictures: screenshots at given times, or {NUM_FRAMES} of them spread over part of "
+        "it. "
+        "Use it to see details that text leaves out, such as colors, faces and diagrams, and to show what something "
+        "looks like."
     )
     args_schema: ArgsSchema | None = ViewFramesArguments
 
