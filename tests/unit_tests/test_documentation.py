@@ -23,7 +23,7 @@ TURNS = {
         AIMessage("It is added at 00:28."),
     ],
     "docs/langchain.md": [
-        calling("cut_clip", video_id="quick_recipes", start="00:27", end="00:31", filename="sugar.mp4"),
+        calling("cut_clip", video_id="Two quick recipes", start="00:27", end="00:31", filename="sugar.mp4"),
         AIMessage("It is added at 00:28; sugar.mp4 shows it."),
         AIMessage("60 g [1]."),
         AIMessage("What is the sugar added to?"),
