@@ -1,5 +1,6 @@
 """The examples run from their command lines, offline, with a scripted model."""
 
+import io
 import re
 import runpy
 import sys
@@ -43,6 +44,7 @@ def run_example(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         monkeypatch.setattr("examples.common.VIDEO", folder / "demo" / "quick_recipes.mp4")
         monkeypatch.setattr(sys, "argv", [name, "--model", "script:1"])
         monkeypatch.chdir(folder)
+        monkeypatch.delitem(sys.modules, f"examples.{name}", raising=False)  # other tests import some of them
         runpy.run_module(f"examples.{name}", run_name="__main__")
         return capsys.readouterr().out
 
@@ -51,6 +53,10 @@ def run_example(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 def call(tool: str, **arguments: Any) -> AIMessage:
     return AIMessage("", tool_calls=[{"name": tool, "args": arguments, "id": tool}])
+
+
+def cut(filename: str) -> AIMessage:
+    return call("cut_clip", video_id="Two quick recipes", start="00:27", end="00:31", filename=filename)
 
 
 def test_ask_one_video(run_example: Example, folder: Path) -> None:
@@ -76,6 +82,24 @@ def test_graph_with_video(run_example: Example) -> None:
     assert "of 40 s processed" in output
     assert "100% stored\n" in output
     assert "3 lemons, sugar and water [1].\n[1] Two quick recipes 00:" in output
+
+
+def test_approve_a_cut(run_example: Example, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("no\nyes\n"))
+    cuts = [cut("first.mp4"), cut("second.mp4")]
+    output = run_example(
+        "approve_a_cut", call("search_videos", query="sugar"), *cuts, "It is in second.mp4.", "2 eggs."
+    )
+    assert "quick_recipes.mp4: perceiving, 100 %\n" in output
+    assert "Write this clip: video_id=Two quick recipes, start=00:27, end=00:31, filename=first.mp4? [y/n] " in output
+    assert "The user declined this clip." in output
+    assert not (folder / "demo" / "first.mp4").exists()
+    (folder / "demo" / "second.mp4").unlink()  # the other examples must not find it
+    first, again = output.split("\n== Back to the start: ")
+    assert "1 indexed, 0 already in the store\n" in first
+    assert "1 indexed, " not in again
+    assert "perceiving" not in again
+    assert again.endswith("\n2 eggs.\n")
 
 
 def test_retrieval(run_example: Example) -> None:
