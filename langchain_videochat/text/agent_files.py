@@ -14,6 +14,7 @@ from langchain_videochat.media import find_sidecars, isolated_media, local_path
 from langchain_videochat.media.download import download
 from langchain_videochat.media.sources import file_path, is_web_address, safe_file_name, safe_source
 from langchain_videochat.text.held_files import CAN_HOLD, HeldFile, hold, link_folder, writable_path
+from langchain_videochat.utils.untrusted_text import strip_invisible
 
 MAX_BYTES = 2 * 1024**3
 """Maximum size of a download, in bytes: two hours of 1080p, which a small disk can hold."""
@@ -49,6 +50,9 @@ class AgentFiles:
     allowed_hosts: Collection[str] = ()
     """Hosts that are allowed even though they are in a private network."""
 
+    more_roots: tuple[Path, ...] = ()
+    """Further folders to read and write."""
+
     def __post_init__(self) -> None:
         if self.root is not None and not self.root.is_dir():
             raise InputError("root_dir", f"{self.root} is not a folder", "Create it, or use another one")
@@ -67,6 +71,22 @@ class AgentFiles:
         # Other addresses are taken for relative paths: an agent needs them only for names that it cannot write.
         path = file_path(name)
         return self._resolve(Path(self.root, path if safe_source(path) == name else name), name)
+
+    def locate_new(self, name: str) -> Path:
+        """Resolve the path of a new file that an agent names, which must show what it is.
+
+        Raises:
+            InputError: The name has invisible characters, or the file or its folder would be hidden.
+            SourceError: The path is outside of `root`, or `root` is None.
+        """
+        if strip_invisible(name) != name or "\n" in name or "\t" in name:
+            problem = "has line breaks or invisible characters"
+            raise InputError(name, problem, "Choose another filename, of visible characters and spaces")
+        target = self.locate(name)
+        places = [target.relative_to(root) for root in self._real_roots() if target.is_relative_to(root)]
+        if all(any(part.startswith(".") for part in place.parts) for place in places):
+            raise InputError(name, "would be hidden: it begins with a dot", "Choose another filename")
+        return target
 
     @contextmanager
     def local_file(self, source: str) -> Iterator[Path]:
@@ -184,6 +204,9 @@ class AgentFiles:
         for sidecar in find_sidecars(path):
             self._resolve(sidecar, str(sidecar))
 
+    def _real_roots(self) -> list[str]:
+        return [os.path.realpath(root) for root in (self.root, *self.more_roots) if root is not None]
+
     def _resolve(self, path: Path, name: str) -> Path:
         try:
             real = Path(os.path.realpath(path))
@@ -193,6 +216,6 @@ class AgentFiles:
         return real
 
     def _check_inside(self, real: Path, name: str) -> None:
-        if self.root is not None and not real.is_relative_to(os.path.realpath(self.root)):
+        if self.root is not None and not any(real.is_relative_to(root) for root in self._real_roots()):
             problem = "is outside of the folder that you can access"
             raise SourceError(name, problem, "Use a path relative to the folder, without '..' or links that leave it")

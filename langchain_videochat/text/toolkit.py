@@ -65,6 +65,9 @@ class VideoChatToolkit(BaseToolkit):
     """The only folder to read and write: adds the tools `index_video` and `cut_clip`. If None, nothing is written, and
     stored videos are read wherever they are."""
 
+    more_dirs: tuple[Path, ...] = ()
+    """Further folders to read and write, by absolute paths. Relative paths are below `root_dir`."""
+
     profile: str | Path = "standard"
     """Perception models of `index_video`: "lite" (no downloads), "talk", "standard", "full", or a YAML file."""
 
@@ -165,7 +168,7 @@ class VideoChatToolkit(BaseToolkit):
         Raises:
             InputError: `root_dir` is not a folder.
         """
-        files = AgentFiles(self.root_dir, self.allow_urls)
+        files = AgentFiles(self.root_dir, self.allow_urls, more_roots=self.more_dirs)
         tools: list[BaseTool] = [
             ListVideosTool(store=self.store),
             SearchVideosTool(store=self.store, files=files),

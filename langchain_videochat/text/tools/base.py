@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,11 @@ MAX_INVALID_ARGUMENTS = 5
 MAX_ARGUMENT_ERROR_LENGTH = 160
 """Characters of one of them: it may repeat what the model wrote."""
 
+ProgressListener = Callable[[float, str], None]
+"""Called with the progress of a tool, 0 to 1, and a message."""
+
+_progress_listener: ContextVar[ProgressListener | None] = ContextVar("progress_listener", default=None)
+
 
 def format_validation_error(error: Any) -> str:
     """Format the first errors of a pydantic.ValidationError for a language model."""
@@ -37,6 +43,27 @@ def format_validation_error(error: Any) -> str:
     ]
     rest = f"; and {len(errors) - len(problems)} more" if len(errors) > len(problems) else ""
     return f"Invalid arguments: {'; '.join(problems)}{rest}. Correct them and call the tool again."
+
+
+def format_error(error: VideoChatError) -> str:
+    """Format an error for a language model, with advice."""
+    # An error may name titles and files, which are untrusted text too.
+    problem = mark_as_data(shorten(f"{error.subject}: {error.problem}", MAX_ERROR_LENGTH))
+    return f"The tool failed:\n{problem}\n{error.advice}."
+
+
+@contextmanager
+def progress_listener(listener: ProgressListener) -> Iterator[None]:
+    """Report the progress of tools that run within the block, in a graph or not.
+
+    Args:
+        listener: Called in the thread of the tool. An error that it raises stops the tool.
+    """
+    token = _progress_listener.set(listener)
+    try:
+        yield
+    finally:
+        _progress_listener.reset(token)
 
 
 class VideoTool(BaseTool):
@@ -60,9 +87,7 @@ class VideoTool(BaseTool):
         try:
             return self._execute(*args, **kwargs)
         except VideoChatError as error:
-            # An error may name titles and files, which are untrusted text too.
-            problem = mark_as_data(shorten(f"{error.subject}: {error.problem}", MAX_ERROR_LENGTH))
-            raise ToolException(f"The tool failed:\n{problem}\n{error.advice}.") from error
+            raise ToolException(format_error(error)) from error
 
     @abstractmethod
     def _execute(self, *args: Any, **kwargs: Any) -> tuple[str | list[dict[str, Any]], Any]:
@@ -76,6 +101,8 @@ class VideoTool(BaseTool):
         """
 
     def _report_progress(self, progress: float, message: str) -> None:
+        if (listener := _progress_listener.get()) is not None:
+            listener(progress, message)
         from langgraph.config import get_stream_writer
 
         try:

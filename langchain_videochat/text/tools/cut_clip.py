@@ -1,12 +1,10 @@
 """The tool that cuts clips."""
 
-from pathlib import Path
 from typing import Any
 
 from langchain_core.tools.base import ArgsSchema
 from pydantic import BaseModel, Field, SkipValidation
 
-from langchain_videochat.errors import InputError
 from langchain_videochat.media.clips import write_clip
 from langchain_videochat.media.sources import safe_file_name
 from langchain_videochat.store import VideoTimelineStore
@@ -59,26 +57,10 @@ class CutClipTool(VideoTool):
         video = find_video(self.store.videos(), video_id)
         interval = parse_interval(start, end, video.duration)
         first, last = format_seconds(interval.start), format_seconds(interval.end)
-        target = self._locate(filename or f"{safe_file_name(strip_invisible(video.title))} {first}-{last}.mp4")
+        target = self.files.locate_new(filename or f"{safe_file_name(strip_invisible(video.title))} {first}-{last}.mp4")
         self._report_progress(0.0, f"cutting {format_seconds(interval.duration)} s")
         with open_stored_video(self.files, video) as path, self.files.create(target) as clip:
             write_clip(path, interval.start, interval.end, clip)
         self._report_progress(1.0, "saved")
         content = f"{format_interval(interval)} was saved as:\n{mark_as_data(str(target))}"
         return content, {"path": str(target), **interval_artifact(video.video, video.video_id, interval)}
-
-    def _locate(self, filename: str) -> Path:
-        """Resolve the name of a new file, which must show what it is.
-
-        Raises:
-            InputError: The name has invisible characters, or the file or its folder would be hidden.
-            SourceError: The path is outside of the folder that the agent can access.
-        """
-        if strip_invisible(filename) != filename or "\n" in filename or "\t" in filename:
-            problem = "has line breaks or invisible characters"
-            raise InputError(filename, problem, "Choose another filename, of visible characters and spaces")
-        target = self.files.locate(filename)
-        folder = self.files.locate(".")
-        if any(part.startswith(".") for part in target.relative_to(folder).parts):
-            raise InputError(filename, "would be hidden: it begins with a dot", "Choose another filename")
-        return target
