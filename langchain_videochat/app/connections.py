@@ -1,4 +1,4 @@
-"""The page's web server, uvicorn with limits on connections.
+"""The web server of the page and of MCP, uvicorn with limits on connections.
 
 uvicorn waits indefinitely for a request and for the rest of one. The limits are those of Apache's mod_reqtimeout.
 """

@@ -1,4 +1,4 @@
-"""The page's login: HTTP Basic authentication that slows down guessing."""
+"""HTTP authentication, Basic for the page and Bearer for MCP clients, that slows down guessing."""
 
 import base64
 import hashlib
@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from typing import Literal
 
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
@@ -41,6 +42,11 @@ MINUTE = 60.0
 
 _LOG = logging.getLogger(__name__)
 
+Scheme = Literal["Basic", "Bearer"]
+"""How a client sends the password: Basic with any user name, as browsers do, or Bearer, as a token."""
+
+_CHALLENGES = {"Basic": 'Basic realm="videochat", charset="UTF-8"', "Bearer": 'Bearer realm="videochat"'}
+
 
 class Login:
     """Checks the password of requests.
@@ -50,7 +56,8 @@ class Login:
     proxy.
 
     Args:
-        password: The password; any user name is accepted.
+        password: The password.
+        scheme: How clients send it.
 
     Example:
         >>> login = Login("secret")
@@ -58,7 +65,8 @@ class Login:
         401
     """
 
-    def __init__(self, password: str) -> None:
+    def __init__(self, password: str, scheme: Scheme = "Basic") -> None:
+        self._scheme = scheme
         self._digest = _digest(password.encode("utf-8", "surrogateescape"))
         self._token = secrets.token_urlsafe()
         self._brake = LoginBrake()
@@ -74,9 +82,9 @@ class Login:
 
     def reject(self, request: HTTPConnection) -> Response | None:
         """Return the response that rejects a request, or None if its password is correct."""
-        candidate = _password(request.headers.get("authorization", ""))
+        candidate = _password(request.headers.get("authorization", ""), self._scheme)
         if candidate is None:
-            return _ask_for_password()
+            return self._ask_for_password()
         client = "a client that has logged in before" if self.has_cookie(request) else client_network(request.client)
         wait = self._brake.wait(client)
         if wait > 0:
@@ -86,7 +94,12 @@ class Login:
         if secrets.compare_digest(_digest(candidate), self._digest):
             return None
         self._brake.add_failure(client)
-        return _ask_for_password()
+        return self._ask_for_password()
+
+    def _ask_for_password(self) -> Response:
+        name = "password" if self._scheme == "Basic" else "token"
+        challenge = {"WWW-Authenticate": _CHALLENGES[self._scheme]}
+        return PlainTextResponse(f"The {name} is missing or wrong.", 401, challenge)
 
 
 class LoginBrake:
@@ -193,15 +206,12 @@ def client_network(address: tuple[str, int] | None) -> str:
     return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip) >> 64 << 64, 64)))
 
 
-def _ask_for_password() -> Response:
-    challenge = {"WWW-Authenticate": 'Basic realm="videochat", charset="UTF-8"'}
-    return PlainTextResponse("The password is missing or wrong.", 401, challenge)
-
-
-def _password(authorization: str) -> bytes | None:
+def _password(authorization: str, expected: Scheme) -> bytes | None:
     scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
+    if scheme.lower() != expected.lower():
         return None
+    if expected == "Bearer":
+        return encoded.strip().encode()
     try:
         return base64.b64decode(encoded, validate=True).partition(b":")[2]
     except ValueError:  # also raised for non-ASCII characters

@@ -1,4 +1,6 @@
-"""Access control of the page: a password, no cross-site requests, and a content security policy."""
+"""Access control of the page and the MCP server: a password, no cross-site requests, a content security policy."""
+
+from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -16,15 +18,26 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+LOCAL_HOSTS = ("localhost", "127.0.0.1")
+"""Host names of this machine. Requests under any other name may come from a site that points its name here."""
+
 SAFE_METHODS = ("GET", "HEAD")
+"""Methods of requests that change nothing. Browsers don't let other sites read the responses."""
 
 
 class SecurityMiddleware:
-    """ASGI middleware that rejects cross-site and unauthenticated requests and adds security headers."""
+    """ASGI middleware that rejects cross-site and unauthenticated requests and adds security headers.
 
-    def __init__(self, app: ASGIApp, password: str | None) -> None:
+    Args:
+        app: The app to protect.
+        login: Checks the password; anybody has access if None.
+        safe_methods: Methods that other sites may use.
+    """
+
+    def __init__(self, app: ASGIApp, login: Login | None, safe_methods: Collection[str] = SAFE_METHODS) -> None:
         self._app = app
-        self._login = None if password is None else Login(password)
+        self._login = login
+        self._safe_methods = safe_methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle or reject a request."""
@@ -43,7 +56,7 @@ class SecurityMiddleware:
         await (rejection or self._app)(scope, receive, send_with_headers)
 
     def _reject(self, method: str, request: HTTPConnection) -> Response | None:
-        if method not in SAFE_METHODS and not _is_same_origin(request.headers):
+        if method not in self._safe_methods and not _is_same_origin(request.headers):
             return PlainTextResponse("Cross-site requests are not allowed.", 403)
         return None if self._login is None else self._login.reject(request)
 

@@ -23,13 +23,12 @@ from langchain_videochat.app.answer_stream import AnswerResponse
 from langchain_videochat.app.chat import Chat, ChatQuestion, to_messages
 from langchain_videochat.app.collection import Collection
 from langchain_videochat.app.jobs import IndexJobs
-from langchain_videochat.app.security import SecurityMiddleware
+from langchain_videochat.app.login import Login
+from langchain_videochat.app.security import LOCAL_HOSTS, SecurityMiddleware
 from langchain_videochat.app.uploads import MAX_UPLOADS, BusyError, TooLargeError, remove_incomplete, save_upload
 from langchain_videochat.errors import InputError, MediaError, SourceError, VideoChatError
 
 PAGE = Path(__file__).parent / "page"
-
-LOCAL_HOSTS = ("localhost", "127.0.0.1")
 
 MAX_UPLOAD = 2 * 1000**3
 """Bytes of an upload: one or two hours of 1080p."""
@@ -125,7 +124,7 @@ def create_app(
         routes=_Routes(collection, jobs, chats, max_upload).all(),
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
-            Middleware(SecurityMiddleware, password=password),
+            Middleware(SecurityMiddleware, login=None if password is None else Login(password)),
         ],
         exception_handlers={
             VideoChatError: _error_response,

@@ -60,12 +60,13 @@ def app(
         raise InputError("--host", f"other machines can reach {host}", "Set a --password too")
     from langchain_videochat.app.collection import Collection
     from langchain_videochat.app.connections import create_server
-    from langchain_videochat.app.server import LOCAL_HOSTS, create_app
+    from langchain_videochat.app.security import LOCAL_HOSTS
+    from langchain_videochat.app.server import create_app
 
     opened = open_store(store, embedding, visual_embedding=visual_embedding, create=True)
     collection = Collection(opened, folder)
     chats = dict(_load_chats(model or (), collection))
-    with _listen(host, port) as listener:
+    with listen(host, port) as listener:
         page = create_app(
             collection,
             chats,
@@ -102,7 +103,12 @@ def report(
     typer.echo(write_report(opened.timeline(identity), output, show_progress=True))
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        InputError: The address is not available.
+    """
     try:
         return socket.create_server((host, port))
     except OSError as error:
