@@ -13,6 +13,7 @@ from chromadb.api import ServerAPI
 from chromadb.api.shared_system_client import SharedSystemClient
 
 from langchain_videochat.errors import StoreError
+from langchain_videochat.store.database_lock import SECONDS, DatabaseLock, watch
 from langchain_videochat.store.local_index import is_damage
 
 MIN_FREE_BYTES = 4 * 2**20
@@ -50,15 +51,17 @@ class LocalDatabase:
         self._key = key
         self._file = self.directory / "chroma.sqlite3"
         self._identity: _Identity | None = None
+        self._database_lock: DatabaseLock | None = None
 
     @contextmanager
     def opening(self) -> Iterator[None]:
         """Check the files, and let Chroma open them in this block.
 
         Raises:
-            StoreError: The database is damaged.
+            StoreError: The database is damaged, or another program has locked it.
         """
         with _LOCK:
+            self._check_lock(to_write=True)  # missing collections are created
             self._check_files()
             # The process may have an earlier directory of this name open, or one that could not be opened.
             if self._key not in _OPENED or _OPENED[self._key] != self._find_identity():
@@ -70,20 +73,23 @@ class LocalDatabase:
         """Make the database ready for use.
 
         Raises:
-            StoreError: It is not the one that was opened, or it is damaged.
+            StoreError: It is not the one that was opened, it is damaged, or another program has locked it.
         """
         self._check_identity()
+        self._check_lock(to_write=False)
         if _OPENED.get(self._key) != self._identity:
             with self.opening():
                 pass
 
     def check_space(self) -> None:
-        """Check the free disk space before a write.
+        """Check the free disk space, and the locks of other programs, before a write.
 
         Raises:
-            StoreError: There is too little, or the directory is not the one that was opened.
+            StoreError: There is too little space, another program has locked the database, or the directory is not the
+                one that was opened.
         """
         self._check_identity()
+        self._check_lock(to_write=True)
         try:
             free = shutil.disk_usage(self.directory).free
         except OSError as error:
@@ -110,6 +116,12 @@ class LocalDatabase:
         if self._identity is not None and self._find_identity() != self._identity:
             problem = "the directory was deleted, replaced or moved while the store was open"
             raise StoreError(self.directory, problem, "Open the store again")
+
+    def _check_lock(self, *, to_write: bool) -> None:
+        self._database_lock = watch(self._file)
+        if self._database_lock is not None and not self._database_lock.wait(to_write=to_write):
+            problem = f"another program has locked the database for over {SECONDS:.0f} s"
+            raise StoreError(self.directory, problem, "Wait until that program has finished, or close it")
 
     def _check_files(self) -> None:
         """Check cheaply what Chroma would not report: it panics, or takes a truncated database for a new one."""

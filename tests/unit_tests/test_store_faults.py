@@ -5,7 +5,9 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import chromadb
@@ -18,6 +20,7 @@ from langchain_videochat import VideoTimelineStore
 from langchain_videochat.app import Collection, create_app
 from langchain_videochat.cli import app
 from langchain_videochat.errors import StoreError
+from langchain_videochat.store import database_lock
 from langchain_videochat.timeline import Timeline
 from tests.media_files import make_beeps
 from tests.unit_tests.embeddings import BagOfWords, make_slides
@@ -297,3 +300,36 @@ def test_plain_chroma_shares_the_directory(tmp_path: Path, monkeypatch: pytest.M
         assert len(plain.similarity_search("eggs", k=9)) == 2
     shared = VideoTimelineStore(client=chromadb.PersistentClient("store"), embedding=BagOfWords())
     assert shared.timeline("eggs") == EGGS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="locks are found on Linux only")
+@pytest.mark.parametrize("is_open", [True, False])
+@pytest.mark.parametrize(("lock", "use_locked"), [("EXCLUSIVE", use), ("IMMEDIATE", lambda store: store.add(EGGS))])
+def test_database_that_another_program_has_locked_is_reported(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_open: bool,
+    lock: str,
+    use_locked: Callable[[VideoTimelineStore], object],
+) -> None:
+    monkeypatch.setattr(database_lock, "SECONDS", 0.3)
+    in_process(write_eggs, tmp_path / "store")
+    store = open_store(tmp_path / "store") if is_open else None
+
+    with locked(tmp_path / "store" / "chroma.sqlite3", lock), pytest.raises(StoreError, match="has locked"):
+        use_locked(store or open_store(tmp_path / "store"))
+
+    use_locked(store or open_store(tmp_path / "store"))
+
+
+@contextmanager
+def locked(database: Path, lock: str) -> Iterator[None]:
+    """Lock a database in another process."""
+    hold = f"database.execute('BEGIN {lock}'); print(1, flush=True); input()"
+    program = f"import sqlite3; database = sqlite3.connect({str(database)!r}); {hold}"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.stdin.close()
