@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from langchain_videochat import __version__
-from langchain_videochat.cli import ask, benchmarks, embed_model, installation, instruct, page, perceivers, videos
+from langchain_videochat.cli import ask, benchmarks, embed_model, installation, instruct, mcp, page, perceivers, videos
 from langchain_videochat.cli.options import FAILED
 from langchain_videochat.cli.output import errors, escape_unprintable, print_error
 from langchain_videochat.errors import VideoChatError
@@ -76,8 +76,17 @@ def _add_group(name: str, summary: str, *commands: Callable[..., None]) -> None:
     _add_commands(group, None, *commands)
 
 
+def _add_server(name: str, serve: Callable[..., None], *commands: Callable[..., None]) -> None:
+    """Add a command that has commands of its own."""
+    group = typer.Typer()
+    group.callback(invoke_without_command=True)(_handle_errors(serve))
+    app.add_typer(group, name=name, rich_help_panel="Videos")
+    _add_commands(group, None, *commands)
+
+
 _add_commands(app, "Videos", videos.index, videos.search, ask.ask, ask.chat, page.app, page.report)
 _add_commands(app, "Videos", videos.timeline, videos.videos, videos.remove, videos.clip)
+_add_server("mcp", mcp.serve, mcp.install)
 _add_commands(app, "Installation", installation.doctor, perceivers.perceivers)
 _add_commands(app, "Models and data", embed_model.convert, embed_model.train, benchmarks.evaluate)
 _add_group("instruct", "Generate instruction data from videos.", instruct.describe, instruct.converse, instruct.export)

@@ -8,6 +8,7 @@ EXTRAS = {
     "app": ("matplotlib", "starlette", "uvicorn"),
     "evaluation": ("pyarrow",),
     "instruct": ("datasketch", "filelock", "matplotlib", "py3langid"),
+    "mcp": ("mcp", "starlette", "tomlkit", "uvicorn"),
     "server": ("langchain_openai",),
     "train": ("accelerate", "peft", "tensorboard"),
 }

@@ -88,6 +88,7 @@ def test_public_packages_have_pages_and_internal_modules_have_none(pages: dict[s
         "embed",
         "evaluation",
         "instruct",
+        "mcp",
         "media",
         "perception",
         "server",

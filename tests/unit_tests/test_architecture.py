@@ -33,7 +33,8 @@ ALLOWED_IMPORTS = {
     "instruct": FOUNDATIONS | TEXT | {"embed"},
     "training": FOUNDATIONS | TEXT | {"embed", "instruct"},
     "evaluation": FOUNDATIONS | TEXT | {"embed", "instruct", "training"},
-    "app": FOUNDATIONS | set(SUBPACKAGES) - {"cli"},
+    "app": FOUNDATIONS | set(SUBPACKAGES) - {"cli", "mcp"},
+    "mcp": FOUNDATIONS | TEXT | {"app"},
     "cli": FOUNDATIONS | set(SUBPACKAGES),
 }
 """Which other parts of the package each part may import."""
@@ -81,6 +82,15 @@ def test_imports_inside_functions_are_found() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     program = f"import sys, langchain_videochat; print(*sorted({HEAVY!r} & set(sys.modules)))"
+
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout.split() == []
+
+
+def test_starting_the_mcp_server_loads_nothing_heavy() -> None:
+    modules = "langchain_videochat.cli, langchain_videochat.mcp.tool_server, langchain_videochat.mcp.http_app"
+    program = f"import sys, {modules}; print(*sorted({HEAVY!r} & set(sys.modules)))"
 
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
