@@ -1,6 +1,8 @@
 """Entries of MCP servers in the configuration files of clients."""
 
+import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from langchain_videochat.errors import InputError
-from langchain_videochat.mcp.json_text import set_member
 
 CALL_SECONDS = 3600
 """Seconds that a client should wait for a tool: `index_video` takes as long as the video."""
@@ -78,12 +79,20 @@ def plan_change(client: McpClient, name: str, command: Sequence[str]) -> ConfigC
     try:
         after = set_entry(before, client.section, name, entry)
     except ValueError as error:
-        raise InputError(path, f"cannot be edited ({error})", "Repair it, or add the server by hand") from error
+        # A file of VS Code may have comments, which JSON does not allow.
+        advice = f"Repair it, or add this to {client.section!r} by hand: {json.dumps({name: entry})[1:-1]}"
+        raise InputError(path, f"cannot be edited ({error})", advice) from error
     return ConfigChange(path, before, after)
 
 
 def _set_in_json(text: str, section: str, name: str, entry: dict[str, Any]) -> str:
-    return set_member(text or "{}\n", [section, name], entry)
+    config = json.loads(text or "{}")
+    servers = config.setdefault(section, {}) if isinstance(config, dict) else None
+    if not isinstance(servers, dict):
+        raise ValueError(f"{section} is not an object")
+    servers[name] = entry
+    indent = re.search(r"\n([ \t]+)", text)
+    return json.dumps(config, indent=indent[1] if indent else 2, ensure_ascii=False) + "\n"
 
 
 def _set_in_toml(text: str, section: str, name: str, entry: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from typer.testing import CliRunner, Result
 from langchain_videochat.cli import app
 from langchain_videochat.errors import InputError
 from langchain_videochat.mcp.install import CLIENTS, plan_change
-from langchain_videochat.mcp.json_text import set_member
 
 COMMAND = ["/opt/videochat", "mcp", "--store", "/films/index"]
 
@@ -65,9 +65,11 @@ def test_options_are_passed_on() -> None:
 def test_the_change_is_shown_and_written_after_a_yes(home: Path) -> None:
     path = home / ".cursor" / "mcp.json"
     path.parent.mkdir()
-    path.write_text('{"mcpServers": {"other": {"command": "other"}}}')
+    path.write_text('{\n\t"mcpServers": {\n\t\t"other": {\n\t\t\t"command": "other"\n\t\t}\n\t}\n}\n')
     refused = install("--client", "cursor", answer="n\n")
-    assert '+{"mcpServers": {"other": {"command": "other"}, "videochat": ' in refused.output
+    lines = refused.output.splitlines()
+    assert not [line for line in lines if line.startswith("-\t")]
+    assert '+\t\t"videochat": {' in lines
     assert refused.exit_code == 1
     assert "videochat" not in path.read_text()
     assert install("--client", "cursor", answer="y\n").exit_code == 0
@@ -76,34 +78,15 @@ def test_the_change_is_shown_and_written_after_a_yes(home: Path) -> None:
     assert (again.exit_code, "already has it" in again.output) == (0, True)
 
 
-def test_comments_and_other_entries_are_kept() -> None:
+def test_json_with_comments_is_left_alone() -> None:
     path = Path(".vscode/mcp.json")
     path.parent.mkdir()
-    before = """\
-{
-    // Servers of this project.
-    "inputs": [],
-    "servers": {
-        "other": {"command": "other", "args": ["{", "//"]}, // the old one
-    },
-}
-"""
-    path.write_text(before)
-    change = plan_change(CLIENTS["vscode"], "videochat", COMMAND)
-    assert change.after == before.replace(
-        "// the old one\n",
-        """// the old one
-        "videochat": {
-            "type": "stdio",
-            "command": "/opt/videochat",
-            "args": [
-                "mcp",
-                "--store",
-                "/films/index"
-            ]
-        }
-""",
-    )
+    path.write_text('{\n    // Servers of this project.\n    "servers": {}\n}\n')
+    refused = install("--client", "vscode", "--yes")
+    assert refused.exit_code == 1
+    assert "add this to 'servers' by hand" in " ".join(refused.output.split())
+    assert '"videochat": {' in refused.output
+    assert "//" in path.read_text()
 
 
 def test_comments_and_other_tables_of_toml_are_kept(home: Path) -> None:
@@ -129,15 +112,11 @@ def test_an_entry_is_replaced(home: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{"mcpServers": {', "line 1: expected a key in quotes, found the end"),
-        ('{"a": 1\n "b": 2}', "line 2: expected ',' or '}', found '\"b\"'"),
-        ('{"a": tru}', "expected a value"),
-        ('{"a": "x}', "unexpected '\"'"),
-        ('{"a" 1}', "expected ':'"),
-        ('{"a": 1} {', "expected the end"),
-        ("[]", "not an object"),
-        ('{"mcpServers": []}', "not an object"),
-        ("{/* ", "unexpected '/'"),
+        ('{"mcpServers": {', "cannot be edited"),
+        ('{"a": 1\n "b": 2}', "line 2"),
+        ('{"a": 1} {', "Extra data"),
+        ("[]", "mcpServers is not an object"),
+        ('{"mcpServers": []}', "mcpServers is not an object"),
     ],
 )
 def test_damaged_files_are_left_alone(home: Path, text: str, problem: str) -> None:
@@ -180,15 +159,14 @@ def test_a_file_that_has_changed_since_is_left_alone(home: Path) -> None:
 
 def test_links_and_permissions_are_kept(home: Path, tmp_path: Path) -> None:
     real, path = tmp_path / "dotfiles.json", home / ".gemini" / "settings.json"
-    real.write_text('{\r\n\t"theme": "dark"\r\n}\r\n')
+    real.write_text('{\n\t"theme": "dark"\n}\n')
     real.chmod(0o600)
     path.parent.mkdir()
     path.symlink_to(real)
     plan_change(CLIENTS["gemini"], "videochat", COMMAND).write()
     assert path.is_symlink()
     assert real.stat().st_mode & 0o777 == 0o600
-    content = real.read_bytes().decode()
-    assert content.startswith('{\r\n\t"theme": "dark",\r\n\t"mcpServers": {')
+    assert real.read_text().startswith('{\n\t"theme": "dark",\n\t"mcpServers": {')
     assert [file.name for file in real.parent.iterdir() if file.name.startswith(".")] == []
 
 
@@ -199,26 +177,24 @@ def test_unknown_clients_and_folders_are_errors() -> None:
     assert (missing.exit_code, "is not a folder" in missing.output) == (1, True)
 
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=8,
-)
-
-
 @given(
-    document=st.dictionaries(st.text(max_size=3), VALUES, max_size=3),
-    servers=st.none() | st.dictionaries(st.sampled_from(["a", "videochat"]), VALUES),
+    document=st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=5), max_size=3),
+    servers=st.none() | st.dictionaries(st.sampled_from(["a", "videochat"]), st.dictionaries(st.text(), st.integers())),
     indent=st.sampled_from([None, 1, 4, "\t"]),
-    ascii_only=st.booleans(),
 )
 def test_only_the_entry_changes(
-    document: dict[str, Any], servers: dict[str, Any] | None, indent: int | str | None, ascii_only: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    document: dict[str, Any],
+    servers: dict[str, Any] | None,
+    indent: int | str | None,
 ) -> None:
-    if servers is not None:
-        document["servers"] = servers
-    else:
-        document.pop("servers", None)
-    text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
-    changed = set_member(text, ["servers", "videochat"], {"command": "x"})
-    assert json.loads(changed) == document | {"servers": (servers or {}) | {"videochat": {"command": "x"}}}
+    path = tmp_path_factory.mktemp("config") / "mcp.json"
+    client = replace(CLIENTS["cursor"], file=lambda: path)
+    before = document | ({} if servers is None else {"mcpServers": servers})
+    path.write_text(json.dumps(before, indent=indent))
+    change = plan_change(client, "videochat", COMMAND)
+    after = json.loads(change.after)
+    entry = after["mcpServers"].pop("videochat")
+    assert entry["command"] == COMMAND[0]
+    others = {name: value for name, value in (servers or {}).items() if name != "videochat"}
+    assert after == before | {"mcpServers": others}
