@@ -62,11 +62,16 @@ def read_picture(source: str | Path, *, size: int | None = None) -> NDArray[np.u
 
 def encode_jpeg(picture: NDArray[np.uint8], *, quality: int = JPEG_QUALITY) -> str:
     """Encode an RGB picture, [height, width, 3], as JPEG in base64."""
+    return base64.b64encode(jpeg_bytes(picture, quality=quality)).decode()
+
+
+def jpeg_bytes(picture: NDArray[np.uint8], *, quality: int = JPEG_QUALITY) -> bytes:
+    """Encode an RGB picture, [height, width, 3], as JPEG."""
     from PIL import Image
 
     jpeg = io.BytesIO()
     Image.fromarray(picture).save(jpeg, "JPEG", quality=quality)
-    return base64.b64encode(jpeg.getvalue()).decode()
+    return jpeg.getvalue()
 
 
 def _decode(path: Path) -> NDArray[np.uint8]:

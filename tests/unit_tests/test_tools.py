@@ -432,11 +432,15 @@ def test_frames_at_given_times(store: VideoTimelineStore, eggs: Timeline) -> Non
     assert [text.index(f"At {time}:") for time in ("00:01 (1 s)", "00:05 (5 s)", "00:09 (9 s)")]
 
 
-def test_frames_are_spread_over_an_interval(store: VideoTimelineStore) -> None:
-    times = succeed(ViewFramesTool(store=store), video_id="eggs", start=4, end="00:12").artifact["times"]
-    assert times == pytest.approx([5, 7, 9, 11], abs=0.2)
-    whole = succeed(ViewFramesTool(store=store), video_id="eggs").artifact["times"]
-    assert whole == pytest.approx([1.5, 4.5, 7.5, 10.5], abs=0.2)
+def test_frames_of_an_interval_are_one_sheet(store: VideoTimelineStore, eggs: Timeline) -> None:
+    message = succeed(ViewFramesTool(store=store), video_id="eggs", start=4, end="00:12")
+    (image,) = [block for block in message.content if block["type"] == "image"]  # type: ignore[index]
+    assert message.artifact["times"] == pytest.approx([4, 8], abs=0.1)
+    assert message.artifact["citations"] == [f"file://{eggs.video.source}#t={time}" for time in (4, 8)]
+    assert "Frames at 00:04, 00:08, row by row." in text_of(message.content)
+    picture = Image.open(io.BytesIO(base64.b64decode(image["base64"])))  # type: ignore[index]
+    assert picture.size == (640, 724)
+    assert len(succeed(ViewFramesTool(store=store), video_id="eggs").artifact["times"]) == 3
 
 
 def test_the_same_frame_is_returned_once(store: VideoTimelineStore) -> None:
@@ -452,13 +456,15 @@ def test_large_frames_are_scaled_down(tmp_path: Path) -> None:
 
 
 def test_text_models_get_notes_instead_of_frames(store: VideoTimelineStore) -> None:
-    message = succeed(ViewFramesTool(store=store, images=False), video_id="eggs", times=[1, 11])
+    tool = ViewFramesTool(store=store, images=False)
+    message = succeed(tool, video_id="eggs", times=[1, 11])
     assert {block["type"] for block in message.content} == {"text"}  # type: ignore[index]
     first, second = text_of(message.content).split("At 00:11")
     assert "Whisk two eggs" in first
     assert "Fold the omelette" in second
     assert "Whisk" not in second
     assert message.artifact["times"] == [1.0, 11.0]
+    assert succeed(tool, video_id="eggs", start=4, end="00:12").artifact["times"] == [5, 7, 9, 11]
 
 
 @pytest.mark.parametrize(
