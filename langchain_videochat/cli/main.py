@@ -10,7 +10,18 @@ from typing import Annotated, ParamSpec
 import typer
 
 from langchain_videochat import __version__
-from langchain_videochat.cli import ask, benchmarks, embed_model, installation, instruct, mcp, page, perceivers, videos
+from langchain_videochat.cli import (
+    ask,
+    benchmarks,
+    embed_model,
+    frames,
+    installation,
+    instruct,
+    mcp,
+    page,
+    perceivers,
+    videos,
+)
 from langchain_videochat.cli.options import FAILED
 from langchain_videochat.cli.output import errors, escape_unprintable, print_error
 from langchain_videochat.errors import VideoChatError
@@ -86,6 +97,7 @@ def _add_server(name: str, serve: Callable[..., None], *commands: Callable[..., 
 
 _add_commands(app, "Videos", videos.index, videos.search, ask.ask, ask.chat, page.app, page.report)
 _add_commands(app, "Videos", videos.timeline, videos.videos, videos.remove, videos.clip)
+_add_commands(app, "Videos", frames.frames)
 _add_server("mcp", mcp.serve, mcp.install)
 _add_commands(app, "Installation", installation.doctor, perceivers.perceivers)
 _add_commands(app, "Models and data", embed_model.convert, embed_model.train, benchmarks.evaluate)

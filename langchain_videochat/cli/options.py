@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from langchain_videochat.utils.timecode import parse_timecode
+
 FAILED = 1
 """Exit code of a command that failed, or that failed for some videos or items."""
 
@@ -42,6 +44,8 @@ RefreshOption = Annotated[
     bool, typer.Option("--refresh", help="Perceive videos again even if they are already in the store.")
 ]
 VideoArgument = Annotated[str, typer.Argument(help="A file, or an id or title from *videochat videos*.")]
+FromOption = Annotated[str | None, typer.Option("--from", help="Start time: seconds, mm:ss or h:mm:ss.")]
+ToOption = Annotated[str | None, typer.Option("--to", help="End time.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ModelOption = Annotated[
     str,
@@ -51,3 +55,12 @@ ModelOption = Annotated[
         "for VideoChatEmbed.",
     ),
 ]
+
+
+def seconds(time: str | None) -> float | None:
+    """Convert the value of --from or --to.
+
+    Raises:
+        InputError: It is not a time.
+    """
+    return None if time is None else parse_timecode(time)

@@ -44,3 +44,12 @@ def find_video(store: "VideoTimelineStore", name: str) -> "VideoRecord":
         problem = f"{len(found)} videos match" if found else "no video in the store has this path, title or id"
         raise InputError(name, problem, "Pass an id from `videochat videos`")
     return found[0]
+
+
+def find_source(video: str, store: Path) -> str:
+    """Return the source of a video: a file, also if it is not in the store, or else a video of the store.
+
+    Raises:
+        InputError: There is no such file, and no video matches, or several do.
+    """
+    return video if Path(video).is_file() else find_video(open_store(store), video).source

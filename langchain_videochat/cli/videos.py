@@ -14,19 +14,20 @@ from langchain_videochat.cli.options import (
     FAILED,
     EmbeddingOption,
     ExplainedProfileOption,
+    FromOption,
     JsonOption,
     RefreshOption,
     StoreOption,
+    ToOption,
     VideoArgument,
     VisualEmbeddingOption,
+    seconds,
 )
 from langchain_videochat.cli.output import console, errors, print_json
 from langchain_videochat.cli.profiles import explain_default
-from langchain_videochat.cli.stores import find_video, open_store
+from langchain_videochat.cli.stores import find_source, find_video, open_store
 from langchain_videochat.utils.timecode import format_timecode, parse_timecode
 
-FromOption = Annotated[str | None, typer.Option("--from", help="Start time: seconds, mm:ss or h:mm:ss.")]
-ToOption = Annotated[str | None, typer.Option("--to", help="End time.")]
 TimeArgument = Annotated[str, typer.Argument(help="Seconds, mm:ss or h:mm:ss.")]
 
 
@@ -98,8 +99,8 @@ def search(
         k,
         image=image,
         video_id=None if video is None else find_video(opened, video).video_id,
-        start=_seconds(start),
-        end=_seconds(end),
+        start=seconds(start),
+        end=seconds(end),
         modalities=modality or None,
     )
     if as_json:
@@ -132,11 +133,11 @@ def timeline(
     Example: `videochat timeline talk.mp4 --from 1:30 --to 2:00`
     """
     opened = open_store(store)
-    found = opened.timeline(find_video(opened, video).video_id, start=_seconds(start), end=_seconds(end))
+    found = opened.timeline(find_video(opened, video).video_id, start=seconds(start), end=seconds(end))
     if plot is not None:
         from langchain_videochat.app import draw_timeline
 
-        typer.echo(draw_timeline(found, plot, start=_seconds(start) or 0.0, end=_seconds(end)))
+        typer.echo(draw_timeline(found, plot, start=seconds(start) or 0.0, end=seconds(end)))
         return
     typer.echo(found.to_json() if as_json else found.to_webvtt() if webvtt else found.to_prompt())
 
@@ -188,10 +189,5 @@ def clip(
     """
     from langchain_videochat.media import cut_clip, local_file
 
-    source = video if Path(video).is_file() else find_video(open_store(store), video).source
-    with local_file(source) as path:
+    with local_file(find_source(video, store)) as path:
         typer.echo(cut_clip(path, parse_timecode(start), parse_timecode(end), output, overwrite=overwrite))
-
-
-def _seconds(time: str | None) -> float | None:
-    return None if time is None else parse_timecode(time)

@@ -144,6 +144,23 @@ def test_clip_cuts_a_file(run: Run, video: Path, tmp_path: Path) -> None:
     assert probe(output).duration == pytest.approx(2.5, abs=0.25)
 
 
+def test_frames_saves_a_sheet(run: Run, tmp_path: Path) -> None:
+    output = tmp_path / "made" / "sheet.jpg"
+    result = run("frames", "tent [1]", "--sheet", "-o", output, "--from", "1", "--json")
+    assert json.loads(result.stdout) == [
+        {"path": str(output), "times": pytest.approx([1, 4], abs=0.2), "labels": ["00:01", "00:04"]}
+    ]
+    assert max(Image.open(output).size) <= 896
+    assert "already exists" in run("frames", "tent [1]", "--sheet", "-o", output).stderr
+    assert run("frames", "tent [1]", "--sheet", "-o", output, "--overwrite").stdout == f"{output}: 00:00, 00:04\n"
+
+
+def test_frames_saves_single_frames(run: Run, video: Path, tmp_path: Path) -> None:
+    result = run("frames", video, "--at", "5.5", "--at", "0:01", "-o", tmp_path, "--store", "/nowhere")
+    assert result.stdout == f"{tmp_path}/1.jpg: 1 s\n{tmp_path}/5.5.jpg: 5.5 s\n"
+    assert [Image.open(tmp_path / name).size for name in ("1.jpg", "5.5.jpg")] == [(640, 360)] * 2
+
+
 def test_doctor_checks_the_installation(run: Run) -> None:
     checks = {check["name"]: check for check in json.loads(run("doctor", "--json").stdout)}
     assert checks["ffmpeg"]["ok"]
@@ -158,6 +175,10 @@ def test_doctor_checks_the_installation(run: Run) -> None:
         (["search", "x", "--from", "soon"], "'soon' is not a valid time"),
         (["search", "x", "--modality", "smell"], "smell"),
         (["clip", "tent [1]", "5", "2", "-o", "x.mp4"], "end (2 s) must be after start (5 s)"),
+        (["frames", "tent [1]", "-o", "x"], "exactly one of them is required"),
+        (["frames", "tent [1]", "-o", "x", "--at", "99"], "after the end of the video"),
+        (["frames", "tent [1]", "-o", "x.png", "--sheet"], "Use a name that ends with .jpg"),
+        (["frames", "tent [1]", "-o", "/proc/x/sheet.jpg", "--sheet"], "cannot be written"),
         (["videos", "--store", "/nowhere"], "there is no store"),
         (["app", "--host", "0.0.0.0"], "Set a --password too"),
         (["app", "--folder", "/nowhere", "--port", "0"], "/nowhere is not a folder"),
@@ -202,7 +223,7 @@ def test_version_is_printed(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["index", "search", "timeline", "videos", "remove", "clip", "report", "app", "doctor"]
+    "command", ["index", "search", "timeline", "videos", "remove", "clip", "frames", "report", "app", "doctor"]
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"])
