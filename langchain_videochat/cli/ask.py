@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from langchain_videochat.cli.budget import MaxTokensOption, fit_answer
 from langchain_videochat.cli.chat_models import open_chat_model
 from langchain_videochat.cli.options import (
     DEFAULT_STORE,
@@ -21,7 +22,7 @@ from langchain_videochat.cli.options import (
     StoreOption,
     VisualEmbeddingOption,
 )
-from langchain_videochat.cli.output import console, print_error, print_json
+from langchain_videochat.cli.output import console, format_json, print_error
 from langchain_videochat.cli.stores import find_video, open_store
 from langchain_videochat.errors import VideoChatError
 
@@ -50,6 +51,7 @@ def ask(
     strict: StrictOption = False,
     embedding: EmbeddingOption = None,
     visual_embedding: VisualEmbeddingOption = None,
+    max_tokens: MaxTokensOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question with a language model that reads the timelines and cites moments.
@@ -57,12 +59,18 @@ def ask(
     Example: `videochat ask "How much flour do I need?" --model openai:gpt-5-mini`
     """
     opened = open_store(store, embedding, visual_embedding=visual_embedding)
-    parts = _open_conversation(opened, video, model, strict).ask(question)
-    if not as_json:
+    parts: Iterable[VideoAnswer] = _open_conversation(opened, video, model, strict).ask(question)
+    serialize = _answer_json if as_json else _answer_text
+    if max_tokens is not None:
+        parts = [fit_answer(_merge(parts), max_tokens, serialize)]
+    if as_json:
+        typer.echo(_answer_json(_merge(parts)))
+    else:
         show_answer(console, parts)
-        return
-    answer = _merge(parts)
-    print_json(
+
+
+def _answer_json(answer: "VideoAnswer") -> str:
+    return format_json(
         {
             "answer": answer["answer"],
             "supported": answer["supported"],
@@ -70,6 +78,11 @@ def ask(
             "closest": answer["closest"],
         }
     )
+
+
+def _answer_text(answer: "VideoAnswer") -> str:
+    cited = [f"[{one.number}] {one.label} {one.uri}" for one in (*answer["citations"], *answer["closest"])]
+    return "\n".join([answer["answer"], *cited])
 
 
 def chat(

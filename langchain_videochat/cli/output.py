@@ -24,7 +24,17 @@ def escape_unprintable() -> None:
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    typer.echo(format_json(value))
+
+
+def format_json(value: Any) -> str:
+    """Format a value as indented JSON."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+def print_result(value: Any, text: str, as_json: bool) -> None:
+    """Print what a command has done, as indented JSON or as text."""
+    typer.echo(format_json(value) if as_json else text)
 
 
 def print_report(report: object, as_json: bool) -> None:

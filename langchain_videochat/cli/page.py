@@ -10,11 +10,13 @@ import typer
 from langchain_videochat.cli.options import (
     DEFAULT_STORE,
     EmbeddingOption,
+    JsonOption,
     ProfileOption,
     StoreOption,
     VideoArgument,
     VisualEmbeddingOption,
 )
+from langchain_videochat.cli.output import print_result
 from langchain_videochat.cli.stores import find_video, open_store
 from langchain_videochat.errors import InputError
 from langchain_videochat.utils.optional_dependencies import require_extra
@@ -85,6 +87,7 @@ def report(
     store: StoreOption = DEFAULT_STORE,
     profile: ProfileOption = "standard",
     embedding: EmbeddingOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a shareable report of a video: player, timeline, text and search in one HTML file.
 
@@ -99,8 +102,9 @@ def report(
     # The id of a file is a hash of its content: compute it once.
     identity = video_id(video) if Path(video).is_file() else find_video(opened, video).video_id
     if identity not in {record.video_id for record in opened.videos()}:
-        opened.index(video, profile=profile)
-    typer.echo(write_report(opened.timeline(identity), output, show_progress=True))
+        opened.index(video, profile=profile, show_progress=not as_json)
+    written = write_report(opened.timeline(identity), output, show_progress=not as_json)
+    print_result({"path": written}, str(written), as_json)
 
 
 def listen(host: str, port: int) -> socket.socket:

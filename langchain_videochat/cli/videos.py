@@ -1,13 +1,15 @@
 """Commands on the videos of a store: index, search, timeline, videos, remove, clip."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from langchain_videochat.cli.budget import MaxTokensOption, fit_moments, fit_timeline
 from langchain_videochat.cli.options import (
     DEFAULT_PROFILE,
     DEFAULT_STORE,
@@ -23,10 +25,13 @@ from langchain_videochat.cli.options import (
     VisualEmbeddingOption,
     seconds,
 )
-from langchain_videochat.cli.output import console, errors, print_json
+from langchain_videochat.cli.output import console, errors, format_json, print_json, print_result
 from langchain_videochat.cli.profiles import explain_default
 from langchain_videochat.cli.stores import find_source, find_video, open_store
-from langchain_videochat.utils.timecode import format_timecode, parse_timecode
+from langchain_videochat.utils.timecode import format_seconds, format_timecode, parse_timecode
+
+if TYPE_CHECKING:
+    from langchain_core.documents import Document
 
 TimeArgument = Annotated[str, typer.Argument(help="Seconds, mm:ss or h:mm:ss.")]
 
@@ -87,6 +92,7 @@ def search(
     ] = None,
     embedding: EmbeddingOption = None,
     visual_embedding: VisualEmbeddingOption = None,
+    max_tokens: MaxTokensOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find moments by meaning, by words and by picture.
@@ -103,18 +109,39 @@ def search(
         end=seconds(end),
         modalities=modality or None,
     )
+    shown: Sequence[Document] = found
+    if max_tokens is not None:
+        shown = fit_moments(found, max_tokens, _moments_json if as_json else _moments_text)
     if as_json:
-        print_json([{"text": document.page_content, **document.metadata} for document in found])
-        return
-    for document in found:
-        data = document.metadata
-        times = f"{format_timecode(data['hit_start'])}-{format_timecode(data['hit_end'])}"
-        console.print(
-            f"[bold]{escape(data['title'])}[/bold]  [cyan]{times}[/cyan]  [dim]{escape(data['citation'])}[/dim]"
-        )
-        console.print(escape("\n".join(f"  {line}" for line in document.page_content.splitlines()[1:])) + "\n")
+        typer.echo(_moments_json(shown))
+    for document in () if as_json else shown:
+        _print_moment(document)
     if not found:
         errors.print("Nothing found.")
+    if len(shown) < len(found):
+        errors.print(f"{len(found) - len(shown)} of {len(found)} moments are left out: raise --max-tokens.")
+
+
+def _moments_json(moments: "Sequence[Document]") -> str:
+    return format_json([{"text": document.page_content, **document.metadata} for document in moments])
+
+
+def _moments_text(moments: "Sequence[Document]") -> str:
+    return "\n".join("  ".join(_describe(one)) for one in moments)
+
+
+def _describe(moment: "Document") -> tuple[str, str, str, str]:
+    """Return the title, times, citation and text of a moment."""
+    data = moment.metadata
+    times = f"{format_timecode(data['hit_start'])}-{format_timecode(data['hit_end'])}"
+    text = "\n".join(f"  {line}" for line in moment.page_content.splitlines()[1:])
+    return data["title"], times, data["citation"], f"{text}\n"
+
+
+def _print_moment(moment: "Document") -> None:
+    title, times, citation, text = map(escape, _describe(moment))
+    console.print(f"[bold]{title}[/bold]  [cyan]{times}[/cyan]  [dim]{citation}[/dim]", soft_wrap=True)
+    console.print(text)
 
 
 def timeline(
@@ -126,20 +153,30 @@ def timeline(
     plot: Annotated[
         Path | None, typer.Option(help="Draw to this .png, .svg or .pdf file instead. Requires the extra *app*.")
     ] = None,
+    max_tokens: MaxTokensOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print or draw the timeline of a video.
 
     Example: `videochat timeline talk.mp4 --from 1:30 --to 2:00`
     """
+    from langchain_videochat.timeline import Timeline
+
     opened = open_store(store)
     found = opened.timeline(find_video(opened, video).video_id, start=seconds(start), end=seconds(end))
     if plot is not None:
         from langchain_videochat.app import draw_timeline
 
-        typer.echo(draw_timeline(found, plot, start=seconds(start) or 0.0, end=seconds(end)))
+        drawn = draw_timeline(found, plot, start=seconds(start) or 0.0, end=seconds(end))
+        print_result({"path": drawn}, str(drawn), as_json)
         return
-    typer.echo(found.to_json() if as_json else found.to_webvtt() if webvtt else found.to_prompt())
+    serialize = Timeline.to_json if as_json else Timeline.to_webvtt if webvtt else Timeline.to_prompt
+    rest = None
+    if max_tokens is not None:
+        found, rest = fit_timeline(found, seconds(start) or 0.0, max_tokens, serialize)
+    typer.echo(serialize(found))
+    if rest is not None:
+        errors.print(f"The rest is cut off: continue with --from {format_seconds(rest)}.")
 
 
 def videos(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
@@ -164,7 +201,7 @@ def videos(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> N
     console.print(table)
 
 
-def remove(video: VideoArgument, store: StoreOption = DEFAULT_STORE) -> None:
+def remove(video: VideoArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """Remove a video from the store; its file stays.
 
     Example: `videochat remove talk.mp4`
@@ -172,7 +209,8 @@ def remove(video: VideoArgument, store: StoreOption = DEFAULT_STORE) -> None:
     opened = open_store(store)
     record = find_video(opened, video)
     opened.remove(record.video_id)
-    typer.echo(f"Removed {record.title} ({record.video_id}).")
+    removed = {"video_id": record.video_id, "title": record.title, "source": record.source}
+    print_result(removed, f"Removed {record.title} ({record.video_id}).", as_json)
 
 
 def clip(
@@ -182,6 +220,7 @@ def clip(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .mp4, .mkv, .webm or .gif.")],
     store: StoreOption = DEFAULT_STORE,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Cut a clip from a video.
 
@@ -190,4 +229,5 @@ def clip(
     from langchain_videochat.media import cut_clip, local_file
 
     with local_file(find_source(video, store)) as path:
-        typer.echo(cut_clip(path, parse_timecode(start), parse_timecode(end), output, overwrite=overwrite))
+        written = cut_clip(path, parse_timecode(start), parse_timecode(end), output, overwrite=overwrite)
+    print_result({"path": written}, str(written), as_json)

@@ -1,6 +1,5 @@
 """The tool that returns a video as text (VideoChat-Text)."""
 
-from bisect import bisect_right
 from typing import Any
 
 from langchain_core.tools.base import ArgsSchema
@@ -8,6 +7,7 @@ from pydantic import BaseModel, Field, SkipValidation
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.store import VideoTimelineStore
+from langchain_videochat.text.timeline_start import fitting_start
 from langchain_videochat.text.tools.arguments import END, START, VIDEO, Time, find_video, parse_interval
 from langchain_videochat.text.tools.base import VideoTool, format_interval, interval_artifact, shorten
 from langchain_videochat.timeline import Timeline
@@ -17,9 +17,6 @@ from langchain_videochat.utils.untrusted_text import mark_as_data
 
 MAX_TEXT_LENGTH = 12_000
 """Characters of one result: about 3,000 tokens, so that an agent can read several."""
-
-MIN_PART_SECONDS = 0.001
-"""Minimum length of a part, because times are written with three decimals."""
 
 
 class VideoChatTextArguments(BaseModel):
@@ -100,18 +97,11 @@ class VideoChatTextTool(VideoTool):
 
 
 def format_start(timeline: Timeline, start: float) -> tuple[str, float | None]:
-    """Format as much of a timeline from `start` on as fits into one result: all modalities up to the same time.
+    """Format as much of a timeline from `start` on as fits into one result.
 
     Returns:
         The text, and the time in seconds at which it was cut off; None if it is complete.
     """
-    text = timeline.to_prompt()
-    if len(text) <= MAX_TEXT_LENGTH:
-        return text, None
-    last = timeline.video.duration - MIN_PART_SECONDS
-    cuts = sorted({one.start for one in timeline if start + MIN_PART_SECONDS <= one.start <= last})
-    fitting = bisect_right(cuts, MAX_TEXT_LENGTH, key=lambda cut: len(timeline.slice(end=cut).to_prompt()))
+    part, rest = fitting_start(timeline, start, lambda part: len(part.to_prompt()) <= MAX_TEXT_LENGTH)
     # If the text up to the first cut is too long, it is truncated.
-    cut = cuts[max(0, fitting - 1)] if cuts else None
-    text = shorten(timeline.slice(end=cut).to_prompt(), MAX_TEXT_LENGTH)
-    return text, None if cut is None else round(cut, 3)
+    return shorten(part.to_prompt(), MAX_TEXT_LENGTH), rest
