@@ -20,6 +20,7 @@ from langchain_videochat.cli import (
     mcp,
     page,
     perceivers,
+    skill,
     videos,
 )
 from langchain_videochat.cli.options import FAILED
@@ -52,7 +53,10 @@ def _main(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Index videos as timestamped text, then search them and ask questions about them."""
+    """Index videos as timestamped text, then search them and ask questions about them.
+
+    Exit codes: 0 done; 1 failed, also if for some of the videos only; 2 invalid arguments; 130 stopped by Ctrl-C.
+    """
 
 
 def _handle_errors(function: Callable[P, None]) -> Callable[P, None]:
@@ -81,9 +85,9 @@ def _add_commands(group: typer.Typer, panel: str | None, *commands: Callable[...
         group.command(rich_help_panel=panel)(_handle_errors(command))
 
 
-def _add_group(name: str, summary: str, *commands: Callable[..., None]) -> None:
+def _add_group(panel: str, name: str, summary: str, *commands: Callable[..., None]) -> None:
     group = typer.Typer(no_args_is_help=True, help=summary)
-    app.add_typer(group, name=name, rich_help_panel="Models and data")
+    app.add_typer(group, name=name, rich_help_panel=panel)
     _add_commands(group, None, *commands)
 
 
@@ -100,5 +104,13 @@ _add_commands(app, "Videos", videos.timeline, videos.videos, videos.remove, vide
 _add_commands(app, "Videos", frames.frames)
 _add_server("mcp", mcp.serve, mcp.install)
 _add_commands(app, "Installation", installation.doctor, perceivers.perceivers)
+_add_group("Installation", "skill", "Teach command-line agents to use videochat.", skill.install, skill.show)
 _add_commands(app, "Models and data", embed_model.convert, embed_model.train, benchmarks.evaluate)
-_add_group("instruct", "Generate instruction data from videos.", instruct.describe, instruct.converse, instruct.export)
+_add_group(
+    "Models and data",
+    "instruct",
+    "Generate instruction data from videos.",
+    instruct.describe,
+    instruct.converse,
+    instruct.export,
+)

@@ -72,9 +72,11 @@ def test_the_wheel_works_without_the_sources(environment: Path, tmp_path: Path) 
 
     assert run([command, "--version"], tmp_path) == f"videochat {langchain_videochat.__version__}\n"
     assert "indexed clip.mp4" in run([command, "index", "clip.mp4", "--store", "index", "--profile", "lite"], tmp_path)
+    run([command, "skill", "install"], tmp_path)
     answer = run([environment / "bin" / "python", "-c", PROGRAM.format(environment=str(environment))], tmp_path)
 
     assert answer.strip()
+    assert "name: videochat" in (tmp_path / ".claude/skills/videochat/SKILL.md").read_text()
     assert "data:image/jpeg;base64" in (tmp_path / "report.html").read_text()
 
 
