@@ -28,8 +28,8 @@ TEXT = (SKILL / "SKILL.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^videochat (.+)$", TEXT, re.MULTILINE)
 NAMED_COMMANDS = sorted(set(re.findall(r"`videochat ([a-z]+)", TEXT)))
 
-INTERACTIVE = {"app", "chat"}
-"""Commands that run until they are stopped."""
+INTERACTIVE = {"app", "chat", "mcp install"}
+"""Commands that run until they are stopped, or ask a person."""
 
 
 def run(*arguments: str) -> Result:
