@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from langchain_videochat.server import ChatVideoServer
     from langchain_videochat.store import VideoTimelineRetriever, VideoTimelineStore
     from langchain_videochat.text import VideoChatTextLoader, VideoChatTextParser
+    from langchain_videochat.text.middleware import VideoMiddleware
     from langchain_videochat.text.question_answering import create_video_qa_chain
     from langchain_videochat.text.toolkit import VideoChatToolkit
     from langchain_videochat.text.tools import VideoChatTextTool
@@ -24,6 +25,7 @@ __all__ = [
     "VideoChatTextParser",
     "VideoChatTextTool",
     "VideoChatToolkit",
+    "VideoMiddleware",
     "VideoTimelineRetriever",
     "VideoTimelineStore",
     "create_video_qa_chain",
@@ -36,6 +38,7 @@ _EXPORTS = {
     "server": ("ChatVideoServer",),
     "store": ("VideoTimelineRetriever", "VideoTimelineStore"),
     "text": ("VideoChatTextLoader", "VideoChatTextParser"),
+    "text.middleware": ("VideoMiddleware",),
     "text.question_answering": ("create_video_qa_chain",),
     "text.toolkit": ("VideoChatToolkit",),
     "text.tools": ("VideoChatTextTool",),

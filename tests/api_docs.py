@@ -27,7 +27,7 @@ import langchain_videochat
 
 PACKAGE = langchain_videochat.__name__
 
-EXTRA_MODULES = ("errors", "text.agent_files", "text.question_answering", "text.toolkit")
+EXTRA_MODULES = ("errors", "text.agent_files", "text.middleware", "text.question_answering", "text.toolkit")
 """Modules with public names that their package does not export."""
 
 SECTIONS = {"Args", "Example", "Raises", "Returns", "Yields"}
