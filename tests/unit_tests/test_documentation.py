@@ -25,6 +25,8 @@ TURNS = {
     "docs/langchain.md": [
         calling("cut_clip", video_id="Two quick recipes", start="00:27", end="00:31", filename="sugar.mp4"),
         AIMessage("It is added at 00:28; sugar.mp4 shows it."),
+        calling("search_videos", query="sugar"),
+        AIMessage("The lemonade."),
         AIMessage("60 g [1]."),
         AIMessage("What is the sugar added to?"),
         AIMessage("To the lemonade [1]."),
