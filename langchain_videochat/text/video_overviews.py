@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from langchain_videochat.errors import VideoChatError
 from langchain_videochat.perception import Observation
-from langchain_videochat.text.tools.base import MAX_ERROR_LENGTH, one_line, shorten
+from langchain_videochat.text.tools.base import format_error, one_line, shorten
 from langchain_videochat.timeline import Moment, Timeline, citation
 from langchain_videochat.timeline.citation import source_uri
 from langchain_videochat.utils.timecode import format_timecode
@@ -74,8 +74,7 @@ def make_overview(timeline: Timeline, problems: Sequence[str] = ()) -> VideoOver
 
 def explain_failure(error: VideoChatError) -> VideoOverview:
     """Return what a language model gets in place of a video that could not be opened."""
-    problem = mark_as_data(shorten(f"{error.subject}: {error.problem}", MAX_ERROR_LENGTH))
-    text = f"The video could not be opened:\n{problem}\n{error.advice}."
+    text = format_error(error, "The video could not be opened:")
     return VideoOverview(video_id="", text=text, brief=text)
 
 

@@ -45,11 +45,11 @@ def format_validation_error(error: Any) -> str:
     return f"Invalid arguments: {'; '.join(problems)}{rest}. Correct them and call the tool again."
 
 
-def format_error(error: VideoChatError) -> str:
+def format_error(error: VideoChatError, heading: str = "The tool failed:") -> str:
     """Format an error for a language model, with advice."""
     # An error may name titles and files, which are untrusted text too.
     problem = mark_as_data(shorten(f"{error.subject}: {error.problem}", MAX_ERROR_LENGTH))
-    return f"The tool failed:\n{problem}\n{error.advice}."
+    return f"{heading}\n{problem}\n{error.advice}."
 
 
 @contextmanager
