@@ -65,7 +65,7 @@ def media_duration(source: str | Path) -> float:
     """Return the duration of a video or audio file in seconds; errors are those of `probe`.
 
     Example:
-        >>> media_duration("talk.wav")  # doctest: +SKIP
+        >>> media_duration("talk.mp4")  # doctest: +SKIP
         1754.25
     """
     return index_media(local_path(source)).duration
