@@ -59,10 +59,10 @@ _WIDTH = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "n
 _SEEN = {"image_size": SIDE, "patch_size": 8, **_WIDTH}
 
 
-def tiny_siglip(folder: Path) -> Path:
-    """Save a SigLIP with the vocabulary `WORDS`."""
-    text = {"vocab_size": 32, "max_position_embeddings": 16, "projection_size": 32, **_WIDTH}
-    config = hf.SiglipConfig(text_config=text, vision_config=_SEEN)
+def tiny_siglip(folder: Path, dimensions: int = 32) -> Path:
+    """Save a SigLIP with the vocabulary `WORDS`, whose vectors have this many dimensions."""
+    text = {"vocab_size": 32, "max_position_embeddings": 16, "projection_size": dimensions, **_WIDTH}
+    config = hf.SiglipConfig(text_config=text, vision_config={**_SEEN, "hidden_size": dimensions})
     model = _random(hf.SiglipModel, config)
     torch.nn.init.constant_(model.logit_scale, 2.0)
     torch.nn.init.constant_(model.logit_bias, -0.5)

@@ -15,6 +15,7 @@ TABLES = (
     "search",
     "retrieval",
     "answering",
+    "mcp",
     "indexing",
     "perception",
     "perception_gpu",

@@ -38,7 +38,7 @@ Picture = NDArray[np.uint8]
 """YUV 4:2:0 in one array, [HEIGHT * 3 / 2, WIDTH]: luma above, chroma below."""
 
 
-def cached(name: str, build: Callable[[Path], None]) -> Path:
+def cached(name: str, build: Callable[[Path], object]) -> Path:
     """Return a file or folder from the cache, building it if it is missing. Its name must contain all parameters."""
     folder = Path(tempfile.gettempdir()) / "langchain-videochat-benchmarks"
     folder.mkdir(exist_ok=True)
