@@ -19,7 +19,7 @@ HEADERS = {
 }
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1")
-"""Host names of this machine. Requests under any other name may come from a site that points its name here."""
+"""Host names of this machine. Requests for any other host may be DNS rebinding attacks."""
 
 SAFE_METHODS = ("GET", "HEAD")
 """Methods of requests that change nothing. Browsers don't let other sites read the responses."""

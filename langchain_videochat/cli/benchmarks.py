@@ -42,8 +42,8 @@ def evaluate(
     subtitles: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the subtitles of Video-MME (.srt) or Video-MME v2 (.jsonl). Those of LongVideoBench are "
-            "used if they are in its folder."
+            help="Folder with the subtitles of Video-MME (.srt) or Video-MME v2 (.jsonl). LongVideoBench's subtitles "
+            "need no option: they are used if its folder contains *subtitles*."
         ),
     ] = None,
     num_frames: Annotated[int, typer.Option(min=1, help="Frames per video, for a model of VideoChatEmbed.")] = 16,

@@ -36,7 +36,7 @@ def frames(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to; with --sheet, a .jpg file.")],
     sheet: Annotated[
         bool,
-        typer.Option("--sheet", help="Save one picture of small frames, where the picture changes, with their times."),
+        typer.Option("--sheet", help="Save a contact sheet: small frames where the picture changes, with their times."),
     ] = False,
     start: FromOption = None,
     end: ToOption = None,

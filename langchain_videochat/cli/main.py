@@ -55,7 +55,7 @@ def _main(
 ) -> None:
     """Index videos as timestamped text, then search them and ask questions about them.
 
-    Exit codes: 0 done; 1 failed, also if for some of the videos only; 2 invalid arguments; 130 stopped by Ctrl-C.
+    Exit codes: 0 success; 1 failure, even for only some of the videos; 2 invalid arguments; 130 stopped by Ctrl-C.
     """
 
 

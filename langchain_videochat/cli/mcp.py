@@ -63,9 +63,9 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve the agents' tools to an MCP client. Requires the extra *mcp*.
+    """Serve tools that search, read, view and cut videos to an MCP client. Requires the extra *mcp*.
 
-    Clients start this command themselves; `videochat mcp install` tells them how.
+    Clients such as Claude Code run this command themselves; `videochat mcp install` adds it to their configuration.
 
     Example: `videochat mcp --folder talks --http`
     """
@@ -132,7 +132,7 @@ def install(
     if not yes and not typer.confirm("Write this?"):
         raise typer.Exit(FAILED)
     change.write()
-    typer.echo(f"{CLIENTS[client].title} will start the server when it is next started.")
+    typer.echo(f"Restart {CLIENTS[client].title} to use the server.")
 
 
 def _existing(folder: Path) -> Path:

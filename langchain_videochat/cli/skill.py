@@ -1,4 +1,4 @@
-"""Commands on the skill for agents that work by command line: skill install, show."""
+"""Commands for the skill for command-line agents: skill install, skill show."""
 
 from dataclasses import asdict, dataclass
 from difflib import unified_diff
@@ -85,7 +85,7 @@ def install(
         if file.status != "unchanged":
             _write(file.path, contents[file.path])
     lines = "\n".join(f"{file.status:9}  {file.path}" for file in files)
-    print_result([asdict(file) for file in files], f"{lines}\nAgents find it when they are started again.", as_json)
+    print_result([asdict(file) for file in files], f"{lines}\nRestart your agent to use the skill.", as_json)
 
 
 def show(as_json: JsonOption = False) -> None:

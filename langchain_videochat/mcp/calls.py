@@ -23,7 +23,7 @@ Report = Callable[[float, str], Awaitable[None]]
 
 
 class TooManyCallsError(VideoChatError):
-    """The server runs as many calls as it can, and as many wait as may wait."""
+    """The server has reached its limits on running and waiting calls."""
 
 
 class Calls:

@@ -101,7 +101,7 @@ def _patterns_to_fetch(names: list[str], files: Sequence[str]) -> list[str]:
 
 
 def _has_shards(folder: Path, pattern: str) -> bool:
-    """Return whether all files are there among which weights are split: a download may have been interrupted."""
+    """Return whether all shards of the weights exist: a download may have been interrupted."""
     indices = [json.loads(path.read_bytes()) for path in folder.glob(f"{pattern}.index.json")]
     return all((folder / name).exists() for index in indices for name in index.get("weight_map", {}).values())
 

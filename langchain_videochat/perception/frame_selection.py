@@ -16,10 +16,10 @@ CANDIDATES_PER_FRAME = 8
 def select_frames(source: str | Path, interval: Interval, max_frames: int) -> list[float]:
     """Select the frames of an interval that show most of what changes in it.
 
-    Frames at regular times are compared, of long videos keyframes. Frames that look like the one selected before are
-    left out, so that a still picture has one. If too many are left, the least important are removed: importance is the
-    part of the picture that is new, times the square root of the time until the next frame, so that a slide of a
-    minute counts more than a shot of a second, but not sixty times as much.
+    Frames at regular times are compared (in long videos, keyframes). Frames that look like the previously selected
+    one are left out, so a still picture yields one frame. If too many are left, the least important are removed:
+    importance is the part of the picture that is new, times the square root of the time until the next frame, so that
+    a slide of a minute counts more than a shot of a second, but not sixty times as much.
 
     Args:
         source: A local file.

@@ -1,8 +1,8 @@
 """Locks that other processes hold on a SQLite database.
 
-Chroma waits for a lock with Python's global lock held, which stops all threads of the process; so locks must be found
-before Chroma is called. Python's own SQLite cannot look for them: whenever it closes the file, the system releases the
-locks of Chroma's.
+Chroma holds the GIL while it waits for a lock, which blocks all threads of the process; so locks must be found before
+Chroma is called. Python's `sqlite3` cannot look for them: when it closes the file, the operating system releases all
+locks that this process holds on it, including Chroma's.
 """
 
 import os

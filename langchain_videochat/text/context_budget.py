@@ -23,8 +23,8 @@ Form = Callable[[AnyMessage], AnyMessage | None]
 """Returns a shorter form of a message, or None if it has none."""
 
 KEPT_SHARE = 0.5
-"""What remains of the budget when it is exceeded: each time, the provider has to read the whole prompt again, because
-its start has changed."""
+"""Fraction of the budget that messages are shortened to once they exceed it. Shortening changes the prompt's prefix, so
+the provider's prompt cache is lost each time."""
 
 MAX_NOTES_LENGTH = 1200
 """Characters of the notes that take the place of the frames of a result: they take fewer tokens than one frame."""
@@ -48,8 +48,8 @@ UNKNOWN_VIDEO = "(A video that was not opened.)"
 class ContextBudget:
     """Replaces the videos in messages by text, and shortens what is older once it exceeds a budget.
 
-    What is shortened depends only on the messages before it, so the start of the prompt stays the same from call to
-    call, and providers can reuse it.
+    What is shortened depends only on the messages before it, so the prefix of the prompt stays the same from call to
+    call, and providers can cache it.
 
     Args:
         store: The store that notes are read from.

@@ -68,20 +68,20 @@ class VideoMiddleware(AgentMiddleware[VideoState[ResponseT], ContextT, ResponseT
     The agent also gets the tools of `VideoChatToolkit`, to search the videos, read more of them and view frames.
 
     - A video in a message of the user or a tool (a content block with a URL, a path or base64 data) is indexed if it
-      is not stored yet. So is the file that a tool's result names, if it is the only one. Progress is streamed in mode
-      "custom", as by the tool `index_video`. Files outside of `root_dir`, and those that cannot be read, become an
-      explanation for the model.
-    - When the messages exceed `max_tokens`, older frames are replaced by what was noted around their times, then older
-      results and timelines by their citations; then older calls of the tools are left out. What people and the model
-      write is never shortened: for that, add `SummarizationMiddleware` after this one.
+      is not stored yet. So is a video file that a tool's result names, if it names only one. Progress is streamed in
+      mode "custom", as by the tool `index_video`. A file that is outside `root_dir` or cannot be read is replaced by
+      an explanation for the model.
+    - When the messages exceed `max_tokens`, older frames are replaced by the notes around their times, then older tool
+      results and timelines by their citations; then older tool calls are left out. Messages written by users and the
+      model are never shortened: to do that, add `SummarizationMiddleware` after this one.
     - Only the model's request changes. The state keeps all messages as they were.
-    - In deepagents, `read_file` of a video below `root_dir` returns its timeline instead of frames. `root_dir` decides
-      which videos may be read, not the permissions of deepagents.
+    - In deepagents, `read_file` of a video below `root_dir` returns its timeline instead of frames. `root_dir`, not
+      the permissions of deepagents, decides which videos may be read.
 
     Args:
         store: The videos, and where new ones are added.
         root_dir: The only folder to read and write: adds the tools `index_video` and `cut_clip`, and keeps videos that
-            come as base64 data. If None, no file is opened but those of stored videos.
+            come as base64 data. If None, only the files of stored videos are opened.
         model: A chat model that takes video input: adds the tool `ask_video`.
         profile: Perception models for new videos: "lite" (no downloads), "talk", "standard", "full", or a YAML file.
         images: Whether the agent's model takes images; if not, `view_frames` returns the notes around each time.

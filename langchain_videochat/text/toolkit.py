@@ -94,7 +94,7 @@ class VideoChatToolkit(BaseToolkit):
         show_progress: bool = True,
         on_progress: OnProgress | None = None,
     ) -> Self:
-        """Create the tools for the videos of a folder, after indexing those that are new or have changed.
+        """Create a toolkit for the videos of a folder, after indexing the new and changed ones.
 
         Videos that are already indexed are skipped, and an interrupted call resumes when it is repeated. Files that
         cannot be read are skipped, logged as warnings, and listed in `report.failed`. Videos that were deleted from the
@@ -149,7 +149,7 @@ class VideoChatToolkit(BaseToolkit):
 
     @classmethod
     async def afrom_folder(cls, folder: str | Path, **options: Any) -> Self:
-        """Do what `from_folder` does in a thread, without blocking the event loop.
+        """Run `from_folder` in a thread, without blocking the event loop.
 
         Args:
             folder: The folder.
@@ -184,7 +184,7 @@ class VideoChatToolkit(BaseToolkit):
 
 
 def _remove_replaced(store: VideoTimelineStore, report: IndexReport) -> None:
-    """Remove the timelines of which every file has been replaced by another video: their citations would show it."""
+    """Remove timelines whose files were all replaced by other videos: their citations would show the wrong video."""
     present = {absolute_source(one.source): one.video_id for one in report.videos if one.video_id is not None}
     for record in store.videos():
         if all(present.get(one.address, record.video_id) != record.video_id for one in record.sources):

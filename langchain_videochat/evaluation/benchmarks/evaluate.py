@@ -48,8 +48,8 @@ def evaluate(
       other model means is parsed from its text.
     - A model with a `batch_size` gets as many questions at once, any other model 8.
 
-    Subtitles, if the items have any, are listed before the question: for a model with a `num_frames` setting, those
-    that its benchmark selects for its frames, for any other model all of them.
+    If the items have subtitles, these are listed before the question. A model with a `num_frames` setting gets the
+    subtitles that the benchmark selects for the sampled frames; any other model gets all of them.
 
     Questions are ordered by video, so that a model can reuse what it computed for it. Questions whose video is missing
     or cannot be read are reported, and count as wrong.

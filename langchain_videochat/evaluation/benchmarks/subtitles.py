@@ -25,7 +25,7 @@ MAX_TOKENS = 32_768
 """Maximum tokens of a video's subtitles: those of more than an hour of speech."""
 
 CONTEXT_SHARE = 2
-"""They take at most this fraction (1/2) of a model's context; the rest is for the video and the question."""
+"""Subtitles take at most 1 / `CONTEXT_SHARE` of a model's context; the rest is for the video and the question."""
 
 _ADVICE = "Unpack the subtitles again"
 
