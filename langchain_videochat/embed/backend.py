@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 import torch
 
-from langchain_videochat.embed.conversation import Sound, Turn, Visual
+from langchain_videochat.embed.conversation import Audio, Turn, Visual
 from langchain_videochat.embed.errors import PromptTooLongError
 from langchain_videochat.embed.reasoning import find_delimiters
 from langchain_videochat.embed.visual_cache import VisualCache
@@ -32,7 +32,7 @@ class Prompt(Protocol):
 
     @property
     def audio_tokens(self) -> int:
-        """How many of them are sound."""
+        """How many of them are audio."""
 
 
 class TokenGenerator(Protocol):
@@ -67,7 +67,7 @@ class Backend(ABC):
         context_length: Maximum number of tokens of a prompt and its answer.
         default_video_tokens: Maximum visual tokens of a video in a prompt, unless the request sets it.
         stop_strings: Strings before which an answer ends, besides those of the request.
-        sampling_rate: Samples per second of the sound that the model takes; None if it takes none.
+        sampling_rate: Samples per second of the model's audio input; None if it has none.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Backend(ABC):
         """
         if length >= self.context_length:
             problem = f"it takes {length} tokens, and the model's context length is {self.context_length}"
-            advice = "Send fewer videos, lower max_video_tokens or max_sound_seconds, or drop earlier turns"
+            advice = "Send fewer videos, lower max_video_tokens or max_audio_seconds, or drop earlier turns"
             raise PromptTooLongError("the conversation", problem, advice)
 
     @abstractmethod
@@ -153,7 +153,7 @@ class Backend(ABC):
         kind: Literal["video", "image"],
         size: tuple[int, int],
         times: tuple[float, ...] = (),
-        sound: Sound | None = None,
+        audio: Audio | None = None,
     ) -> Visual:
         """Return a stand-in for an image or a video that takes as many tokens.
 
@@ -161,7 +161,7 @@ class Backend(ABC):
             kind: "video" or "image".
             size: Its width and height in pixels, after scaling.
             times: Times of the frames of the video in seconds.
-            sound: A sound that is as long as that of the video; None if it has none.
+            audio: Audio that is as long as the video; None if the video has none.
         """
 
     @abstractmethod

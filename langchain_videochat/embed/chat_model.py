@@ -30,7 +30,7 @@ from langchain_videochat.embed.conversation import NUM_FRAMES
 from langchain_videochat.embed.errors import core_errors
 from langchain_videochat.embed.long_videos import SEGMENTS, Overflow, VideoBudget
 from langchain_videochat.embed.messages import file_states
-from langchain_videochat.embed.model_config import find_context_length, takes_sound
+from langchain_videochat.embed.model_config import find_context_length, takes_audio
 from langchain_videochat.embed.output_format import OPTIONS as OUTPUT_OPTIONS
 from langchain_videochat.embed.output_format import ToolChoice, read_output_format
 from langchain_videochat.embed.settings import DEFAULT_MODEL, ModelSettings, Quantization
@@ -69,8 +69,8 @@ class VideoChatEmbed(BaseChatModel):
 
     **Video input.** Standard content blocks with a URL (`https:` or `file:`) or base64 data. Their `extras` select a
     part of the video (`start` and `end`, as seconds or "mm:ss") and the frames to sample (`num_frames` or `fps`).
-    Models that take sound, such as Gemma 4 E4B and Qwen2.5-Omni, also get the sound of videos of up to
-    `max_sound_seconds`, and blocks of type "audio".
+    Models with audio input, such as Gemma 4 E4B and Qwen2.5-Omni, also get the audio of videos of up to
+    `max_audio_seconds`, and blocks of type "audio".
 
     Example:
         Instantiate:
@@ -184,9 +184,9 @@ class VideoChatEmbed(BaseChatModel):
     only the segments that `retriever` finds, which is the cheapest; "map_reduce" answers the question for each part of
     the video, and then from these answers, which generates one more answer per part."""
 
-    max_sound_seconds: float = Field(default=60.0, ge=0)
-    """Maximum length of a video, or of a segment, whose sound is added to its frames, for models that take sound: a
-    minute takes 1,500 tokens of most models. Merged segments have no sound."""
+    max_audio_seconds: float = Field(default=60.0, ge=0)
+    """Maximum length in seconds of a video, or of a segment, whose audio is added to its frames, for models with audio
+    input: a minute takes 1,500 tokens of most models. Merged segments have no audio."""
 
     retriever: BaseRetriever | None = Field(default=None, exclude=True)
     """Finds Documents with `start` and `end` for a question, for example `VideoTimelineStore.as_retriever()`."""
@@ -359,7 +359,7 @@ class VideoChatEmbed(BaseChatModel):
         """Return the number of tokens of a prompt, with its videos, images and tools, or of a part of one.
 
         Videos are not encoded, and not downloaded: where the duration of a video determines its tokens, a missing file
-        or a web address counts as an hour of video, or a minute of sound.
+        or a web address counts as an hour of video, or a minute of audio.
 
         Args:
             messages: Any part of a conversation.
@@ -475,7 +475,7 @@ class VideoChatEmbed(BaseChatModel):
             segment_tokens=segment_tokens,
             overflow=self.overflow,
             retriever=self.retriever,
-            sound_seconds=self.max_sound_seconds,
+            audio_seconds=self.max_audio_seconds,
         )
         return Request(
             messages,
@@ -530,7 +530,7 @@ class VideoChatEmbed(BaseChatModel):
             image_inputs=True,
             image_url_inputs=True,
             video_inputs=True,
-            audio_inputs=takes_sound(self.model or DEFAULT_MODEL, self.revision),
+            audio_inputs=takes_audio(self.model or DEFAULT_MODEL, self.revision),
             pdf_inputs=False,
             image_tool_message=True,
             text_outputs=True,

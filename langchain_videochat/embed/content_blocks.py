@@ -100,7 +100,7 @@ def _read_file(block: Block) -> str | MediaRef:
     kind = mime_type.partition("/")[0].lower()
     if kind not in _FILE_READERS:
         problem = f"unsupported mime_type {mime_type}"
-        advice = "Give a video, an image, a sound or plain text, with its mime_type"
+        advice = "Give a video, an image, audio or plain text, with its mime_type"
         raise InputError(f"{block['type']} block", problem, advice)
     return _FILE_READERS[kind](block)
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import InputError, MediaError
-from langchain_videochat.media import local_path, probe, read_audio, sample_frames
+from langchain_videochat.media import local_path, probe, sample_frames
+from langchain_videochat.media.audio import read_audio as read_audio_chunks
 from langchain_videochat.media.container import check_size
 from langchain_videochat.media.geometry import displayed_size
 from langchain_videochat.utils.interval import Interval
@@ -37,8 +38,8 @@ TRANSPOSED = range(5, 9)
 
 
 @dataclass(frozen=True, eq=False)
-class Sound:
-    """The sound of a video, or of an audio file."""
+class Audio:
+    """The audio of a video, or of an audio file."""
 
     kind: ClassVar[Literal["audio"]] = "audio"
     times: ClassVar[tuple[()]] = ()
@@ -62,11 +63,11 @@ class Sound:
         """Time at which it ends, in seconds."""
         return self.start + len(self.samples) / self.sampling_rate
 
-    def split(self, max_samples: int) -> "list[Sound]":
+    def split(self, max_samples: int) -> "list[Audio]":
         """Split it into parts of equal length with at most so many samples."""
         parts = np.array_split(self.samples, max(1, -(-len(self.samples) // max_samples)))
         starts = np.cumsum([0, *map(len, parts[:-1])]) / self.sampling_rate
-        return [Sound(part, self.sampling_rate, self.start + start) for part, start in zip(parts, starts, strict=True)]
+        return [Audio(part, self.sampling_rate, self.start + start) for part, start in zip(parts, starts, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +90,13 @@ class Video:
     times: tuple[float, ...] = ()
     """One ascending timestamp per frame, in seconds from the first frame of the video; empty if unknown."""
 
-    sound: Sound | None = None
-    """Its sound, for models that take it."""
+    audio: Audio | None = None
+    """Its audio, for models that take it."""
 
     @property
     def nbytes(self) -> int:
         """Size in bytes."""
-        return self.frames.nbytes + (self.sound.nbytes if self.sound else 0)
+        return self.frames.nbytes + (self.audio.nbytes if self.audio else 0)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", _to_rgb(self.frames, "frames", "[T, H, W, 3]"))
@@ -154,7 +155,7 @@ class VisualTokens:
 Visual = Video | Image | VisualTokens
 """A video, a segment of a video, or an image."""
 
-Part = str | Visual | Sound
+Part = str | Visual | Audio
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class Turn:
     """"system", "human" or "assistant"."""
 
     content: tuple[Part, ...]
-    """Texts, videos, images and sounds, in order."""
+    """Texts, videos, images and audio, in order."""
 
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
@@ -183,7 +184,7 @@ class Turn:
         for part in self.content:
             if not isinstance(part, Part):
                 raise InputError(
-                    "content", f"unsupported type {type(part).__name__}", "Give texts, Videos, Images, Sounds"
+                    "content", f"unsupported type {type(part).__name__}", "Give texts, Videos, Images, Audio"
                 )
 
 
@@ -223,7 +224,7 @@ def read_segments(
 
     The packets are indexed once, and only the frames of one segment are in memory at a time. The segments are in time
     order, none inside another. Frames are scaled down so that their shorter side has `size` pixels at most. With a
-    `sampling_rate`, their sound is read too.
+    `sampling_rate`, their audio is read too.
 
     Raises:
         SourceError: No such file.
@@ -239,20 +240,20 @@ def read_segments(
     )
     for segment in segments:
         frame_at = dict(islice(frames, num_frames))
-        sound = _read_sound_of_video(source, segment, sampling_rate) if sampling_rate else None
-        yield Video(np.stack(list(frame_at.values())), tuple(frame_at), sound)
+        audio = _read_audio_of_video(source, segment, sampling_rate) if sampling_rate else None
+        yield Video(np.stack(list(frame_at.values())), tuple(frame_at), audio)
 
 
-def _read_sound_of_video(source: str | Path, segment: Interval, sampling_rate: int) -> Sound | None:
+def _read_audio_of_video(source: str | Path, segment: Interval, sampling_rate: int) -> Audio | None:
     try:
-        return read_sound(source, segment, sampling_rate)
+        return read_audio(source, segment, sampling_rate)
     except MediaError as error:
-        logger.warning("The sound is left out: %s", error)
+        logger.warning("The audio is left out: %s", error)
         return None
 
 
-def read_sound(source: str | Path, interval: Interval, sampling_rate: int) -> Sound:
-    """Read the sound of a video or an audio file.
+def read_audio(source: str | Path, interval: Interval, sampling_rate: int) -> Audio:
+    """Read the audio of a video or an audio file.
 
     Args:
         source: A local file.
@@ -261,15 +262,15 @@ def read_sound(source: str | Path, interval: Interval, sampling_rate: int) -> So
 
     Raises:
         SourceError: No such file.
-        MediaError: The file has no sound, or it cannot be decoded.
+        MediaError: The file has no audio, or it cannot be decoded.
     """
-    chunks = [chunk.samples for chunk in read_audio(source, interval.start, interval.end, sampling_rate)]
-    return Sound(np.concatenate([*chunks, np.zeros(0, np.float32)]), sampling_rate, interval.start)
+    chunks = [chunk.samples for chunk in read_audio_chunks(source, interval.start, interval.end, sampling_rate)]
+    return Audio(np.concatenate([*chunks, np.zeros(0, np.float32)]), sampling_rate, interval.start)
 
 
-def silence(interval: Interval, sampling_rate: int) -> Sound:
-    """Return a silent sound of the length of an interval."""
-    return Sound(np.zeros(round(interval.duration * sampling_rate), np.float32), sampling_rate, interval.start)
+def silence(interval: Interval, sampling_rate: int) -> Audio:
+    """Return silent audio of the length of an interval."""
+    return Audio(np.zeros(round(interval.duration * sampling_rate), np.float32), sampling_rate, interval.start)
 
 
 def sampling_times(segment: Interval, num_frames: int) -> tuple[float, ...]:

@@ -45,7 +45,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
-def no_sound_error() -> InputError:
-    """Return the error for a sound in the prompt of a model that takes none."""
-    advice = "Use a model that takes sound, such as Gemma 4 E4B or Qwen2.5-Omni"
-    return InputError("content", "the model takes no sound", advice)
+def no_audio_error() -> InputError:
+    """Return the error for audio in the prompt of a model without audio input."""
+    advice = "Use a model with audio input, such as Gemma 4 E4B or Qwen2.5-Omni"
+    return InputError("content", "the model takes no audio", advice)

@@ -12,15 +12,15 @@ from transformers import LogitsProcessor
 
 from langchain_videochat.embed.backend import Backend, Prompt
 from langchain_videochat.embed.constrained import JsonConstraint
-from langchain_videochat.embed.conversation import Part, Sound, Turn, Visual
+from langchain_videochat.embed.conversation import Audio, Part, Turn, Visual
 from langchain_videochat.embed.errors import NotEnoughMemoryError
 from langchain_videochat.embed.generation import SamplingParams, TextDelta, generate_text
 from langchain_videochat.embed.long_videos import VideoBudget, select_segments
 from langchain_videochat.embed.media_formats import (
+    audio_interval,
     check_sampling_rate,
     image_format,
     segment_format,
-    sound_interval,
     why_silent,
 )
 from langchain_videochat.embed.media_refs import MediaRef
@@ -118,7 +118,7 @@ def answer(backend: Backend, request: Request) -> Answer:
 def build_conversation(
     request: Request, turns: Sequence[ParsedTurn], media: Iterable[Sequence[Part]]
 ) -> Sequence[Turn]:
-    """Put the parts of each video, image and sound in its place, and describe the tools and the response schema."""
+    """Put the parts of each video, image and audio in its place, and describe the tools and the response schema."""
     parts_of_media = iter(media)
     conversation = []
     for turn in turns:
@@ -142,25 +142,25 @@ def write_answers(times: Iterable[tuple[float, float]], answers: Iterable[str]) 
     return "\n".join(lines)
 
 
-def _encode(backend: Backend, request: Request, media: MediaRef) -> Sequence[Visual | Sound]:
-    """Encode an image, or each selected segment of a video, or read a sound."""
+def _encode(backend: Backend, request: Request, media: MediaRef) -> Sequence[Visual | Audio]:
+    """Encode an image, or each selected segment of a video, or read audio."""
     cache = backend.visual_cache
     with cache.open(media) as file:
         if media.kind == "audio":
             media_format = MediaFormat(sampling_rate=check_sampling_rate(backend))
-            return [cache.encode(file, media_format, sound_interval(media, cache.probe(file)))]
+            return [cache.encode(file, media_format, audio_interval(media, cache.probe(file)))]
         facts = cache.probe(file)
         if media.kind == "image":
             return [cache.encode(file, image_format(backend, request.budget, facts))]
         segments = select_segments(facts, media.interval, request.question, request.budget)
         media_format = segment_format(backend, request.budget, media, facts, segments)
-        if facts.has_sound and backend.sampling_rate != media_format.sampling_rate and request.budget.sound_seconds:
-            logger.warning("The sound is left out, because %s", why_silent(request.budget, segments))
+        if facts.has_audio and backend.sampling_rate != media_format.sampling_rate and request.budget.audio_seconds:
+            logger.warning("The audio is left out, because %s", why_silent(request.budget, segments))
         return cache.encode_segments(file, segments, media_format, show_progress=request.show_progress)
 
 
 def _answer(
-    backend: Backend, request: Request, turns: Sequence[ParsedTurn], media: Sequence[Sequence[Visual | Sound]]
+    backend: Backend, request: Request, turns: Sequence[ParsedTurn], media: Sequence[Sequence[Visual | Audio]]
 ) -> Answer:
     usage = Usage()
     fitted = [_fit(backend, request, segments, usage) for segments in media]
@@ -173,7 +173,7 @@ def _answer(
     return Answer(deltas, sampled_times, usage)
 
 
-def _fit(backend: Backend, request: Request, segments: Sequence[Visual | Sound], usage: Usage) -> Sequence[Part]:
+def _fit(backend: Backend, request: Request, segments: Sequence[Visual | Audio], usage: Usage) -> Sequence[Part]:
     """Reduce the segments of a video to what its budget allows."""
     if len(segments) <= request.budget.max_segments:
         return segments
@@ -182,7 +182,7 @@ def _fit(backend: Backend, request: Request, segments: Sequence[Visual | Sound],
     return [_map_reduce(backend, request, segments, usage)]
 
 
-def _map_reduce(backend: Backend, request: Request, segments: Sequence[Visual | Sound], usage: Usage) -> str:
+def _map_reduce(backend: Backend, request: Request, segments: Sequence[Visual | Audio], usage: Usage) -> str:
     """Answer the question about each part of a long video, and return the answers with the times of the parts."""
     size = request.budget.max_segments
     parts = [segments[start : start + size] for start in range(0, len(segments), size)]
@@ -195,7 +195,7 @@ def _map_reduce(backend: Backend, request: Request, segments: Sequence[Visual | 
 
 
 def _answer_part(
-    backend: Backend, request: Request, segments: Sequence[Visual | Sound]
+    backend: Backend, request: Request, segments: Sequence[Visual | Audio]
 ) -> tuple[Prompt, list[TextDelta]]:
     question = [request.question] if request.question.strip() else []
     prompt = backend.build_prompt([Turn("human", (*segments, *question))])

@@ -51,8 +51,8 @@ class VideoBudget:
     overflow: Overflow
     retriever: BaseRetriever | None
 
-    sound_seconds: float
-    """Maximum length of a segment whose sound is added, for models that take sound."""
+    audio_seconds: float
+    """Maximum length of a segment whose audio is added, for models with audio input."""
 
 
 def select_segments(video: "MediaFacts", interval: Interval, question: str, budget: VideoBudget) -> list[Interval]:

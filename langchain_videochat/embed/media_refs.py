@@ -1,4 +1,4 @@
-"""References to videos, images and sounds in messages, and opening them as local files."""
+"""References to videos, images and audio in messages, and opening them as local files."""
 
 import base64
 import mimetypes
@@ -31,7 +31,7 @@ _STANDARD_ALPHABET = str.maketrans("-_", "+/")
 
 @dataclass(frozen=True)
 class MediaRef:
-    """A video, image or sound in a message, not yet opened."""
+    """A video, image or audio in a message, not yet opened."""
 
     kind: Literal["video", "image", "audio"]
 
@@ -39,7 +39,7 @@ class MediaRef:
     """A path, or an `http:`, `https:`, `file:` or base64 `data:` URL."""
 
     interval: Interval = Interval()  # noqa: RUF009 - Interval is frozen
-    """The part of a video or sound to process."""
+    """The part of a video or audio to process."""
 
     num_frames: int | None = None
     """Number of frames to sample from a video; `NUM_FRAMES` if neither this nor `fps` is given."""
@@ -73,7 +73,7 @@ def count_frames(video: MediaRef, segment: Interval) -> int:
 
 @contextmanager
 def opened(media: MediaRef) -> Iterator[Path]:
-    """Provide a video, image or sound as a local file. Downloaded or decoded files are deleted when the context ends.
+    """Provide a video, image or audio as a local file. Downloaded or decoded files are deleted when the context ends.
 
     Raises:
         SourceError: No such file, or the URL is refused or fails.

@@ -43,11 +43,11 @@ def find_context_length(model: str | Path, revision: str | None = None) -> int |
     return length if isinstance(length, int) and length else None
 
 
-def takes_sound(model: str | Path, revision: str | None = None) -> bool:
-    """Return whether a model takes sound, from its configuration file; False if it is not on this machine.
+def takes_audio(model: str | Path, revision: str | None = None) -> bool:
+    """Return whether a model has audio input, from its configuration file; False if it is not on this machine.
 
     Example:
-        >>> takes_sound("videochat-embed-tiny")
+        >>> takes_audio("videochat-embed-tiny")
         False
     """
     folder = find_weights(model, revision)

@@ -21,7 +21,7 @@ class ModelFacts:
     """Its model type in transformers."""
 
     takes: str
-    """How it takes a video: "videos" or "images", followed by "and sound" if it takes that, too."""
+    """How it takes a video: "videos" or "images", followed by "and audio" if it takes that, too."""
 
     weights: int
     """Memory for its weights on this machine in bytes."""
@@ -79,7 +79,7 @@ def _read_transformers(settings: ModelSettings) -> tuple[str, int]:
     config, processor = load_config_and_processor(settings)
     writer = choose_writer(processor, config, settings.model)
     size = FrameSizes(writer.count_visual_tokens).find(NUM_FRAMES, DEFAULT_SIZE, DEFAULT_VIDEO_TOKENS)
-    return f"{writer.takes} and sound" if writer.sound else writer.takes, size.tokens
+    return f"{writer.takes} and audio" if writer.audio else writer.takes, size.tokens
 
 
 def _memory(folder: Path, settings: ModelSettings) -> int:

@@ -12,8 +12,8 @@ from torch.nn.functional import interpolate
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AddedToken, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
-from langchain_videochat.embed.conversation import Image, Part, Sound, Turn, Video, Visual, VisualTokens
-from langchain_videochat.embed.errors import no_sound_error
+from langchain_videochat.embed.conversation import Audio, Image, Part, Turn, Video, Visual, VisualTokens
+from langchain_videochat.embed.errors import no_audio_error
 from langchain_videochat.errors import InputError
 
 PromptStyle = Literal["videochat", "chat"]
@@ -209,8 +209,8 @@ class VideoChatEmbedProcessor(ProcessorMixin):
             return self._control_pattern.sub(r"\g<0> ", part.encode(errors="replace").decode())
         if isinstance(part, Image) or (isinstance(part, VisualTokens) and part.kind == "image"):
             return f"<Image>{self.video_token}</Image>"
-        if isinstance(part, Sound):
-            raise no_sound_error()
+        if isinstance(part, Audio):
+            raise no_audio_error()
         video = f"<Video>{self.video_token}</Video>"
         if not part.times:
             return video

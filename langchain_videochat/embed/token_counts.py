@@ -10,10 +10,10 @@ from langchain_videochat.embed.frame_sizes import DEFAULT_SIZE
 from langchain_videochat.embed.inference import PART_TOKENS, Request, build_conversation, write_answers
 from langchain_videochat.embed.long_videos import VideoBudget, merge_times, select_segments
 from langchain_videochat.embed.media_formats import (
+    audio_interval,
     check_sampling_rate,
     image_format,
     segment_format,
-    sound_interval,
 )
 from langchain_videochat.embed.media_refs import MAX_FRAMES, MediaRef
 from langchain_videochat.embed.messages import read_messages
@@ -25,8 +25,8 @@ from langchain_videochat.utils.interval import Interval
 UNKNOWN_SECONDS = 3600.0
 """Assumed duration in seconds of a video that is missing or would have to be downloaded."""
 
-UNKNOWN_SOUND_SECONDS = 60.0
-"""The same of a sound."""
+UNKNOWN_AUDIO_SECONDS = 60.0
+"""The same of an audio file."""
 
 
 def count_tokens(backend: Backend, request: Request) -> int:
@@ -62,12 +62,12 @@ def _count(backend: Backend, conversation: Sequence[Turn]) -> int:
 
 
 def _estimate(backend: Backend, request: Request, media: MediaRef) -> tuple[Sequence[Part], int]:
-    """Return what represents a video, image or sound in the prompt, and how many tokens to add for unknown text."""
+    """Return what represents a video, image or audio in the prompt, and how many tokens to add for unknown text."""
     cache, budget = backend.visual_cache, request.budget
     with cache.open(media) as file:
         facts = _facts(cache, file)
         if media.kind == "audio":
-            return [silence(sound_interval(media, facts), check_sampling_rate(backend))], 0
+            return [silence(audio_interval(media, facts), check_sampling_rate(backend))], 0
         if media.kind == "image":
             size = displayed_size(*facts.size, size=image_format(backend, budget, facts).frame_size)
             return [backend.placeholder("image", size)], 0
@@ -80,11 +80,11 @@ def _estimate(backend: Backend, request: Request, media: MediaRef) -> tuple[Sequ
         text = write_answers([(part[0][0], part[-1][-1]) for part in parts], [""] * len(parts))
         return [text], PART_TOKENS * len(parts)
     rate = media_format.sampling_rate
-    sounds = [silence(segment, rate) if rate else None for segment in segments]
+    audio_parts = [silence(segment, rate) if rate else None for segment in segments]
     if len(times) > count:
-        times, sounds = merge_times(times, count), [None] * count
+        times, audio_parts = merge_times(times, count), [None] * count
     size = displayed_size(*facts.size, size=media_format.frame_size)
-    return [backend.placeholder("video", size, each, sound) for each, sound in zip(times, sounds, strict=True)], 0
+    return [backend.placeholder("video", size, each, audio) for each, audio in zip(times, audio_parts, strict=True)], 0
 
 
 def _segments(facts: MediaFacts, interval: Interval, budget: VideoBudget) -> list[Interval]:
@@ -102,6 +102,6 @@ def _facts(cache: VisualCache[Any], file: LazyFile) -> MediaFacts:
     if known is not None:
         return known
     fps = file.media.fps
-    longest = UNKNOWN_SECONDS if file.media.kind == "video" else UNKNOWN_SOUND_SECONDS
+    longest = UNKNOWN_SECONDS if file.media.kind == "video" else UNKNOWN_AUDIO_SECONDS
     seconds = longest if fps is None else min(longest, MAX_FRAMES / fps)
     return MediaFacts("", file.media.interval.start + seconds, DEFAULT_SIZE)

@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 from typing_extensions import override
 
 from langchain_videochat.embed.backend import Backend, end_tokens_of
-from langchain_videochat.embed.conversation import Image, Sound, Turn, Video, Visual
+from langchain_videochat.embed.conversation import Audio, Image, Turn, Video, Visual
 from langchain_videochat.embed.frame_sizes import DEFAULT_SIZE, FrameSizes, noise
 from langchain_videochat.embed.long_videos import divide, thin_out
 from langchain_videochat.embed.settings import ModelSettings
@@ -47,7 +47,7 @@ class TransformersBackend(Backend):
             ),
             context_length=getattr(text_config, "max_position_embeddings", None) or sys.maxsize,
             default_video_tokens=DEFAULT_VIDEO_TOKENS,
-            sampling_rate=writer.sound.sampling_rate if writer.sound else None,
+            sampling_rate=writer.audio.sampling_rate if writer.audio else None,
         )
         self._writer = writer
         self._sizes = FrameSizes(writer.count_visual_tokens)
@@ -75,9 +75,9 @@ class TransformersBackend(Backend):
         kind: Literal["video", "image"],
         size: tuple[int, int],
         times: tuple[float, ...] = (),
-        sound: Sound | None = None,
+        audio: Audio | None = None,
     ) -> Visual:
-        return Image(noise(1, *size)[0]) if kind == "image" else Video(noise(max(1, len(times)), *size), times, sound)
+        return Image(noise(1, *size)[0]) if kind == "image" else Video(noise(max(1, len(times)), *size), times, audio)
 
     @override
     def count_tokens(self, turns: Sequence[Turn], *, add_generation_prompt: bool = True) -> int:

@@ -38,7 +38,7 @@ from langchain_videochat.embed.transformers_prompts import TransformersPrompt
 from langchain_videochat.errors import ModelError, VideoChatError
 
 _MEDIA_CONTENT = re.compile("pixel_values|patches|input_features$")
-"""Names of inputs of a model that hold images, videos and sounds."""
+"""Names of inputs of a model that hold images, videos and audio."""
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ class GenerateQueue:
         known = cache.get_seq_length()
         if not known or not all(isinstance(token, int) for token in prompt.token_ids[known:]):
             return prompt.inputs, DynamicCache()
-        # Images, videos and sounds are in the cache; their sizes are still needed for the positions of tokens.
+        # Images, videos and audio are in the cache; their sizes are still needed for the positions of tokens.
         kept = {name: value for name, value in prompt.inputs.items() if not _MEDIA_CONTENT.search(name)}
         return BatchFeature(kept), cache
 

@@ -138,7 +138,7 @@ def _options(settings: ModelSettings, auto_class: Any, config: Any) -> dict[str,
 
 
 def _layers_outside_language_model(settings: ModelSettings, auto_class: Any, config: Any) -> list[str]:
-    """Return the names of the linear layers that process images and sound, and that of the output layer."""
+    """Return the names of the linear layers that process images and audio, and that of the output layer."""
     import torch
 
     with torch.device("meta"):

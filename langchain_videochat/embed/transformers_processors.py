@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from transformers import BatchFeature
 
-from langchain_videochat.embed.conversation import Image, Sound, Turn, Video, Visual, silence
+from langchain_videochat.embed.conversation import Audio, Image, Turn, Video, Visual, silence
 from langchain_videochat.embed.frame_sizes import noise
-from langchain_videochat.embed.transformers_prompts import NativeVideos, PromptWriter, SoundInput, TimedFrames
+from langchain_videochat.embed.transformers_prompts import AudioInput, NativeVideos, PromptWriter, TimedFrames
 from langchain_videochat.errors import InputError, ModelError
 from langchain_videochat.utils.interval import Interval
 
 PART_SECONDS = 30
-"""Length of the parts of a sound for processors that don't state their maximum, such as that of Gemma 4."""
+"""Length of the parts of audio for processors that don't state their maximum, such as that of Gemma 4."""
 
 PROBE_FRAMES = 4
 PROBE_SIZE = (160, 96)
@@ -34,16 +34,16 @@ def choose_writer(processor: Any, config: Any, model: str) -> PromptWriter:
     Raises:
         ModelError: The processor takes neither a video nor several images.
     """
-    sound = _find_sound_input(processor, config)
+    audio = _find_audio_input(processor, config)
     native = PromptWriter(processor, NativeVideos(writes_times=True))
     if _accepts(native):
         early, late = (_convert(native, _video(start))["input_ids"].tolist() for start in (0.0, 60.0))
         videos = NativeVideos(writes_times=early != late, min_frames=1 if _accepts(native, num_frames=1) else 2)
         has_system_turns = _has_system_turns(native)
-        return PromptWriter(processor, videos, mixes=_mixes(native), has_system_turns=has_system_turns, sound=sound)
+        return PromptWriter(processor, videos, mixes=_mixes(native), has_system_turns=has_system_turns, audio=audio)
     timed_frames = PromptWriter(processor, TimedFrames())
     if _accepts(timed_frames):
-        return PromptWriter(processor, TimedFrames(), has_system_turns=_has_system_turns(timed_frames), sound=sound)
+        return PromptWriter(processor, TimedFrames(), has_system_turns=_has_system_turns(timed_frames), audio=audio)
     problem = "its processor takes neither a video nor several images"
     raise ModelError(model, problem, "Use a model that was trained on video, such as a Qwen-VL, InternVL or SmolVLM2")
 
@@ -60,20 +60,20 @@ def _has_system_turns(writer: PromptWriter) -> bool:
     return _MARKER in text and "'text'" not in text
 
 
-def _find_sound_input(processor: Any, config: Any) -> SoundInput | None:
-    """Return the sound that a model takes; None if it takes none."""
+def _find_audio_input(processor: Any, config: Any) -> AudioInput | None:
+    """Return the audio input of a model; None if it has none."""
     extractor = getattr(processor, "feature_extractor", None)
     if extractor is None or getattr(config, "audio_config", None) is None:
         return None
     rate = int(getattr(extractor, "sampling_rate", 16_000))
-    sound = SoundInput(rate, getattr(extractor, "n_samples", PART_SECONDS * rate))
-    writer = PromptWriter(processor, TimedFrames(), sound=sound)
-    sounds = (silence(Interval(0, seconds), rate) for seconds in (1, 2))
+    audio = AudioInput(rate, getattr(extractor, "n_samples", PART_SECONDS * rate))
+    writer = PromptWriter(processor, TimedFrames(), audio=audio)
+    audio_parts = (silence(Interval(0, seconds), rate) for seconds in (1, 2))
     try:
-        lengths = [_convert(writer, one)["input_ids"].shape[1] for one in sounds]
+        lengths = [_convert(writer, one)["input_ids"].shape[1] for one in audio_parts]
     except Exception:  # processors raise errors of many kinds
         return None
-    return sound if lengths[1] > lengths[0] else None
+    return audio if lengths[1] > lengths[0] else None
 
 
 def _accepts(writer: PromptWriter, num_frames: int = PROBE_FRAMES) -> bool:
@@ -97,7 +97,7 @@ def _mixes(writer: PromptWriter) -> bool:
     return counts[0] + counts[1] == counts[2]
 
 
-def _convert(writer: PromptWriter, *media: Visual | Sound) -> BatchFeature:
+def _convert(writer: PromptWriter, *media: Visual | Audio) -> BatchFeature:
     return writer.convert([writer.write([Turn("human", (*media, "What is it?"))])])
 
 

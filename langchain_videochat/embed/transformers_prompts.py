@@ -16,7 +16,7 @@ from transformers import BatchFeature
 from transformers.video_utils import VideoMetadata
 
 from langchain_videochat.embed.backend import TokenIds
-from langchain_videochat.embed.conversation import Image, Part, Sound, Turn, Video
+from langchain_videochat.embed.conversation import Audio, Image, Part, Turn, Video
 from langchain_videochat.errors import InputError
 
 _ROLES = {"system": "system", "human": "user", "assistant": "assistant"}
@@ -37,12 +37,12 @@ class WrittenPrompt:
     """Images in the order of their places in the text, [H, W, 3] each."""
 
     videos: list[Video]
-    sounds: list[Sound]
+    audio_parts: list[Audio]
 
     @property
     def kinds(self) -> tuple[bool, bool, bool]:
-        """Whether it contains images, videos and sounds."""
-        return bool(self.images), bool(self.videos), bool(self.sounds)
+        """Whether it contains images, videos and audio."""
+        return bool(self.images), bool(self.videos), bool(self.audio_parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +58,14 @@ class TransformersPrompt:
 
 
 @dataclass(frozen=True)
-class SoundInput:
-    """The sound that a processor takes."""
+class AudioInput:
+    """The audio that a processor takes."""
 
     sampling_rate: int
     """Samples per second."""
 
     max_samples: int
-    """Maximum length. Longer sounds are split."""
+    """Maximum length. Longer audio is split."""
 
 
 class VideoWriter(Protocol):
@@ -125,7 +125,7 @@ class PromptWriter:
         videos: The form of videos.
         mixes: Whether the processor takes images and videos in one prompt; if not, the videos become images.
         has_system_turns: Whether the chat template writes system turns; if not, the first human turn contains them.
-        sound: The sound that the processor takes; None if it takes none.
+        audio: The audio that the processor takes; None if it takes none.
     """
 
     def __init__(
@@ -135,10 +135,10 @@ class PromptWriter:
         *,
         mixes: bool = True,
         has_system_turns: bool = True,
-        sound: SoundInput | None = None,
+        audio: AudioInput | None = None,
     ) -> None:
         self.processor = processor
-        self.sound = sound
+        self.audio = audio
         self.takes = "videos" if isinstance(videos, NativeVideos) else "images"
         self._videos = videos
         self._mixes = mixes
@@ -174,7 +174,7 @@ class PromptWriter:
                 videos.add(part, written)
             elif isinstance(part, Image):
                 written.images.append(part.pixels)
-            written.sounds.extend(self._sounds(part))
+            written.audio_parts.extend(self._audio_parts(part))
         return written
 
     def convert(self, prompts: Sequence[WrittenPrompt]) -> BatchFeature:
@@ -191,11 +191,11 @@ class PromptWriter:
             media["videos"] = [list(video.frames) for video in videos]
             media["video_metadata"] = [_metadata(video) for video in videos]
             media["do_sample_frames"] = False
-        sounds = [sound for prompt in prompts for sound in prompt.sounds]
-        if sounds:
-            rate = sounds[0].sampling_rate
+        audio_parts = [audio for prompt in prompts for audio in prompt.audio_parts]
+        if audio_parts:
+            rate = audio_parts[0].sampling_rate
             # Models cannot process a few samples.
-            media["audio"] = [np.pad(one.samples, (0, max(0, rate // 2 - len(one.samples)))) for one in sounds]
+            media["audio"] = [np.pad(one.samples, (0, max(0, rate // 2 - len(one.samples)))) for one in audio_parts]
             media["sampling_rate"] = rate
         try:
             with self._lock:
@@ -257,14 +257,14 @@ class PromptWriter:
             elif isinstance(part, str):
                 # Lone surrogates cannot be encoded.
                 yield _text(self._control.sub(r"\g<0> ", part.encode(errors="replace").decode()))
-            for sound in self._sounds(part):
-                yield _text(f"Sound from {sound.start:.1f} to {sound.end:.1f} seconds:")
+            for audio in self._audio_parts(part):
+                yield _text(f"Audio from {audio.start:.1f} to {audio.end:.1f} seconds:")
                 yield {"type": "audio"}
 
-    def _sounds(self, part: Part) -> list[Sound]:
-        """Return the sound of a part of a turn, split as the processor needs it."""
-        sound = part.sound if isinstance(part, Video) else part
-        return sound.split(self.sound.max_samples) if isinstance(sound, Sound) and self.sound else []
+    def _audio_parts(self, part: Part) -> list[Audio]:
+        """Return the audio of a part of a turn, split as the processor needs it."""
+        audio = part.audio if isinstance(part, Video) else part
+        return audio.split(self.audio.max_samples) if isinstance(audio, Audio) and self.audio else []
 
     def _apply_template(self, messages: list[dict[str, Any]], add_generation_prompt: bool) -> str:
         return str(
@@ -305,9 +305,13 @@ def _metadata(video: Video) -> VideoMetadata:
 
 
 def _digest(written: WrittenPrompt) -> bytes:
-    """Return a value that identifies the images, videos and sounds of a prompt."""
+    """Return a value that identifies the images, videos and audio of a prompt."""
     digest = sha256(repr([video.times for video in written.videos]).encode())
-    contents = *written.images, *(video.frames for video in written.videos), *(one.samples for one in written.sounds)
+    contents = (
+        *written.images,
+        *(video.frames for video in written.videos),
+        *(one.samples for one in written.audio_parts),
+    )
     for content in contents:
         digest.update(str(content.shape).encode())
         digest.update(np.ascontiguousarray(content).data)

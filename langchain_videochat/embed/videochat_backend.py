@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from langchain_videochat.embed.backend import Backend, end_tokens_of
 from langchain_videochat.embed.batching import ContinuousBatch, Prompt
-from langchain_videochat.embed.conversation import Sound, Turn, VisualTokens
+from langchain_videochat.embed.conversation import Audio, Turn, VisualTokens
 from langchain_videochat.embed.cpu_threads import cpu_threads
 from langchain_videochat.embed.loading import load_model
 from langchain_videochat.embed.modeling_videochat import VideoChatEmbedForConditionalGeneration
@@ -63,7 +63,7 @@ class VideoChatBackend(Backend):
         kind: Literal["video", "image"],
         size: tuple[int, int],
         times: tuple[float, ...] = (),
-        sound: Sound | None = None,
+        audio: Audio | None = None,
     ) -> VisualTokens:
         return VisualTokens(kind, torch.empty(0), None, times)
 

@@ -14,14 +14,14 @@ from cachetools import LRUCache, TTLCache
 from tqdm.auto import tqdm
 
 from langchain_videochat.embed.conversation import (
+    Audio,
     Image,
-    Sound,
     Video,
     Visual,
     image_size,
+    read_audio,
     read_image,
     read_segments,
-    read_sound,
     sampling_times,
 )
 from langchain_videochat.embed.errors import NotEnoughMemoryError, is_out_of_memory
@@ -46,7 +46,7 @@ PROGRESS_DELAY = 2.0
 
 @dataclass(frozen=True)
 class MediaFacts:
-    """Metadata of a video, an image or a sound."""
+    """Metadata of a video, an image or audio."""
 
     video_id: str
     """Hash of its content."""
@@ -57,13 +57,13 @@ class MediaFacts:
     size: tuple[int, int]
     """Width and height as displayed, in pixels."""
 
-    has_sound: bool = False
-    """Whether it has sound."""
+    has_audio: bool = False
+    """Whether it has audio."""
 
 
 @dataclass(frozen=True)
 class MediaFormat:
-    """How the segments of a video, an image or a sound are read."""
+    """How the segments of a video, an image or audio are read."""
 
     num_frames: int = 1
     """Number of frames per segment."""
@@ -72,7 +72,7 @@ class MediaFormat:
     """Length of the shorter side to which frames or an image are scaled down, in pixels; None keeps their size."""
 
     sampling_rate: int | None = None
-    """Samples per second of the sound; None leaves the sound out."""
+    """Samples per second of the audio; None leaves the audio out."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +128,14 @@ class VisualCache(Generic[VisualT]):
         """Drop all results. Needed in a forked process, in which threads that hold the locks don't exist."""
         self._contents: TTLCache[Hashable, _Content] = TTLCache(MAX_SOURCES, SOURCE_TTL)
         self._facts: LRUCache[tuple[_Content, str], MediaFacts] = LRUCache(MAX_SOURCES)
-        self._encoded: LRUCache[_Key, VisualT | Sound] = LRUCache(MAX_BYTES, lambda one: one.nbytes)
+        self._encoded: LRUCache[_Key, VisualT | Audio] = LRUCache(MAX_BYTES, lambda one: one.nbytes)
         self._lock = threading.Lock()
         self._file_locks: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
         self._encoder_lock = threading.Lock()
 
     @contextmanager
     def open(self, media: MediaRef) -> Iterator[LazyFile]:
-        """Provide a video, image or sound. Other threads wait for it, and then find it in the cache."""
+        """Provide a video, image or audio. Other threads wait for it, and then find it in the cache."""
         state = _state(media)
         with self._lock:
             file_lock = self._file_locks.setdefault(state, threading.Lock())
@@ -143,7 +143,7 @@ class VisualCache(Generic[VisualT]):
             yield LazyFile(media, state, stack)
 
     def probe(self, file: LazyFile) -> MediaFacts:
-        """Return the metadata of a video, an image or a sound."""
+        """Return the metadata of a video, an image or audio."""
         content = self._content(file)
         with self._lock:
             facts: MediaFacts | None = self._facts.get((content, file.media.kind))
@@ -154,7 +154,7 @@ class VisualCache(Generic[VisualT]):
         return facts
 
     def known_facts(self, file: LazyFile) -> MediaFacts | None:
-        """Return the metadata of a video, an image or a sound; None if it would have to be downloaded."""
+        """Return the metadata of a video, an image or audio; None if it would have to be downloaded."""
         if not is_web_address(file.media.source):
             return self.probe(file)
         with self._lock:
@@ -173,8 +173,8 @@ class VisualCache(Generic[VisualT]):
         times = {segment: one.times for segment, one in encoded.items() if one is not None}
         return [times.get(segment) or sampling_times(segment, media_format.num_frames) for segment in segments]
 
-    def encode(self, file: LazyFile, media_format: MediaFormat, interval: Interval | None = None) -> VisualT | Sound:
-        """Encode an image, or read an interval of a sound.
+    def encode(self, file: LazyFile, media_format: MediaFormat, interval: Interval | None = None) -> VisualT | Audio:
+        """Encode an image, or read an interval of audio.
 
         Raises:
             NotEnoughMemoryError: Out of memory while encoding.
@@ -209,14 +209,14 @@ class VisualCache(Generic[VisualT]):
 
     def _find_or_encode(
         self, file: LazyFile, keys: Sequence[_Key], show_progress: bool = False
-    ) -> list[VisualT | Sound]:
+    ) -> list[VisualT | Audio]:
         with self._lock:
             encoded = {key: self._encoded[key] for key in keys if key in self._encoded}
         missing = [key for key in keys if key not in encoded]
         try:
             for key, media in zip(missing, self._read(file, missing, show_progress), strict=True):
                 with self._encoder_lock:
-                    encoded[key] = media if isinstance(media, Sound) else self._encode(media, key)
+                    encoded[key] = media if isinstance(media, Audio) else self._encode(media, key)
                 with self._lock, suppress(ValueError):  # too large to be kept
                     self._encoded[key] = encoded[key]
         except Exception as error:
@@ -226,14 +226,14 @@ class VisualCache(Generic[VisualT]):
             raise NotEnoughMemoryError("num_frames", problem, "Use fewer frames per video") from None
         return [encoded[key] for key in keys]
 
-    def _read(self, file: LazyFile, keys: Sequence[_Key], show_progress: bool) -> Iterable[Video | Image | Sound]:
+    def _read(self, file: LazyFile, keys: Sequence[_Key], show_progress: bool) -> Iterable[Video | Image | Audio]:
         if not keys:
             return ()
         segments, form = [key.segment for key in keys], keys[0].format
         if file.media.kind == "image":
             return [read_image(file.path, size=form.frame_size)]
         if file.media.kind == "audio":
-            return [read_sound(file.path, segments[0], form.sampling_rate or 0)]
+            return [read_audio(file.path, segments[0], form.sampling_rate or 0)]
         videos = read_segments(
             file.path, segments, form.num_frames, size=form.frame_size, sampling_rate=form.sampling_rate
         )
@@ -245,7 +245,7 @@ def _read_facts(file: LazyFile, video_id: str) -> MediaFacts:
     if file.media.kind == "image":
         return MediaFacts(video_id, 0.0, image_size(file.path))
     if file.media.kind == "audio":
-        return MediaFacts(video_id, media_duration(file.path), (0, 0), has_sound=True)
+        return MediaFacts(video_id, media_duration(file.path), (0, 0), has_audio=True)
     video = probe(file.path)
     return MediaFacts(video_id, video.duration, (video.width, video.height), video.has_audio)
 

@@ -123,7 +123,7 @@ def test_segments_are_read_as_one_by_one(film: Path, bounds: list[int], num_fram
 def encode(cache: VisualCache[VisualTokens], media: MediaRef, segment_seconds: float) -> list[VisualTokens]:
     """Encode all segments of a video."""
     with cache.open(media) as file:
-        budget = VideoBudget(segment_seconds, 999, QUERIES, "merge", None, sound_seconds=0)
+        budget = VideoBudget(segment_seconds, 999, QUERIES, "merge", None, audio_seconds=0)
         segments = select_segments(cache.probe(file), media.interval, "What is it?", budget)
         return cache.encode_segments(file, segments, MediaFormat(count_frames(media, segments[0])))
 

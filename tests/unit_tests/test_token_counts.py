@@ -149,7 +149,7 @@ def test_any_part_of_a_conversation_is_counted(llm: VideoChatEmbed, blocks: dict
     assert counts[:2] == [0, 0]
     assert counts[2] > len("A talk.")
     assert counts == sorted(counts)
-    with pytest.raises(InputError, match="takes no sound"):
+    with pytest.raises(InputError, match="takes no audio"):
         llm.get_num_tokens_from_messages([HumanMessage([{"type": "audio", "url": "https://example.com/a.mp3"}])])
 
 

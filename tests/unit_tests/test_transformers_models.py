@@ -381,7 +381,7 @@ def test_text_cannot_inject_control_tokens(load: Load, films: list[Path]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "takes"), [("qwen3_vl", "videos"), ("gemma4", "videos and sound"), ("idefics3", "images")]
+    ("name", "takes"), [("qwen3_vl", "videos"), ("gemma4", "videos and audio"), ("idefics3", "images")]
 )
 def test_doctor_shows_the_requirements_of_a_model(folders: Callable[[str], Path], name: str, takes: str) -> None:
     result = CliRunner().invoke(app, ["doctor", "--model", str(folders(name)), "--json"])

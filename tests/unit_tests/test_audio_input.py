@@ -13,7 +13,7 @@ import transformers
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_videochat import VideoChatEmbed
-from langchain_videochat.embed.conversation import Sound, read_sound
+from langchain_videochat.embed.conversation import Audio, read_audio
 from langchain_videochat.errors import InputError, SourceError
 from langchain_videochat.models.hub import TINY
 from langchain_videochat.models.weights import keep_models
@@ -85,12 +85,12 @@ def test_a_sound_gets_the_answer_of_transformers(load: Load, beeps: Path, name: 
     model = hf.AutoModelForMultimodalLM.from_pretrained(llm.model, config=config, dtype=torch.float32)
     processor = hf.AutoProcessor.from_pretrained(llm.model)
     content = [
-        {"type": "text", "text": "Sound from 0.0 to 4.0 seconds:"},
+        {"type": "text", "text": "Audio from 0.0 to 4.0 seconds:"},
         {"type": "audio"},
         {"type": "text", "text": "What is it?"},
     ]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-    samples = read_sound(beeps, Interval(), RATE).samples
+    samples = read_audio(beeps, Interval(), RATE).samples
     options = {"return_tensors": "pt", "add_special_tokens": False, "sampling_rate": RATE}
     inputs = processor(text=[text], audio=[samples], **options)
     tokens = model.generate(**inputs, do_sample=False, max_new_tokens=TOKENS)[0, inputs["input_ids"].shape[1] :]
@@ -111,7 +111,7 @@ def test_the_sound_of_a_video_is_part_of_the_prompt(load: Load, films: list[Path
 
     part = llm.invoke(about(video(films[0], start=1, end=3)))
     assert 40 <= audio_tokens(part) <= 60
-    assert load(name, max_sound_seconds=0).invoke(about(video(films[0]))).usage_metadata == mute.usage_metadata
+    assert load(name, max_audio_seconds=0).invoke(about(video(films[0]))).usage_metadata == mute.usage_metadata
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -134,7 +134,7 @@ def test_further_questions_and_batches_get_the_same_answers(load: Load, films: l
 @pytest.mark.parametrize("name", NAMES)
 def test_segments_have_their_own_sound(load: Load, films: list[Path], name: str) -> None:
     options: dict[str, Any] = {"long_video": "segments", "segment_seconds": 2, "max_video_tokens": 10_000}
-    llm = load(name, **options, max_sound_seconds=2)
+    llm = load(name, **options, max_audio_seconds=2)
     answer = llm.invoke(about(video(films[0])))
     assert 90 <= audio_tokens(answer) <= 110
     assert answer.usage_metadata is not None
@@ -145,11 +145,11 @@ def test_sound_of_a_longer_video_is_left_out_with_a_warning(
     load: Load, films: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        answer = load("gemma4", max_sound_seconds=3).invoke(about(video(films[0])))
+        answer = load("gemma4", max_audio_seconds=3).invoke(about(video(films[0])))
         assert audio_tokens(answer) == 0
-        assert "The sound is left out, because 4.0 s is longer than max_sound_seconds: raise it, or" in caplog.text
+        assert "The audio is left out, because 4.0 s is longer than max_audio_seconds: raise it, or" in caplog.text
         caplog.clear()
-        load("gemma4", max_sound_seconds=0).invoke(about(video(films[0])))
+        load("gemma4", max_audio_seconds=0).invoke(about(video(films[0])))
         assert not caplog.records
 
 
@@ -172,7 +172,7 @@ def test_merged_segments_have_no_sound(load: Load, films: list[Path], caplog: py
         answer = llm.invoke(about(video(films[0])))
     assert len(answer.response_metadata["sampled_times"]) == 4
     assert audio_tokens(answer) == 0
-    assert "The sound is left out, because segments are merged" in caplog.text
+    assert "The audio is left out, because segments are merged" in caplog.text
     assert answer.usage_metadata is not None
     assert abs(llm.get_num_tokens_from_messages(about(video(films[0]))) - answer.usage_metadata["input_tokens"]) <= 8
     parts = load("qwen2_5_omni", **options, overflow="map_reduce").invoke(about(video(films[0])))
@@ -210,7 +210,7 @@ def test_samples_that_are_no_numbers_are_silent(load: Load, tmp_path: Path) -> N
     run_ffmpeg("-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "1", "-c:a", "pcm_f32le", str(path))
     content = path.read_bytes()
     path.write_bytes(content[:-400] + np.full(100, np.nan, np.float32).tobytes())
-    assert np.isfinite(read_sound(path, Interval(), RATE).samples).all()
+    assert np.isfinite(read_audio(path, Interval(), RATE).samples).all()
     assert load("gemma4", temperature=1).invoke(about(audio(path)))
 
 
@@ -236,7 +236,7 @@ def test_a_sound_of_an_unknown_format_leaves_the_frames(
         answer = load("gemma4").invoke(about(video(film)))
     assert answer.text
     assert audio_tokens(answer) == 0
-    assert "The sound is left out" in caplog.text
+    assert "The audio is left out" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_invalid_blocks_are_refused(load: Load, block: dict[str, Any], message: 
 def test_a_model_without_sound_refuses_it(beeps: Path) -> None:
     llm = VideoChatEmbed(model=TINY)
     for call in (llm.invoke, llm.get_num_tokens_from_messages):
-        with pytest.raises(InputError, match="the model takes no sound"):
+        with pytest.raises(InputError, match="the model takes no audio"):
             call(about(audio(beeps)))
     assert not (llm.profile or {}).get("audio_inputs")
 
@@ -268,7 +268,7 @@ def test_the_profile_says_that_a_model_takes_sound(load: Load, name: str) -> Non
 
 
 def test_parts_of_a_sound_follow_each_other() -> None:
-    sound = Sound(np.arange(10, dtype=np.float32), sampling_rate=2, start=3.0)
-    parts = sound.split(4)
+    audio = Audio(np.arange(10, dtype=np.float32), sampling_rate=2, start=3.0)
+    parts = audio.split(4)
     assert [(part.start, part.end) for part in parts] == [(3.0, 5.0), (5.0, 6.5), (6.5, 8.0)]
-    assert np.concatenate([part.samples for part in parts]).tolist() == sound.samples.tolist()
+    assert np.concatenate([part.samples for part in parts]).tolist() == audio.samples.tolist()
