@@ -15,6 +15,8 @@ from transformers.video_utils import VideoMetadata
 
 from langchain_videochat import VideoChatEmbed
 from langchain_videochat.embed import read_video
+from langchain_videochat.media import probe
+from langchain_videochat.media.geometry import displayed_size
 from tests.benchmarks.media import film
 from tests.benchmarks.report import Table, progress
 from tests.benchmarks.timing import best_of
@@ -117,8 +119,6 @@ def _first_token(llm: VideoChatEmbed, messages: list[BaseMessage]) -> float:
 
 def _frame_size(llm: VideoChatEmbed, clip: Path) -> tuple[int, int]:
     """Return the width and height of the frames that the model gets."""
-    llm.load()
-    backend: Any = llm._loaded
-    video = backend._sizes.fit(read_video(clip, FRAMES), backend.default_video_tokens)
-    height, width = video.frames.shape[1:3]
-    return width, height
+    backend, video = llm._backend(), probe(clip)
+    size = backend.frame_size(FRAMES, (video.width, video.height), backend.default_video_tokens)
+    return displayed_size(video.width, video.height, size=size)
