@@ -26,7 +26,7 @@ hf: Any = transformers
 
 TOKENS = 50
 FRAMES = 8
-ROUNDS = 3
+ROUNDS = 8
 PART_SECONDS = 20.0
 QUESTION = "What is happening here?"
 
