@@ -60,8 +60,9 @@ class LocalDatabase:
         Raises:
             StoreError: The database is damaged, or another program has locked it.
         """
+        # Waiting must not block other stores of this process. Missing collections are created, so Chroma may write.
+        self._check_lock(to_write=True)
         with _LOCK:
-            self._check_lock(to_write=True)  # missing collections are created
             self._check_files()
             # The process may have an earlier directory of this name open, or one that could not be opened.
             if self._key not in _OPENED or _OPENED[self._key] != self._find_identity():
