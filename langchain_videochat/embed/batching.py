@@ -44,7 +44,7 @@ class Prompt:
     """L token ids."""
 
     audio_tokens: ClassVar[int] = 0
-    """These models take no sound."""
+    """These models take no audio."""
 
 
 @dataclass(eq=False)

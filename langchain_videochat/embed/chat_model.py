@@ -30,7 +30,7 @@ from langchain_videochat.embed.conversation import NUM_FRAMES
 from langchain_videochat.embed.errors import core_errors
 from langchain_videochat.embed.long_videos import SEGMENTS, Overflow, VideoBudget
 from langchain_videochat.embed.messages import file_states
-from langchain_videochat.embed.model_config import find_context_length, takes_audio
+from langchain_videochat.embed.model_config import context_length, find_config, takes_audio
 from langchain_videochat.embed.output_format import OPTIONS as OUTPUT_OPTIONS
 from langchain_videochat.embed.output_format import ToolChoice, read_output_format
 from langchain_videochat.embed.settings import DEFAULT_MODEL, ModelSettings, Quantization
@@ -521,7 +521,8 @@ class VideoChatEmbed(BaseChatModel):
         return params if not stops else {**params, "ls_stop": stops}
 
     def _resolve_model_profile(self) -> ModelProfile:
-        length = find_context_length(self.model or DEFAULT_MODEL, self.revision)
+        config = find_config(self.model or DEFAULT_MODEL, self.revision)
+        length = context_length(config)
         # At least one token must be left for the other.
         limits = ModelProfile(max_input_tokens=length - 1, max_output_tokens=length - 1) if length else ModelProfile()
         return ModelProfile(
@@ -530,7 +531,7 @@ class VideoChatEmbed(BaseChatModel):
             image_inputs=True,
             image_url_inputs=True,
             video_inputs=True,
-            audio_inputs=takes_audio(self.model or DEFAULT_MODEL, self.revision),
+            audio_inputs=takes_audio(config),
             pdf_inputs=False,
             image_tool_message=True,
             text_outputs=True,

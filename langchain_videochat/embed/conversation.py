@@ -1,4 +1,4 @@
-"""Conversations: turns of text, videos and images in the order in which the language model reads them."""
+"""Conversations: turns of text, videos, images and audio in the order in which the language model reads them."""
 
 import logging
 from collections.abc import Hashable, Iterator, Sequence
@@ -280,8 +280,7 @@ def sampling_times(segment: Interval, num_frames: int) -> tuple[float, ...]:
         >>> sampling_times(Interval(0, 4), 2)
         (1.0, 3.0)
     """
-    midpoints = (np.arange(num_frames) + 0.5) / num_frames
-    return tuple((segment.start + midpoints * segment.duration).tolist())
+    return tuple(segment.midpoints(num_frames))
 
 
 def read_image(source: str | Path, *, size: int | None = None) -> Image:

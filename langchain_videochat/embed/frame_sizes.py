@@ -69,9 +69,9 @@ class FrameSizes:
         # Time and tokens are proportional to the number of frames; some models join two of them.
         few = min(num_frames, MEASURED_FRAMES)
         tokens = self._count(Video(noise(few, *scaled), tuple(map(float, range(few)))))
-        return FrameSize(
-            shorter_side, tokens if few == num_frames else -(-tokens * (num_frames + num_frames % 2) // few)
-        )
+        if few < num_frames:
+            tokens = -(-tokens * (num_frames + num_frames % 2) // few)
+        return FrameSize(shorter_side, tokens)
 
 
 def noise(num_frames: int, width: int, height: int) -> NDArray[np.uint8]:

@@ -6,14 +6,27 @@ from typing import Any
 
 from langchain_videochat.models.hub import find_weights
 
+Config = dict[str, Any]
+"""The content of a configuration file."""
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return the configuration file of a model; empty if it cannot be read, which loading the model reports.
+
+def find_config(model: str | Path, revision: str | None = None) -> Config:
+    """Return the configuration of a model; empty if the model is not on this machine.
+
+    Args:
+        model: Folder of the model, the name of a bundled model, or an id on the Hugging Face Hub.
+        revision: Branch, tag or commit on the Hub; the main branch if None.
 
     Example:
-        >>> read_config(find_weights("videochat-embed-tiny"))["model_type"]
+        >>> find_config("videochat-embed-tiny")["model_type"]
         'videochat_embed'
     """
+    folder = find_weights(model, revision)
+    return {} if folder is None else read_config(folder)
+
+
+def read_config(folder: Path) -> Config:
+    """Return the configuration in a folder; empty if it cannot be read, which loading the model reports."""
     try:
         config = json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError):
@@ -21,40 +34,29 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def find_context_length(model: str | Path, revision: str | None = None) -> int | None:
-    """Return the maximum number of tokens of a model's language model, from its configuration file.
-
-    Args:
-        model: Folder of the model, the name of a bundled model, or an id on the Hugging Face Hub.
-        revision: Branch, tag or commit on the Hub; the main branch if None.
-
-    Returns:
-        None if the model is not on this machine, or states no maximum.
+def context_length(config: Config) -> int | None:
+    """Return the maximum number of tokens of a model's language model; None if its configuration states none.
 
     Example:
-        >>> find_context_length("videochat-embed-tiny")
+        >>> context_length(find_config("videochat-embed-tiny"))
         2048
     """
-    folder = find_weights(model, revision)
-    if folder is None:
-        return None
-    text_config = _answering_part(read_config(folder)).get("text_config")
+    text_config = _answering_part(config).get("text_config")
     length = text_config.get("max_position_embeddings") if isinstance(text_config, dict) else None
     return length if isinstance(length, int) and length else None
 
 
-def takes_audio(model: str | Path, revision: str | None = None) -> bool:
-    """Return whether a model has audio input, from its configuration file; False if it is not on this machine.
+def takes_audio(config: Config) -> bool:
+    """Return whether a model has audio input.
 
     Example:
-        >>> takes_audio("videochat-embed-tiny")
+        >>> takes_audio(find_config("videochat-embed-tiny"))
         False
     """
-    folder = find_weights(model, revision)
-    return bool(folder and _answering_part(read_config(folder)).get("audio_config"))
+    return bool(_answering_part(config).get("audio_config"))
 
 
-def _answering_part(config: dict[str, Any]) -> dict[str, Any]:
+def _answering_part(config: Config) -> Config:
     """Return the configuration of the thinker of an Omni model, which answers; otherwise the configuration itself."""
     thinker = config.get("thinker_config")
     return thinker if isinstance(thinker, dict) else config

@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_videochat.embed.backends import VIDEOCHAT
 from langchain_videochat.embed.conversation import NUM_FRAMES
-from langchain_videochat.embed.model_config import find_context_length, read_config
+from langchain_videochat.embed.model_config import context_length, read_config
 from langchain_videochat.embed.settings import ModelSettings, float32_on_cpu
 
 BYTES = {"BF16": 2, "F16": 2, "F32": 4, "F64": 8}
@@ -54,10 +54,11 @@ def find_facts(model: str) -> ModelFacts:
     """
     settings = ModelSettings(model)
     folder = settings.fetch()
-    kind = str(read_config(folder).get("model_type", "unknown"))
+    config = read_config(folder)
+    kind = str(config.get("model_type", "unknown"))
     takes, video_tokens = (_read_videochat if kind == VIDEOCHAT else _read_transformers)(settings)
     weights, available = _memory(folder, settings), _available(settings)
-    return ModelFacts(kind, takes, weights, available, find_context_length(model), video_tokens)
+    return ModelFacts(kind, takes, weights, available, context_length(config), video_tokens)
 
 
 def _read_videochat(settings: ModelSettings) -> tuple[str, int]:

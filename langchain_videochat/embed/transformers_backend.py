@@ -106,7 +106,7 @@ def load_transformers(settings: ModelSettings) -> TransformersBackend:
 
 
 def _merge(segments: Sequence[Video]) -> Video:
-    """Return a video with as many frames as one of the segments, from all of them, and without sound."""
+    """Return a video with as many frames as one of the segments, from all of them, and without audio."""
     frames = [frame for segment in segments for frame in segment.frames]
     times = [time for segment in segments for time in segment.times]
     return Video(np.stack(thin_out(frames, len(segments))), thin_out(times, len(segments)))

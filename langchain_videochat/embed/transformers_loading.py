@@ -28,7 +28,7 @@ def load_model_and_processor(settings: ModelSettings) -> tuple[Any, Any]:
         ModelUnavailableError: The model, or a package that it needs, cannot be found or downloaded.
         ModelError: It reads text only, has no chat template, is incomplete, or needs code that may not be run.
     """
-    folder = settings.fetch()
+    folder, settings = settings.fetch(), float32_on_cpu(settings)
     with model_errors(settings.model), _untrusted_code_errors(settings):
         # An error about the kind of model is more helpful than one about its processor.
         auto_class, config = _find_class(folder, settings)
@@ -36,7 +36,7 @@ def load_model_and_processor(settings: ModelSettings) -> tuple[Any, Any]:
         model = load_checkpoint(
             auto_class,
             folder,
-            float32_on_cpu(settings),
+            settings,
             config=config,
             show_progress=settings.show_progress,
             trust_remote_code=settings.trust_remote_code,
@@ -132,7 +132,7 @@ def _options(settings: ModelSettings, auto_class: Any, config: Any) -> dict[str,
     bits = BITS[settings.quantization]
     if bits is not None:
         skipped = _layers_outside_language_model(settings, auto_class, config)
-        dtype = float32_on_cpu(settings).torch_dtype
+        dtype = settings.torch_dtype
         options["quantization_config"] = quantization_config(bits, skipped, bnb_4bit_compute_dtype=dtype)
     return options
 

@@ -37,7 +37,9 @@ class WrittenPrompt:
     """Images in the order of their places in the text, [H, W, 3] each."""
 
     videos: list[Video]
+
     audio_parts: list[Audio]
+    """The audio of videos and audio files, in parts that the processor takes."""
 
     @property
     def kinds(self) -> tuple[bool, bool, bool]:
@@ -54,7 +56,9 @@ class TransformersPrompt:
     """Inputs of the model for a batch of one, on the CPU."""
 
     token_ids: TokenIds
+
     audio_tokens: int
+    """How many of them are audio."""
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from langchain_videochat.errors import InputError
+from langchain_videochat.utils.atomic import atomic_file
 
 CALL_SECONDS = 3600
 """Seconds that a client should wait for a tool: `index_video` takes as long as the video."""
@@ -51,12 +51,10 @@ class ConfigChange:
             raise InputError(self.path, "has changed in the meantime", "Run the command again")
         target = Path(os.path.realpath(self.path))  # the file itself, if the path is a link to it
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}-", delete=False) as file:
+            with atomic_file(target) as file:
                 file.write(self.after.encode())
-            if target.exists():
-                os.chmod(file.name, target.stat().st_mode)
-            os.replace(file.name, target)
+                if target.exists():
+                    os.chmod(file.name, target.stat().st_mode)
         except OSError as error:
             raise InputError(self.path, f"cannot be written ({error.strerror})", "Check its permissions") from error
 

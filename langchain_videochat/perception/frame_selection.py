@@ -54,9 +54,8 @@ class _Frame:
 
 def _visible_changes(source: str | Path, interval: Interval, count: int) -> list[_Frame]:
     """Return those of `count` regular frames that differ visibly from the one before."""
-    times = interval.start + interval.duration * (np.arange(count) + 0.5) / count
     frames: list[_Frame] = []
-    for batch in sample_frames(source, times=times.tolist(), size=THUMBNAIL_SIDE):
+    for batch in sample_frames(source, times=interval.midpoints(count), size=THUMBNAIL_SIDE):
         for picture, time in zip(batch.frames, batch.times.tolist(), strict=True):
             if frames and not frames[-1].time < time < interval.end:
                 continue

@@ -1,7 +1,5 @@
 """Label vectors on disk: computing those of the built-in tags takes as long as embedding minutes of video."""
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -12,6 +10,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from langchain_videochat.models.weights import Weights
+from langchain_videochat.utils.atomic import atomic_file
 
 FOLDER = platformdirs.user_cache_path("langchain-videochat") / "label-vectors"
 """Folder of the files."""
@@ -58,7 +57,5 @@ def _read(path: Path, count: int) -> NDArray[np.float32] | None:
 
 
 def _write(path: Path, vectors: NDArray[np.float32]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as file:
+    with atomic_file(path) as file:
         np.save(file, vectors)
-    os.replace(file.name, path)

@@ -49,6 +49,15 @@ class Interval:
         """Length in seconds."""
         return self.end - self.start
 
+    def midpoints(self, count: int) -> list[float]:
+        """Return the middle of each of `count` equal parts.
+
+        Example:
+            >>> Interval(0, 4).midpoints(2)
+            [1.0, 3.0]
+        """
+        return [self.start + (part + 0.5) / count * self.duration for part in range(count)]
+
     def within(self, duration: float) -> Self:
         """Return the part of the interval inside a video of `duration` seconds.
 

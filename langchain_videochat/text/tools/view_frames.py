@@ -145,7 +145,7 @@ def image_block(picture: NDArray[np.uint8]) -> dict[str, Any]:
 def spread_times(video: VideoRecord, start: Time | None, end: Time | None) -> list[float]:
     """Return the midpoints of equal parts of an interval, in seconds."""
     interval = parse_interval(start, end, video.duration)
-    return [round(interval.start + interval.duration * (part + 0.5) / NUM_NOTES, 3) for part in range(NUM_NOTES)]
+    return [round(time, 3) for time in interval.midpoints(NUM_NOTES)]
 
 
 def parse_times(video: VideoRecord, times: Sequence[Time]) -> list[float]:
