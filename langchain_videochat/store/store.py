@@ -26,6 +26,7 @@ from langchain_videochat.store.embeddings import choose_embeddings, resolve_name
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.index_report import IndexReport
+from langchain_videochat.store.index_updates import update_index
 from langchain_videochat.store.indexing import Indexer, OnError, OnProgress, record_source
 from langchain_videochat.store.local_database import INDEX_SUFFIX
 from langchain_videochat.store.local_index import LocalIndex, is_damage
@@ -34,7 +35,7 @@ from langchain_videochat.store.pages import Pages
 from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.queries import QueryBuilder, SearchInput
 from langchain_videochat.store.reranking import DEFAULT_RERANK_MS, Rerankers
-from langchain_videochat.store.saving import StoreCollections, remove, save, update_index
+from langchain_videochat.store.saving import StoreCollections, remove, save
 from langchain_videochat.store.search import DEFAULT_FETCH_K, Diversity, search
 from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.store.time_order import MAX_ANCHORS, Anchor, Occurrence, TimeOrder, choose_anchors
