@@ -3,20 +3,17 @@
 import atexit
 import inspect
 import os
-import pickle
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import IO, Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from langchain_videochat.errors import MediaError, VideoChatError
 from langchain_videochat.media.sources import local_path
+from langchain_videochat.utils.worker_process import Limits, Request, WorkerDied, WorkerProcess
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,7 +32,11 @@ MIN_SECONDS = 30.0
 BYTES_PER_SECOND = 2**21
 """Time limit of a step, which ends with a result or a progress report: 30 seconds, and one more for every 2 MiB."""
 
-_CLASSES = {
+MAX_MEMORY = 2 * 2**30
+"""Bytes that a process may allocate: twice what decoding 8K video takes."""
+
+_RESULTS = {
+    "langchain_videochat.media.": (),
     "numpy": ("ndarray", "dtype"),
     "numpy._core.multiarray": ("_reconstruct", "scalar"),
     "numpy._core.numeric": ("_frombuffer",),
@@ -43,38 +44,14 @@ _CLASSES = {
     "pathlib": ("PosixPath", "WindowsPath"),
     "pathlib._local": ("PosixPath", "WindowsPath"),
 }
-"""Classes that results may contain, besides those of `langchain_videochat.media` and `langchain_videochat.errors`."""
+"""Classes that results may contain."""
 
 _is_isolated: ContextVar[bool] = ContextVar("is_isolated", default=False)
 _slots = threading.BoundedSemaphore(MAX_BLOCKS)
-_idle: "list[_Worker]" = []
+_idle: list[WorkerProcess] = []
 if hasattr(os, "register_at_fork"):
     # Two processes must not talk to one worker.
     os.register_at_fork(after_in_child=_idle.clear)
-
-
-@dataclass(frozen=True)
-class Request:
-    """A call to a function in a worker process."""
-
-    module: str
-    function: str
-    arguments: dict[str, Any]
-    """Its arguments by name."""
-
-    callbacks: tuple[str, ...]
-    """Names of arguments that are callbacks; the worker reports their calls."""
-
-    directory: str
-    """The current working directory."""
-
-    seconds: float
-    """Time limit of each step."""
-
-
-Message = tuple[str, Any]
-"""A message from a worker process. "call": the name and the arguments of a callback; "value": the result; "iterator":
-the result is an iterator; "item": its next item; "error": the error that was raised; "end": nothing else follows."""
 
 
 @contextmanager
@@ -145,7 +122,7 @@ def _results(
     worker = _idle_worker()
     is_reusable = False
     try:
-        for kind, value in worker.messages(request, subject):
+        for kind, value in worker.messages(request):
             if kind == "call":
                 name, arguments = value
                 callbacks[name](*arguments)
@@ -156,88 +133,38 @@ def _results(
                 return
             else:
                 yield kind, value
+    except WorkerDied as died:
+        raise _failure(died, request, subject) from died
     finally:
-        worker.release(is_reusable=is_reusable)
+        _release(worker, is_reusable=is_reusable)
 
 
-def _idle_worker() -> "_Worker":
+def _idle_worker() -> WorkerProcess:
     try:
         return _idle.pop()
     except IndexError:
-        return _Worker()
+        return WorkerProcess(Limits(MAX_MEMORY, threads=1), _RESULTS)
+
+
+def _release(worker: WorkerProcess, *, is_reusable: bool) -> None:
+    """Keep a process for the next request, or end it."""
+    if is_reusable and worker.calls < MAX_CALLS and len(_idle) < MAX_IDLE:
+        _idle.append(worker)
+    else:
+        worker.end()
 
 
 @atexit.register
 def _end_idle() -> None:
     while _idle:
-        _idle.pop().release(is_reusable=False)
+        _idle.pop().end()
 
 
-class _Worker:
-    """A process that runs `langchain_videochat.media.worker`, and decodes one file at a time."""
-
-    def __init__(self) -> None:
-        # Not multiprocessing: it would import the user's main module again. "-P": nothing is imported from the current
-        # directory, which may be a folder of uploads.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "langchain_videochat.media.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,  # so that the ffmpeg program, which it may run, can be killed together with it
-        )
-        self._calls = 0
-
-    def messages(self, request: Request, subject: object) -> Iterator[Message]:
-        """Send a request, and yield the messages of the worker.
-
-        Raises:
-            MediaError: The process has ended.
-        """
-        self._calls += 1
-        requests, responses = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
-        try:
-            pickle.dump(request, requests)
-            requests.flush()
-            while True:
-                yield _Unpickler(responses).load()
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
-            raise self._failure(request, subject) from error
-
-    def release(self, *, is_reusable: bool) -> None:
-        """Keep the process for the next request, or end it."""
-        if is_reusable and self._calls < MAX_CALLS and len(_idle) < MAX_IDLE:
-            _idle.append(self)
-        else:
-            self._end()
-
-    def _failure(self, request: Request, subject: object) -> MediaError:
-        self._end()
-        advice = "The file may be damaged: export it again"
-        if self._process.returncode == 1:
-            return MediaError(subject, f"decoding a part of it takes over {request.seconds:.0f} s", advice)
-        return MediaError(subject, "the process that decoded it was killed or crashed", advice)
-
-    def _end(self) -> None:
-        with suppress(OSError):
-            os.killpg(self._process.pid, 9) if hasattr(os, "killpg") else self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):
-                cast("IO[bytes]", pipe).close()
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads the results of a worker, which a hostile file may have taken over: no code in them is executed."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if name in _CLASSES.get(module, ()):
-            return super().find_class(module, name)
-        if module.startswith(("langchain_videochat.media.", "langchain_videochat.errors")):
-            found = super().find_class(module, name)
-            if isinstance(found, type):
-                return found
-        raise pickle.UnpicklingError(f"{module}.{name} is not a class of results")
+def _failure(died: WorkerDied, request: Request, subject: object) -> MediaError:
+    advice = "The file may be damaged: export it again"
+    if died.timed_out:
+        return MediaError(subject, f"decoding a part of it takes over {request.seconds:.0f} s", advice)
+    return MediaError(subject, "the process that decoded it was killed or crashed", advice)
 
 
 def _size(source: str | Path) -> int:

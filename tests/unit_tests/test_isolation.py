@@ -86,7 +86,7 @@ def attack(source: Path) -> Any:
 
 
 def workers() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if "langchain_videochat.media.worker" in one.cmdline()]
+    return [one for one in psutil.Process().children() if "langchain_videochat.utils.worker_main" in one.cmdline()]
 
 
 def read_all(path: Path) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The program of a worker process, which decodes files within limits for `langchain_videochat.media.isolation`."""
+"""The program of a worker process: it runs functions within limits, see `worker_process`."""
 
 import faulthandler
 import logging
@@ -12,21 +12,20 @@ from importlib import import_module
 from typing import IO
 
 from langchain_videochat.errors import MediaError, VideoChatError
-from langchain_videochat.media.isolation import Message, Request
-
-MAX_MEMORY = 2 * 2**30
-"""Bytes that a worker may allocate: twice what decoding 8K video takes."""
+from langchain_videochat.utils.worker_process import Message, Request
 
 
 class Worker:
-    """Answers requests.
+    """Answers requests. The first argument of each is a file, or names one.
 
     Args:
         responses: The stream to which messages are written.
+        max_bytes: Bytes of memory that the process may allocate.
     """
 
-    def __init__(self, responses: IO[bytes]) -> None:
+    def __init__(self, responses: IO[bytes], max_bytes: int) -> None:
         self._responses = responses
+        self._max_bytes = max_bytes
         self._seconds = 0.0
         self._nowhere = open(os.devnull, "w")  # noqa: SIM115 - open as long as the process
 
@@ -42,7 +41,7 @@ class Worker:
         except VideoChatError as error:
             self._send(("error", error))
         except MemoryError:
-            problem = f"decoding it takes over {MAX_MEMORY / 2**20:,.0f} MiB of memory"
+            problem = f"decoding it takes over {self._max_bytes / 2**20:,.0f} MiB of memory"
             self._send(("error", MediaError(subject, problem, advice)))
         except Exception as error:  # whatever a library raises for a hostile file
             problem = f"cannot be decoded ({type(error).__name__}: {error})"
@@ -82,21 +81,22 @@ def main() -> None:
     responses = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # libraries may print; nothing else may be mixed with the messages
     logging.getLogger().addHandler(logging.NullHandler())
-    _limit_memory()
-    worker = Worker(responses)
+    max_bytes = int(sys.argv[1])
+    _limit_memory(max_bytes)
+    worker = Worker(responses, max_bytes)
     with suppress(EOFError, BrokenPipeError):
         while True:
             worker.answer(pickle.load(sys.stdin.buffer))  # noqa: S301 - from the parent process
 
 
-def _limit_memory() -> None:
+def _limit_memory(max_bytes: int) -> None:
     try:
         import resource
     except ImportError:  # Windows
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(ValueError):  # a lower limit is in force
-        resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
+        resource.setrlimit(resource.RLIMIT_DATA, (max_bytes, max_bytes))
 
 
 if __name__ == "__main__":
