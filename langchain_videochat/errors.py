@@ -55,5 +55,13 @@ class StoreError(VideoChatError):
     """A store cannot be opened, read or written."""
 
 
+class StoreUnavailableError(StoreError):
+    """The server of a store does not answer; the same call may succeed later."""
+
+
+class WorkerError(VideoChatError):
+    """The processes that index videos cannot be started."""
+
+
 class InputError(VideoChatError, ValueError):
     """An argument, or a field of a record, has an invalid value."""

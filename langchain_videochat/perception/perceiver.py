@@ -188,6 +188,11 @@ class Perceiver(ABC, Generic[InputsT, BatchT]):
         The state was read from a store, and may be damaged.
         """
 
+    @property
+    def is_sequential(self) -> bool:
+        """Whether it needs the `state` of the previous segment, so that a video is perceived in order."""
+        return type(self).resume is not Perceiver.resume
+
     @abstractmethod
     def perceive(self, batch: BatchT) -> Iterable[Observation]:
         """Process the next part of the segment.

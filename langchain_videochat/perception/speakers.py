@@ -62,6 +62,11 @@ class Speakers:
         """Continue from the `state` at the end of the previous segment."""
 
     @property
+    def is_sequential(self) -> bool:
+        """Whether they need the state of the previous segment."""
+        return type(self).resume is not Speakers.resume
+
+    @property
     def required_models(self) -> tuple[RequiredModel, ...]:
         """The pretrained models that it needs."""
         return ()

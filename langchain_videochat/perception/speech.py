@@ -130,6 +130,11 @@ class Speech(ModelPerceiver[AudioInputs, AudioChunk, WhisperModel]):
         self._speakers.resume(state)
 
     @property
+    @override
+    def is_sequential(self) -> bool:
+        return self._speakers.is_sequential
+
+    @property
     def pending_since(self) -> float | None:
         """Start of the audio that has not been transcribed yet, in seconds; None if there is none."""
         starts = (self._speakers.pending_since, self._cutter.pending_since)

@@ -14,7 +14,7 @@ from chromadb.api import ClientAPI
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 from chromadb.errors import ChromaError, InternalError, InvalidArgumentError, NotFoundError
 
-from langchain_videochat.errors import InputError, StoreError
+from langchain_videochat.errors import InputError, StoreError, StoreUnavailableError
 from langchain_videochat.store.local_database import LocalDatabase
 
 
@@ -102,7 +102,9 @@ def open_server(host: str, **options: Any) -> ClientAPI:
     try:
         return chromadb.HttpClient(host, **options)
     except ValueError as error:
-        raise StoreError(host, f"the Chroma server does not answer ({error})", "Check that it is running") from error
+        raise StoreUnavailableError(
+            host, f"the Chroma server does not answer ({error})", "Check that it is running"
+        ) from error
 
 
 def _find_database(directory: str | None, client: ClientAPI | None) -> LocalDatabase | None:
@@ -154,7 +156,7 @@ def _explain(error: BaseException, place: str, database: LocalDatabase | None) -
         return StoreError(place, "the collection has been deleted", "Open the store again")
     if isinstance(error, httpx.TransportError):
         problem = f"the Chroma server does not answer ({error})"
-        return StoreError(place, problem, "Check that it is running; finished work is kept")
+        return StoreUnavailableError(place, problem, "Check that it is running; finished work is kept")
     problem = f"cannot be read or written ({error})"
     advice = "Check the free disk space and the permissions, then run the command again; finished work is kept"
     return StoreError(place, problem, advice)

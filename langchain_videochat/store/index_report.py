@@ -1,9 +1,13 @@
 """The report of an indexing run."""
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
+from langchain_videochat.media.sources import safe_source
 from langchain_videochat.store.catalogue import VideoRecord
+
+_LOG = logging.getLogger(__name__)
 
 Status = Literal["indexed", "skipped", "failed"]
 
@@ -64,6 +68,13 @@ class IndexedVideo:
             damage="; ".join([record.damage, *ignored] if record.damage else ignored),
             failures=record.failures,
         )
+
+    @classmethod
+    def failed(cls, source: str, error: BaseException) -> "IndexedVideo":
+        """Build the result for a source that cannot be indexed, and log the error."""
+        source = safe_source(source)
+        _LOG.warning("skipping %s: %s", source, error)
+        return cls(source=source, status="failed", error=str(error) or type(error).__name__)
 
     def __str__(self) -> str:
         if self.error is not None:

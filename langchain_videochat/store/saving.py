@@ -3,16 +3,18 @@
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
+import chromadb
 import httpx
 import numpy as np
 from chromadb.errors import ChromaError
 from langchain_chroma import Chroma
 from langchain_core.embeddings import Embeddings
 from langchain_core.utils.iter import batch_iterate
+from numpy.typing import NDArray
 
 from langchain_videochat.errors import InputError, StoreError
 from langchain_videochat.media.sources import absolute_source
@@ -26,11 +28,11 @@ from langchain_videochat.store.record_ids import DRAFT, group_by_save, record_id
 from langchain_videochat.store.visual_embedding import VisualEmbedding
 from langchain_videochat.timeline import Timeline
 
-EMBED_BATCH = 32
-"""Number of moments that are embedded and written at once."""
+WRITE_BATCH = 100
+"""Number of moments that are written at once."""
 
 EMBED_TEXTS = 256
-"""Number of texts of observations that are embedded at once."""
+"""Number of texts that are embedded at once."""
 
 READ_BATCH = 500
 """Number of moments that are read at once."""
@@ -45,19 +47,43 @@ class StoreCollections:
     catalogue: Catalogue
     pages: Pages
     moments: Chroma
+    moment_records: chromadb.Collection
+    """The collection of `moments`, for writing vectors that were embedded together with others."""
+
     embedding: Embeddings
     visual: VisualEmbedding
     check_space: Callable[[], None]
     """Called before each batch is written; raises a StoreError if the disk is full."""
 
 
-def save(
-    collections: StoreCollections,
-    timeline: Timeline,
-    provenance: Provenance,
-    on_progress: Callable[[float], None] = lambda _: None,
-) -> VideoRecord:
-    """Write a video and replace its earlier version.
+@dataclass(frozen=True)
+class NewVersion:
+    """A version of a video that is to be saved."""
+
+    timeline: Timeline
+
+    provenance: Provenance
+    """How it was made."""
+
+    save_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Random id of the save. If a save fails because a server stops, the same id is used again: nothing is stored
+    twice."""
+
+
+OnSaved = Callable[[int, float], None]
+"""Called with the position of a video in a batch, and the progress of saving it in seconds of video."""
+
+
+def save(collections: StoreCollections, version: NewVersion) -> VideoRecord:
+    """Write a video and replace its earlier version; see `save_all`."""
+    (record,) = save_all(collections, [version])
+    return record
+
+
+def save_all(
+    collections: StoreCollections, versions: Sequence[NewVersion], on_saved: OnSaved = lambda *_: None
+) -> list[VideoRecord]:
+    """Write different videos and replace their earlier versions; texts are embedded and written in common batches.
 
     Pages and moments get ids of this save, and the record is written last: readers see the old video until the new one
     is whole. If several writers save one video at the same time, the last record wins. What no record names any more
@@ -65,22 +91,25 @@ def save(
     absolute, because readers may have another current folder.
 
     Args:
-        collections: Where it is written.
-        timeline: The timeline of the video.
-        provenance: How it was made.
-        on_progress: Called with the progress, in seconds of video.
+        collections: Where they are written.
+        versions: The videos.
+        on_saved: Called with the progress.
 
     Raises:
-        StoreError: Its frames were embedded with another visual model than those in the store.
+        StoreError: Frames were embedded with another visual model than those in the store.
         InputError: The vector of a frame is damaged.
     """
-    collections.visual.check_frames(timeline)
-    video = replace(timeline.video, source=absolute_source(timeline.video.source))
-    timeline = replace(timeline, video=video)
-    while (record := _try_to_save(collections, timeline, provenance, on_progress)) is None:
-        pass  # The process was suspended for so long that another writer took the save for dead.
-    delete_unused(collections, record.video_id)
-    return record
+    for one in versions:
+        collections.visual.check_frames(one.timeline)
+    saves = [_Save(number, _with_absolute_source(one)) for number, one in enumerate(versions)]
+    records: dict[int, VideoRecord] = {}
+    while saves:
+        records |= _try_to_save(collections, saves, on_saved)
+        # If a process is suspended for long, another writer takes its saves for dead.
+        saves = [_Save(one.number, _with_new_id(one.version)) for one in saves if one.number not in records]
+    for record in records.values():
+        delete_unused(collections, record.video_id)
+    return [records[number] for number in range(len(versions))]
 
 
 def remove(collections: StoreCollections, video_id: str) -> None:
@@ -118,54 +147,120 @@ def delete_leftovers(collections: StoreCollections, video_id: str) -> None:
         delete_unused(collections, video_id)
 
 
-def _try_to_save(
-    collections: StoreCollections, timeline: Timeline, provenance: Provenance, on_progress: Callable[[float], None]
-) -> VideoRecord | None:
-    """Write a video and switch readers to it; return None if the lease was lost, so that parts may be missing."""
-    documents = list(timeline.to_documents("moment"))
-    record = VideoRecord(
-        video_id=timeline.video_id,
-        video=timeline.video,
-        observations=len(timeline),
-        moments=len(documents),
-        pages=count_pages(timeline.observations),
-        indexed_at=datetime.now(UTC).isoformat(),
-        save_id=uuid.uuid4().hex,
-        **asdict(provenance),
-    )
+class _Save:
+    """A version of a video while it is being saved."""
+
+    def __init__(self, number: int, version: NewVersion) -> None:
+        timeline = version.timeline
+        self.number = number
+        """Its position among the versions."""
+        self.version = version
+        self.documents = list(timeline.to_documents("moment"))
+        self.texts = distinct_texts(timeline.observations)
+        self.record = VideoRecord(
+            video_id=timeline.video_id,
+            video=timeline.video,
+            observations=len(timeline),
+            moments=len(self.documents),
+            pages=count_pages(timeline.observations),
+            indexed_at=datetime.now(UTC).isoformat(),
+            save_id=version.save_id,
+            **asdict(version.provenance),
+        )
+
+    def moment_ids(self) -> list[str]:
+        """Return the ids of its moments in Chroma."""
+        return [
+            record_id(self.record.video_id, self.record.save_id, f"{number:06d}")
+            for number in range(len(self.documents))
+        ]
+
+
+def _with_absolute_source(version: NewVersion) -> NewVersion:
+    video = replace(version.timeline.video, source=absolute_source(version.timeline.video.source))
+    return replace(version, timeline=replace(version.timeline, video=video))
+
+
+def _with_new_id(version: NewVersion) -> NewVersion:
+    return NewVersion(version.timeline, version.provenance)
+
+
+def _try_to_save(collections: StoreCollections, saves: Sequence[_Save], on_saved: OnSaved) -> dict[int, VideoRecord]:
+    """Write videos and switch readers to them; leave those out whose lease was lost, so that parts may be missing."""
     collections.check_space()
-    with _leased(collections, record) as lease:
-        vectors: dict[str, Int8Vectors] = {}
-        for done, embedded in _embed_observations(collections.embedding, timeline):
-            lease.renew()
-            vectors |= embedded
-            on_progress(done * record.duration / 2)
-        collections.pages.write(record.video_id, record.save_id, timeline.observations, vectors)
-        for batch in batch_iterate(EMBED_BATCH, enumerate(documents)):
+    with ExitStack() as stack:
+        leases = [stack.enter_context(_leased(collections, one.record)) for one in saves]
+
+        def progress(fraction: float) -> None:
+            for one, lease in zip(saves, leases, strict=True):
+                lease.renew()
+                on_saved(one.number, fraction * one.record.duration)
+
+        vectors = _embed_all(collections.embedding, saves, lambda fraction: progress(fraction / 2))
+        for one in saves:
             collections.check_space()
-            lease.renew()
-            ids = [record_id(record.video_id, record.save_id, f"{number:06d}") for number, _ in batch]
-            collections.moments.add_documents([document for _, document in batch], ids=ids)
-            on_progress((record.duration + batch[-1][1].metadata["end"]) / 2)
-        if not lease.is_held():
-            return None
-        # Not earlier: other programs may have added sources in the meantime.
-        replaced = collections.catalogue.get(record.video_id)
-        source = VideoSource.of(record.source, record.sidecars, record.title)
-        record = replace(record, sources=put_first(() if replaced is None else replaced.sources, source))
-        collections.visual.record_model(timeline)
-        collections.catalogue.put(record)
-        return record if lease.is_held() else None
+            collections.pages.write(
+                one.record.video_id, one.record.save_id, one.version.timeline.observations, _quantize(one, vectors)
+            )
+        _write_moments(collections, saves, vectors, lambda fraction: progress((1 + fraction) / 2))
+        held = [one for one, lease in zip(saves, leases, strict=True) if lease.is_held()]
+        records = {one.number: _put_record(collections, one) for one in held}
+        return {one.number: records[one.number] for one, lease in zip(saves, leases, strict=True) if lease.is_held()}
 
 
-def _embed_observations(embedding: Embeddings, timeline: Timeline) -> Iterator[tuple[float, dict[str, Int8Vectors]]]:
-    """Embed the texts of observations; yield the fraction done, 0 to 1, and the next vectors."""
-    texts = distinct_texts(timeline.observations)
-    title = np.asarray(embedding.embed_documents([timeline.video.title])[0], dtype=np.float32)
-    for first in range(0, len(texts), EMBED_TEXTS):
-        batch = texts[first : first + EMBED_TEXTS]
-        vectors = quantize_vectors(np.asarray(embedding.embed_documents(batch), dtype=np.float32), title)
-        yield (first + len(batch)) / len(texts), dict(zip(batch, vectors, strict=True))
+def _embed_all(
+    embedding: Embeddings, saves: Sequence[_Save], progress: Callable[[float], None]
+) -> dict[str, NDArray[np.float32]]:
+    """Return the embedding of each text of the videos."""
+    texts = [
+        text
+        for one in saves
+        for text in (one.record.title, *one.texts, *(document.page_content for document in one.documents))
+    ]
+    distinct = list(dict.fromkeys(texts))
+    vectors: dict[str, NDArray[np.float32]] = {}
+    for batch in batch_iterate(EMBED_TEXTS, distinct):
+        vectors |= zip(batch, np.asarray(embedding.embed_documents(batch), dtype=np.float32), strict=True)
+        progress(len(vectors) / len(distinct))
+    return vectors
+
+
+def _quantize(save: _Save, vectors: Mapping[str, NDArray[np.float32]]) -> dict[str, Int8Vectors]:
+    """Return the vectors of the texts of a video's observations."""
+    if not save.texts:
+        return {}
+    quantized = quantize_vectors(np.stack([vectors[text] for text in save.texts]), vectors[save.record.title])
+    return dict(zip(save.texts, quantized, strict=True))
+
+
+def _write_moments(
+    collections: StoreCollections,
+    saves: Sequence[_Save],
+    vectors: Mapping[str, NDArray[np.float32]],
+    progress: Callable[[float], None],
+) -> None:
+    rows = [row for one in saves for row in zip(one.moment_ids(), one.documents, strict=True)]
+    for first in range(0, len(rows), WRITE_BATCH):
+        batch = rows[first : first + WRITE_BATCH]
+        collections.check_space()
+        collections.moment_records.upsert(
+            ids=[moment_id for moment_id, _ in batch],
+            embeddings=np.stack([vectors[document.page_content] for _, document in batch]),
+            documents=[document.page_content for _, document in batch],
+            metadatas=[document.metadata for _, document in batch],
+        )
+        progress((first + len(batch)) / len(rows))
+
+
+def _put_record(collections: StoreCollections, save: _Save) -> VideoRecord:
+    # Not earlier: other programs may have added sources in the meantime.
+    record = save.record
+    replaced = collections.catalogue.get(record.video_id)
+    source = VideoSource.of(record.source, record.sidecars, record.title)
+    record = replace(record, sources=put_first(() if replaced is None else replaced.sources, source))
+    collections.visual.record_model(save.version.timeline)
+    collections.catalogue.put(record)
+    return record
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 import math
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -15,9 +16,10 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from langchain_videochat.errors import InputError, StoreError, VideoChatError
-from langchain_videochat.media import Damage, local_path
+from langchain_videochat.media import Damage, local_path, probe
 from langchain_videochat.media.sources import is_web_address
-from langchain_videochat.perception import Observation, load_profile
+from langchain_videochat.media.subtitles.sidecar_fingerprint import sidecar_fingerprint
+from langchain_videochat.perception import Observation, Profile, load_profile
 from langchain_videochat.store.addresses import VideoSource
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
 from langchain_videochat.store.connection import Connection, connect, open_server
@@ -25,9 +27,13 @@ from langchain_videochat.store.embedding_check import EmbeddingCheck, recorded_m
 from langchain_videochat.store.embeddings import choose_embeddings, resolve_name
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.hits import TimedWords
-from langchain_videochat.store.index_report import IndexReport
+from langchain_videochat.store.index_report import IndexedVideo, IndexReport
 from langchain_videochat.store.index_updates import update_index
-from langchain_videochat.store.indexing import Indexer, OnError, OnProgress, record_source
+from langchain_videochat.store.indexing.crews import Engine, StoreAccess
+from langchain_videochat.store.indexing.indexer import Indexer, IndexOptions, OnError, Sources
+from langchain_videochat.store.indexing.planning import record_source
+from langchain_videochat.store.indexing.progress import OnProgress
+from langchain_videochat.store.indexing.writing import StoreWriter
 from langchain_videochat.store.local_database import INDEX_SUFFIX
 from langchain_videochat.store.local_index import LocalIndex, is_damage
 from langchain_videochat.store.metadata_filters import add_metadata_filter
@@ -35,9 +41,8 @@ from langchain_videochat.store.pages import Pages
 from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.queries import QueryBuilder, SearchInput
 from langchain_videochat.store.reranking import DEFAULT_RERANK_MS, Rerankers
-from langchain_videochat.store.saving import StoreCollections, remove, save
+from langchain_videochat.store.saving import NewVersion, StoreCollections, remove, save
 from langchain_videochat.store.search import DEFAULT_FETCH_K, Diversity, search
-from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.store.time_order import MAX_ANCHORS, Anchor, Occurrence, TimeOrder, choose_anchors
 from langchain_videochat.store.visual_embedding import VisualEmbedding, resolve_visual_name
 from langchain_videochat.timeline import Timeline
@@ -114,7 +119,13 @@ class VideoTimelineStore:
             moments = Chroma(collection_name, self._embedding, client=connection.client)
             visual = VisualEmbedding(self._given_visual, connection.client, collection_name, connection.place)
             self._collections = StoreCollections(
-                self._catalogue, self._pages, moments, self._embedding, visual, connection.check_space
+                self._catalogue,
+                self._pages,
+                moments,
+                connection.moments,
+                self._embedding,
+                visual,
+                connection.check_space,
             )
             self._queries = QueryBuilder(self._index, self._embedding, visual)
         self._connection = connection
@@ -165,13 +176,15 @@ class VideoTimelineStore:
 
     def index(
         self,
-        sources: str | Path | Iterable[str | Path],
+        sources: Sources,
         *,
         profile: str | Path = "standard",
         refresh: bool = False,
         on_error: OnError = "raise",
         show_progress: bool = True,
         on_progress: OnProgress | None = None,
+        workers: int | None = None,
+        engine: Engine = "processes",
     ) -> IndexReport:
         """Perceive videos, and store their timelines and moments.
 
@@ -190,6 +203,13 @@ class VideoTimelineStore:
             show_progress: Show a progress bar for each video.
             on_progress: Called with a source, the current phase ("perceiving", "summarizing" or "embedding") and the
                 progress of this phase, 0 to 1.
+            workers: Number of worker processes, which share the cores and the memory of this machine. A file that
+                crashes one, or exhausts its memory, is tried twice and then reported as failed. If None, videos are
+                perceived one after the other in this process.
+            engine: "processes" on this machine, or "ray": actors of the Ray cluster that the program is connected to,
+                that of RAY_ADDRESS, or else a new one on this machine; if `workers` is None, as many as fit. All nodes
+                must have this package, and the videos at the same paths. If the store is on a Chroma server, actors
+                also embed and write. Requires the extra `ray`.
 
         Raises:
             SourceError: A file does not exist, and `on_error` is "raise".
@@ -200,9 +220,61 @@ class VideoTimelineStore:
         """
         loaded = load_profile(profile)
         loaded.create()  # reports invalid options before any model is loaded
-        indexer = Indexer(self._collections, self._index, self._check, loaded, refresh, show_progress, on_progress)
-        with self._connection.errors():
-            return indexer.run(sources, on_error)
+        options = IndexOptions(loaded, refresh, on_error, show_progress, on_progress, workers, engine)
+        found = sorted(self._indexer(loaded).run(sources, options), key=itemgetter(0))
+        return IndexReport(tuple(video for _, video in found))
+
+    def lazy_index(
+        self,
+        sources: Sources,
+        *,
+        profile: str | Path = "standard",
+        refresh: bool = False,
+        on_error: OnError = "skip",
+        show_progress: bool = True,
+        workers: int | None = None,
+        engine: Engine = "processes",
+    ) -> Iterator[IndexedVideo]:
+        """Index videos as `index` does, and yield the result of each as soon as it is finished.
+
+        Results are not kept in memory, and sources are listed when there is room for them: there may be millions, or
+        an iterator that waits for more. Closing the generator stops the run; finished work is kept.
+
+        Args:
+            sources: See `index`.
+            profile: See `index`.
+            refresh: See `index`.
+            on_error: See `index`.
+            show_progress: See `index`.
+            workers: See `index`.
+            engine: See `index`.
+
+        Raises:
+            VideoChatError: See `index`.
+
+        Example:
+            >>> store = VideoTimelineStore()
+            >>> for video in store.lazy_index("demo/", profile="lite", show_progress=False):
+            ...     print(video.status)
+            indexed
+        """
+        loaded = load_profile(profile)
+        loaded.create()
+        options = IndexOptions(loaded, refresh, on_error, show_progress, None, workers, engine)
+        for _, video in self._indexer(loaded).run(sources, options):
+            yield video
+
+    def writer(self, profile: str) -> StoreWriter:
+        """Return what an indexing run writes with, for processes that write only.
+
+        Args:
+            profile: Name of the profile.
+        """
+        return StoreWriter(self._collections, profile, self._connection.errors)
+
+    def _indexer(self, profile: Profile) -> Indexer:
+        access = StoreAccess(self.writer(profile.name), self.to_config)
+        return Indexer(self._collections, self._index, self._check, access, self._connection.errors)
 
     def add(
         self,
@@ -232,7 +304,8 @@ class VideoTimelineStore:
             sidecars = _fingerprint(timeline.video.source)
         with self._connection.errors():
             self._check.run_for_writing()
-            save(self._collections, timeline, Provenance.of(timeline.video, profile, damage, failures, sidecars))
+            provenance = Provenance.of(timeline.video, profile, damage, failures, sidecars)
+            save(self._collections, NewVersion(timeline, provenance))
 
     def add_source(self, video_id: str, source: str | Path) -> VideoRecord:
         """Record another file, or web address, that has the content of a stored video, as `index` does.
@@ -253,7 +326,8 @@ class VideoTimelineStore:
         path = None if is_web_address(str(source)) else local_path(source)
         added = VideoSource.of(str(source), "" if path is None else sidecar_fingerprint(path))
         with self._connection.errors():
-            return record_source(self._catalogue, self._index, self._find(video_id), added, path)
+            title = None if path is None else probe(path).title
+            return record_source(self._catalogue, self._index, self._find(video_id), added, title)
 
     def search(
         self,

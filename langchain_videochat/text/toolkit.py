@@ -11,7 +11,7 @@ from pydantic import ConfigDict, SkipValidation
 from langchain_videochat.errors import InputError
 from langchain_videochat.media.sources import absolute_source
 from langchain_videochat.store import IndexReport, VideoTimelineStore
-from langchain_videochat.store.indexing import OnProgress
+from langchain_videochat.store.indexing.progress import OnProgress
 from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.tools import (
     AskVideoTool,

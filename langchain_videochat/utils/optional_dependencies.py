@@ -9,6 +9,7 @@ EXTRAS = {
     "evaluation": ("pyarrow",),
     "instruct": ("datasketch", "filelock", "matplotlib", "py3langid"),
     "mcp": ("mcp", "starlette", "tomlkit", "uvicorn"),
+    "ray": ("ray",),
     "server": ("langchain_openai",),
     "train": ("accelerate", "peft", "tensorboard"),
 }

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import IO
 
 from langchain_videochat.errors import MediaError, VideoChatError
-from langchain_videochat.utils.worker_process import Message, Request
+from langchain_videochat.utils.worker_process import Message, Request, limit_memory
 
 
 class Worker:
@@ -82,21 +82,11 @@ def main() -> None:
     os.dup2(2, 1)  # libraries may print; nothing else may be mixed with the messages
     logging.getLogger().addHandler(logging.NullHandler())
     max_bytes = int(sys.argv[1])
-    _limit_memory(max_bytes)
+    limit_memory(max_bytes)
     worker = Worker(responses, max_bytes)
     with suppress(EOFError, BrokenPipeError):
         while True:
             worker.answer(pickle.load(sys.stdin.buffer))  # noqa: S301 - from the parent process
-
-
-def _limit_memory(max_bytes: int) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(ValueError):  # a lower limit is in force
-        resource.setrlimit(resource.RLIMIT_DATA, (max_bytes, max_bytes))
 
 
 if __name__ == "__main__":

@@ -128,3 +128,14 @@ class _Unpickler(pickle.Unpickler):
             if isinstance(found, type):
                 return found
         raise pickle.UnpicklingError(f"{module}.{name} is not a class of results")
+
+
+def limit_memory(max_bytes: int) -> None:
+    """Limit the memory that this process may allocate, and let it write no core dump. Windows has no such limit."""
+    try:
+        import resource
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(ValueError):  # a lower limit is in force
+        resource.setrlimit(resource.RLIMIT_DATA, (max_bytes, max_bytes))

@@ -16,8 +16,9 @@ import pytest
 from langchain_videochat.errors import InputError, MediaError, SourceError
 from langchain_videochat.media import video_id
 from langchain_videochat.perception import SegmentResult, load_profile
-from langchain_videochat.store import VideoTimelineStore, segments
+from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.utils.interval import Interval
+from langchain_videochat.workers import segments
 from tests.media_files import make_beeps, overwrite_frames
 from tests.subtitled_video import make_subtitled_video
 from tests.unit_tests.embeddings import BagOfWords, make_timeline

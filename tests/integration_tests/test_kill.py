@@ -22,11 +22,12 @@ from tests.unit_tests.embeddings import BagOfWords, make_timeline
 INDEX = """
 import os, resource, signal, sys
 from chromadb.api.models.Collection import Collection
-from langchain_videochat.store import VideoTimelineStore, leases, saving, segments
+from langchain_videochat.store import VideoTimelineStore, leases, saving
+from langchain_videochat.workers import segments
 from tests.unit_tests.embeddings import BagOfWords
 
 video, folder, kill_at, max_file_size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-segments.SEGMENT_SECONDS, saving.EMBED_BATCH, leases.LEASE_SECONDS = 10.0, 1, 0.0
+segments.SEGMENT_SECONDS, saving.WRITE_BATCH, leases.LEASE_SECONDS = 10.0, 1, 0.0
 writes = 0
 
 def counted(write):

@@ -14,8 +14,9 @@ import pytest
 
 from langchain_videochat.media import probe, video_id
 from langchain_videochat.perception import Observation, load_profile, perceive
-from langchain_videochat.store import VideoTimelineStore, segments
+from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.workers import segments
 from tests.media_files import make_beeps
 from tests.unit_tests.embeddings import BagOfWords, make_timeline
 

@@ -52,7 +52,7 @@ Machines = tuple[VideoTimelineStore, VideoTimelineStore]
 @pytest.fixture(params=["folder", "server"])
 def machines(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machines:
     """Two stores with the same videos: in one folder, or on a server, where each has a local index of its own."""
-    monkeypatch.setattr(saving, "EMBED_BATCH", 2)
+    monkeypatch.setattr(saving, "WRITE_BATCH", 2)
 
     def open_store(name: str) -> VideoTimelineStore:
         if request.param == "folder":
@@ -285,35 +285,40 @@ def test_search_among_many_moments_is_complete_while_they_are_saved_again(
 
 
 def test_failed_save_leaves_nothing_behind(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
-    class FailingEmbeddings(BagOfWords):
-        def embed_documents(self, texts: list[str]) -> list[list[float]]:
-            if any("First 2" in text for text in texts):
-                raise KeyboardInterrupt
-            return super().embed_documents(texts)
+    upsert = chromadb.Collection.upsert
+
+    def interrupted_upsert(self: chromadb.Collection, *arguments: Any, **records: Any) -> None:
+        if any(text.endswith("On screen: First 2") for text in records.get("documents") or []):  # a moment
+            raise KeyboardInterrupt
+        upsert(self, *arguments, **records)
 
     one, other = machines
     one.add(old("eggs"))
-    monkeypatch.setattr(one.vectorstore, "_embedding_function", FailingEmbeddings())
-    with pytest.raises(KeyboardInterrupt):
-        one.add(first("eggs"))
+    with monkeypatch.context() as patch:
+        patch.setattr(chromadb.Collection, "upsert", interrupted_upsert)
+        with pytest.raises(KeyboardInterrupt):
+            one.add(first("eggs"))
     assert read(other, "eggs") == {"Old"}
     assert leftovers(other, "eggs") == []
 
 
 SAVE_AND_DIE = """
 import os, signal, sys
+from chromadb.api.models.Collection import Collection
 from langchain_videochat.store import VideoTimelineStore, saving
 from tests.unit_tests.embeddings import BagOfWords, make_slides
 
-class DeadlyEmbeddings(BagOfWords):
-    def embed_documents(self, texts):
-        if any("On screen: First 3" in text for text in texts):  # the text of a moment
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().embed_documents(texts)
+upsert = Collection.upsert
 
-saving.EMBED_BATCH = 1
+def deadly_upsert(self, *arguments, **records):
+    if any("On screen: First 3" in text for text in records.get("documents") or []):  # the text of a moment
+        os.kill(os.getpid(), signal.SIGKILL)
+    return upsert(self, *arguments, **records)
+
+Collection.upsert = deadly_upsert
+saving.WRITE_BATCH = 1
 timeline = make_slides("eggs", *[f"First {number}" for number in range(4)])
-VideoTimelineStore(sys.argv[1], embedding=DeadlyEmbeddings()).add(timeline)
+VideoTimelineStore(sys.argv[1], embedding=BagOfWords()).add(timeline)
 """
 
 

@@ -17,8 +17,8 @@ from langchain_videochat.media import AudioChunk
 from langchain_videochat.perception import Observation, Weights, load_profile, perceive, perceive_segment
 from langchain_videochat.perception.diarization import DiarizationStream, Probabilities, load_diarizer
 from langchain_videochat.perception.speech import Speech
-from langchain_videochat.store import segments
 from langchain_videochat.utils.interval import Interval
+from langchain_videochat.workers import segments
 from tests.media_files import make_beeps, run_ffmpeg
 from tests.tiny_diarizer import make_processor, save_diarizer, save_untrained_diarizer
 from tests.tiny_whisper import Script, high, low, save_whisper, silence

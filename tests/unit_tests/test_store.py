@@ -16,11 +16,11 @@ from langchain_chroma import Chroma
 
 from langchain_videochat.errors import InputError, StoreError
 from langchain_videochat.media import Damage, sum_damage
+from langchain_videochat.media.subtitles.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.perception import Observation, list_modalities
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.store.addresses import VideoSource
 from langchain_videochat.store.provenance import Provenance
-from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.timeline import Timeline
 from tests.unit_tests.embeddings import BagOfWords, make_slides, make_timeline
 

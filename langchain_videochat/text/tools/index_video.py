@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field, SkipValidation
 from langchain_videochat.errors import VideoChatError
 from langchain_videochat.media import Damage, VideoInfo, local_path, probe, video_id
 from langchain_videochat.media.sources import is_web_address
+from langchain_videochat.media.subtitles.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.perception import PerceptionCallbacks, load_profile, perceive
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
 from langchain_videochat.store.index_report import describe_ignored_sidecars
 from langchain_videochat.store.provenance import describe_damage
-from langchain_videochat.store.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.tools.base import VideoTool, one_line, shorten
 from langchain_videochat.timeline import Timeline

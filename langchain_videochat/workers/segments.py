@@ -50,12 +50,27 @@ def count_segments(duration: float) -> int:
     return max(1, math.ceil(duration / SEGMENT_SECONDS))
 
 
+def segment_start(number: int) -> float:
+    """Return the start of a segment in seconds, without the overlap."""
+    return number * SEGMENT_SECONDS
+
+
+def segment_seconds(number: int, duration: float) -> float:
+    """Return the length of a segment of a video of `duration` seconds, without the overlap.
+
+    Example:
+        >>> segment_seconds(0, 1500.0), segment_seconds(2, 1500.0)
+        (600.0, 300.0)
+    """
+    return min(SEGMENT_SECONDS, max(0.0, duration - segment_start(number)))
+
+
 def plan(path: Path, duration: float, profile: Profile, results: Mapping[int, SegmentResult]) -> list[SegmentTask]:
     """Return the segments of a video of `duration` seconds that have no result yet, or one with failures."""
     tasks = []
     for number in range(count_segments(duration)):
         if number not in results or results[number].failures:
-            start = number * SEGMENT_SECONDS
+            start = segment_start(number)
             interval = Interval(max(0.0, start - OVERLAP_SECONDS), start + SEGMENT_SECONDS)
             tasks.append(SegmentTask(path, profile, number, interval))
     return tasks

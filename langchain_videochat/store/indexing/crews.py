@@ -1,0 +1,58 @@
+"""Crews: the workers and writers of an indexing run, by engine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langchain_videochat.errors import InputError
+from langchain_videochat.perception import Profile
+from langchain_videochat.store.indexing.ray_writers import ray_writers
+from langchain_videochat.store.indexing.writing import StoreWriter, Writer
+from langchain_videochat.workers.processes import process_workers
+from langchain_videochat.workers.ray_actors import ray_workers
+from langchain_videochat.workers.ray_cluster import connect
+from langchain_videochat.workers.threads import ThreadWorker
+from langchain_videochat.workers.worker import Worker
+
+Engine = Literal["processes", "ray"]
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The workers and the writers of a run. Each has a thread of its own."""
+
+    workers: Sequence[Worker]
+    writers: Sequence[Writer]
+
+
+@dataclass(frozen=True)
+class StoreAccess:
+    """How writers get at a store."""
+
+    writer: StoreWriter
+    """Writes in this process."""
+
+    config: Callable[[], dict[str, Any]]
+    """Describes the store for other processes; raises an InputError if they cannot open it."""
+
+
+def thread_crew(profile: Profile, store: StoreAccess, workers: int | None) -> Crew:
+    """Return a thread that perceives, and one that writes."""
+    return Crew([ThreadWorker()], [store.writer])
+
+
+def process_crew(profile: Profile, store: StoreAccess, workers: int | None) -> Crew:
+    """Return processes that perceive, and a thread that writes."""
+    return Crew(process_workers(workers or 1), [store.writer])
+
+
+def ray_crew(profile: Profile, store: StoreAccess, workers: int | None) -> Crew:
+    """Return actors that perceive, and actors that write if the store is on a server; else a thread writes."""
+    connect()
+    hired = ray_workers(profile, workers)
+    try:
+        config = store.config()
+    except InputError:
+        return Crew(hired, [store.writer])
+    is_on_server = "persist_directory" not in config
+    return Crew(hired, ray_writers(config, profile.name, len(hired)) if is_on_server else [store.writer])

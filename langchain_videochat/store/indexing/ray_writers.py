@@ -1,0 +1,103 @@
+"""Writers that are actors of a Ray cluster: they embed and store on other machines than the one that plans."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from langchain_videochat.errors import StoreUnavailableError
+from langchain_videochat.store.index_report import IndexedVideo
+from langchain_videochat.store.indexing.writing import Draft, PerceivedVideo
+from langchain_videochat.store.saving import OnSaved
+from langchain_videochat.workers.ray_cluster import cause, create_actor
+
+WORKERS_PER_WRITER = 16
+"""A writer stores what so many workers perceive: embedding takes a small share of the time of perception."""
+
+MAX_WRITERS = 8
+
+
+class WriterActor:
+    """Writes to a store in a process of a Ray cluster.
+
+    Args:
+        config: The store, as `VideoTimelineStore.to_config` describes it.
+        profile: Name of the profile.
+    """
+
+    def __init__(self, config: dict[str, Any], profile: str) -> None:
+        from langchain_videochat.store.store import VideoTimelineStore
+
+        self._writer = VideoTimelineStore.from_config(config).writer(profile)
+        self._seconds: dict[int, float] = {}
+
+    def write_drafts(self, drafts: Sequence[Draft]) -> None:
+        """See `Writer`."""
+        self._writer.write_drafts(drafts)
+
+    def save(self, videos: Sequence[PerceivedVideo]) -> list[IndexedVideo]:
+        """See `Writer`."""
+        self._seconds = {}
+        return self._writer.save(videos, self._seconds.__setitem__)
+
+    def progress(self) -> dict[int, float]:
+        """Return how far each video of the batch is saved, in seconds of video."""
+        return dict(self._seconds)
+
+
+class RayWriter:
+    """Writes to a store through an actor, which is replaced when it dies.
+
+    Args:
+        name: Name of the actor in Ray's dashboard.
+        config: The store.
+        profile: Name of the profile.
+    """
+
+    def __init__(self, name: str, config: dict[str, Any], profile: str) -> None:
+        self._name = name
+        self._config = config
+        self._profile = profile
+        self._actor: Any = None  # a handle of Ray
+
+    def write_drafts(self, drafts: Sequence[Draft]) -> None:
+        """See `Writer`."""
+        self._wait(self._open().write_drafts.remote(drafts), lambda *_: None)
+
+    def save(self, videos: Sequence[PerceivedVideo], on_saved: OnSaved) -> list[IndexedVideo]:
+        """See `Writer`."""
+        return cast("list[IndexedVideo]", self._wait(self._open().save.remote(videos), on_saved))
+
+    def close(self) -> None:
+        """End the actor."""
+        import ray
+
+        actor, self._actor = self._actor, None
+        if actor is not None:
+            ray.kill(actor)
+
+    def _open(self) -> Any:
+        if self._actor is None:
+            self._actor = create_actor(WriterActor, self._config, self._profile, name=self._name, num_cpus=1)
+        return self._actor
+
+    def _wait(self, result: Any, on_saved: OnSaved) -> Any:
+        import ray
+        from ray.exceptions import RayActorError, RayTaskError
+
+        try:
+            while not ray.wait([result], timeout=1.0)[0]:
+                saved: dict[int, float] = ray.get(self._open().progress.remote())
+                for place, seconds in saved.items():
+                    on_saved(place, seconds)
+            return ray.get(result)
+        except RayTaskError as error:
+            raise cause(error) from error
+        except RayActorError as error:
+            self.close()
+            problem = "the actor that writes has died"
+            raise StoreUnavailableError(self._name, problem, "It is started again; finished work is kept") from error
+
+
+def ray_writers(config: dict[str, Any], profile: str, workers: int) -> list[RayWriter]:
+    """Return writers for a number of workers."""
+    count = min(MAX_WRITERS, -(-workers // WORKERS_PER_WRITER))
+    return [RayWriter(f"videochat writer {number}", config, profile) for number in range(1, count + 1)]

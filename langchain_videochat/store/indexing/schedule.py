@@ -1,0 +1,319 @@
+"""The schedule of an indexing run: which job comes next, and which videos can be saved."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import cast
+
+from langchain_videochat.errors import (
+    InputError,
+    MediaError,
+    ModelUnavailableError,
+    StoreError,
+    VideoChatError,
+    WorkerError,
+)
+from langchain_videochat.media import VideoInfo
+from langchain_videochat.perception import Profile, SegmentResult
+from langchain_videochat.perception.perceiver import ObservationInputs
+from langchain_videochat.store.index_report import IndexedVideo
+from langchain_videochat.store.indexing.pending_video import PendingVideo
+from langchain_videochat.store.indexing.planning import Planner
+from langchain_videochat.store.indexing.writing import Draft, PerceivedVideo
+from langchain_videochat.timeline import Timeline
+from langchain_videochat.workers.jobs import Inspection, InspectJob, Job, JobResult, PerceiveJob, SummarizeJob
+from langchain_videochat.workers.segments import segment_seconds, segment_start
+
+MAX_TRIES = 2
+"""How often a job is tried whose process dies: it may have been killed for another reason than the file."""
+
+MAX_SAVES = 16
+"""Maximum number of videos that are saved together: their texts are embedded in the same batches."""
+
+
+EARLIER = -1
+"""Number that stands for all segments that an earlier run has perceived."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a video is."""
+
+    source: str
+    phase: str
+    """"perceiving", "summarizing" or "embedding"."""
+
+    segment: int
+    """Number of the segment, or `EARLIER`; 0 if the phase has no segments."""
+
+    position: float
+    """Seconds of the segment, or of the whole video in other phases, that are done."""
+
+    video: VideoInfo
+    """The video."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A video is finished."""
+
+    number: int
+    """Its position among the sources, from 0."""
+
+    video: IndexedVideo
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The run has ended."""
+
+    error: BaseException | None = None
+    """Why it was stopped, if it was."""
+
+
+Event = Progress | Finished | Ended
+
+
+@dataclass(eq=False)
+class VideoRun:
+    """A source that is being indexed."""
+
+    number: int
+    """Its position among the sources, from 0."""
+
+    source: str
+    """Path or URL."""
+
+    video_id: str | None = None
+    """Hash of its content, when it is known."""
+
+    pending: PendingVideo | None = None
+    """Its segments, when it was planned."""
+
+    perceived: PerceivedVideo | None = None
+    """What is to be saved, when everything is perceived."""
+
+    is_finished: bool = False
+    """Whether its result was reported: what its other jobs return is ignored."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A job that is handed out."""
+
+    run: VideoRun
+    job: Job
+    tries: int = 1
+
+
+class Schedule:
+    """Hands out jobs to workers, and perceived videos to writers. Safe for use from several threads.
+
+    Args:
+        planner: Decides what is to be done with each video.
+        profile: The perceivers.
+        max_videos: Maximum number of videos in progress. It bounds the results in memory, also when the store is slower
+            than perception.
+        stops_at_failure: Whether the first video that fails stops the run.
+    """
+
+    def __init__(self, planner: Planner, profile: Profile, max_videos: int, *, stops_at_failure: bool) -> None:
+        perceivers = profile.create()
+        self._planner = planner
+        self._profile = profile
+        self._max_videos = max_videos
+        self._stops_at_failure = stops_at_failure
+        self._in_order = any(one.is_sequential for one in perceivers)
+        self._summarizes = any(isinstance(one.inputs, ObservationInputs) for one in perceivers)
+        self._changed = threading.Condition()
+        self._jobs: deque[Assignment] = deque()
+        self._drafts: list[Draft] = []
+        self._perceived: deque[VideoRun] = deque()
+        self._videos: set[VideoRun] = set()
+        self._by_id: dict[str, VideoRun] = {}
+        self._copies: dict[str, list[VideoRun]] = {}
+        self._is_listed = False
+        self.stopped = threading.Event()
+        """Set when nothing more is begun."""
+        self.events: SimpleQueue[Event] = SimpleQueue()
+        """What has happened, for the thread that started the run."""
+
+    def add(self, number: int, source: str) -> None:
+        """Add a source, as soon as there is room for another video."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._videos) < self._max_videos or self.stopped.is_set())
+        if self.stopped.is_set():
+            return
+        if (known := self._planner.skip_known(source)) is not None:
+            self.events.put(Finished(number, known))
+            return
+        run = VideoRun(number, source)
+        with self._changed:
+            self._videos.add(run)
+        self._put_jobs(run, InspectJob(source, self._planner.known_id(source)))
+
+    def end_sources(self) -> None:
+        """Report that no more sources follow."""
+        with self._changed:
+            self._is_listed = True
+            self._end_if_over()
+
+    def next_job(self) -> Assignment | None:
+        """Wait for a job; return None when there are no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._is_over())
+            return None if self.stopped.is_set() or not self._jobs else self._jobs.popleft()
+
+    def done(self, assignment: Assignment, result: JobResult) -> None:
+        """Accept the result of a job."""
+        run, job = assignment.run, assignment.job
+        if isinstance(job, InspectJob):
+            self._plan(run, cast("Inspection", result))
+        elif isinstance(job, PerceiveJob):
+            self._add_segment(run, job.task.number, cast("SegmentResult", result))
+        else:
+            self._put_perceived(run, *cast("tuple[Timeline, list[str]]", result))
+
+    def died(self, assignment: Assignment, error: VideoChatError | None) -> None:
+        """Try a job again whose process has died.
+
+        Args:
+            assignment: The job.
+            error: What is reported if that was its last try; None if the job is not to blame, because a whole machine
+                was lost.
+        """
+        if error is not None and assignment.tries >= MAX_TRIES:
+            self.failed(assignment.run, error)
+            return
+        with self._changed:
+            if not assignment.run.is_finished:
+                tries = assignment.tries + (error is not None)
+                self._jobs.appendleft(replace(assignment, tries=tries))
+                self._changed.notify_all()
+
+    def failed(self, run: VideoRun, error: BaseException) -> None:
+        """Report that a video failed. The run is stopped if all others would fail in the same way."""
+        is_general = isinstance(error, StoreError | ModelUnavailableError | InputError | WorkerError)
+        if is_general or self._stops_at_failure or not isinstance(error, VideoChatError):
+            self.stop(error)
+        else:
+            self.finish(run, IndexedVideo.failed(run.source, error))
+
+    def report(self, run: VideoRun, phase: str, position: float, segment: int = 0) -> None:
+        """Report the progress of a video."""
+        pending = cast("PendingVideo", run.pending)
+        self.events.put(Progress(run.source, phase, segment, position, pending.plan.video))
+
+    def report_job(self, assignment: Assignment, position: float) -> None:
+        """Report that a job has processed a video up to a time in seconds."""
+        if isinstance(assignment.job, PerceiveJob):
+            number = assignment.job.task.number
+            self.report(assignment.run, "perceiving", max(0.0, position - segment_start(number)), number)
+        elif isinstance(assignment.job, SummarizeJob):
+            self.report(assignment.run, "summarizing", position)
+
+    def next_saves(self) -> tuple[list[Draft], list[VideoRun]] | None:
+        """Wait for drafts to write and videos to save; return None when there are no more.
+
+        Drafts are written even after the run was stopped.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._drafts or self._perceived or self._is_over())
+            drafts, self._drafts = self._drafts, []
+            count = 0 if self.stopped.is_set() else min(MAX_SAVES, len(self._perceived))
+            runs = [self._perceived.popleft() for _ in range(count)]
+            return (drafts, runs) if drafts or runs else None
+
+    def finish(self, run: VideoRun, video: IndexedVideo) -> None:
+        """Report the result of a video."""
+        copies: list[VideoRun] = []
+        with self._changed:
+            if run.is_finished:
+                return
+            run.is_finished = True
+            self._videos.discard(run)
+            self._jobs = deque(one for one in self._jobs if one.run is not run)
+            if run.video_id is not None and self._by_id.get(run.video_id) is run:
+                del self._by_id[run.video_id]
+                copies = self._copies.pop(run.video_id, [])
+            self.events.put(Finished(run.number, video))
+            self._end_if_over()
+        for copy in copies:
+            self._put_jobs(copy, InspectJob(copy.source, run.video_id))
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """Begin nothing more."""
+        with self._changed:
+            if not self.stopped.is_set():
+                self.stopped.set()
+                self.events.put(Ended(error))
+            self._changed.notify_all()
+
+    def _is_over(self) -> bool:
+        return self.stopped.is_set() or (self._is_listed and not self._videos)
+
+    def _end_if_over(self) -> None:
+        if self._is_over():
+            self.events.put(Ended())
+        self._changed.notify_all()
+
+    def _put_jobs(self, run: VideoRun, *jobs: Job) -> None:
+        with self._changed:
+            self._jobs += [Assignment(run, job) for job in jobs]
+            self._changed.notify_all()
+
+    def _plan(self, run: VideoRun, inspection: Inspection) -> None:
+        with self._changed:
+            run.video_id = inspection.video_id
+            if self._by_id.setdefault(inspection.video_id, run) is not run:
+                # A copy of a video in progress: it is planned when that one is finished.
+                self._copies.setdefault(inspection.video_id, []).append(run)
+                return
+        plan = self._planner.plan(inspection)
+        if isinstance(plan, IndexedVideo):
+            self.finish(run, plan)
+            return
+        run.pending = PendingVideo(inspection, plan, in_order=self._in_order)
+        self.report(run, "perceiving", 0.0)
+        missing = {task.number for task in plan.tasks}
+        kept = (segment_seconds(number, plan.video.duration) for number in plan.results if number not in missing)
+        self.report(run, "perceiving", sum(kept), EARLIER)
+        self._continue(run, run.pending, is_complete=run.pending.is_complete)
+
+    def _add_segment(self, run: VideoRun, number: int, result: SegmentResult) -> None:
+        pending = cast("PendingVideo", run.pending)
+        self.report(run, "perceiving", segment_seconds(number, pending.plan.video.duration), number)
+        with self._changed:
+            if run.is_finished:
+                return
+            draft = pending.add(number, result)
+            is_complete = pending.is_complete
+            if draft is not None:
+                self._drafts.append(draft)
+                self._changed.notify_all()
+        self._continue(run, pending, is_complete=is_complete)
+
+    def _continue(self, run: VideoRun, pending: PendingVideo, *, is_complete: bool) -> None:
+        self._put_jobs(run, *pending.next_jobs())
+        if not is_complete:
+            return
+        self.report(run, "summarizing", 0.0)
+        timeline = pending.timeline()
+        if self._summarizes:
+            self._put_jobs(run, SummarizeJob(pending.plan.video.source, timeline, self._profile))
+        else:
+            self._put_perceived(run, timeline, [])
+
+    def _put_perceived(self, run: VideoRun, timeline: Timeline, failures: list[str]) -> None:
+        pending = cast("PendingVideo", run.pending)
+        run.perceived = perceived = pending.perceived(self._profile.name, timeline, failures)
+        if perceived.is_unreadable:
+            self._planner.delete_drafts(timeline.video_id, timeline.video.duration)
+            advice = "The file is damaged: export it again"
+            self.failed(run, MediaError(run.source, "nothing of it can be decoded", advice))
+            return
+        self.report(run, "embedding", 0.0)
+        with self._changed:
+            self._perceived.append(run)
+            self._changed.notify_all()
