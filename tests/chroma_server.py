@@ -12,11 +12,9 @@ import chromadb
 
 
 @contextmanager
-def run_chroma_server(folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Run a server on a free port, and provide the port and the process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def run_chroma_server(folder: Path, port: int | None = None) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run a server on a port, a free one if None, and provide the port and the process."""
+    port = port or _free_port()
     chroma = Path(sys.executable).with_name("chroma")
     command = [str(chroma), "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -26,6 +24,12 @@ def run_chroma_server(folder: Path) -> Iterator[tuple[int, subprocess.Popen[byte
     finally:
         process.terminate()
         process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int) -> None:

@@ -42,6 +42,9 @@ def index(
     profile: ExplainedProfileOption = None,
     embedding: EmbeddingOption = None,
     refresh: RefreshOption = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of processes; they share the cores and the memory of this machine.")
+    ] = 1,
     assume_yes: Annotated[bool, typer.Option("--yes", help="Download missing models without asking.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,7 +60,14 @@ def index(
         explain_default(profile, _embedding_model(store, embedding), assume_yes=assume_yes)
     opened = open_store(store, embedding, create=True)
     try:
-        report = opened.index(sources, profile=profile, refresh=refresh, on_error="skip", show_progress=not as_json)
+        report = opened.index(
+            sources,
+            profile=profile,
+            refresh=refresh,
+            on_error="skip",
+            show_progress=not as_json,
+            workers=workers,
+        )
     except KeyboardInterrupt:
         again = "again without --refresh" if refresh else "again"
         errors.print(f"Finished segments are saved: run the command {again} to resume.")
