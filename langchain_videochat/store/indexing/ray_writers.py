@@ -76,7 +76,8 @@ class RayWriter:
 
     def _open(self) -> Any:
         if self._actor is None:
-            self._actor = create_actor(WriterActor, self._config, self._profile, name=self._name, num_cpus=1)
+            # It reserves no CPU: workers may have all of them, and wait for it.
+            self._actor = create_actor(WriterActor, self._config, self._profile, name=self._name, num_cpus=0)
         return self._actor
 
     def _wait(self, result: Any, on_saved: OnSaved) -> Any:
