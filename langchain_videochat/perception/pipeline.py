@@ -4,7 +4,7 @@ import heapq
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
@@ -18,6 +18,7 @@ from langchain_videochat.perception.profiles import Profile, create_perceivers
 from langchain_videochat.perception.streams import Chunk, Stream, open_streams
 from langchain_videochat.perception.workers import QUEUE_SIZE, OnError, PerceiverWorker
 from langchain_videochat.utils.interval import Interval
+from langchain_videochat.utils.tracing import StageTime, Stopwatch
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,10 @@ class PerceptionCallbacks:
     failure: Callable[[PerceiverFailure], None] = lambda one: logger.warning("%s", one, exc_info=one.error)
     """Called for each perceiver that fails; logs a warning by default."""
 
+    stage: Callable[[StageTime], None] = lambda _: None
+    """Called with the time of each stage: "probe", "load", "decode picture", "decode sound", "read subtitles", and
+    "perceive" with the name of each perceiver's class."""
+
 
 @dataclass(frozen=True)
 class SegmentResult:
@@ -77,6 +82,9 @@ class SegmentResult:
 
     states: tuple[str | None, ...] = ()
     """The state of each perceiver of the profile at the end of the segment; see `Perceiver.state`."""
+
+    stages: tuple[StageTime, ...] = field(default=(), compare=False)
+    """How long each stage took, see `PerceptionCallbacks.stage`; not stored in drafts."""
 
 
 def perceive(
@@ -142,7 +150,8 @@ def perceive_segment(
     """
     damage: list[Damage] = []
     failures: list[PerceiverFailure] = []
-    callbacks = PerceptionCallbacks(progress, damage.append, failures.append)
+    stages: list[StageTime] = []
+    callbacks = PerceptionCallbacks(progress, damage.append, failures.append, stages.append)
     observations: list[Observation] = []
     perceivers = profile.create()
     for perceiver, state in zip(perceivers, states, strict=False):
@@ -157,6 +166,7 @@ def perceive_segment(
         _limit(sum_damage(damage)),
         tuple(map(str, failures)),
         tuple(perceiver.state for perceiver in perceivers),
+        tuple(stages),
     )
 
 
@@ -164,7 +174,10 @@ def perceive_video(
     source: str | Path, perceivers: Sequence[AnyPerceiver], segment: Interval, callbacks: PerceptionCallbacks
 ) -> Iterator[Observation]:
     """Run the perceivers that take frames, audio or subtitles; the arguments and errors are those of `perceive`."""
-    video = probe(source)
+    stopwatch = Stopwatch("probe")
+    with stopwatch.running():
+        video = probe(source)
+    _report_stages([stopwatch], callbacks)
     clipped = segment.within(video.duration) if video.duration else Interval(0.0, 0.0)
     for damage in _damage_of_file(video, clipped):
         callbacks.damage(damage)
@@ -249,10 +262,13 @@ def _perceive_video(
             problem = f"{stream.kind} cannot be read: {error.problem}"
             callbacks.damage(Damage(stream.kind, problem, segment.end - stream.reached))
 
+    loading = Stopwatch("load")
     direct = [one for one in perceivers if not isinstance(one.inputs, ObservationInputs)]
-    loaded = _load(direct, on_error)
-    # Weights that are unavailable raise here, before hours of work; other errors occur again when these perceivers run.
-    _load([one for one in perceivers if one not in direct], on_error=lambda *_: None)
+    with loading.running():
+        loaded = _load(direct, on_error)
+        # Unavailable weights raise here, before hours of work; other errors occur again when these perceivers run.
+        _load([one for one in perceivers if one not in direct], on_error=lambda *_: None)
+    _report_stages([loading], callbacks)
     streams = open_streams(source, video, loaded, segment)
     is_empty = True
     for observation in _in_time_order(streams, segment, callbacks, on_error, on_unreadable):
@@ -291,6 +307,7 @@ def _in_time_order(
         for stream in streams
         for one in stream.perceivers
     }
+    stopwatches = [*(one.stopwatch for one in streams), *(one.stopwatch for one in workers.values())]
     pending: list[tuple[tuple[float, float, float], int, Observation]] = []
     sequence = count()
     try:
@@ -318,6 +335,13 @@ def _in_time_order(
     finally:
         for worker in workers.values():
             worker.stop()
+        _report_stages(stopwatches, callbacks)
+
+
+def _report_stages(stopwatches: Iterable[Stopwatch], callbacks: PerceptionCallbacks) -> None:
+    for stage in (one.stage() for one in stopwatches):
+        if stage is not None:
+            callbacks.stage(stage)
 
 
 def _clip(observation: Observation, segment: Interval) -> Observation:

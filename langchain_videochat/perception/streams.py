@@ -1,6 +1,7 @@
 """The inputs of a video's perceivers, each read once for all of them."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
 from math import inf
@@ -28,6 +29,7 @@ from langchain_videochat.perception.frame_changes import ChangeFilter, Thumbnail
 from langchain_videochat.perception.perceiver import AnyPerceiver, AudioInputs, FrameInputs, SubtitleInputs
 from langchain_videochat.utils.concurrency import prefetch
 from langchain_videochat.utils.interval import Interval
+from langchain_videochat.utils.tracing import Stopwatch
 
 UNDECODABLE = "frames cannot be decoded"
 """The problem of frames that were replaced by their neighbors."""
@@ -58,6 +60,16 @@ class Stream:
     chunks: Iterator[Chunk]
     reached: float
     """Time in seconds up to which it has been read."""
+    stopwatch: Stopwatch
+    """Measures the time in which it is read."""
+
+    @classmethod
+    def of(cls, kind: DamageKind, perceivers: list[AnyPerceiver], chunks: Generator[Chunk], start: float) -> "Stream":
+        """Build a stream from a generator of its parts, which is measured where it runs."""
+        stopwatch = Stopwatch("read subtitles" if kind == "subtitle" else f"decode {kind}")
+        measured = _measure(chunks, stopwatch)
+        # All subtitles are read at once.
+        return cls(kind, perceivers, measured if kind == "subtitle" else prefetch(measured), start, stopwatch)
 
 
 def open_streams(
@@ -75,16 +87,25 @@ def open_streams(
     for inputs in dict.fromkeys(subtitles.values()):
         readers = [one for one in subtitles if subtitles[one] == inputs]
         subtitle_chunks = _read_subtitles(source, video, readers, inputs, segment)
-        streams.append(Stream("subtitle", readers, subtitle_chunks, segment.start))
+        streams.append(Stream.of("subtitle", readers, subtitle_chunks, segment.start))
     for seconds, track in dict.fromkeys((inputs.chunk_seconds, inputs.track) for inputs in audio.values()):
         group = [one for one, inputs in audio.items() if (inputs.chunk_seconds, inputs.track) == (seconds, track)]
         reports_damage = all(stream.kind != "sound" for stream in streams)
-        chunks = prefetch(_read_audio(source, group, seconds, track, segment, reports_damage=reports_damage))
-        streams.append(Stream("sound", group, chunks, segment.start))
+        audio_chunks = _read_audio(source, group, seconds, track, segment, reports_damage=reports_damage)
+        streams.append(Stream.of("sound", group, audio_chunks, segment.start))
     if frames:
-        chunks = prefetch(_read_frames(source, frames, segment))
-        streams.append(Stream("picture", list(frames), chunks, segment.start))
+        streams.append(Stream.of("picture", list(frames), _read_frames(source, frames, segment), segment.start))
     return streams
+
+
+def _measure(chunks: Generator[Chunk], stopwatch: Stopwatch) -> Generator[Chunk]:
+    with closing(chunks):
+        while True:
+            with stopwatch.running():
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
 
 
 def _ignore(damage: Damage) -> None:

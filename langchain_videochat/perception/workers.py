@@ -9,6 +9,7 @@ from langchain_videochat.media import OnDamage
 from langchain_videochat.perception.observation import Observation
 from langchain_videochat.perception.perceiver import AnyPerceiver
 from langchain_videochat.utils.concurrency import Worker
+from langchain_videochat.utils.tracing import Stopwatch
 
 QUEUE_SIZE = 2
 """Batches that may wait for a perceiver: enough to keep it busy, and a bound on the frames in memory."""
@@ -32,6 +33,8 @@ class PerceiverWorker:
         """Time in seconds up to which the video has been processed."""
         self.watermark = start
         """Time in seconds before which no further Observation will start."""
+        self.stopwatch = Stopwatch(f"perceive {type(perceiver).__name__}")
+        """Measures the time in which the perceiver runs."""
         self._on_error = on_error
         self._on_damage = on_damage
         # Created here: two threads that access a cached property for the first time could create two lists.
@@ -74,14 +77,15 @@ class PerceiverWorker:
 
     def _submit(self, process: Callable[[], Iterable[Observation]], reached: float) -> None:
         if not self._failed:
-            self._worker.submit(partial(_run, self.perceiver, process, reached))
+            self._worker.submit(partial(_run, self.perceiver, self.stopwatch, process, reached))
             self._pending += 1
 
 
 def _run(
-    perceiver: AnyPerceiver, process: Callable[[], Iterable[Observation]], reached: float
+    perceiver: AnyPerceiver, stopwatch: Stopwatch, process: Callable[[], Iterable[Observation]], reached: float
 ) -> tuple[list[Observation], float, float]:
     """Return the Observations, and the new values of `reached` and `watermark`."""
-    observations = list(process())
+    with stopwatch.running():
+        observations = list(process())
     since = perceiver.pending_since
     return observations, reached, reached if since is None else min(reached, since)
