@@ -21,6 +21,7 @@ from langchain_videochat.cli import (
     page,
     perceivers,
     skill,
+    status,
     videos,
 )
 from langchain_videochat.cli.options import FAILED
@@ -100,7 +101,7 @@ def _add_server(name: str, serve: Callable[..., None], *commands: Callable[..., 
 
 
 _add_commands(app, "Videos", videos.index, videos.search, ask.ask, ask.chat, page.app, page.report)
-_add_commands(app, "Videos", videos.timeline, videos.videos, videos.remove, videos.clip)
+_add_commands(app, "Videos", videos.timeline, videos.videos, status.status, videos.remove, videos.clip)
 _add_commands(app, "Videos", frames.frames)
 _add_server("mcp", mcp.serve, mcp.install)
 _add_commands(app, "Installation", installation.doctor, perceivers.perceivers)

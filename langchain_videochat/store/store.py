@@ -43,6 +43,7 @@ from langchain_videochat.store.queries import QueryBuilder, SearchInput
 from langchain_videochat.store.reranking import DEFAULT_RERANK_MS, Rerankers
 from langchain_videochat.store.saving import NewVersion, StoreCollections, remove, save
 from langchain_videochat.store.search import DEFAULT_FETCH_K, Diversity, search
+from langchain_videochat.store.status import StoreStatus, read_status
 from langchain_videochat.store.time_order import MAX_ANCHORS, Anchor, Occurrence, TimeOrder, choose_anchors
 from langchain_videochat.store.visual_embedding import VisualEmbedding, resolve_visual_name
 from langchain_videochat.timeline import Timeline
@@ -508,6 +509,15 @@ class VideoTimelineStore:
         """Return the videos in the order in which they were stored."""
         with self._connection.errors():
             return self._catalogue.all()
+
+    def status(self) -> StoreStatus:
+        """Return how much the store holds, which runs are indexing or have indexed, and what they could not index.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._connection.errors():
+            return read_status(self._connection.catalogue)
 
     def remove(self, video_id: str) -> None:
         """Delete a video with its timeline and moments.

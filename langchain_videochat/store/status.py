@@ -1,0 +1,99 @@
+"""The status of a store: what it holds, what is being indexed, and what failed."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from chromadb import Collection
+
+from langchain_videochat.store.run_records import MAX_FAILURES, read_runs
+from langchain_videochat.store.run_status import FailedSource, RunStatus
+
+PAGE_SIZE = 300
+"""Records of videos that are read at once."""
+
+_MISSING_MODALITY = re.compile(r"(?:^|; )no (\w+) from \w+:")
+
+
+@dataclass(frozen=True)
+class StoreStatus:
+    """The status of a store."""
+
+    videos: int = 0
+    """Number of videos."""
+
+    seconds: float = 0.0
+    """Length of all videos together in seconds."""
+
+    observations: int = 0
+    """Number of observations in all timelines."""
+
+    moments: int = 0
+    """Number of moments that search can return."""
+
+    profiles: dict[str, int] = field(default_factory=dict)
+    """Number of videos by the profile they were indexed with; "" for timelines that were added."""
+
+    missing: dict[str, int] = field(default_factory=dict)
+    """Number of videos by the modality that is missing because a perceiver failed. The next run tries again."""
+
+    damaged: int = 0
+    """Number of videos of which a part could not be read."""
+
+    runs: tuple[RunStatus, ...] = ()
+    """The latest indexing runs, the last one first."""
+
+    @property
+    def hours(self) -> float:
+        """Length of all videos together in hours."""
+        return self.seconds / 3600
+
+    @property
+    def failures(self) -> tuple[FailedSource, ...]:
+        """The sources that the latest runs could not index, the last one first, at most 100."""
+        found = [one for run in self.runs for one in reversed(run.failures)]
+        return tuple(sorted(found, key=lambda one: one.time, reverse=True)[:MAX_FAILURES])
+
+    @property
+    def failures_by_kind(self) -> dict[str, int]:
+        """Number of these sources by the class of the error."""
+        return dict(Counter(one.kind or "unknown" for one in self.failures).most_common())
+
+
+def read_status(catalogue: Collection) -> StoreStatus:
+    """Return the status of the store with this collection of video records, which are read page by page."""
+    totals: Counter[str] = Counter()
+    profiles: Counter[str] = Counter()
+    missing: Counter[str] = Counter()
+    seconds = 0.0
+    for duration, data in _iter_records(catalogue):
+        seconds += duration
+        totals.update(videos=1, observations=data["observations"], moments=data["moments"])
+        totals["damaged"] += bool(data.get("damage"))
+        profiles[data["profile"]] += 1
+        # Earlier versions named the field of failures differently.
+        missing.update(set(_MISSING_MODALITY.findall(data.get("failures") or data.get("lacking") or "")))
+    return StoreStatus(
+        videos=totals["videos"],
+        seconds=seconds,
+        observations=totals["observations"],
+        moments=totals["moments"],
+        profiles=dict(profiles.most_common()),
+        missing=dict(missing.most_common()),
+        damaged=totals["damaged"],
+        runs=tuple(read_runs(catalogue)),
+    )
+
+
+def _iter_records(catalogue: Collection) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Yield the duration and the metadata of each video."""
+    offset = 0
+    while (found := catalogue.get(limit=PAGE_SIZE, offset=offset, include=["documents", "metadatas"]))["ids"]:
+        offset += len(found["ids"])
+        for document, metadata in zip(found["documents"] or [], found["metadatas"] or [], strict=True):
+            # The collection also has its token, leases, and records of runs.
+            if document and metadata.get("complete", True):
+                yield float(json.loads(document)["duration"]), dict(metadata)
