@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from langchain_videochat.app.lanes import make_lanes
 from langchain_videochat.errors import InputError, MediaError, VideoChatError
 from langchain_videochat.media import isolated_media, local_path, read_picture, thumbnail
-from langchain_videochat.media.sources import file_path, is_web_address
+from langchain_videochat.media.sources import file_path, is_remote_address
 from langchain_videochat.perception.visual_models import FRAME_SIZE
 from langchain_videochat.store import VideoRecord, VideoTimelineStore
 from langchain_videochat.text.agent_files import AgentFiles
@@ -90,7 +90,7 @@ class Collection:
         """
         sources = self._record(video_id).sources
         self.store.remove(video_id)
-        for path in (Path(file_path(one.address)) for one in sources if not is_web_address(one.address)):
+        for path in (Path(file_path(one.address)) for one in sources if not is_remote_address(one.address)):
             if path.parent == self.uploads:
                 path.unlink(missing_ok=True)
 

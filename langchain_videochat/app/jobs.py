@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from langchain_videochat.errors import MediaError, VideoChatError
 from langchain_videochat.media import isolated_media, local_path
+from langchain_videochat.media.manifests import is_manifest
 from langchain_videochat.media.sources import safe_source
 from langchain_videochat.store import VideoTimelineStore
 
@@ -77,7 +78,8 @@ class IndexJobs:
         """Queue the uploads that are not in the store."""
         known = {one.address for record in self._store.videos() for one in record.sources}
         for path in sorted(self._uploads.iterdir()):
-            if path.is_file() and not path.name.startswith(".") and safe_source(str(path)) not in known:
+            is_video = path.is_file() and not path.name.startswith(".") and not is_manifest(path.name)
+            if is_video and safe_source(str(path)) not in known:
                 self.add(path)
 
     def all(self) -> list[Job]:

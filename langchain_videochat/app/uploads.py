@@ -12,6 +12,7 @@ from anyio import to_thread
 
 from langchain_videochat.errors import InputError, StoreError, VideoChatError
 from langchain_videochat.media import isolated_media, probe
+from langchain_videochat.media.manifests import is_manifest
 from langchain_videochat.media.sources import safe_file_name
 
 if sys.platform != "win32":
@@ -41,8 +42,11 @@ async def save_upload(chunks: AsyncIterator[bytes], name: str, folder: Path, max
     Raises:
         TooLargeError: The upload is larger than `max_bytes`.
         MediaError: The file is not a video.
+        InputError: Its name is that of a manifest, which would name other files.
         StoreError: The file cannot be written, for example because the disk is full.
     """
+    if is_manifest(safe_file_name(name)):
+        raise InputError(name, "has the name of a list of videos", "Upload a video")
     try:
         with TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=folder) as scratch, _locked(Path(scratch)):
             path = Path(scratch, safe_file_name(name))

@@ -82,6 +82,10 @@ def opened(media: MediaRef) -> Iterator[Path]:
     """
     data = DATA_URL.match(media.source)
     if data is None:
+        # Not from object stores: a message must not use the credentials of this machine.
+        if not is_web_address(media.source):
+            yield local_path(media.source)
+            return
         with local_file(media.source, allowed_hosts=media.allowed_hosts) as path:
             yield path
         return

@@ -6,7 +6,7 @@ from urllib.request import url2pathname
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from langchain_videochat.media.sources import is_web_address
+from langchain_videochat.media.sources import is_remote_address
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.timeline.citation import source_uri
 from langchain_videochat.utils.untrusted_text import strip_invisible
@@ -99,7 +99,7 @@ class InstructionItem(BaseModel):
     def from_timeline(cls, timeline: Timeline, kind: ItemKind, language: str, **content: Any) -> "InstructionItem":
         """Create an item about the video of a timeline."""
         source = timeline.video.source
-        video = source if is_web_address(source) else url2pathname(urlsplit(source_uri(source)).path)
+        video = source if is_remote_address(source) else url2pathname(urlsplit(source_uri(source)).path)
         return cls(video_id=timeline.video_id, video=video, kind=kind, language=language, **content)
 
     @property

@@ -8,7 +8,8 @@ from langchain_videochat.media.info import StreamInfo, VideoInfo
 from langchain_videochat.media.isolation import isolated_media
 from langchain_videochat.media.pictures import read_picture
 from langchain_videochat.media.probe import media_duration, probe
-from langchain_videochat.media.sources import list_sources, local_file, local_path, video_id
+from langchain_videochat.media.source_listing import iter_sources, list_sources
+from langchain_videochat.media.sources import local_file, local_path, video_id
 from langchain_videochat.media.subtitles import Cue, PictureCue, find_sidecars, read_subtitle_pictures, read_subtitles
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "cut_clip",
     "find_sidecars",
     "isolated_media",
+    "iter_sources",
     "list_sources",
     "local_file",
     "local_path",

@@ -1,12 +1,11 @@
-"""Sources: paths, addresses, folders and glob patterns, and the local files that they refer to."""
+"""Sources: paths and addresses, and the local files that they refer to."""
 
-import glob
 import hashlib
 import os
 import re
 import stat
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
@@ -16,6 +15,7 @@ import regex
 
 from langchain_videochat.errors import MediaError, SourceError
 from langchain_videochat.media.download import download
+from langchain_videochat.media.storage import download_from_storage, is_storage_address
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".f4v", ".flv", ".mkv", ".webm", ".ogv", ".ogm", ".avi", ".divx"),
@@ -34,42 +34,12 @@ MAX_NAME_LENGTH = 60
 """Maximum number of characters in a file name derived from an address or a title."""
 
 
-def list_sources(source: str | Path | Iterable[str | Path]) -> list[str]:
-    """List the videos of a source.
-
-    Folders are searched recursively for files with a video suffix, except hidden files and folders. So are glob
-    patterns (`**` for any depth), unless a file of exactly that name exists. A file given by name may have any suffix.
-    Web addresses are not contacted.
-
-    Args:
-        source: A path, an `http:`, `https:` or `file:` address, a folder, a glob pattern, or several of these.
-
-    Returns:
-        Paths and addresses in the given order, files of a folder sorted by name, without duplicates. Each is in the
-        form of `safe_source`.
-
-    Raises:
-        SourceError: A file does not exist, a folder or pattern contains no video, or no source is given.
-
-    Example:
-        >>> list_sources(["https://example.org/a.mp4", "https://example.org/a.mp4"])
-        ['https://example.org/a.mp4']
-    """
-    given = [source] if isinstance(source, str | Path) else list(source)
-    if not given:
-        raise SourceError("source", "no video given", "Give a path, an address, a folder or a glob pattern")
-    found: dict[str, str] = {}
-    for name in (name for item in given for name in _expand(str(item))):
-        found.setdefault(_identity(name), safe_source(name))
-    return list(found.values())
-
-
 @contextmanager
 def local_file(source: str | Path, *, allowed_hosts: Collection[str] = ()) -> Iterator[Path]:
     """Provide a source as a local file. A download is deleted at the end of the block.
 
     Args:
-        source: A path, or an `http:`, `https:` or `file:` address.
+        source: A path, an `http:`, `https:` or `file:` address, or an address of fsspec such as `s3://films/talk.mp4`.
         allowed_hosts: Hosts that may be contacted even if they are on a private network.
 
     Yields:
@@ -79,15 +49,24 @@ def local_file(source: str | Path, *, allowed_hosts: Collection[str] = ()) -> It
         SourceError: The file does not exist, it is a folder or a device, or the address is refused or fails.
         MediaError: The file is empty.
     """
-    if not is_web_address(str(source)):
+    address = str(source)
+    if not is_remote_address(address):
         yield local_path(source)
         return
     with tempfile.TemporaryDirectory(prefix="videochat-") as folder:
         # The name of the file on the server may become the title of the video.
-        name = PurePosixPath(unquote(urlsplit(str(source)).path)).name
-        path = Path(folder).resolve() / safe_file_name(name)
-        download(str(source), path, allowed_hosts=allowed_hosts)
+        path = Path(folder).resolve() / safe_file_name(_remote_name(address))
+        if is_web_address(address):
+            download(address, path, allowed_hosts=allowed_hosts)
+        else:
+            download_from_storage(address, path)
         yield local_path(path)
+
+
+def _remote_name(address: str) -> str:
+    # Names in object stores are not percent-encoded.
+    path = unquote(urlsplit(address).path) if is_web_address(address) else address
+    return PurePosixPath(path).name
 
 
 def local_path(source: str | Path) -> Path:
@@ -98,13 +77,14 @@ def local_path(source: str | Path) -> Path:
         MediaError: The file is empty.
     """
     name = str(source)
-    if is_web_address(name):
-        raise SourceError(name, "is a web address, not a file", "Download it with langchain_videochat.media.local_file")
+    if is_remote_address(name):
+        kind = "a web address" if is_web_address(name) else "an address of a file server"
+        raise SourceError(name, f"is {kind}, not a file", "Download it with langchain_videochat.media.local_file")
     path = Path(os.path.abspath(file_path(name)))
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        raise _missing(name) from error
+        raise missing_file(name) from error
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(name, "is not a regular file", "Give a video file")
     if status.st_size == 0:
@@ -128,7 +108,7 @@ def video_id(path: str | Path) -> str:
 
 
 def is_web_address(source: str) -> bool:
-    """Return whether a source has to be downloaded.
+    """Return whether a source is on the web.
 
     Example:
         >>> is_web_address("https://example.org/a.mp4"), is_web_address("movie: part 1.mp4")
@@ -137,28 +117,14 @@ def is_web_address(source: str) -> bool:
     return source.lower().startswith(("http://", "https://"))
 
 
-def _expand(name: str) -> list[str]:
-    if is_web_address(name):
-        return [name]
-    path = file_path(name)
-    if os.path.isdir(path):
-        files, problem = _files_in(path), "the folder contains no video"
-    elif os.path.lexists(path):
-        return [name]
-    elif glob.has_magic(path):
-        files, problem = map(Path, glob.iglob(path, recursive=True)), "no video matches this pattern"
-    else:
-        raise _missing(name)
-    videos = [str(file) for file in sorted(files) if file.name.lower().endswith(VIDEO_SUFFIXES) and file.is_file()]
-    if not videos:
-        raise SourceError(name, problem, "Check the path, and give files with unusual suffixes by name")
-    return videos
+def is_remote_address(source: str) -> bool:
+    """Return whether a source is not a file on this machine: it is on the web, or fsspec opens it.
 
-
-def _files_in(folder: str) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        yield from (Path(parent, each) for each in files if not each.startswith("."))
+    Example:
+        >>> is_remote_address("https://example.org/a.mp4"), is_remote_address("s3://films/a.mp4")
+        (True, True)
+    """
+    return is_web_address(source) or is_storage_address(source)
 
 
 def safe_source(source: str) -> str:
@@ -174,7 +140,7 @@ def safe_source(source: str) -> str:
     if not _UNSAFE.search(source):
         return source
     source = _NOT_BYTES.sub("\ufffd", source)
-    if is_web_address(source) or source.lower().startswith("file:"):
+    if is_remote_address(source) or source.lower().startswith("file:"):
         return _UNSAFE.sub(lambda char: quote(os.fsencode(char[0])), source)
     return Path(os.path.abspath(source)).as_uri()
 
@@ -213,13 +179,10 @@ def file_path(name: str) -> str:
     return path
 
 
-def _identity(name: str) -> str:
-    return name if is_web_address(name) else os.path.realpath(file_path(name))
-
-
-def _missing(name: str) -> SourceError:
+def missing_file(name: str) -> SourceError:
+    """Return the error for a path, or an address of another scheme, that is not a file."""
     if _SCHEME.match(name) and not name.lower().startswith("file:"):
-        problem = "no such file; only http:, https: and file: addresses are supported"
+        problem = "no such file; only http:, https: and file: addresses, and those of object stores, are supported"
         return SourceError(name, problem, "Download the video first")
     return SourceError(name, "no such file", "Check the path")
 

@@ -8,7 +8,7 @@ from typing import Self
 
 from langchain_videochat.errors import VideoChatError
 from langchain_videochat.media import local_path
-from langchain_videochat.media.sources import absolute_source, file_path, is_web_address
+from langchain_videochat.media.sources import absolute_source, file_path, is_remote_address
 
 MAX_SOURCES = 20
 """Sources that a record keeps: enough for all machines that share a store and all copies that people keep."""
@@ -115,6 +115,6 @@ def is_deleted(address: str) -> bool:
         >>> is_deleted("no such file.mp4"), is_deleted("/no such folder/talk.mp4")
         (True, False)
     """
-    if is_web_address(address) or is_file_here(address):
+    if is_remote_address(address) or is_file_here(address):
         return False
     return os.path.isdir(os.path.dirname(os.path.abspath(file_path(address))))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from langchain_videochat.errors import VideoChatError
 from langchain_videochat.media import local_path
-from langchain_videochat.media.sources import is_web_address
+from langchain_videochat.media.sources import is_remote_address
 from langchain_videochat.store.addresses import VideoSource, choose_source, dump_sources, load_sources
 from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.filters import Filter
@@ -344,11 +344,11 @@ class LocalIndex:
         return choose_source(sources, lambda address: self.has_video(video_id, address))
 
     def has_video(self, video_id: str, address: str) -> bool:
-        """Return whether a video is at an address: any web address, or a file that is not known to have other content.
+        """Return whether a video is at an address: a remote one, or a file that is not known to have other content.
 
         Files are not read for that; `remember_file` makes their content known.
         """
-        if is_web_address(address):
+        if is_remote_address(address):
             return True
         try:
             path = local_path(address)

@@ -17,7 +17,7 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_videochat.errors import InputError, StoreError, VideoChatError
 from langchain_videochat.media import Damage, local_path, probe
-from langchain_videochat.media.sources import is_web_address
+from langchain_videochat.media.sources import is_remote_address
 from langchain_videochat.media.subtitles.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.perception import Observation, Profile, load_profile
 from langchain_videochat.store.addresses import VideoSource
@@ -324,7 +324,7 @@ class VideoTimelineStore:
             MediaError: The file cannot be read as a video.
             StoreError: The store cannot be written.
         """
-        path = None if is_web_address(str(source)) else local_path(source)
+        path = None if is_remote_address(str(source)) else local_path(source)
         added = VideoSource.of(str(source), "" if path is None else sidecar_fingerprint(path))
         with self._connection.errors():
             title = None if path is None else probe(path).title

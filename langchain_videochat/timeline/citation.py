@@ -1,8 +1,8 @@
 """Citations: URLs of intervals of a video, which browsers can play."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from langchain_videochat.media.sources import is_remote_address
 from langchain_videochat.utils.timecode import format_seconds
 
 
@@ -15,7 +15,8 @@ def source_uri(source: str) -> str:
     """
     if not source:
         return ""
-    return source if urlsplit(source).scheme in ("http", "https", "file") else Path(source).absolute().as_uri()
+    is_url = is_remote_address(source) or source.lower().startswith("file:")
+    return source if is_url else Path(source).absolute().as_uri()
 
 
 def citation(source: str, start: float, end: float) -> str:

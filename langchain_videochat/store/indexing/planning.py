@@ -6,7 +6,7 @@ from pathlib import Path
 
 from langchain_videochat.errors import VideoChatError
 from langchain_videochat.media import VideoInfo, local_path, probe, video_id
-from langchain_videochat.media.sources import is_web_address
+from langchain_videochat.media.sources import is_remote_address
 from langchain_videochat.media.subtitles.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.perception import Profile, SegmentResult
 from langchain_videochat.store.addresses import VideoSource, add_source, is_deleted, is_file_here
@@ -114,7 +114,7 @@ class Planner:
         copy, is_used_here = self._choose_copy(record, given)
         if record is not None and self._is_current(record, copy, is_used_here=is_used_here):
             new = VideoSource.of(given.source, given.sidecars)
-            title = None if is_web_address(source) else inspection.video.title
+            title = None if is_remote_address(source) else inspection.video.title
             return self._skip(record_source(self._collections.catalogue, self._index, record, new, title), given)
         video = inspection.video if copy == given else replace(probe(local_path(copy.source)), source=copy.source)
         return self._plan_segments(identity, video, copy.sidecars)
@@ -167,7 +167,7 @@ class Planner:
             None if the copy was moved, changed or deleted, or is on another machine.
         """
         for address in _used_addresses(record):
-            if is_web_address(address):
+            if is_remote_address(address):
                 return replace(given, source=address, sidecars="")  # there are no subtitle files beside it
             if self._identify(address) == record.video_id:
                 return Copy(address, sidecar_fingerprint(local_path(address)))
