@@ -3,6 +3,7 @@
 from langchain_videochat.media.audio import AudioChunk, read_audio
 from langchain_videochat.media.clips import cut_clip, thumbnail
 from langchain_videochat.media.damage import Damage, OnDamage, log_damage, sum_damage
+from langchain_videochat.media.folder_events import FileAdded, FolderListed, PathRemoved, watch_sources
 from langchain_videochat.media.frames import FrameBatch, SamplingMode, sample_frames
 from langchain_videochat.media.info import StreamInfo, VideoInfo
 from langchain_videochat.media.isolation import isolated_media
@@ -16,8 +17,11 @@ __all__ = [
     "AudioChunk",
     "Cue",
     "Damage",
+    "FileAdded",
+    "FolderListed",
     "FrameBatch",
     "OnDamage",
+    "PathRemoved",
     "PictureCue",
     "SamplingMode",
     "StreamInfo",
@@ -40,4 +44,5 @@ __all__ = [
     "sum_damage",
     "thumbnail",
     "video_id",
+    "watch_sources",
 ]

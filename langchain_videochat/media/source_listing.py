@@ -90,26 +90,31 @@ def iter_sources(source: str | Path | Iterable[str | Path], *, on_error: OnSourc
     yield from map(safe_source, names)
 
 
-def iter_folder(folder: str) -> Iterator[str]:
+def iter_folder(folder: str, on_folder: Callable[[str], object] = lambda _: None) -> Iterator[str]:
     """Yield the videos in a folder and its subfolders, in the order of their names.
 
     Hidden files and folders, and symbolic links to folders, are left out. A subfolder that cannot be read is logged.
+
+    Args:
+        folder: Path of the folder.
+        on_folder: Called with the path of the folder and of each subfolder.
     """
+    on_folder(folder)
     try:
         with os.scandir(folder) as entries:
-            found = sorted((one.name, one.is_dir(follow_symlinks=False)) for one in entries if is_listed(one))
+            found = sorted((one.name, one.is_dir(follow_symlinks=False)) for one in entries if _is_listed(one))
     except OSError as error:
         logger.warning("skipping %s: cannot be read (%s)", safe_source(folder), error.strerror)
         return
     for name, is_folder in found:
         path = os.path.join(folder, name)
         if is_folder:
-            yield from iter_folder(path)
+            yield from iter_folder(path, on_folder)
         elif os.path.isfile(path):
             yield path
 
 
-def is_listed(entry: os.DirEntry[str]) -> bool:
+def _is_listed(entry: os.DirEntry[str]) -> bool:
     """Return whether a folder or file is visible and, unless it is a folder, has the name of a video."""
     if entry.name.startswith("."):
         return False

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from langchain_core.documents import Document
@@ -148,6 +148,15 @@ class IndexedVersion:
     def has_same_moments(self, other: "IndexedVersion") -> bool:
         """Return whether the moments of another version of the video are the same."""
         return (self.save_id, self.title) == (other.save_id, other.title)
+
+
+class KnownContent(NamedTuple):
+    """The content of a file."""
+
+    size: int
+    """Bytes."""
+
+    video_id: str
 
 
 class LocalIndex:
@@ -331,6 +340,11 @@ class LocalIndex:
         query = "SELECT video_id FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
         rows = self._select(query, os.fsencode(path), size, mtime_ns)
         return rows[0][0] if rows else None
+
+    def last_content(self, path: Path) -> KnownContent | None:
+        """Return what a file contained when `remember_file` was called last, whether it has changed since or not."""
+        rows = self._select("SELECT size, video_id FROM files WHERE path = ?", os.fsencode(path))
+        return KnownContent(*rows[0]) if rows else None
 
     def remember_file(self, path: Path, size: int, mtime_ns: int, video_id: str) -> None:
         """Record the video_id of a file: computing it again would read the whole file."""

@@ -2,6 +2,7 @@
 
 import math
 import sqlite3
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from operator import itemgetter
@@ -17,6 +18,7 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_videochat.errors import InputError, StoreError, VideoChatError
 from langchain_videochat.media import Damage, local_path, probe
+from langchain_videochat.media.changing_files import SETTLE_SECONDS
 from langchain_videochat.media.sources import is_remote_address
 from langchain_videochat.media.subtitles.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.perception import Observation, Profile, load_profile
@@ -26,6 +28,7 @@ from langchain_videochat.store.connection import Connection, connect, open_serve
 from langchain_videochat.store.embedding_check import EmbeddingCheck, recorded_model
 from langchain_videochat.store.embeddings import choose_embeddings, resolve_name
 from langchain_videochat.store.filters import Filter
+from langchain_videochat.store.folder_watch import watch_folder
 from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.index_report import IndexedVideo, IndexReport
 from langchain_videochat.store.index_updates import update_index
@@ -276,6 +279,51 @@ class VideoTimelineStore:
     def _indexer(self, profile: Profile) -> Indexer:
         access = StoreAccess(self.writer(profile.name), self.to_config)
         return Indexer(self._collections, self._index, self._check, access, self._connection.errors)
+
+    def watch_folder(
+        self,
+        folder: str | Path,
+        *,
+        stop: threading.Event | None = None,
+        settle_seconds: float = SETTLE_SECONDS,
+        on_removed: Callable[[VideoRecord], None] = lambda _: None,
+    ) -> Iterator[str]:
+        """Yield the videos in a folder, then new and changed ones as soon as they are complete, until `stop` is set.
+
+        While the iterator is read, it also removes videos from the store: those whose sources are all in the folder
+        and have been deleted. What changed while nobody watched is found at the beginning, too. Renamed files are
+        recognized by their content. If the folder vanishes, for example because its disk is unmounted, nothing is
+        removed.
+
+        Args:
+            folder: The folder, searched with its subfolders.
+            stop: Ends the iteration, within a second.
+            settle_seconds: A new file counts as complete when it has not changed for this time, and as removed when it
+                has not come back.
+            on_removed: Called with the record of each video that was removed.
+
+        Yields:
+            Paths to index. A path occurs again when its file or its subtitle files have changed. Errors of the store
+            are logged, and what they concern is removed with the next change.
+
+        Raises:
+            SourceError: The folder does not exist when watching begins.
+
+        Example:
+            Index whatever appears in a folder, until Ctrl-C is pressed:
+
+                for video in store.lazy_index(store.watch_folder("talks/")):
+                    print(video)
+        """
+        return watch_folder(
+            self._collections,
+            self._index,
+            folder,
+            errors=self._connection.errors,
+            stop=stop,
+            settle_seconds=settle_seconds,
+            on_removed=on_removed,
+        )
 
     def add(
         self,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from langchain_videochat.errors import MediaError, ModelError, SourceError, VideoChatError
 from langchain_videochat.media import VideoInfo, local_file, local_path, probe, video_id
-from langchain_videochat.media.sources import is_web_address
+from langchain_videochat.media.sources import is_remote_address
 from langchain_videochat.media.subtitles.sidecar_fingerprint import sidecar_fingerprint
 from langchain_videochat.perception import Profile, SegmentResult, keep_models
 from langchain_videochat.timeline import Timeline
@@ -133,7 +133,7 @@ class JobRunner:
         self._file.close()
 
     def _open(self, source: str) -> Path:
-        if not is_web_address(source):
+        if not is_remote_address(source):
             return local_path(source)
         if self._source != source:
             self.close()
