@@ -26,7 +26,8 @@ class VideoChatTextLoader(BaseLoader):
     length.
 
     Args:
-        source: A path, an http or https URL, a folder, a glob pattern, or several of these.
+        source: A path, an http or https URL, an address of an object store such as `s3://films/talk.mp4`, a folder, a
+            glob pattern, a manifest (see `media.list_sources`), or several of these.
         profile: Perception models to use: "lite" (no downloads), "talk", "standard", "full", or a YAML file.
         granularity: One Document per "observation", or per "moment": a scene with all its observations.
         start: Where to start in each video, in seconds.

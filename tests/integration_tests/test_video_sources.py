@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import chromadb
+import fsspec
 import pytest
 from langchain_core.tools import BaseTool
 
@@ -368,3 +369,23 @@ def test_commands_find_a_deleted_video_by_its_relative_path(
     assert index(Path("take 1.mp4")) == "indexed"
     (folder / "take 1.mp4").unlink()
     assert find_video(store, "take 1.mp4") == store.videos()[0]
+
+
+def test_a_video_in_an_object_store_keeps_its_address(folder: Path, profile: Path) -> None:
+    system, address = fsspec.filesystem("memory"), "memory://films/2024/Boiled eggs.mp4"
+    system.pipe("/films/2024/Boiled eggs.mp4", next(folder.glob("*.mp4")).read_bytes())
+    store = VideoTimelineStore(embedding=BagOfWords())
+    (indexed,) = store.index("memory://films/", profile=profile, show_progress=False).videos
+    (skipped,) = store.index(address, profile=profile, show_progress=False).videos
+    assert (indexed.status, skipped.status, indexed.source) == ("indexed", "skipped", address)
+    (record,) = store.videos()
+    assert (record.source, record.title, record.sidecars) == (address, "Boiled eggs", "")
+    (found,) = store.search("whisk", k=1)
+    assert found.metadata["citation"].startswith(f"{address}#t=")
+    # A local copy is another source of the same video.
+    copy = next(folder.glob("*.mp4"))
+    assert [one.address for one in store.add_source(record.video_id, copy).sources] == [address, str(copy)]
+    # Agents cannot open it: they would use the credentials of this machine.
+    with pytest.raises(SourceError, match="file server"), AgentFiles(None, allow_urls=True).local_file(address):
+        pass
+    system.rm("/films", recursive=True)
