@@ -22,6 +22,14 @@ def escape_unprintable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def print_above_progress(text: str) -> None:
+    """Print a line to stdout while progress bars are shown on stderr."""
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode(file=sys.stdout):
+        typer.echo(text)
+
+
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
     typer.echo(format_json(value))

@@ -66,7 +66,7 @@ def _print_runs(runs: "tuple[RunStatus, ...]") -> None:
         console.print("\nNo runs are recorded.")
         return
     table = Table(box=None, header_style="bold", title="\nRuns", title_style="bold", title_justify="left")
-    table.add_column("started (UTC)")
+    table.add_column("started (UTC)", no_wrap=True)
     table.add_column("state")
     for heading in ("workers", "indexed", "skipped", "failed", "hours", "speed"):
         table.add_column(heading, justify="right")

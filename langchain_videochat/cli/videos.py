@@ -1,6 +1,6 @@
 """Commands on the videos of a store: index, search, timeline, videos, remove, clip."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,26 +25,49 @@ from langchain_videochat.cli.options import (
     VisualEmbeddingOption,
     seconds,
 )
-from langchain_videochat.cli.output import console, errors, format_json, print_json, print_result
+from langchain_videochat.cli.output import console, errors, format_json, print_above_progress, print_json, print_result
 from langchain_videochat.cli.profiles import explain_default
 from langchain_videochat.cli.stores import find_source, find_video, open_store
+from langchain_videochat.errors import InputError
 from langchain_videochat.utils.timecode import format_seconds, format_timecode, parse_timecode
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
 
+    from langchain_videochat.store import IndexedVideo, VideoTimelineStore
+
 TimeArgument = Annotated[str, typer.Argument(help="Seconds, mm:ss or h:mm:ss.")]
 
 
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Number of worker processes, which share the cores and the memory of this machine; default: 1. With "
+        "--ray: number of actors; default: as many as fit.",
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Index on this Ray cluster; *auto* finds the one that this machine belongs to. Requires the extra *ray*.",
+    ),
+]
+WatchOption = Annotated[
+    bool, typer.Option("--watch", help="Then wait for new, changed and deleted videos in the folder, until Ctrl-C.")
+]
+
+
 def index(
-    sources: Annotated[list[str], typer.Argument(help="Files, folders, glob patterns or URLs.")],
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, glob patterns, manifests or addresses.")],
     store: StoreOption = DEFAULT_STORE,
     profile: ExplainedProfileOption = None,
     embedding: EmbeddingOption = None,
     refresh: RefreshOption = False,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Number of processes; they share the cores and the memory of this machine.")
-    ] = 1,
+    workers: WorkersOption = None,
+    ray: RayOption = None,
+    watch: WatchOption = False,
     assume_yes: Annotated[bool, typer.Option("--yes", help="Download missing models without asking.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,29 +78,47 @@ def index(
 
     Example: `videochat index talks/ --profile lite`
     """
+    if watch and (len(sources) != 1 or as_json):
+        problem = "cannot be combined with --json" if as_json else f"takes one folder, got {len(sources)} sources"
+        raise InputError("--watch", problem, "Run one command per folder, without --json")
     if profile is None:
         profile = DEFAULT_PROFILE
         explain_default(profile, _embedding_model(store, embedding), assume_yes=assume_yes)
+    if ray is not None:
+        _connect(ray)
     opened = open_store(store, embedding, create=True)
+    found = opened.lazy_index(
+        _watch(opened, sources[0]) if watch else sources,
+        profile=profile,
+        refresh=refresh,
+        show_progress=not as_json,
+        workers=workers if ray is not None else workers or 1,
+        engine="processes" if ray is None else "ray",
+    )
+    videos: list[IndexedVideo] = []
     try:
-        report = opened.index(
-            sources,
-            profile=profile,
-            refresh=refresh,
-            on_error="skip",
-            show_progress=not as_json,
-            workers=workers,
-        )
+        for video in found:
+            videos.append(video)
+            if not as_json:
+                print_above_progress(str(video))
     except KeyboardInterrupt:
         again = "again without --refresh" if refresh else "again"
         errors.print(f"Finished segments are saved: run the command {again} to resume.")
         raise
     if as_json:
-        print_json([asdict(video) for video in report.videos])
-    else:
-        typer.echo(report)
-    if report.failed:
+        print_json([asdict(video) for video in videos])
+    if any(video.status == "failed" for video in videos):
         raise typer.Exit(FAILED)
+
+
+def _connect(address: str) -> None:
+    from langchain_videochat.workers.ray_cluster import connect
+
+    connect(address)
+
+
+def _watch(store: "VideoTimelineStore", folder: str) -> Iterator[str]:
+    return store.watch_folder(folder, on_removed=lambda one: print_above_progress(f"removed {one.source}"))
 
 
 def _embedding_model(store: Path, embedding: str | None) -> str | None:

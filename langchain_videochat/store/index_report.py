@@ -46,6 +46,9 @@ class IndexedVideo:
     error: str | None = None
     """Why indexing failed."""
 
+    error_type: str = ""
+    """Name of the class of that error, for example "MediaError"."""
+
     @classmethod
     def of(cls, record: VideoRecord, source: str, status: Status, *, ignores_sidecars: bool) -> "IndexedVideo":
         """Build the result for a video that is in the store.
@@ -74,7 +77,8 @@ class IndexedVideo:
         """Build the result for a source that cannot be indexed, and log the error."""
         source = safe_source(source)
         _LOG.warning("skipping %s: %s", source, error)
-        return cls(source=source, status="failed", error=str(error) or type(error).__name__)
+        kind = type(error).__name__
+        return cls(source=source, status="failed", error=str(error) or kind, error_type=kind)
 
     def __str__(self) -> str:
         if self.error is not None:

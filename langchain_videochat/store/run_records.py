@@ -121,13 +121,8 @@ class RunRecord:
                 running, first = self._running[source]
                 self._running[source] = replace(running, position=position), first
 
-    def finished(self, video: IndexedVideo, error: BaseException | None = None) -> None:
-        """Record the result of a source, whether its work had begun or not.
-
-        Args:
-            video: The result.
-            error: The error if it failed, for its kind.
-        """
+    def finished(self, video: IndexedVideo) -> None:
+        """Record the result of a source, whether its work had begun or not."""
         with self._changing():
             running, first = self._running.pop(video.source, (None, 0.0))
             if running is not None:
@@ -136,8 +131,8 @@ class RunRecord:
                     self._busy += time.monotonic() - self._busy_since
             self._counts[video.status] += 1
             if video.status == "failed":
-                kind, reason = type(error).__name__ if error else "", shorten(video.error or "")
-                self._failures.append(FailedSource(shorten_source(video.source), kind, reason, now()))
+                reason = shorten(video.error or "")
+                self._failures.append(FailedSource(shorten_source(video.source), video.error_type, reason, now()))
 
     def status(self) -> RunStatus:
         """Return the state of the run."""

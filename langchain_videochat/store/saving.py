@@ -27,6 +27,7 @@ from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.record_ids import DRAFT, group_by_save, record_id
 from langchain_videochat.store.visual_embedding import VisualEmbedding
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.tracing import Stopwatch
 
 WRITE_BATCH = 100
 """Number of moments that are written at once."""
@@ -81,7 +82,10 @@ def save(collections: StoreCollections, version: NewVersion) -> VideoRecord:
 
 
 def save_all(
-    collections: StoreCollections, versions: Sequence[NewVersion], on_saved: OnSaved = lambda *_: None
+    collections: StoreCollections,
+    versions: Sequence[NewVersion],
+    on_saved: OnSaved = lambda *_: None,
+    embedding_time: Stopwatch | None = None,
 ) -> list[VideoRecord]:
     """Write different videos and replace their earlier versions; texts are embedded and written in common batches.
 
@@ -94,6 +98,7 @@ def save_all(
         collections: Where they are written.
         versions: The videos.
         on_saved: Called with the progress.
+        embedding_time: Measures the time of embedding.
 
     Raises:
         StoreError: Frames were embedded with another visual model than those in the store.
@@ -102,9 +107,10 @@ def save_all(
     for one in versions:
         collections.visual.check_frames(one.timeline)
     saves = [_Save(number, _with_absolute_source(one)) for number, one in enumerate(versions)]
+    timer = embedding_time or Stopwatch("embed")
     records: dict[int, VideoRecord] = {}
     while saves:
-        records |= _try_to_save(collections, saves, on_saved)
+        records |= _try_to_save(collections, saves, on_saved, timer)
         # If a process is suspended for long, another writer takes its saves for dead.
         saves = [_Save(one.number, _with_new_id(one.version)) for one in saves if one.number not in records]
     for record in records.values():
@@ -185,7 +191,9 @@ def _with_new_id(version: NewVersion) -> NewVersion:
     return NewVersion(version.timeline, version.provenance)
 
 
-def _try_to_save(collections: StoreCollections, saves: Sequence[_Save], on_saved: OnSaved) -> dict[int, VideoRecord]:
+def _try_to_save(
+    collections: StoreCollections, saves: Sequence[_Save], on_saved: OnSaved, timer: Stopwatch
+) -> dict[int, VideoRecord]:
     """Write videos and switch readers to them; leave those out whose lease was lost, so that parts may be missing."""
     collections.check_space()
     with ExitStack() as stack:
@@ -196,7 +204,8 @@ def _try_to_save(collections: StoreCollections, saves: Sequence[_Save], on_saved
                 lease.renew()
                 on_saved(one.number, fraction * one.record.duration)
 
-        vectors = _embed_all(collections.embedding, saves, lambda fraction: progress(fraction / 2))
+        with timer.running():
+            vectors = _embed_all(collections.embedding, saves, lambda fraction: progress(fraction / 2))
         for one in saves:
             collections.check_space()
             collections.pages.write(

@@ -48,8 +48,8 @@ def total_progress(*, show: bool) -> Iterator[Callable[[float], None]]:
         A function that counts a video and its length in seconds.
     """
     begin, seconds = time.monotonic(), 0.0
-    layout = "{desc}{n:.0f} videos finished, {postfix} [{elapsed}]"
-    with tqdm(desc="", bar_format=layout, leave=False, disable=not show, postfix="0 h of video") as bar:
+    layout = "finished videos: {n:.0f}{postfix} [{elapsed}]"
+    with tqdm(bar_format=layout, leave=False, disable=not show, position=0) as bar:
 
         def count(duration: float) -> None:
             nonlocal seconds

@@ -96,6 +96,23 @@ def span(name: str, **attributes: "AttributeValue") -> "AbstractContextManager[S
     return trace.get_tracer(TRACER).start_as_current_span(name, attributes=named)
 
 
+def emit_span(name: str, start: float, stages: Iterable[StageTime], **attributes: "AttributeValue") -> None:
+    """Record work that ends now as a span, and its stages as children of it.
+
+    Args:
+        name: Name of the span.
+        start: Unix time in seconds at which the work began.
+        stages: Its stages, perhaps measured in other processes.
+        **attributes: Its attributes, as for `span`.
+    """
+    from opentelemetry import trace
+
+    named = {f"videochat.{key}": value for key, value in attributes.items()}
+    recorded = trace.get_tracer(TRACER).start_span(name, attributes=named, start_time=_nanoseconds(start))
+    emit_stages(stages, recorded)
+    recorded.end()
+
+
 def emit_stages(stages: Iterable[StageTime], parent: "Span") -> None:
     """Record stages that were measured elsewhere, perhaps in another process, as children of a span.
 

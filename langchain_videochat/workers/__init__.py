@@ -2,20 +2,3 @@
 
 Nothing here uses a store, so that a worker process starts quickly.
 """
-
-from langchain_videochat.workers.jobs import Inspection, InspectJob, PerceiveJob, SummarizeJob
-from langchain_videochat.workers.processes import ProcessWorker, process_workers
-from langchain_videochat.workers.threads import ThreadWorker
-from langchain_videochat.workers.worker import JobDied, Worker
-
-__all__ = [
-    "InspectJob",
-    "Inspection",
-    "JobDied",
-    "PerceiveJob",
-    "ProcessWorker",
-    "SummarizeJob",
-    "ThreadWorker",
-    "Worker",
-    "process_workers",
-]

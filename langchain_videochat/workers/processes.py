@@ -25,6 +25,7 @@ _RESULTS = {
     "langchain_videochat.perception.pipeline": ("SegmentResult",),
     "langchain_videochat.workers.jobs": ("Inspection",),
     "langchain_videochat.timeline.timeline": ("Timeline",),
+    "langchain_videochat.utils.tracing": ("StageTime",),
 }
 """Classes that results may contain."""
 

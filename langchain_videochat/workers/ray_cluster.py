@@ -43,8 +43,12 @@ class Placement:
         return int(min(by_cpus, resources.get("GPU", 0) // self.gpus) if self.gpus else by_cpus)
 
 
-def connect() -> None:
-    """Connect to the Ray cluster of RAY_ADDRESS, or start one on this machine, unless the program is connected.
+def connect(address: str | None = None) -> None:
+    """Connect to a Ray cluster, unless the program is connected.
+
+    Args:
+        address: Its address, or "auto" for the one that this machine belongs to. If None, the cluster of RAY_ADDRESS,
+            or else a new one on this machine.
 
     Raises:
         ModelUnavailableError: Ray is not installed.
@@ -56,7 +60,7 @@ def connect() -> None:
     if ray.is_initialized():
         return
     try:
-        ray.init(log_to_driver=False, logging_level=logging.WARNING)
+        ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         problem = f"the Ray cluster cannot be reached ({error})"
         raise WorkerError(

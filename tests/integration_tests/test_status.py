@@ -38,8 +38,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_records, "WRITE_SECONDS", 0.02)
 
 
-def failed(source: str, reason: str = "is not a video") -> IndexedVideo:
-    return IndexedVideo(source, "failed", error=reason)
+def failed(source: str, reason: str = "is not a video", error_type: str = "") -> IndexedVideo:
+    return IndexedVideo(source, "failed", error=reason, error_type=error_type)
 
 
 def test_a_store_is_counted(store: VideoTimelineStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_a_run_is_visible_while_it_works(store: VideoTimelineStore, catalogue: C
     with RunRecord(catalogue, engine="local", workers=2) as run:
         run.started("/films/talk.mp4", duration=600.0, position=100.0)
         run.progress("/films/talk.mp4", 250.0)
-        run.finished(failed("/films/notes.mp4"), ValueError("is not a video"))
+        run.finished(failed("/films/notes.mp4", error_type="ValueError"))
         while not (shown := store.status().runs[0]).failures:
             pass
         assert (shown.state, shown.engine, shown.workers) == ("running", "local", 2)
@@ -112,7 +112,7 @@ def test_records_fit_the_limits_of_chroma_cloud(store: VideoTimelineStore, catal
         for number in range(150):
             run.started(f"/films/{'ü' * 300}/{number}.mp4")
         for number in range(150):
-            run.finished(failed(f"/films/{'ü' * 300}/{number}.mp4", "é" * 3000), OSError())
+            run.finished(failed(f"/films/{'ü' * 300}/{number}.mp4", "é" * 3000))
     found = catalogue.get()
     record = next(number for number, name in enumerate(found["ids"]) if name.startswith(":run:"))
     document, metadata = (found["documents"] or [])[record], (found["metadatas"] or [])[record]
@@ -161,7 +161,7 @@ def test_the_command_shows_the_status(
     monkeypatch.setenv("COLUMNS", "80")
     with RunRecord(catalogue, engine="local", workers=2) as run:
         run.started("/films/talk.mp4", duration=600.0)
-        run.finished(failed("/films/notes [1].mp4", "/films/notes [1].mp4: is not a video. Check it."), OSError())
+        run.finished(failed("/films/notes [1].mp4", "/films/notes [1].mp4: is not a video. Check it.", error_type="OSError"))
         run._write()  # not before the next write
         shown = CliRunner().invoke(app, ["status", str(tmp_path / "store")])
         as_json = CliRunner().invoke(app, ["status", str(tmp_path / "store"), "--json"])

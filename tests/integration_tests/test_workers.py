@@ -69,22 +69,27 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def test_processes_store_what_one_thread_does(store: VideoTimelineStore, videos: Path, tmp_path: Path) -> None:
-    shutil.copy(videos / "video0.mp4", tmp_path / "copy.mp4")
-    sources = [videos, tmp_path / "copy.mp4", tmp_path / "missing.mp4"]
+    sources = [videos, tmp_path / "missing.mp4"]
     alone = VideoTimelineStore(embedding=BagOfWords())
     alone.index(sources, profile="lite", on_error="skip", show_progress=False)
     report = store.index(sources, profile="lite", on_error="skip", show_progress=False, workers=2)
 
     assert state(store) == state(alone)
-    assert [Path(one.source).name for one in report.videos] == [
-        *(f"video{number}.mp4" for number in range(6)),
-        "copy.mp4",
-        "missing.mp4",
-    ]
-    assert [one.status for one in report.videos] == [*["indexed"] * 6, "skipped", "failed"]
+    names = [Path(one.source).name for one in report.videos]
+    assert names == [*(f"video{number}.mp4" for number in range(6)), "missing.mp4"]
+    assert [one.status for one in report.videos] == [*["indexed"] * 6, "failed"]
     assert worker_processes() == []
     again = store.index(videos, profile="lite", show_progress=False, workers=2)
     assert {one.status for one in again.videos} == {"skipped"}
+
+
+def test_copies_are_perceived_once(store: VideoTimelineStore, videos: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        shutil.copy(videos / "video0.mp4", tmp_path / f"copy{number}.mp4")
+    report = store.index(tmp_path, profile="lite", show_progress=False, workers=2)
+    assert sorted(one.status for one in report.videos) == ["indexed", "skipped", "skipped", "skipped"]
+    (record,) = store.videos()
+    assert {one.address for one in record.sources} == {str(tmp_path / f"copy{number}.mp4") for number in range(4)}
 
 
 def test_segments_of_one_video_are_shared(

@@ -17,7 +17,7 @@ PACKAGE = Path(langchain_videochat.__file__).parent
 SUBPACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
 FOUNDATIONS = {"__version__", "errors", "models", "utils"}
-PUBLIC_SUBPACKAGES = sorted(set(SUBPACKAGES) - {"cli", "models", "utils"})
+PUBLIC_SUBPACKAGES = sorted(set(SUBPACKAGES) - {"cli", "models", "utils", "workers"})
 TEXT = {"media", "perception", "timeline", "store", "text"}
 ALLOWED_IMPORTS = {
     "errors": set[str](),

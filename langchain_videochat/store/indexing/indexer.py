@@ -1,13 +1,14 @@
 """Indexing of videos in a store."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from langchain_videochat.errors import InputError, VideoChatError
-from langchain_videochat.media import list_sources
+from langchain_videochat.errors import InputError
+from langchain_videochat.media import iter_sources, list_sources
 from langchain_videochat.perception import Profile, keep_models
 from langchain_videochat.store.embedding_check import EmbeddingCheck
 from langchain_videochat.store.index_report import IndexedVideo
@@ -17,6 +18,7 @@ from langchain_videochat.store.indexing.progress import OnProgress, ProgressDisp
 from langchain_videochat.store.indexing.run import run
 from langchain_videochat.store.indexing.schedule import MAX_SAVES, Finished, Schedule
 from langchain_videochat.store.local_index import LocalIndex
+from langchain_videochat.store.run_records import RunRecord
 from langchain_videochat.store.saving import StoreCollections
 
 OnError = Literal["raise", "skip"]
@@ -53,6 +55,11 @@ class IndexOptions:
         """Whether videos are perceived in this process."""
         return self.engine == "processes" and self.workers is None
 
+    @property
+    def engine_name(self) -> str:
+        """Name of the engine in the record of the run."""
+        return "thread" if self.is_local else self.engine
+
     def hire(self, store: StoreAccess) -> Crew:
         """Return the workers and writers."""
         hire = ray_crew if self.engine == "ray" else thread_crew if self.workers is None else process_crew
@@ -73,31 +80,46 @@ class Indexer:
     def run(self, sources: Sources, options: IndexOptions) -> Iterator[tuple[int, IndexedVideo]]:
         """Index videos; yield the position of each among the sources, and its result as soon as it is finished."""
         planner = Planner(self.collections, self.index, self.check, options.profile, options.refresh)
-        listed = _list(sources, options.on_error)
-        if options.refresh:
+        if options.refresh and isinstance(sources, str | Path | Collection):  # an iterator can be read only once
             with self.errors():
-                planner.restart_recorded(one for one in listed if isinstance(one, str))
+                planner.restart_recorded(iter_sources(sources, on_error=lambda *_: None))
         crew = options.hire(self.access)
         # A single video at a time keeps the order of the sources; with processes, some are saved while others run.
         max_videos = 1 if options.is_local else 2 * len(crew.workers) + MAX_SAVES
         schedule = Schedule(planner, options.profile, max_videos, stops_at_failure=options.on_error == "raise")
-        display = ProgressDisplay(options.on_progress, show=options.show_progress, shows_total=len(crew.workers) > 1)
-        with keep_models() if options.is_local else nullcontext(), display:
-            for event in run(schedule, listed, crew, self.errors):
+        record = RunRecord(
+            self.collections.catalogue.collection,
+            engine=options.engine_name,
+            workers=len(crew.workers),
+            prepare=self._prepare,
+        )
+        with (
+            keep_models() if options.is_local else nullcontext(),
+            record,
+            ProgressDisplay(
+                options.on_progress, record, show=options.show_progress, shows_total=len(crew.workers) > 1
+            ) as display,
+        ):
+            for event in run(schedule, _list(sources, options.on_error), crew, self.errors):
                 display.update(event)
                 if isinstance(event, Finished):
                     yield event.number, event.video
 
+    def _prepare(self) -> None:
+        with self.errors():
+            self.collections.check_space()
 
-def _list(sources: Sources, on_error: OnError) -> Sequence[str | IndexedVideo]:
-    given = [sources] if isinstance(sources, str | Path) else list(sources)
+
+def _list(sources: Sources, on_error: OnError) -> Iterator[str | IndexedVideo]:
+    """List sources, and results of those that cannot be listed."""
     if on_error == "raise":
-        return list_sources(given)
-    return [one for item in given for one in _list_or_skip(item)]
-
-
-def _list_or_skip(item: str | Path) -> list[str | IndexedVideo]:
-    try:
-        return [*list_sources(item)]
-    except VideoChatError as error:
-        return [IndexedVideo.failed(str(item), error)]
+        # All at once if possible: a missing file is noticed before any work.
+        is_iterator = not isinstance(sources, str | Path | Collection)
+        yield from iter_sources(sources) if is_iterator else list_sources(sources)
+        return
+    failed: deque[IndexedVideo] = deque()
+    for source in iter_sources(sources, on_error=lambda name, error: failed.append(IndexedVideo.failed(name, error))):
+        while failed:
+            yield failed.popleft()
+        yield source
+    yield from failed

@@ -9,6 +9,7 @@ from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.saving import NewVersion
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.workers.jobs import Inspection, PerceiveJob
+from langchain_videochat.workers.segments import segment_seconds
 
 
 class PendingVideo:
@@ -32,6 +33,13 @@ class PendingVideo:
     def is_complete(self) -> bool:
         """Whether all segments are perceived."""
         return not self._missing
+
+    @property
+    def earlier_seconds(self) -> float:
+        """Length of the segments that an earlier run has perceived, in seconds."""
+        begun = {task.number for task in self.plan.tasks}
+        duration = self.plan.video.duration
+        return sum(segment_seconds(number, duration) for number in self.plan.results if number not in begun)
 
     def next_jobs(self) -> list[PerceiveJob]:
         """Return the jobs that can be begun now, each once."""

@@ -7,6 +7,7 @@ from typing import Self
 
 from langchain_videochat.media import VideoInfo
 from langchain_videochat.store.indexing.schedule import Event, Finished, Progress
+from langchain_videochat.store.run_records import RunRecord
 from langchain_videochat.utils.progress import total_progress, video_progress
 
 OnProgress = Callable[[str, str, float], None]
@@ -37,16 +38,18 @@ class _Phase:
 
 
 class ProgressDisplay:
-    """Shows the progress of all videos of a run, and reports it.
+    """Shows the progress of all videos of a run, records and reports it.
 
     Args:
         on_progress: Called with each change.
+        record: The record of the run in the store.
         show: Whether to show progress bars.
         shows_total: Whether to show the number of finished videos, too.
     """
 
-    def __init__(self, on_progress: OnProgress | None, *, show: bool, shows_total: bool) -> None:
+    def __init__(self, on_progress: OnProgress | None, record: RunRecord, *, show: bool, shows_total: bool) -> None:
         self._on_progress = on_progress
+        self._record = record
         self._show = show
         self._phases: dict[str, _Phase] = {}
         self._first_line = int(show and shows_total)
@@ -67,6 +70,7 @@ class ProgressDisplay:
             self._advance(event)
         elif isinstance(event, Finished):
             self._end(event.video.source)
+            self._record.finished(event.video)
             self._count(event.video.duration if event.video.status == "indexed" else 0.0)
 
     def _advance(self, event: Progress) -> None:
@@ -76,12 +80,16 @@ class ProgressDisplay:
             phase = self._phases[event.source] = self._begin(event)
         phase.segments[event.segment] = event.position
         phase.show(phase.position)
+        if event.phase == "perceiving":
+            self._record.progress(event.source, phase.position)
         if self._on_progress is not None:
             duration = phase.video.duration
             progress = phase.position / duration if duration else 1.0
             self._on_progress(event.source, event.phase, progress)
 
     def _begin(self, event: Progress) -> _Phase:
+        if event.phase == "perceiving":
+            self._record.started(event.source, event.video.duration, event.position)
         used = {one.slot for one in self._phases.values()}
         slot = next(number for number in range(len(used) + 1) if number not in used)
         bar = ExitStack()

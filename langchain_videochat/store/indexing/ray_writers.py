@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from langchain_videochat.errors import StoreUnavailableError
-from langchain_videochat.store.index_report import IndexedVideo
-from langchain_videochat.store.indexing.writing import Draft, PerceivedVideo
+from langchain_videochat.store.indexing.writing import Draft, PerceivedVideo, Saved
 from langchain_videochat.store.saving import OnSaved
 from langchain_videochat.workers.ray_cluster import cause, create_actor
 
@@ -33,7 +32,7 @@ class WriterActor:
         """See `Writer`."""
         self._writer.write_drafts(drafts)
 
-    def save(self, videos: Sequence[PerceivedVideo]) -> list[IndexedVideo]:
+    def save(self, videos: Sequence[PerceivedVideo]) -> Saved:
         """See `Writer`."""
         self._seconds = {}
         return self._writer.save(videos, self._seconds.__setitem__)
@@ -62,9 +61,9 @@ class RayWriter:
         """See `Writer`."""
         self._wait(self._open().write_drafts.remote(drafts), lambda *_: None)
 
-    def save(self, videos: Sequence[PerceivedVideo], on_saved: OnSaved) -> list[IndexedVideo]:
+    def save(self, videos: Sequence[PerceivedVideo], on_saved: OnSaved) -> Saved:
         """See `Writer`."""
-        return cast("list[IndexedVideo]", self._wait(self._open().save.remote(videos), on_saved))
+        return cast("Saved", self._wait(self._open().save.remote(videos), on_saved))
 
     def close(self) -> None:
         """End the actor."""

@@ -144,5 +144,6 @@ def _save(schedule: Schedule, writer: Writer, runs: Sequence[VideoRun]) -> None:
         schedule.report(runs[place], "embedding", seconds)
 
     videos: list[PerceivedVideo] = [one.perceived for one in runs if one.perceived is not None]
-    for one, video in zip(runs, writer.save(videos, on_saved), strict=True):
-        schedule.finish(one, video)
+    saved = writer.save(videos, on_saved)
+    for one, video in zip(runs, saved.videos, strict=True):
+        schedule.finish(one, video, saved.stages)

@@ -1,8 +1,10 @@
 """The schedule of an indexing run: which job comes next, and which videos can be saved."""
 
 import threading
+import time
 from collections import deque
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import cast
 
@@ -22,6 +24,7 @@ from langchain_videochat.store.indexing.pending_video import PendingVideo
 from langchain_videochat.store.indexing.planning import Planner
 from langchain_videochat.store.indexing.writing import Draft, PerceivedVideo
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.tracing import StageTime, emit_span
 from langchain_videochat.workers.jobs import Inspection, InspectJob, Job, JobResult, PerceiveJob, SummarizeJob
 from langchain_videochat.workers.segments import segment_seconds, segment_start
 
@@ -97,6 +100,15 @@ class VideoRun:
     is_finished: bool = False
     """Whether its result was reported: what its other jobs return is ignored."""
 
+    is_started: bool = False
+    """Whether its perception has begun."""
+
+    started: float = field(default_factory=time.time)
+    """Unix time at which it was listed."""
+
+    stages: list[StageTime] = field(default_factory=list)
+    """How long each stage of its perception took."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -128,6 +140,7 @@ class Schedule:
         self._summarizes = any(isinstance(one.inputs, ObservationInputs) for one in perceivers)
         self._changed = threading.Condition()
         self._jobs: deque[Assignment] = deque()
+        self._inspections: deque[Assignment] = deque()
         self._drafts: list[Draft] = []
         self._perceived: deque[VideoRun] = deque()
         self._videos: set[VideoRun] = set()
@@ -151,7 +164,7 @@ class Schedule:
         run = VideoRun(number, source)
         with self._changed:
             self._videos.add(run)
-        self._put_jobs(run, InspectJob(source, self._planner.known_id(source)))
+        self._inspect(run, self._planner.known_id(source))
 
     def end_sources(self) -> None:
         """Report that no more sources follow."""
@@ -162,8 +175,20 @@ class Schedule:
     def next_job(self) -> Assignment | None:
         """Wait for a job; return None when there are no more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._is_over())
-            return None if self.stopped.is_set() or not self._jobs else self._jobs.popleft()
+            self._changed.wait_for(lambda: self._jobs or self._inspections or self._is_over())
+            # Begun videos first: their results take memory.
+            waiting = self._jobs or self._inspections
+            if self.stopped.is_set() or not waiting:
+                return None
+            assignment = waiting.popleft()
+        self._report_start(assignment.run)
+        return assignment
+
+    def _report_start(self, run: VideoRun) -> None:
+        """Report what earlier runs have perceived of a video, before its first job."""
+        if run.pending is not None and not run.is_started:
+            run.is_started = True
+            self.report(run, "perceiving", run.pending.earlier_seconds, EARLIER)
 
     def done(self, assignment: Assignment, result: JobResult) -> None:
         """Accept the result of a job."""
@@ -225,8 +250,19 @@ class Schedule:
             runs = [self._perceived.popleft() for _ in range(count)]
             return (drafts, runs) if drafts or runs else None
 
-    def finish(self, run: VideoRun, video: IndexedVideo) -> None:
-        """Report the result of a video."""
+    def finish(
+        self,
+        run: VideoRun,
+        video: IndexedVideo,
+        stages: Iterable[StageTime] = (),
+    ) -> None:
+        """Report the result of a video.
+
+        Args:
+            run: The video.
+            video: The result.
+            stages: How long it took to save it.
+        """
         copies: list[VideoRun] = []
         with self._changed:
             if run.is_finished:
@@ -239,8 +275,10 @@ class Schedule:
                 copies = self._copies.pop(run.video_id, [])
             self.events.put(Finished(run.number, video))
             self._end_if_over()
+        every = [*run.stages, *stages]
+        emit_span("index", run.started, every, source=video.source, status=video.status, duration=video.duration)
         for copy in copies:
-            self._put_jobs(copy, InspectJob(copy.source, run.video_id))
+            self._inspect(copy, run.video_id)
 
     def stop(self, error: BaseException | None = None) -> None:
         """Begin nothing more."""
@@ -257,6 +295,11 @@ class Schedule:
         if self._is_over():
             self.events.put(Ended())
         self._changed.notify_all()
+
+    def _inspect(self, run: VideoRun, video_id: str | None) -> None:
+        with self._changed:
+            self._inspections.append(Assignment(run, InspectJob(run.source, video_id)))
+            self._changed.notify_all()
 
     def _put_jobs(self, run: VideoRun, *jobs: Job) -> None:
         with self._changed:
@@ -275,10 +318,6 @@ class Schedule:
             self.finish(run, plan)
             return
         run.pending = PendingVideo(inspection, plan, in_order=self._in_order)
-        self.report(run, "perceiving", 0.0)
-        missing = {task.number for task in plan.tasks}
-        kept = (segment_seconds(number, plan.video.duration) for number in plan.results if number not in missing)
-        self.report(run, "perceiving", sum(kept), EARLIER)
         self._continue(run, run.pending, is_complete=run.pending.is_complete)
 
     def _add_segment(self, run: VideoRun, number: int, result: SegmentResult) -> None:
@@ -287,6 +326,7 @@ class Schedule:
         with self._changed:
             if run.is_finished:
                 return
+            run.stages += result.stages
             draft = pending.add(number, result)
             is_complete = pending.is_complete
             if draft is not None:
@@ -298,6 +338,7 @@ class Schedule:
         self._put_jobs(run, *pending.next_jobs())
         if not is_complete:
             return
+        self._report_start(run)  # unless it had no jobs
         self.report(run, "summarizing", 0.0)
         timeline = pending.timeline()
         if self._summarizes:

@@ -9,6 +9,7 @@ from langchain_videochat.perception import SegmentResult
 from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.index_report import IndexedVideo
 from langchain_videochat.store.saving import NewVersion, OnSaved, StoreCollections, save_all
+from langchain_videochat.utils.tracing import StageTime, Stopwatch
 from langchain_videochat.workers.segments import count_segments
 
 
@@ -43,14 +44,25 @@ class PerceivedVideo:
         return not self.version.provenance.decoded_fraction and not self.version.timeline.observations
 
 
+@dataclass(frozen=True)
+class Saved:
+    """Videos that were saved together."""
+
+    videos: list[IndexedVideo]
+    """Their results."""
+
+    stages: list[StageTime]
+    """The time of embedding and of the rest."""
+
+
 class Writer(Protocol):
     """Writes to a store. Each call can be repeated if it fails in the middle: nothing is stored twice."""
 
     def write_drafts(self, drafts: Sequence[Draft]) -> None:
         """Write drafts, so that an interrupted run need not perceive these segments again."""
 
-    def save(self, videos: Sequence[PerceivedVideo], on_saved: OnSaved) -> list[IndexedVideo]:
-        """Save videos and delete their drafts; return their results."""
+    def save(self, videos: Sequence[PerceivedVideo], on_saved: OnSaved) -> Saved:
+        """Save videos and delete their drafts."""
 
     def close(self) -> None:
         """Release what it uses."""
@@ -80,14 +92,16 @@ class StoreWriter:
                 self._collections.check_space()
                 pages.write_draft(one.video_id, self._profile, one.segment, one.result, one.sidecars)
 
-    def save(self, videos: Sequence[PerceivedVideo], on_saved: OnSaved) -> list[IndexedVideo]:
+    def save(self, videos: Sequence[PerceivedVideo], on_saved: OnSaved) -> Saved:
         """See `Writer`."""
-        with self._errors():
-            records = save_all(self._collections, [one.version for one in videos], on_saved)
+        total, embedding = Stopwatch("store"), Stopwatch("embed")
+        with self._errors(), total.running():
+            records = save_all(self._collections, [one.version for one in videos], on_saved, embedding)
             for record in records:
                 count = count_segments(record.duration)
                 self._collections.pages.delete_drafts(record.video_id, self._profile, count)
-        return [_result(one, record) for one, record in zip(videos, records, strict=True)]
+        results = [_result(one, record) for one, record in zip(videos, records, strict=True)]
+        return Saved(results, [stage for one in (total, embedding) if (stage := one.stage()) is not None])
 
     def close(self) -> None:
         """See `Writer`."""
