@@ -1,31 +1,37 @@
 """The catalogue of a store: one record per video, and a token that changes with every write."""
 
-import json
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
+import chromadb
 import numpy as np
-from chromadb import Collection, GetResult
 from chromadb.api import ClientAPI
+from chromadb.api.types import Metadata
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import StoreError
 from langchain_videochat.media import VideoInfo
-from langchain_videochat.store.addresses import VideoSource, dump_sources, load_sources
+from langchain_videochat.store.addresses import VideoSource, dump_sources
+from langchain_videochat.store.quotas import Row, read_rows, scan_rows
+from langchain_videochat.store.record_format import (
+    CHANGED,
+    REMOVING,
+    STALE,
+    VISIBLE,
+    dump_fitting_sources,
+    dump_record,
+    dump_tombstone,
+    has_old_format,
+    load_record,
+)
+from langchain_videochat.store.revisions import MARGIN_MS, make_token, next_revision
 from langchain_videochat.timeline.formats import load_video
 
 _TOKEN = "token"  # noqa: S105 - not a password
 
 _TOKEN_ID = ":token"  # noqa: S105
 """Id of the record that holds the token: it is written together with the record of a video, in one call."""
-
-_VISIBLE = "complete"
-"""False hides a record: the video is being removed, or an earlier version was interrupted while it wrote the video."""
-
-_OLD_FIELDS = {"readable": "decoded_fraction", "lacking": "failures"}
-"""Fields of VideoRecord by the names under which earlier versions stored them."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +104,10 @@ ChooseSource = Callable[[str, Sequence[VideoSource]], VideoSource]
 class Catalogue:
     """The collection of video records.
 
-    A record names the save whose pages and moments belong to it: writing it switches readers to them. The collection
-    has a `token` that is replaced by a random one whenever any record changes. Comparing it shows that something has
-    changed.
+    A record names the save whose pages and moments belong to it: writing it switches readers to them. Each write gives
+    the record a revision, and changes the `token` of the collection, which contains this revision. A reader compares
+    the token with the one that it knows, and reads the records that have changed since; see `revisions`. A removed
+    video leaves a tombstone for such readers.
 
     Args:
         client: The Chroma client.
@@ -108,7 +115,7 @@ class Catalogue:
         choose_source: Chooses the `source` of each record.
     """
 
-    def __init__(self, client: ClientAPI, collection: Collection, choose_source: ChooseSource) -> None:
+    def __init__(self, client: ClientAPI, collection: chromadb.Collection, choose_source: ChooseSource) -> None:
         self._client = client
         self._choose_source = choose_source
         self.collection = collection
@@ -124,78 +131,130 @@ class Catalogue:
 
     def get(self, video_id: str) -> VideoRecord | None:
         """Return one record; None if there is no such record."""
-        return next(self._load(self.collection.get(ids=[video_id], include=["documents", "metadatas"])), None)
+        return self.get_many([video_id]).get(video_id)
+
+    def get_many(self, video_ids: Collection[str]) -> dict[str, VideoRecord]:
+        """Return those of some records that exist, by video id."""
+        return {record.video_id: record for record in self._visible(read_rows(self.collection, video_ids))}
 
     def all(self) -> list[VideoRecord]:
         """Return all records in the order in which they were stored."""
-        records = self._load(self.collection.get(include=["documents", "metadatas"]))
-        return sorted(records, key=lambda record: (record.indexed_at, record.video_id))
+        return sorted(self.scan(), key=lambda record: (record.indexed_at, record.video_id))
+
+    def scan(self) -> Iterator[VideoRecord]:
+        """Read all records one after the other.
+
+        This version deletes no record of the collection, so that none is left out because others are deleted meanwhile.
+        """
+        return self._visible(scan_rows(self.collection))
+
+    def changed_since(self, revision: int) -> Iterator[tuple[str, VideoRecord | None]]:
+        """Return the ids and the records of the videos that were changed at a revision or later; None if removed."""
+        where = cast("Where", {CHANGED: {"$gte": revision}})  # mypy does not accept a variable as key
+        for row in scan_rows(self.collection, where):
+            yield row.id, next(self._visible([row]), None)
 
     def put(self, record: VideoRecord) -> None:
-        """Write a record, which replaces the earlier one for all readers at once."""
+        """Write a record, which replaces the earlier one for all readers at once.
+
+        Raises:
+            InputError: The address of the video is too long.
+        """
         fields = asdict(record)
-        video_id, video, _ = (fields.pop(name) for name in ("video_id", "video", "sources"))
-        # Chroma keeps the fields of an earlier record: None deletes what an earlier version wrote.
-        outdated = dict.fromkeys(["revision", *_OLD_FIELDS])
-        metadata = fields | outdated | {"sources": dump_sources(record.sources), _VISIBLE: True}
-        self._upsert({video_id: (json.dumps(video), metadata)})
+        for name in ("video_id", "sources"):
+            del fields[name]
+        self._write(record.video_id, *dump_record(fields, record.sources))
 
     def hide(self, video_id: str) -> bool:
-        """Hide a record from readers; return whether there is such a record, hidden or not."""
-        found = self.collection.get(ids=[video_id], include=["documents"])
-        for document in found["documents"] or []:
-            self._upsert({video_id: (document, {_VISIBLE: False})})
-        return bool(found["ids"])
+        """Replace a record by a tombstone; return whether there is a record, or one that is being removed."""
+        for row in read_rows(self.collection, [video_id]):
+            if row.document or row.metadata.get(REMOVING):
+                self._write(video_id, *dump_tombstone(row))
+                return True
+        return False
 
-    def delete_hidden(self, video_id: str) -> None:
-        """Delete a record, unless the video was saved again after it had been hidden."""
-        self.collection.delete(ids=[video_id], where={_VISIBLE: False})
-        self._upsert({})  # Chroma may have deleted a record that was written at this very moment.
+    def finish_removal(self, video_id: str) -> None:
+        """Record that what belonged to a hidden record is deleted."""
+        # Not the whole tombstone: another program may have saved the video again.
+        self.collection.update(ids=[video_id], metadatas=[{REMOVING: None}])
 
     def mark_stale(self, video_id: str) -> None:
-        """Mark a video to be perceived again."""
+        """Mark a video to be perceived again.
+
+        The token stays the same: only `index` needs the mark, and reads the record itself.
+        """
         # Not the whole record: another program may have saved the video since it was read.
-        self.collection.update(ids=[video_id], metadatas=[{"stale": True}])
+        self.collection.update(ids=[video_id], metadatas=[{STALE: True}])
 
     def update_sources(self, record: VideoRecord, sources: Sequence[VideoSource]) -> VideoRecord:
-        """Write the sources of a record, and nothing else; return the record with them."""
-        self._upsert({})  # Chroma ignores updates of what does not exist: earlier versions had no record for the token.
-        self.collection.update(
-            ids=[record.video_id, _TOKEN_ID],
-            embeddings=_no_embeddings(2),
-            metadatas=[{"sources": dump_sources(sources)}, {_TOKEN: uuid.uuid4().hex}],
-        )
+        """Write the sources of a record, and nothing else; return the record with them.
+
+        Raises:
+            InputError: The address of the first source is too long.
+        """
+        for row in read_rows(self.collection, [record.video_id]):
+            if has_old_format(row):
+                self._write_token()
+                self._update(row.id, None, {"sources": dump_sources(sources)})
+            elif row.document:
+                self._update(row.id, dump_fitting_sources(sources), {})
         return self._with_sources(record, sources)
 
-    def _upsert(self, records: dict[str, tuple[str, dict[str, Any]]]) -> None:
-        """Write records, and change the token: in one call, so that no interruption can come between."""
-        written = records | {_TOKEN_ID: ("", {_TOKEN: uuid.uuid4().hex})}
+    def _write(self, video_id: str, document: str, metadata: Metadata) -> None:
+        def write(changed: Metadata, token: Metadata) -> None:
+            self.collection.upsert(
+                ids=[video_id, _TOKEN_ID],
+                embeddings=_no_embeddings(2),
+                documents=[document, ""],
+                metadatas=[{**metadata, **changed}, token],
+            )
+
+        self._stamp(write)
+
+    def _update(self, video_id: str, document: str | None, metadata: Metadata) -> None:
+        def write(changed: Metadata, token: Metadata) -> None:
+            self.collection.update(
+                ids=[video_id, _TOKEN_ID],
+                documents=None if document is None else [document, ""],
+                embeddings=_no_embeddings(2),
+                metadatas=[{**metadata, **changed}, token],
+            )
+
+        self._stamp(write)
+
+    def _write_token(self) -> None:
+        """Write a record for the token: earlier versions had none, and Chroma ignores updates of missing records."""
         self.collection.upsert(
-            ids=list(written),
-            embeddings=_no_embeddings(len(written)),
-            documents=[document for document, _ in written.values()],
-            metadatas=[metadata for _, metadata in written.values()],
+            ids=[_TOKEN_ID], embeddings=_no_embeddings(1), documents=[""], metadatas=[{_TOKEN: make_token(0)}]
         )
 
-    def _load(self, found: GetResult) -> Iterator[VideoRecord]:
-        rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
-        for video_id, document, metadata in rows:
-            # The collection also has the token, and leases of saves.
-            if document and metadata.get(_VISIBLE, True):
-                yield self._load_record(video_id, document, dict(metadata))
+    def _stamp(self, write: Callable[[Metadata, Metadata], None]) -> None:
+        """Write a record with a revision, and the token: in one call, so that no interruption can come between.
 
-    def _load_record(self, video_id: str, document: str, metadata: dict[str, Any]) -> VideoRecord:
-        fields: dict[str, Any] = {_OLD_FIELDS.get(key, key): value for key, value in metadata.items()}
-        sources = fields.pop("sources", None)
-        for name in ("revision", _VISIBLE):
-            fields.pop(name, None)
+        Args:
+            write: Called with the metadata of the record and of the token.
+        """
+        is_late = True
+        while is_late:
+            started = time.monotonic()
+            revision = next_revision(self._client.heartbeat() // 1_000_000, self.token())
+            write({CHANGED: revision}, {_TOKEN: make_token(revision)})
+            # Readers may have passed the revision if the process was suspended, or the server did not answer.
+            is_late = (time.monotonic() - started) * 1000 > MARGIN_MS / 2
+
+    def _visible(self, rows: Iterable[Row]) -> Iterator[VideoRecord]:
+        # The collection also has the token, the records of models, and tombstones.
+        return (self._load(row) for row in rows if row.document and row.metadata.get(VISIBLE, True))
+
+    def _load(self, row: Row) -> VideoRecord:
         try:
-            record = VideoRecord(video_id=video_id, video=load_video(json.loads(document)), **fields)
-        except (TypeError, ValueError) as error:
+            fields, sources = load_record(row)
+            video = load_video(fields.pop("video"))
+            record = VideoRecord(video_id=row.id, video=video, **fields)
+        except (TypeError, ValueError, KeyError) as error:
             problem = "was stored by an incompatible version of langchain-videochat"
-            raise StoreError(f"video {video_id}", problem, "Index it again into a new store") from error
-        known = (VideoSource(record.video.source, record.sidecars),) if sources is None else load_sources(sources)
-        return self._with_sources(record, known)
+            raise StoreError(f"video {row.id}", problem, "Index it again into a new store") from error
+        return self._with_sources(record, sources or (VideoSource(video.source, record.sidecars),))
 
     def _with_sources(self, record: VideoRecord, sources: Sequence[VideoSource]) -> VideoRecord:
         chosen = self._choose_source(record.video_id, sources)

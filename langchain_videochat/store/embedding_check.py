@@ -3,13 +3,13 @@
 import json
 
 import numpy as np
-from chromadb import Collection
-from chromadb.api import ClientAPI
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import StoreError
+from langchain_videochat.store.connection import Connection
 from langchain_videochat.store.embeddings import SentenceTransformerEmbeddings
+from langchain_videochat.store.model_records import read_model_record, write_model_record
 
 PROBE = "A person opens the door and says: hello, how are you?"
 """A sentence whose embedding identifies a model: names differ for the same weights, and agree for different ones."""
@@ -17,49 +17,44 @@ PROBE = "A person opens the door and says: hello, how are you?"
 MIN_PROBE_COSINE = 0.99
 """Minimum cosine similarity of two embeddings of the probe by the same model, on any two machines."""
 
+_RECORD = "embedding"
 _FINGERPRINT = "embedding_fingerprint"
 _MODEL = "embedding_model"
 
 
 class EmbeddingCheck:
-    """Checks once that an embedding model is the one that a collection was built with.
+    """Checks once that an embedding model is the one that a store was built with.
 
     Args:
         embedding: The model to check.
-        client: The collection's client.
-        name: Name of the collection of moments. Its metadata contains the name of its model, and the embedding of the
-            probe.
-        place: Name of the store in error messages.
+        connection: The collections of the store, which has a record of the name of its model, and of the embedding of
+            the probe.
     """
 
-    def __init__(self, embedding: Embeddings, client: ClientAPI, name: str, place: str) -> None:
+    def __init__(self, embedding: Embeddings, connection: Connection) -> None:
         self._embedding = embedding
-        self._client = client
-        self._name = name
-        self._place = place
+        self._connection = connection
         self._passed = False
 
     def run(self) -> None:
-        """Check the model; an empty collection accepts any. Raises a StoreError if the model is another one."""
+        """Check the model; an empty store accepts any. Raises a StoreError if the model is another one."""
         if self._passed:
             return
-        collection = self._collection()
-        fingerprint = (collection.metadata or {}).get(_FINGERPRINT)
-        if fingerprint is not None:
-            self._compare(json.loads(fingerprint), recorded_model(collection))
+        record = read_model_record(self._connection, _RECORD)
+        if _FINGERPRINT in record:
+            self._compare(json.loads(record[_FINGERPRINT]), str(record.get(_MODEL, "unknown")))
             self._passed = True
 
     def run_for_writing(self) -> None:
-        """Check the model in the same way, and record it if the collection is empty."""
+        """Check the model in the same way, and record it if the store is empty."""
         self.run()
         if not self._passed:
             fingerprint = json.dumps([round(value, 4) for value in self._unit_probe().tolist()])
-            collection = self._collection()
             record = {_FINGERPRINT: fingerprint, _MODEL: _name_of(self._embedding)}
-            collection.modify(metadata={**(collection.metadata or {}), **record})
+            write_model_record(self._connection, _RECORD, record)
             self._passed = True
 
-    def _compare(self, saved: list[float], recorded: str | None) -> None:
+    def _compare(self, saved: list[float], recorded: str) -> None:
         probe = self._unit_probe()
         if len(saved) != len(probe):
             difference = f"its vectors have {len(saved)} dimensions, those of this model have {len(probe)}"
@@ -67,22 +62,19 @@ class EmbeddingCheck:
             difference = "its embedding of a test sentence differs"
         else:
             return
-        models = f"{recorded or 'unknown'!r}, not {_name_of(self._embedding)!r}"
+        models = f"{recorded!r}, not {_name_of(self._embedding)!r}"
         problem = f"the store was built with another embedding model ({models}): {difference}"
         advice = "Open it with the original embedding model, or use another directory or collection_name"
-        raise StoreError(self._place, problem, advice)
+        raise StoreError(self._connection.place, problem, advice)
 
     def _unit_probe(self) -> NDArray[np.float64]:
         vector = np.asarray(self._embedding.embed_documents([PROBE])[0], dtype=np.float64)
         return vector / (np.linalg.norm(vector) or 1.0)
 
-    def _collection(self) -> Collection:
-        return self._client.get_collection(self._name, embedding_function=None)
 
-
-def recorded_model(collection: Collection) -> str | None:
-    """Return the name of the model that a collection was built with; None if it is empty or has no record of it."""
-    model = (collection.metadata or {}).get(_MODEL)
+def recorded_model(connection: Connection) -> str | None:
+    """Return the name of the model that a store was built with; None if it is empty or has no record of it."""
+    model = read_model_record(connection, _RECORD).get(_MODEL)
     return None if model is None else str(model)
 
 

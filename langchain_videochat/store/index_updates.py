@@ -1,7 +1,7 @@
 """Updates of the local index from the collections."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -17,10 +17,15 @@ from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.frame_index import FrameVectors, load_frames
 from langchain_videochat.store.hits import timed_words
 from langchain_videochat.store.local_index import IndexedMoment, IndexedVersion, LocalIndex, retitle
-from langchain_videochat.store.observation_vectors import observation_texts, quantize_vector
+from langchain_videochat.store.observation_vectors import Int8Vectors, observation_texts, quantize_vector
+from langchain_videochat.store.pages import PageContent, PageRange
+from langchain_videochat.store.quotas import MAX_RECORDS
 from langchain_videochat.store.record_ids import record_id
-from langchain_videochat.store.saving import READ_BATCH, StoreCollections
+from langchain_videochat.store.revisions import unread_since
+from langchain_videochat.store.saving import StoreCollections
+from langchain_videochat.store.stored_moments import from_stored, is_cut
 from langchain_videochat.timeline import Timeline
+from langchain_videochat.utils.interval import Interval
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,24 +33,49 @@ _LOG = logging.getLogger(__name__)
 def update_index(index: LocalIndex, collections: StoreCollections) -> str | None:
     """Update the local index from the collections; without changes this costs one cheap call to Chroma.
 
+    Only the records that have changed since the last update are read, unless an earlier version of this package has
+    written to the store, or the last update was interrupted.
+
     Returns:
         The token of the catalogue that the index is up to date with.
     """
     # The token is read before the records: the next iteration then notices a change in between.
-    while (token := collections.catalogue.token()) != index.token():
-        records = {record.video_id: record for record in collections.catalogue.all()}
-        indexed = index.versions()
-        for video_id in indexed.keys() - records.keys():
-            index.delete_video(video_id)
-        for record in records.values():
-            version = IndexedVersion.of(record)
-            known = indexed.get(record.video_id)
-            if known is None or not known.has_same_moments(version):
-                _index_video(index, collections, record)
-            elif known != version:
-                index.put_sources(record.video_id, version)
+    while (token := collections.catalogue.token()) != (known := index.token()):
+        since = unread_since(known, token)
+        if since is None:
+            _update_all(index, collections)
+        else:
+            _update_changed(index, collections, since)
         index.set_token(token)
     return token
+
+
+def _update_all(index: LocalIndex, collections: StoreCollections) -> None:
+    indexed = index.versions()
+    for record in collections.catalogue.scan():
+        _update_video(index, collections, record, indexed.pop(record.video_id, None))
+    for video_id in indexed:
+        index.delete_video(video_id)
+
+
+def _update_changed(index: LocalIndex, collections: StoreCollections, since: int) -> None:
+    for batch in batch_iterate(MAX_RECORDS, collections.catalogue.changed_since(since)):
+        indexed = index.versions([video_id for video_id, _ in batch])
+        for video_id, record in batch:
+            if record is not None:
+                _update_video(index, collections, record, indexed.get(video_id))
+            elif video_id in indexed:
+                index.delete_video(video_id)
+
+
+def _update_video(
+    index: LocalIndex, collections: StoreCollections, record: VideoRecord, known: IndexedVersion | None
+) -> None:
+    version = IndexedVersion.of(record)
+    if known is None or not known.has_same_moments(version):
+        _index_video(index, collections, record)
+    elif known != version:
+        index.put_sources(record.video_id, version)
 
 
 def _index_video(index: LocalIndex, collections: StoreCollections, record: VideoRecord) -> None:
@@ -57,24 +87,44 @@ def _index_video(index: LocalIndex, collections: StoreCollections, record: Video
 
 def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterator[IndexedMoment]:
     # The pages first: they are deleted after the moments.
-    found_pages = collections.pages.read_with_vectors(record.video_id, record.save_id, record.pages)
-    timeline, texts = found_pages or ([], {})
-    moments = Timeline(record.video, record.video_id, tuple(timeline)).moments()
+    pages = PageRange.of(record.video_id, record.save_id, record.pages, Interval())
+    content = collections.pages.read_ranges([pages])[0] or PageContent([], {})
+    moments = Timeline(record.video, record.video_id, tuple(content.observations)).moments()
     by_start = {round(one.start, 3): one for one in moments}
-    frames = _load_frames(collections, record, timeline)
-    for batch in batch_iterate(READ_BATCH, range(record.moments)):
+    frames = _load_frames(collections, record, content.observations)
+    for batch in batch_iterate(MAX_RECORDS, range(record.moments)):
         ids = [record_id(record.video_id, record.save_id, f"{number:06d}") for number in batch]
         found = _get_moments(collections.moments, ids)
         rows = zip(found["ids"], found["documents"], found["metadatas"], found["embeddings"], strict=True)
         # Chroma does not return records in order; inserting them in time order stores neighbors together.
         for _, text, metadata, vector in sorted(rows, key=itemgetter(0)):
-            document = retitle(Document(page_content=text, metadata=metadata), record.title)
             moment = by_start.get(metadata["start"])
-            observations = moment.observations if moment else ()
-            known = [texts[one] for one in observation_texts(observations) if one in texts]
-            whole = quantize_vector(np.asarray(vector, dtype=np.float32))
+            document = retitle(from_stored(text, metadata), record.title)
+            if moment is not None and is_cut(metadata):
+                document = Document(page_content=moment.text, metadata=document.metadata)
             shown = FrameVectors.of(moment.frames if moment else (), frames)
-            yield IndexedMoment(document, timed_words(observations), np.stack([whole, *known]), shown)
+            yield index_moment(document, vector, moment.observations if moment else (), content.vectors, shown)
+
+
+def index_moment(
+    document: Document,
+    vector: Sequence[float],
+    observations: Sequence[Observation],
+    texts: Mapping[str, Int8Vectors],
+    frames: FrameVectors | None = None,
+) -> IndexedMoment:
+    """Return a moment for the local index.
+
+    Args:
+        document: The moment.
+        vector: Its vector.
+        observations: Its observations.
+        texts: The vectors of the texts of observations, as far as they are known.
+        frames: Its frames.
+    """
+    known = [texts[one] for one in observation_texts(observations) if one in texts]
+    whole = quantize_vector(np.asarray(vector, dtype=np.float32))
+    return IndexedMoment(document, timed_words(observations), np.stack([whole, *known]), frames)
 
 
 def _load_frames(

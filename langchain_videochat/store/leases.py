@@ -1,12 +1,12 @@
 """Leases: marks of saves in progress, which keep other writers from deleting what these have written so far."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from chromadb import Collection, GetResult
-from chromadb.api.types import Metadata
+from chromadb import Collection
+
+from langchain_videochat.store.quotas import delete_records, scan_rows
 
 LEASE_SECONDS = 600.0
 """Seconds after which a save is taken for dead if it has not renewed its lease: a batch takes seconds, but the clocks
@@ -20,13 +20,13 @@ RENEWAL_SECONDS = 30.0
 
 
 class Lease:
-    """A mark in the catalogue's collection, from before a save writes anything until all that it replaced is deleted.
+    """A mark in the collection of pages, from before a save writes anything until all that it replaced is deleted.
 
     Chroma cannot compare and set. Therefore a writer that finds an expired lease deletes it before it looks at the
     record of the video, and a save looks at its lease after it has written the record: one of them notices the other.
 
     Args:
-        collection: The catalogue's collection.
+        collection: The collection of pages. In the catalogue, deleting leases would disturb those who read all records.
         video_id: The video.
         save_id: Id of the save.
     """
@@ -70,22 +70,17 @@ class VideoLeases:
 
 def has_leases(collection: Collection, video_id: str) -> bool:
     """Return whether there is a lease on a video: if it is not being saved, a save of it was killed."""
-    return bool(collection.get(where={"lease_on": video_id}, include=[])["ids"])
+    return bool(collection.get(where={"lease_on": video_id}, limit=1, include=[])["ids"])
 
 
 def revoke_expired(collection: Collection, video_id: str) -> VideoLeases:
     """Delete the expired leases on a video, and return the others."""
-    found = collection.get(where={"lease_on": video_id}, include=["metadatas"])
-    saves = {lease_id: str(data["save_id"]) for lease_id, data in _rows(found)}
-    renewed = {lease_id: float(str(data["renewed"])) for lease_id, data in _rows(found)}
+    found = list(scan_rows(collection, {"lease_on": video_id}))
+    saves = {row.id: str(row.metadata["save_id"]) for row in found}
+    renewed = {row.id: float(row.metadata["renewed"]) for row in found}
     finished = [lease_id for lease_id, seconds in renewed.items() if seconds == FINISHED]
     oldest = time.time() - LEASE_SECONDS
     expired = [lease_id for lease_id, seconds in renewed.items() if FINISHED < seconds < oldest]
-    if expired:
-        collection.delete(ids=expired)
+    delete_records(collection, expired)
     in_progress = saves.keys() - {*finished, *expired}
     return VideoLeases({saves[lease_id] for lease_id in in_progress}, finished)
-
-
-def _rows(found: GetResult) -> Iterator[tuple[str, Metadata]]:
-    return zip(found["ids"], found["metadatas"] or [], strict=True)

@@ -186,9 +186,11 @@ class LocalIndex:
             database.execute("DELETE FROM state")
             database.execute("INSERT INTO state VALUES (?)", (token,))
 
-    def versions(self) -> dict[str, IndexedVersion]:
-        """Return the version of each video in the index, by video id."""
-        rows = self._select("SELECT video_id, save_id, title, sources FROM videos")
+    def versions(self, video_ids: Sequence[str] | None = None) -> dict[str, IndexedVersion]:
+        """Return the version of each video in the index, or of some videos, by video id."""
+        query = """SELECT video_id, save_id, title, sources FROM videos
+            WHERE ?1 IS NULL OR video_id IN (SELECT value FROM json_each(?1))"""
+        rows = self._select(query, None if video_ids is None else json.dumps(video_ids))
         return {video_id: IndexedVersion.load(*rest) for video_id, *rest in rows}
 
     def put_video(self, video_id: str, version: IndexedVersion, moments: Iterable[IndexedMoment]) -> None:

@@ -2,8 +2,25 @@
 
 from collections.abc import Iterable
 
+from langchain_videochat.errors import InputError
+
 DRAFT = "draft"
 """Takes the place of the save in the ids of drafts, which belong to none."""
+
+
+MAX_VIDEO_ID_BYTES = 64
+"""Ids of records have at most 128 bytes: also that of a save, and the number of a page and of one of its parts."""
+
+
+def check_video_id(video_id: str) -> None:
+    """Check the length of the id of a video; ids of files have 16 bytes.
+
+    Raises:
+        InputError: It is too long.
+    """
+    if (size := len(video_id.encode())) > MAX_VIDEO_ID_BYTES:
+        problem = f"has {size} bytes, at most {MAX_VIDEO_ID_BYTES} are possible"
+        raise InputError("video_id", problem, "Use the id that langchain_videochat.media.video_id returns")
 
 
 def record_id(video_id: str, save_id: str, name: str) -> str:

@@ -24,7 +24,9 @@ from langchain_videochat.store.leases import Lease, has_leases, revoke_expired
 from langchain_videochat.store.observation_vectors import Int8Vectors, distinct_texts, quantize_vectors
 from langchain_videochat.store.pages import Pages, count_pages
 from langchain_videochat.store.provenance import Provenance
-from langchain_videochat.store.record_ids import DRAFT, group_by_save, record_id
+from langchain_videochat.store.quotas import MAX_RECORDS, MAX_VALUE_BYTES, scan_rows, shorten
+from langchain_videochat.store.record_ids import DRAFT, check_video_id, group_by_save, record_id
+from langchain_videochat.store.stored_moments import to_stored
 from langchain_videochat.store.visual_embedding import VisualEmbedding
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.tracing import Stopwatch
@@ -34,9 +36,6 @@ WRITE_BATCH = 100
 
 EMBED_TEXTS = 256
 """Number of texts that are embedded at once."""
-
-READ_BATCH = 500
-"""Number of moments that are read at once."""
 
 _STORAGE_ERRORS = (StoreError, ChromaError, sqlite3.Error, httpx.HTTPError)
 
@@ -102,11 +101,12 @@ def save_all(
 
     Raises:
         StoreError: Frames were embedded with another visual model than those in the store.
-        InputError: The vector of a frame is damaged.
+        InputError: The vector of a frame is damaged, or the id or the address of a video is too long.
     """
     for one in versions:
+        check_video_id(one.timeline.video_id)
         collections.visual.check_frames(one.timeline)
-    saves = [_Save(number, _with_absolute_source(one)) for number, one in enumerate(versions)]
+    saves = [_Save(number, _with_stored_names(one)) for number, one in enumerate(versions)]
     timer = embedding_time or Stopwatch("embed")
     records: dict[int, VideoRecord] = {}
     while saves:
@@ -128,7 +128,7 @@ def remove(collections: StoreCollections, video_id: str) -> None:
         raise InputError("video_id", f"{video_id!r} is not in this store", "Use an id that videos() returns")
     delete_unused(collections, video_id)
     collections.pages.delete(collections.pages.list_saves(video_id).get(DRAFT, []))
-    collections.catalogue.delete_hidden(video_id)
+    collections.catalogue.finish_removal(video_id)
 
 
 def delete_unused(collections: StoreCollections, video_id: str) -> None:
@@ -136,20 +136,19 @@ def delete_unused(collections: StoreCollections, video_id: str) -> None:
     catalogue = collections.catalogue
     # In this order: a save that has written anything has a lease until its record is written.
     moments, pages = _list_moments(collections, video_id), collections.pages.list_saves(video_id)
-    leases = revoke_expired(catalogue.collection, video_id)
+    leases = revoke_expired(collections.pages.collection, video_id)
     record = catalogue.get(video_id)
     used = {DRAFT, *leases.in_progress, *([] if record is None else [record.save_id])}
     # Readers who find all pages of a save need its moments.
-    for batch in batch_iterate(READ_BATCH, _except(moments, used)):
+    for batch in batch_iterate(MAX_RECORDS, _except(moments, used)):
         collections.moments.delete(batch)
     collections.pages.delete(_except(pages, used))
-    if leases.finished:
-        catalogue.collection.delete(ids=leases.finished)
+    collections.pages.delete(leases.finished)
 
 
 def delete_leftovers(collections: StoreCollections, video_id: str) -> None:
     """Delete what killed saves of a video have left; without any this costs one cheap call to Chroma."""
-    if has_leases(collections.catalogue.collection, video_id):
+    if has_leases(collections.pages.collection, video_id):
         delete_unused(collections, video_id)
 
 
@@ -161,7 +160,7 @@ class _Save:
         self.number = number
         """Its position among the versions."""
         self.version = version
-        self.documents = list(timeline.to_documents("moment"))
+        self.documents = list(map(to_stored, timeline.to_documents("moment")))
         self.texts = distinct_texts(timeline.observations)
         self.record = VideoRecord(
             video_id=timeline.video_id,
@@ -182,8 +181,10 @@ class _Save:
         ]
 
 
-def _with_absolute_source(version: NewVersion) -> NewVersion:
-    video = replace(version.timeline.video, source=absolute_source(version.timeline.video.source))
+def _with_stored_names(version: NewVersion) -> NewVersion:
+    """Return a version with an absolute source, and a title that is short enough to be stored."""
+    video = version.timeline.video
+    video = replace(video, source=absolute_source(video.source), title=shorten(video.title, MAX_VALUE_BYTES))
     return replace(version, timeline=replace(version.timeline, video=video))
 
 
@@ -275,7 +276,7 @@ def _put_record(collections: StoreCollections, save: _Save) -> VideoRecord:
 @contextmanager
 def _leased(collections: StoreCollections, record: VideoRecord) -> Iterator[Lease]:
     """Hold a lease for a save; if the save fails, delete what it has written."""
-    lease = Lease(collections.catalogue.collection, record.video_id, record.save_id)
+    lease = Lease(collections.pages.collection, record.video_id, record.save_id)
     try:
         yield lease
     except _STORAGE_ERRORS:
@@ -289,7 +290,8 @@ def _leased(collections: StoreCollections, record: VideoRecord) -> Iterator[Leas
 
 def _list_moments(collections: StoreCollections, video_id: str) -> dict[str, list[str]]:
     """Return the ids of the moments of a video by save."""
-    return group_by_save(video_id, collections.moments.get(where={"video_id": video_id}, include=[])["ids"])
+    rows = scan_rows(collections.moment_records, {"video_id": video_id}, ids_only=True)
+    return group_by_save(video_id, (row.id for row in rows))
 
 
 def _except(ids_by_save: Mapping[str, Sequence[str]], used: set[str]) -> list[str]:

@@ -112,16 +112,16 @@ class VideoTimelineStore:
         given = self._given = resolve_name(embedding) if isinstance(embedding, str | Path) else embedding
         self._given_visual = None if visual_embedding is None else resolve_visual_name(visual_embedding)
         connection = connect(directory, collection_name, client)
-        self._embedding = choose_embeddings(given, recorded_model(connection.moments), connection.place)
         with connection.errors():
-            self._check = EmbeddingCheck(self._embedding, connection.client, collection_name, connection.place)
+            self._embedding = choose_embeddings(given, recorded_model(connection), connection.place)
+            self._check = EmbeddingCheck(self._embedding, connection)
             if given is not None and not isinstance(given, str):
                 self._check.run()
             self._index = LocalIndex(_index_path(directory, connection))
             self._catalogue = Catalogue(connection.client, connection.catalogue, self._index.choose_source)
             self._pages = Pages(connection.timelines)
             moments = Chroma(collection_name, self._embedding, client=connection.client)
-            visual = VisualEmbedding(self._given_visual, connection.client, collection_name, connection.place)
+            visual = VisualEmbedding(self._given_visual, connection)
             self._collections = StoreCollections(
                 self._catalogue,
                 self._pages,

@@ -3,15 +3,13 @@
 import json
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from chromadb import Collection
-from chromadb.api import ClientAPI
 from numpy.typing import NDArray
 
 from langchain_videochat.errors import InputError, ModelError, ModelUnavailableError, StoreError, VideoChatError
@@ -22,10 +20,13 @@ from langchain_videochat.perception.frame_vectors import load_vector
 from langchain_videochat.perception.perceiver import AnyPerceiver
 from langchain_videochat.perception.visual import Visual
 from langchain_videochat.perception.visual_models import DEFAULT_VISUAL_MODEL, VisualModel, load_visual_model
+from langchain_videochat.store.connection import Connection
 from langchain_videochat.store.embedding_check import MIN_PROBE_COSINE, PROBE
+from langchain_videochat.store.model_records import read_model_record, write_model_record
 
 _LOG = logging.getLogger(__name__)
 
+_RECORD = "visual"
 _MODEL, _DIMENSIONS, _FINGERPRINT = "visual_model", "visual_dimensions", "visual_fingerprint"
 
 
@@ -43,8 +44,8 @@ class VisualRecord:
     """Its embedding of `PROBE`; empty if the frames came from a timeline that was added."""
 
     @classmethod
-    def of(cls, metadata: dict[str, Any]) -> "VisualRecord | None":
-        """Read the metadata of a collection; None if it has no record, or a damaged one."""
+    def of(cls, metadata: Mapping[str, Any]) -> "VisualRecord | None":
+        """Read the output of `to_metadata`; None if it has no record, or a damaged one."""
         model, dimensions = metadata.get(_MODEL), metadata.get(_DIMENSIONS)
         if not isinstance(model, str) or not isinstance(dimensions, int):
             return None
@@ -55,7 +56,7 @@ class VisualRecord:
         return cls(model, dimensions, fingerprint if len(fingerprint) == dimensions else ())
 
     def to_metadata(self) -> dict[str, str | int]:
-        """Return the record as metadata of a collection."""
+        """Return the record as JSON-serializable metadata."""
         return {
             _MODEL: self.model,
             _DIMENSIONS: self.dimensions,
@@ -75,16 +76,13 @@ class VisualEmbedding:
     Args:
         given: The name of the model that the caller gave, from `resolve_visual_name`. If None, the recorded one is
             opened, provided that it is the default: a store that somebody else made chooses nothing else.
-        client: The client of the collection.
-        name: Name of the collection of moments, whose metadata has the record.
-        place: Name of the store in error messages.
+        connection: The collections of the store, which has the record.
     """
 
-    def __init__(self, given: str | None, client: ClientAPI, name: str, place: str) -> None:
+    def __init__(self, given: str | None, connection: Connection) -> None:
         self._given = given
-        self._client = client
-        self._name = name
-        self._place = place
+        self._connection = connection
+        self._place = connection.place
         self._lock = threading.Lock()
         self._model: VisualModel | None = None
         self._is_missing = False
@@ -93,7 +91,7 @@ class VisualEmbedding:
 
     def record(self) -> VisualRecord | None:
         """Return the record; None if no video with embedded frames was stored."""
-        return VisualRecord.of(dict(self._collection().metadata or {}))
+        return VisualRecord.of(read_model_record(self._connection, _RECORD))
 
     def check_profile(self, perceivers: Iterable[AnyPerceiver]) -> None:
         """Check, before a video is perceived, that its frames will be embedded with the model of the store.
@@ -112,8 +110,7 @@ class VisualEmbedding:
         """Record the model of the vectors of observations if they are the first; errors are those of `check_frames`."""
         record = self.check_frames(observations)
         if record is not None:
-            collection = self._collection()
-            collection.modify(metadata={**(collection.metadata or {}), **record.to_metadata()})
+            write_model_record(self._connection, _RECORD, record.to_metadata())
 
     def check_frames(self, observations: Iterable[Observation]) -> VisualRecord | None:
         """Check the vectors of observations before they are stored.
@@ -230,9 +227,6 @@ class VisualEmbedding:
         problem = f"its frames were embedded with another visual model ({models}): {difference}"
         advice = "Use the model of the store (`- visual: {model: ...}` in a profile), or another directory"
         return StoreError(self._place, problem, advice)
-
-    def _collection(self) -> Collection:
-        return self._client.get_collection(self._name, embedding_function=None)
 
 
 def resolve_visual_name(given: str | Path) -> str:

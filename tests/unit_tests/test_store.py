@@ -22,6 +22,7 @@ from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.store.addresses import VideoSource
 from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.timeline import Timeline
+from tests.old_stores import convert_to_old_format
 from tests.unit_tests.embeddings import BagOfWords, make_slides, make_timeline
 
 EGGS = make_slides("eggs", "Whisk two eggs", "Heat the pan", "Fold the omelette")
@@ -200,7 +201,8 @@ def test_index_file_of_another_version_is_rebuilt(tmp_path: Path, script: str) -
 
 
 def rewrite_record(folder: Path, **changes: str | float | None) -> None:
-    """Change fields in the catalogue's record of "eggs"; None removes a field."""
+    """Change fields in the catalogue's record of "eggs", in the format of earlier versions; None removes a field."""
+    convert_to_old_format(folder)
     catalogue = chromadb.PersistentClient(folder).get_collection("videos-catalogue")
     catalogue.update(["eggs"], metadatas=[changes])
 
@@ -211,6 +213,7 @@ def make_old_store(folder: Path, *timelines: Timeline, complete: bool = True) ->
     client = chromadb.PersistentClient(folder)
     for timeline in timelines:
         VideoTimelineStore(folder, embedding=BagOfWords()).add(timeline)
+    convert_to_old_format(folder)
     for name in ("videos", "videos-timelines"):
         collection = client.get_collection(name, embedding_function=None)
         found = collection.get(include=["documents", "metadatas", "embeddings"])
