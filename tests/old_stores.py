@@ -30,8 +30,9 @@ def convert_to_old_format(folder: Path, name: str = "videos") -> None:
         document, metadata = dump(content)
         metadata["video_id"] = page_id.partition(":")[0]
         _add(pages, page_id, document, metadata)
-    models = _replace_payloads(catalogue)
-    moments.modify(metadata={key: value for content in models.values() for key, value in content.items()})
+    models = {key: value for content in _replace_payloads(catalogue).values() for key, value in content.items()}
+    if models:
+        moments.modify(metadata=models)
     catalogue.delete([row.id for row in scan_rows(catalogue, ids_only=True)])
     for record in records:
         put_old_record(catalogue, record)

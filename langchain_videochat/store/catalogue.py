@@ -150,8 +150,7 @@ class Catalogue:
 
     def changed_since(self, revision: int) -> Iterator[tuple[str, VideoRecord | None]]:
         """Return the ids and the records of the videos that were changed at a revision or later; None if removed."""
-        where = cast("Where", {CHANGED: {"$gte": revision}})  # mypy does not accept a variable as key
-        for row in scan_rows(self.collection, where):
+        for row in scan_rows(self.collection, {CHANGED: {"$gte": revision}}):
             yield row.id, next(self._visible([row]), None)
 
     def put(self, record: VideoRecord) -> None:

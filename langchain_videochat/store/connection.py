@@ -12,9 +12,17 @@ import chromadb
 import httpx
 from chromadb.api import ClientAPI
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
-from chromadb.errors import ChromaError, InternalError, InvalidArgumentError, NotFoundError
+from chromadb.errors import (
+    ChromaError,
+    InternalError,
+    InvalidArgumentError,
+    NotFoundError,
+    QuotaError,
+    RateLimitError,
+)
 
 from langchain_videochat.errors import InputError, StoreError, StoreUnavailableError
+from langchain_videochat.store.cloud import describe_cloud, is_cloud
 from langchain_videochat.store.local_database import LocalDatabase
 
 
@@ -40,7 +48,10 @@ class Connection:
             yield
 
     def location(self) -> dict[str, Any]:
-        """Return where the collections are, as JSON: `persist_directory`, or `server` for `open_server`.
+        """Return where the collections are, as JSON.
+
+        Returns:
+            `persist_directory`, `server` for `open_server`, or `cloud` for `open_cloud`, without the API key.
 
         Raises:
             InputError: They are in memory, or the client has settings that may be secrets, or that JSON cannot hold.
@@ -52,6 +63,8 @@ class Connection:
         host, port = settings.chroma_server_host, settings.chroma_server_http_port
         if host is None:
             raise InputError(self.place, "is in memory, or not in Chroma's default database", "Use persist_directory")
+        if is_cloud(settings):
+            return {"cloud": describe_cloud(self.client)}
         if settings.chroma_server_headers or settings.chroma_client_auth_provider or "@" in host:
             advice = "Open the store again where it is needed"
             raise InputError(self.place, "its Chroma client has credentials or HTTP headers", advice)
@@ -157,6 +170,12 @@ def _explain(error: BaseException, place: str, database: LocalDatabase | None) -
     if isinstance(error, httpx.TransportError):
         problem = f"the Chroma server does not answer ({error})"
         return StoreUnavailableError(place, problem, "Check that it is running; finished work is kept")
+    if isinstance(error, RateLimitError):
+        problem = f"the Chroma server gets too many requests ({error})"
+        return StoreUnavailableError(place, problem, "Try again later; finished work is kept")
+    if isinstance(error, QuotaError):
+        problem = f"a limit of the Chroma server is exceeded ({error})"
+        return StoreError(place, problem, "Request a higher quota of Chroma Cloud; finished work is kept")
     problem = f"cannot be read or written ({error})"
     advice = "Check the free disk space and the permissions, then run the command again; finished work is kept"
     return StoreError(place, problem, advice)

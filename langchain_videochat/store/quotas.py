@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from chromadb import Collection
-from chromadb.api.types import Where
 from langchain_core.utils.iter import batch_iterate
 
 MAX_RECORDS = 300
@@ -59,7 +58,7 @@ def read_rows(collection: Collection, ids: Iterable[str]) -> Iterator[Row]:
         yield from rows_of(collection.get(ids=batch, include=["documents", "metadatas"]))
 
 
-def scan_rows(collection: Readable, where: Where | None = None, *, ids_only: bool = False) -> Iterator[Row]:
+def scan_rows(collection: Readable, where: Mapping[str, Any] | None = None, *, ids_only: bool = False) -> Iterator[Row]:
     """Read all records that match a filter.
 
     Records that are written meanwhile may be left out. If some are deleted meanwhile, others may be left out too.

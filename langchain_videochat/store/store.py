@@ -24,6 +24,7 @@ from langchain_videochat.media.subtitles.sidecar_fingerprint import sidecar_fing
 from langchain_videochat.perception import Observation, Profile, load_profile
 from langchain_videochat.store.addresses import VideoSource
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
+from langchain_videochat.store.cloud import open_cloud
 from langchain_videochat.store.connection import Connection, connect, open_server
 from langchain_videochat.store.embedding_check import EmbeddingCheck, recorded_model
 from langchain_videochat.store.embeddings import choose_embeddings, resolve_name
@@ -46,6 +47,7 @@ from langchain_videochat.store.queries import QueryBuilder, SearchInput
 from langchain_videochat.store.reranking import DEFAULT_RERANK_MS, Rerankers
 from langchain_videochat.store.saving import NewVersion, StoreCollections, remove, save
 from langchain_videochat.store.search import DEFAULT_FETCH_K, Diversity, search
+from langchain_videochat.store.server_search import ServerSearch
 from langchain_videochat.store.status import StoreStatus, read_status
 from langchain_videochat.store.time_order import MAX_ANCHORS, Anchor, Occurrence, TimeOrder, choose_anchors
 from langchain_videochat.store.visual_embedding import VisualEmbedding, resolve_visual_name
@@ -76,7 +78,12 @@ class VideoTimelineStore:
             one that the frames were embedded with (`visual` in the profile). If None, the model that the store was
             built with, provided that it is the default, `siglip2-base-patch32-256`, and on this machine.
         collection_name: Name of the Chroma collection of moments.
-        client: A Chroma client, for example `chromadb.HttpClient(...)`, instead of `persist_directory`.
+        client: A Chroma client, for example `chromadb.HttpClient(...)` or `chromadb.CloudClient(...)`, instead of
+            `persist_directory`.
+        local_index: Whether moments are copied to an index on this machine, and searched there. Without, nothing is
+            copied, and Chroma searches them: for stores that are too large to copy, and processes that search once.
+            Frames are then not compared, so that `image` and `like` raise an InputError, and a search finds somewhat
+            less.
 
     Raises:
         InputError: Chroma rejects the collection name, both a directory and a client are given, or the name of an
@@ -107,6 +114,7 @@ class VideoTimelineStore:
         visual_embedding: str | Path | None = None,
         collection_name: str = "videos",
         client: ClientAPI | None = None,
+        local_index: bool = True,
     ) -> None:
         directory = None if persist_directory is None else Path(persist_directory).absolute()
         given = self._given = resolve_name(embedding) if isinstance(embedding, str | Path) else embedding
@@ -132,6 +140,7 @@ class VideoTimelineStore:
                 connection.check_space,
             )
             self._queries = QueryBuilder(self._index, self._embedding, visual)
+            self._server = None if local_index else ServerSearch(self._collections, connection.moments)
         self._connection = connection
         self._rerankers = Rerankers()
 
@@ -140,9 +149,12 @@ class VideoTimelineStore:
         """Open the store that `to_config` described.
 
         Raises:
+            InputError: It is in Chroma Cloud, and the environment variable `CHROMA_API_KEY` is not set.
             StoreError: The store cannot be opened.
         """
         options = dict(config)
+        if "cloud" in options:
+            options["client"] = open_cloud(**options.pop("cloud"))
         if "server" in options:
             options["client"] = open_server(**options.pop("server"))
         return cls(**options)
@@ -151,14 +163,17 @@ class VideoTimelineStore:
         """Describe the store for `from_config`, also in another process: the same collections with the same model.
 
         Returns:
-            `collection_name`, and either `persist_directory` or `server` (the arguments of `chromadb.HttpClient`), as
-            JSON. If an embedding model was given, `embedding` is its name, or that object; `visual_embedding` is the
-            name of the visual model that was given.
+            `collection_name`, and either `persist_directory`, `server` (the arguments of `chromadb.HttpClient`), or
+            `cloud` (those of `chromadb.CloudClient`, without the API key: `from_config` takes it from the environment
+            variable `CHROMA_API_KEY`), as JSON. If an embedding model was given, `embedding` is its name, or that
+            object; `visual_embedding` is the name of the visual model that was given.
 
         Raises:
             InputError: The store is in memory, or on a server with credentials or HTTP headers, which may be secrets.
         """
         config = {**self._connection.location(), "collection_name": self._connection.moments.name}
+        if self._server is not None:
+            config["local_index"] = False
         models = {"embedding": self._given, "visual_embedding": self._given_visual}
         return config | {name: model for name, model in models.items() if model is not None}
 
@@ -519,7 +534,7 @@ class VideoTimelineStore:
         """
         given = [moment_key(one) for one in moments]
         # From the local index: reading part of each timeline from Chroma would take longer than the search itself.
-        neighbors = self._read_index(lambda: self._index.documents(self._index.neighbors(given)))
+        neighbors = self._read_index(lambda: self._find_neighbors(given))
         found = {moment_key(one): one for one in neighbors}
         return [one for key, one in found.items() if key not in given]
 
@@ -534,7 +549,7 @@ class VideoTimelineStore:
             StoreError: The store cannot be read.
         """
         keys = [moment_key(one) for one in moments]
-        return self._read_index(lambda: [self._index.timed_words(*key) for key in keys])
+        return self._read_index(lambda: self._find_timed_words(keys))
 
     def timeline(self, video_id: str, start: float | None = None, end: float | None = None) -> Timeline:
         """Return the timeline of a video, or of an interval of it.
@@ -597,8 +612,20 @@ class VideoTimelineStore:
 
         return VideoTimelineRetriever(store=self, **options)
 
+    def _find_neighbors(self, keys: list[tuple[str, float]]) -> list[Document]:
+        if self._server is not None:
+            return self._server.neighbors(keys)
+        return self._index.documents(self._index.neighbors(keys))
+
+    def _find_timed_words(self, keys: list[tuple[str, float]]) -> list[list[TimedWords]]:
+        if self._server is not None:
+            return self._server.timed_words(keys)
+        return [self._index.timed_words(*key) for key in keys]
+
     def _read_index(self, read: Callable[[], T]) -> T:
         with self._connection.errors():
+            if self._server is not None:
+                return read()
             try:
                 return self._read_unchanged_index(read)
             except sqlite3.DatabaseError as error:
@@ -636,8 +663,11 @@ class VideoTimelineStore:
         min_score: float,
         order: TimeOrder | None = None,
     ) -> list[Document]:
+        source = self._server or self._index
         if condition.modalities is not None:
-            condition.check_modalities(self._index.modalities())
+            condition.check_modalities(source.modalities())
+        if self._server is not None:
+            return self._server.search(given, k, condition, diversity, min_score, order)
         if self._index.size() == 0:
             return []
         query = self._queries.build(given, condition)

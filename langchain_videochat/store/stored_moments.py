@@ -1,5 +1,8 @@
 """Moments as Chroma stores them: within the limits of Chroma Cloud, and with marks to filter by."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from langchain_core.documents import Document
 
 from langchain_videochat.store.quotas import MAX_DOCUMENT_BYTES, MAX_VALUE_BYTES, shorten
@@ -34,13 +37,13 @@ def to_stored(moment: Document) -> Document:
     return Document(page_content=text, metadata=fitting | marks | cut, id=moment.id)
 
 
-def from_stored(text: str, metadata: dict[str, object]) -> Document:
+def from_stored(text: str, metadata: Mapping[str, Any]) -> Document:
     """Return a stored moment without marks."""
     kept = {key: value for key, value in metadata.items() if key != _CUT and not key.startswith(_MARK)}
     return Document(page_content=text, metadata=kept)
 
 
-def is_cut(metadata: dict[str, object]) -> bool:
+def is_cut(metadata: Mapping[str, Any]) -> bool:
     """Return whether the text of a stored moment is longer than what is stored."""
     return _CUT in metadata
 

@@ -1,6 +1,5 @@
 """Storing, reading and removing timelines; other processes, old stores and damaged index files."""
 
-import json
 import os
 import re
 import sqlite3
@@ -20,7 +19,9 @@ from langchain_videochat.media.subtitles.sidecar_fingerprint import sidecar_fing
 from langchain_videochat.perception import Observation, list_modalities
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.store.addresses import VideoSource
+from langchain_videochat.store.payloads import read_payloads
 from langchain_videochat.store.provenance import Provenance
+from langchain_videochat.store.quotas import scan_rows
 from langchain_videochat.timeline import Timeline
 from tests.old_stores import convert_to_old_format
 from tests.unit_tests.embeddings import BagOfWords, make_slides, make_timeline
@@ -373,7 +374,8 @@ def test_plain_vector_store_can_read_the_moments(tmp_path: Path) -> None:
     expected = next(EGGS.to_documents("moment"))
     for vectorstore in (store.vectorstore, plain):
         (found,) = vectorstore.similarity_search("whisk two eggs", k=1)
-        assert (found.page_content, found.metadata) == (expected.page_content, expected.metadata)
+        assert found.page_content == expected.page_content
+        assert found.metadata == expected.metadata | {"modality:scene": True, "modality:screen_text": True}
 
 
 def test_client_of_the_caller_is_used() -> None:
@@ -444,13 +446,15 @@ def test_deleted_collection_is_reported(store: VideoTimelineStore, tmp_path: Pat
 def test_pages_of_a_long_timeline_are_small(tmp_path: Path) -> None:
     store = VideoTimelineStore(tmp_path, embedding=BagOfWords())
     store.add(make_timeline("long", *[Observation(n, n + 1, "speech", f"word {n}") for n in range(3600)]))
-    pages = chromadb.PersistentClient(tmp_path).get_collection("videos-timelines").get(include=["documents"])
-    assert len(pages["ids"]) == 60
-    assert all(len(json.loads(document)[0]) <= 61 for document in pages["documents"] or [])
+    pages = chromadb.PersistentClient(tmp_path).get_collection("videos-timelines")
+    contents = read_payloads(pages, scan_rows(pages)).values()
+    assert len(contents) == 60
+    assert all(len(content["positions"]) <= 61 for content in contents)
 
 
 def test_videos_without_vectors_of_observations_are_searched_by_moment(tmp_path: Path) -> None:
     VideoTimelineStore(tmp_path, embedding=BagOfWords()).add(EGGS)
+    convert_to_old_format(tmp_path)
     pages = chromadb.PersistentClient(tmp_path).get_collection("videos-timelines")
     stored = pages.get(include=["metadatas"])
     pages.update(stored["ids"], metadatas=[{"observation_vectors": ""} for _ in stored["ids"]])

@@ -27,6 +27,7 @@ from langchain_videochat.perception.visual_models import DEFAULT_VISUAL_MODEL, V
 from langchain_videochat.store import VideoTimelineRetriever, VideoTimelineStore
 from langchain_videochat.timeline import Timeline
 from tests.numbered_video import draw_number, make_numbered, regular
+from tests.old_stores import convert_to_old_format
 from tests.tiny_vision import tiny_clip, tiny_siglip
 from tests.unit_tests.embeddings import BagOfWords, make_slides, make_timeline
 
@@ -445,6 +446,7 @@ def test_damaged_vectors_are_left_out(
     film: Timeline, siglip: Path, pictures: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     VideoTimelineStore(tmp_path, embedding=BagOfWords(16)).add(film)
+    convert_to_old_format(tmp_path)
     pages = chromadb.PersistentClient(str(tmp_path)).get_collection("videos-timelines", embedding_function=None)
     found = pages.get(include=["metadatas"])
     (first, *_), (data, *_) = found["ids"], found["metadatas"] or [{}]
@@ -463,6 +465,7 @@ def test_a_damaged_record_is_ignored(
     film: Timeline, siglip: Path, pictures: list[Path], tmp_path: Path, record: dict[str, Any]
 ) -> None:
     VideoTimelineStore(tmp_path, embedding=BagOfWords(16)).add(film)
+    convert_to_old_format(tmp_path)
     moments = chromadb.PersistentClient(str(tmp_path)).get_collection("videos", embedding_function=None)
     moments.modify(metadata={**(moments.metadata or {}), **record})
 
