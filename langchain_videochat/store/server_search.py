@@ -83,6 +83,8 @@ class ServerSearch:
         for around in _around(order, condition):
             found |= self._find_nearest(query, around, CANDIDATES)
         index = load_candidates(self._collections, found)
+        if index.size() == 0:
+            return []
         return search(index, query, k=k, condition=condition, diversity=diversity, min_score=min_score, order=order)
 
     def neighbors(self, keys: Sequence[Key]) -> list[Document]:
@@ -103,6 +105,7 @@ class ServerSearch:
         """Return the moments that are nearest to a query, among those that match a condition and contain a code."""
         found: dict[str, StoredMoment] = {}
         for where in to_wheres(condition):
+            # One call after the other: Chroma Cloud allows ten at once in a collection, from all clients.
             result = self._moments.query(
                 query_embeddings=[query.embedding],
                 n_results=min(count, MAX_RECORDS),

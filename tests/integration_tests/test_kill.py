@@ -1,6 +1,5 @@
 """Indexing resumes after the process was killed or the disk was full, with the result of an uninterrupted run."""
 
-import json
 import re
 import signal
 import subprocess
@@ -14,6 +13,8 @@ import pytest
 from langchain_videochat.media import video_id
 from langchain_videochat.perception import Observation
 from langchain_videochat.store import VideoTimelineStore
+from langchain_videochat.store.payloads import read_payloads
+from langchain_videochat.store.quotas import scan_rows
 from tests.subtitled_video import make_subtitled_video
 from tests.unit_tests.embeddings import BagOfWords, make_timeline
 
@@ -70,18 +71,16 @@ def state(folder: Path) -> dict[str, Any]:
     """Return all data of a store, without those that differ between runs."""
     store = VideoTimelineStore(folder, embedding=BagOfWords())
     client = chromadb.PersistentClient(folder)
-    pages = client.get_collection("videos-timelines").get(include=["documents"])
+    pages = client.get_collection("videos-timelines")
+    contents = read_payloads(pages, scan_rows(pages))
     moments = client.get_collection("videos").get(include=["documents", "metadatas"])
     rows = zip(moments["ids"], moments["documents"] or [], moments["metadatas"] or [], strict=True)
     return {
         "videos": [(one.video, one.profile, one.observations, one.moments, one.pages) for one in store.videos()],
         "timelines": [store.timeline(one.video_id).to_json() for one in store.videos()],
-        "pages": {
-            _without_save(one): json.loads(page)
-            for one, page in zip(pages["ids"], pages["documents"] or [], strict=True)
-        },
+        "pages": {_without_save(one): page for one, page in contents.items()},
         "moments": {_without_save(moment_id): (text, metadata) for moment_id, text, metadata in rows},
-        "numbers": (len(pages["ids"]), len(moments["ids"])),
+        "numbers": (pages.count(), len(moments["ids"])),
         "search": store.search("Sentence 7", k=20),
     }
 

@@ -20,6 +20,7 @@ from langchain_videochat.store.addresses import MAX_SOURCES
 from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.tools import CutClipTool, IndexVideoTool, ViewFramesTool
 from tests.chroma_server import run_chroma_server
+from tests.old_stores import convert_to_old_format
 from tests.scripted_model import model_answering
 from tests.subtitled_video import make_subtitled_video
 from tests.unit_tests.embeddings import BagOfWords, make_slides
@@ -332,6 +333,7 @@ def test_relative_source_of_an_earlier_version_opens_where_it_was_indexed_and_ev
     store: VideoTimelineStore, index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert index(folder) == "indexed"
+    convert_to_old_format(folder.parent / "store")
     catalogue = chromadb.PersistentClient(folder.parent / "store").get_collection("videos-catalogue")
     (document,) = filter(None, catalogue.get()["documents"] or [])
     relative = document.replace(json.dumps(str(folder / "eggs.mp4")), '"films/eggs.mp4"')

@@ -147,7 +147,7 @@ def leftovers(store: VideoTimelineStore, video_id: str) -> list[str]:
         one.save_id in each for each in ids for one in records
     )
     rest = [one for one in ids if not any(record.save_id in one for record in records)]
-    marks = client.get_collection(f"{name}-catalogue").get(where={"lease_on": video_id})["ids"]
+    marks = client.get_collection(f"{name}-timelines").get(where={"lease_on": video_id})["ids"]
     return [*rest, *marks]
 
 
