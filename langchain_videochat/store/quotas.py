@@ -4,8 +4,8 @@ The strictest of the published values: https://docs.trychroma.com/cloud/quotas-l
 Stores in a directory keep to them too, so that there is one format.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from chromadb import Collection
 from langchain_core.utils.iter import batch_iterate
@@ -37,14 +37,6 @@ class Row(NamedTuple):
     metadata: Mapping[str, Any]
 
 
-class Readable(Protocol):
-    """A collection of Chroma, or LangChain's vector store of one."""
-
-    @property
-    def get(self) -> Callable[..., Mapping[str, Any]]:
-        """Read records."""
-
-
 def rows_of(found: Mapping[str, Any]) -> Iterator[Row]:
     """Return the records that Chroma has found, as rows."""
     nothing = [None] * len(found["ids"])
@@ -58,12 +50,12 @@ def read_rows(collection: Collection, ids: Iterable[str]) -> Iterator[Row]:
         yield from rows_of(collection.get(ids=batch, include=["documents", "metadatas"]))
 
 
-def scan_rows(collection: Readable, where: Mapping[str, Any] | None = None, *, ids_only: bool = False) -> Iterator[Row]:
+def scan_rows(collection: Collection, where: Any = None, *, ids_only: bool = False) -> Iterator[Row]:
     """Read all records that match a filter.
 
     Records that are written meanwhile may be left out. If some are deleted meanwhile, others may be left out too.
     """
-    include = [] if ids_only else ["documents", "metadatas"]
+    include: Any = [] if ids_only else ["documents", "metadatas"]
     offset = 0
     while True:
         found = collection.get(where=where, limit=MAX_RECORDS, offset=offset, include=include)

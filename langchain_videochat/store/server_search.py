@@ -46,12 +46,11 @@ class ServerSearch:
 
     Args:
         collections: The collections of the store.
-        moments: The collection of moments.
     """
 
-    def __init__(self, collections: StoreCollections, moments: Any) -> None:
+    def __init__(self, collections: StoreCollections) -> None:
         self._collections = collections
-        self._moments = moments
+        self._moments: Any = collections.moment_records
 
     def modalities(self) -> set[str]:
         """Return the names of all modalities that are known: those of plugins only if they are installed."""

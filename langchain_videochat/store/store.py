@@ -140,7 +140,7 @@ class VideoTimelineStore:
                 connection.check_space,
             )
             self._queries = QueryBuilder(self._index, self._embedding, visual)
-            self._server = None if local_index else ServerSearch(self._collections, connection.moments)
+            self._server = None if local_index else ServerSearch(self._collections)
         self._connection = connection
         self._rerankers = Rerankers()
 

@@ -133,7 +133,7 @@ def test_too_long_names_are_refused(machine: Machine) -> None:
 
 def test_an_exceeded_quota_is_reported(cloud: Cloud, machine: Machine) -> None:
     store = machine()
-    with pytest.raises(StoreError, match="exceeds a limit of the Chroma server"), store._connection.errors():
+    with pytest.raises(StoreError, match="a limit of the Chroma server is exceeded"), store._connection.errors():
         store.vectorstore.get(limit=1000)
     cloud.rejected.clear()
 
