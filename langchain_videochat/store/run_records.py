@@ -1,4 +1,4 @@
-"""Records of indexing runs in the catalogue's collection: who indexes now, how fast, and what failed."""
+"""Records of indexing runs in the collection of pages: who indexes now, how fast, and what failed."""
 
 import logging
 import platform
@@ -8,12 +8,13 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Self, cast
+from typing import Self
 
 import numpy as np
-from chromadb import Collection, Where
+from chromadb import Collection
 
 from langchain_videochat.store.index_report import IndexedVideo
+from langchain_videochat.store.quotas import Row, delete_records, scan_rows
 from langchain_videochat.store.run_status import (
     FailedSource,
     RunningSource,
@@ -46,10 +47,7 @@ _CLOSE_SECONDS = 10.0
 _STARTED = "run_started"
 """Field of the metadata of a run's record: Unix time at which it started."""
 
-_RUNS = cast("Where", {_STARTED: {"$gt": 0.0}})
-
-# Readers of the catalogue skip hidden records, earlier versions too.
-_HIDDEN = {"complete": False}
+_RUNS = {_STARTED: {"$gt": 0.0}}
 
 
 class RunRecord:
@@ -58,7 +56,7 @@ class RunRecord:
     Its methods may be called in any thread, and as often as you like: a background thread writes every few seconds.
 
     Args:
-        collection: The catalogue's collection.
+        collection: The collection of pages. In the catalogue, deleting old records would disturb those who read all.
         engine: What performs the work, for example "local" or "ray".
         workers: Number of workers.
         prepare: Called before each write, for example to wait for locks of other programs; may raise an error.
@@ -185,22 +183,21 @@ class RunRecord:
             # Chroma requires an embedding; this collection is never searched.
             embeddings=np.zeros((1, 1), np.float32),
             documents=[dump_run(run)],
-            metadatas=[{_STARTED: self._started, **_HIDDEN}],
+            metadatas=[{_STARTED: self._started}],
         )
 
 
 def read_runs(collection: Collection) -> list[RunStatus]:
     """Return the recorded runs, the latest first."""
-    found = collection.get(where=_RUNS, include=["documents", "metadatas"])
-    rows = zip(found["documents"] or [], found["metadatas"] or [], strict=True)
-    latest_first = sorted(rows, key=lambda row: float(str(row[1][_STARTED])), reverse=True)
-    return [run for document, _ in latest_first if (run := load_run(document)) is not None]
+    latest_first = sorted(scan_rows(collection, _RUNS), key=_started, reverse=True)
+    return [run for row in latest_first if (run := load_run(row.document or "")) is not None]
 
 
 def _delete_old(collection: Collection) -> None:
     """Delete all but the latest runs, with room for another one."""
-    found = collection.get(where=_RUNS, include=["metadatas"])
-    started = {run_id: data[_STARTED] for run_id, data in zip(found["ids"], found["metadatas"] or [], strict=True)}
-    old = sorted(started, key=lambda run_id: float(str(started[run_id])), reverse=True)[MAX_RUNS - 1 :]
-    if old:
-        collection.delete(ids=old)
+    latest_first = sorted(scan_rows(collection, _RUNS), key=_started, reverse=True)
+    delete_records(collection, (row.id for row in latest_first[MAX_RUNS - 1 :]))
+
+
+def _started(row: Row) -> float:
+    return float(row.metadata[_STARTED])

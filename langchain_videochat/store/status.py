@@ -1,19 +1,15 @@
 """The status of a store: what it holds, what is being indexed, and what failed."""
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from chromadb import Collection
 
+from langchain_videochat.store.catalogue import VideoRecord
 from langchain_videochat.store.run_records import MAX_FAILURES, read_runs
 from langchain_videochat.store.run_status import FailedSource, RunStatus
-
-PAGE_SIZE = 300
-"""Records of videos that are read at once."""
 
 _MISSING_MODALITY = re.compile(r"(?:^|; )no (\w+) from \w+:")
 
@@ -63,19 +59,23 @@ class StoreStatus:
         return dict(Counter(one.kind or "unknown" for one in self.failures).most_common())
 
 
-def read_status(catalogue: Collection) -> StoreStatus:
-    """Return the status of the store with this collection of video records, which are read page by page."""
+def read_status(records: Iterable[VideoRecord], pages: Collection) -> StoreStatus:
+    """Return the status of a store.
+
+    Args:
+        records: The records of its videos.
+        pages: The collection of pages, which also has the records of runs.
+    """
     totals: Counter[str] = Counter()
     profiles: Counter[str] = Counter()
     missing: Counter[str] = Counter()
     seconds = 0.0
-    for duration, data in _iter_records(catalogue):
-        seconds += duration
-        totals.update(videos=1, observations=data["observations"], moments=data["moments"])
-        totals["damaged"] += bool(data.get("damage"))
-        profiles[data["profile"]] += 1
-        # Earlier versions named the field of failures differently.
-        missing.update(set(_MISSING_MODALITY.findall(data.get("failures") or data.get("lacking") or "")))
+    for record in records:
+        seconds += record.duration
+        totals.update(videos=1, observations=record.observations, moments=record.moments)
+        totals["damaged"] += bool(record.damage)
+        profiles[record.profile] += 1
+        missing.update(set(_MISSING_MODALITY.findall(record.failures)))
     return StoreStatus(
         videos=totals["videos"],
         seconds=seconds,
@@ -84,16 +84,5 @@ def read_status(catalogue: Collection) -> StoreStatus:
         profiles=dict(profiles.most_common()),
         missing=dict(missing.most_common()),
         damaged=totals["damaged"],
-        runs=tuple(read_runs(catalogue)),
+        runs=tuple(read_runs(pages)),
     )
-
-
-def _iter_records(catalogue: Collection) -> Iterator[tuple[float, dict[str, Any]]]:
-    """Yield the duration and the metadata of each video."""
-    offset = 0
-    while (found := catalogue.get(limit=PAGE_SIZE, offset=offset, include=["documents", "metadatas"]))["ids"]:
-        offset += len(found["ids"])
-        for document, metadata in zip(found["documents"] or [], found["metadatas"] or [], strict=True):
-            # The collection also has its token, leases, and records of runs.
-            if document and metadata.get("complete", True):
-                yield float(json.loads(document)["duration"]), dict(metadata)

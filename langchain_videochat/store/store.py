@@ -580,7 +580,7 @@ class VideoTimelineStore:
             StoreError: The store cannot be read.
         """
         with self._connection.errors():
-            return read_status(self._connection.catalogue)
+            return read_status(self._catalogue.scan(), self._connection.timelines)
 
     def remove(self, video_id: str) -> None:
         """Delete a video with its timeline and moments.

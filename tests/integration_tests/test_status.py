@@ -29,8 +29,8 @@ def store(tmp_path: Path) -> VideoTimelineStore:
 
 
 @pytest.fixture
-def catalogue(store: VideoTimelineStore, tmp_path: Path) -> Collection:
-    return chromadb.PersistentClient(str(tmp_path / "store")).get_collection("videos-catalogue")
+def pages(store: VideoTimelineStore, tmp_path: Path) -> Collection:
+    return chromadb.PersistentClient(str(tmp_path / "store")).get_collection("videos-timelines")
 
 
 @pytest.fixture
@@ -42,8 +42,7 @@ def failed(source: str, reason: str = "is not a video", error_type: str = "") ->
     return IndexedVideo(source, "failed", error=reason, error_type=error_type)
 
 
-def test_a_store_is_counted(store: VideoTimelineStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_videochat.store.status.PAGE_SIZE", 2)
+def test_a_store_is_counted(store: VideoTimelineStore) -> None:
     found = store.status()
     assert (found.videos, found.hours, found.observations) == (2, 1.5, 2)
     assert found.moments == sum(record.moments for record in store.videos())
@@ -51,9 +50,9 @@ def test_a_store_is_counted(store: VideoTimelineStore, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_run_is_visible_while_it_works(store: VideoTimelineStore, catalogue: Collection) -> None:
-    token = catalogue.get(ids=[":token"])["metadatas"]
-    with RunRecord(catalogue, engine="local", workers=2) as run:
+def test_a_run_is_visible_while_it_works(store: VideoTimelineStore, pages: Collection) -> None:
+    token = store._catalogue.token()
+    with RunRecord(pages, engine="local", workers=2) as run:
         run.started("/films/talk.mp4", duration=600.0, position=100.0)
         run.progress("/films/talk.mp4", 250.0)
         run.finished(failed("/films/notes.mp4", error_type="ValueError"))
@@ -77,43 +76,43 @@ def test_a_run_is_visible_while_it_works(store: VideoTimelineStore, catalogue: C
     assert found.failures_by_kind == {"ValueError": 1}
     # Readers of the catalogue neither see the record nor read all videos again.
     assert [record.video_id for record in store.videos()] == ["eggs", "yoga"]
-    assert catalogue.get(ids=[":token"])["metadatas"] == token
+    assert store._catalogue.token() == token
 
 
 @pytest.mark.parametrize(("error", "state"), [(ValueError, "failed"), (KeyboardInterrupt, "interrupted")])
-def test_how_a_run_ended_is_recorded(catalogue: Collection, error: type[BaseException], state: str) -> None:
+def test_how_a_run_ended_is_recorded(pages: Collection, error: type[BaseException], state: str) -> None:
     def index() -> None:
-        with RunRecord(catalogue, engine="local", workers=1) as run:
+        with RunRecord(pages, engine="local", workers=1) as run:
             run.started("/films/talk.mp4")
             raise error
 
     with pytest.raises(error):
         index()
-    assert [(one.state, one.running) for one in read_runs(catalogue)] == [(state, ())]
+    assert [(one.state, one.running) for one in read_runs(pages)] == [(state, ())]
 
 
-def test_a_killed_run_is_shown_as_stopped(catalogue: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    with RunRecord(catalogue, engine="local", workers=1) as run:
-        assert [one.state for one in read_runs(catalogue)] == ["running"]
+def test_a_killed_run_is_shown_as_stopped(pages: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunRecord(pages, engine="local", workers=1) as run:
+        assert [one.state for one in read_runs(pages)] == ["running"]
         monkeypatch.setattr(run_status, "STOPPED_SECONDS", -1.0)
-        assert [one.state for one in read_runs(catalogue)] == ["stopped"]
+        assert [one.state for one in read_runs(pages)] == ["stopped"]
         assert run.status().state == "running"
 
 
-def test_old_runs_are_deleted(catalogue: Collection) -> None:
+def test_old_runs_are_deleted(pages: Collection) -> None:
     for workers in range(1, run_records.MAX_RUNS + 3):
-        with RunRecord(catalogue, engine="local", workers=workers):
+        with RunRecord(pages, engine="local", workers=workers):
             pass
-    assert [run.workers for run in read_runs(catalogue)] == list(range(22, 2, -1))
+    assert [run.workers for run in read_runs(pages)] == list(range(22, 2, -1))
 
 
-def test_records_fit_the_limits_of_chroma_cloud(store: VideoTimelineStore, catalogue: Collection) -> None:
-    with RunRecord(catalogue, engine="ray", workers=2) as run:
+def test_records_fit_the_limits_of_chroma_cloud(store: VideoTimelineStore, pages: Collection) -> None:
+    with RunRecord(pages, engine="ray", workers=2) as run:
         for number in range(150):
             run.started(f"/films/{'ü' * 300}/{number}.mp4")
         for number in range(150):
             run.finished(failed(f"/films/{'ü' * 300}/{number}.mp4", "é" * 3000))
-    found = catalogue.get()
+    found = pages.get()
     record = next(number for number, name in enumerate(found["ids"]) if name.startswith(":run:"))
     document, metadata = (found["documents"] or [])[record], (found["metadatas"] or [])[record]
     assert len(document.encode()) <= 16 * 1024
@@ -125,19 +124,19 @@ def test_records_fit_the_limits_of_chroma_cloud(store: VideoTimelineStore, catal
 
 
 def test_a_store_that_cannot_be_written_does_not_stop_the_run(
-    catalogue: Collection, caplog: pytest.LogCaptureFixture
+    pages: Collection, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
         raise OSError("disk full")
 
-    with caplog.at_level(logging.WARNING), RunRecord(catalogue, engine="local", workers=1, prepare=fail) as run:
+    with caplog.at_level(logging.WARNING), RunRecord(pages, engine="local", workers=1, prepare=fail) as run:
         run.finished(failed("/films/notes.mp4"))
         assert run.status().failed == 1
     assert [record.getMessage() for record in caplog.records] == ["cannot record the run: disk full"]
 
 
-def test_a_record_of_another_version_is_ignored(store: VideoTimelineStore, catalogue: Collection) -> None:
-    catalogue.upsert(
+def test_a_record_of_another_version_is_ignored(store: VideoTimelineStore, pages: Collection) -> None:
+    pages.upsert(
         ids=[":run:0"],
         embeddings=np.zeros((1, 1), np.float32),
         documents=['{"version": 9}'],
@@ -150,16 +149,16 @@ def test_runs_are_recorded_on_a_server(tmp_path: Path) -> None:
     with run_chroma_server(tmp_path) as (port, _):
         client = chromadb.HttpClient(host="127.0.0.1", port=port)
         opened = VideoTimelineStore(client=client, embedding=BagOfWords())
-        with RunRecord(client.get_collection("videos-catalogue"), engine="ray", workers=8) as run:
+        with RunRecord(client.get_collection("videos-timelines"), engine="ray", workers=8) as run:
             run.finished(failed("/films/notes.mp4"))
         assert [(one.state, one.failed) for one in opened.status().runs] == [("finished", 1)]
 
 
 def test_the_command_shows_the_status(
-    store: VideoTimelineStore, catalogue: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: VideoTimelineStore, pages: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    with RunRecord(catalogue, engine="local", workers=2) as run:
+    with RunRecord(pages, engine="local", workers=2) as run:
         run.started("/films/talk.mp4", duration=600.0)
         run.finished(failed("/films/notes [1].mp4", "/films/notes [1].mp4: is not a video. Check it.", error_type="OSError"))
         run._write()  # not before the next write
