@@ -160,7 +160,9 @@ def test_the_command_shows_the_status(
     monkeypatch.setenv("COLUMNS", "80")
     with RunRecord(pages, engine="local", workers=2) as run:
         run.started("/films/talk.mp4", duration=600.0)
-        run.finished(failed("/films/notes [1].mp4", "/films/notes [1].mp4: is not a video. Check it.", error_type="OSError"))
+        run.finished(
+            failed("/films/notes [1].mp4", "/films/notes [1].mp4: is not a video. Check it.", error_type="OSError")
+        )
         run._write()  # not before the next write
         shown = CliRunner().invoke(app, ["status", str(tmp_path / "store")])
         as_json = CliRunner().invoke(app, ["status", str(tmp_path / "store"), "--json"])

@@ -88,7 +88,7 @@ class Indexer:
         max_videos = 1 if options.is_local else 2 * len(crew.workers) + MAX_SAVES
         schedule = Schedule(planner, options.profile, max_videos, stops_at_failure=options.on_error == "raise")
         record = RunRecord(
-            self.collections.catalogue.collection,
+            self.collections.pages.collection,
             engine=options.engine_name,
             workers=len(crew.workers),
             prepare=self._prepare,
