@@ -1,6 +1,7 @@
 """An index of a few moments that were read from Chroma, which is searched as the local index is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -10,6 +11,8 @@ from langchain_core.documents import Document
 
 from langchain_videochat.store.addresses import VideoSource
 from langchain_videochat.store.catalogue import VideoRecord
+from langchain_videochat.store.index_reader import IndexReader
+from langchain_videochat.store.index_snapshot import IndexSnapshot
 from langchain_videochat.store.index_updates import index_moment
 from langchain_videochat.store.local_index import IndexedMoment, IndexedVersion, LocalIndex, retitle
 from langchain_videochat.store.pages import PageContent, PageRange
@@ -65,8 +68,9 @@ class StoredMoment:
         return index_moment(document, self.vector, observations, content.vectors)
 
 
-def load_candidates(collections: StoreCollections, found: Mapping[str, StoredMoment]) -> LocalIndex:
-    """Return an index in memory of those moments that belong to the records of their videos, and their observations.
+@contextmanager
+def candidate_snapshot(collections: StoreCollections, found: Mapping[str, StoredMoment]) -> Iterator[IndexSnapshot]:
+    """Provide an index of those moments that belong to the records of their videos, and their observations.
 
     Args:
         collections: The collections of the store.
@@ -83,8 +87,8 @@ def load_candidates(collections: StoreCollections, found: Mapping[str, StoredMom
         # The record already has the source on this machine.
         version = IndexedVersion(record.save_id, record.title, (VideoSource(record.source, title=record.title),))
         index.put_video(video_id, version, [moment.index(record, content) for moment, content in group])
-    index.set_token("candidates")
-    return index
+    with IndexReader(index.path).snapshot() as snapshot:
+        yield snapshot
 
 
 def _pages_of(moment: StoredMoment, record: VideoRecord) -> PageRange:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from langchain_videochat.store.filters import Filter
-from langchain_videochat.store.local_index import LocalIndex
+from langchain_videochat.store.index_snapshot import IndexSnapshot
 from langchain_videochat.store.word_matches import WordMatches
 
 EXACT_LIMIT = 500
@@ -24,8 +24,11 @@ FRAME_CANDIDATES = 50
 WORD_CANDIDATES = 20
 """Minimum number of candidates that are chosen because they contain most of the query."""
 
-WIDENING = 4
-"""Factor by which the number of vectors grows while too few of their moments match the filter."""
+WIDENING, MAX_WIDENING = 4, 64
+"""Least and greatest factor by which the number of vectors grows while too few of their moments match the filter."""
+
+MARGIN = 1.5
+"""Factor by which more vectors are found than are expected to be enough."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,12 @@ class Candidates:
     """Selects candidates among the moments that match a filter.
 
     Args:
-        index: The local index.
+        index: A snapshot of the local index.
         condition: The filter.
         k: Number of moments that are wanted.
     """
 
-    def __init__(self, index: LocalIndex, condition: Filter, k: int) -> None:
+    def __init__(self, index: IndexSnapshot, condition: Filter, k: int) -> None:
         self._index = index
         self._condition = condition
         self._k = k
@@ -89,5 +92,7 @@ class Candidates:
         """Find moments among more and more of the nearest vectors, until they are enough or all vectors were used."""
         count = max(vectors.count, 2 * self._k)
         while len(found := find(count)) < enough and count <= vectors.size:
-            count *= WIDENING
+            # As many as will probably be enough, if the next ones match the filter as often.
+            expected = MARGIN * count * enough // max(len(found), 1)
+            count = min(max(WIDENING * count, round(expected)), MAX_WIDENING * count)
         return found

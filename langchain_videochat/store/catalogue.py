@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import StoreError
 from langchain_videochat.media import VideoInfo
 from langchain_videochat.store.addresses import VideoSource, dump_sources
+from langchain_videochat.store.own_writes import count_write
 from langchain_videochat.store.quotas import Row, read_rows, scan_rows
 from langchain_videochat.store.record_format import (
     CHANGED,
@@ -226,6 +227,7 @@ class Catalogue:
         self.collection.upsert(
             ids=[_TOKEN_ID], embeddings=_no_embeddings(1), documents=[""], metadatas=[{_TOKEN: make_token(0)}]
         )
+        count_write(self.collection.id)
 
     def _stamp(self, write: Callable[[Metadata, Metadata], None]) -> None:
         """Write a record with a revision, and the token: in one call, so that no interruption can come between.
@@ -240,6 +242,7 @@ class Catalogue:
             write({CHANGED: revision}, {_TOKEN: make_token(revision)})
             # Readers may have passed the revision if the process was suspended, or the server did not answer.
             is_late = (time.monotonic() - started) * 1000 > MARGIN_MS / 2
+        count_write(self.collection.id)
 
     def _visible(self, rows: Iterable[Row]) -> Iterator[VideoRecord]:
         # The collection also has the token, the records of models, and tombstones.

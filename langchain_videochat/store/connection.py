@@ -47,6 +47,17 @@ class Connection:
                 self.database.prepare()
             yield
 
+    @contextmanager
+    def index_errors(self) -> Iterator[None]:
+        """Convert errors in this block in the same way; Chroma must not be called in it.
+
+        Unlike `errors`, it does not wait for other programs that have locked Chroma's database.
+        """
+        with _storage_errors(self.place, self.database):
+            if self.database is not None:
+                self.database.check_identity()
+            yield
+
     def location(self) -> dict[str, Any]:
         """Return where the collections are, as JSON.
 

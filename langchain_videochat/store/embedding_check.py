@@ -36,6 +36,11 @@ class EmbeddingCheck:
         self._connection = connection
         self._passed = False
 
+    @property
+    def passed(self) -> bool:
+        """Whether the model is known to be that of the collection."""
+        return self._passed
+
     def run(self) -> None:
         """Check the model; an empty store accepts any. Raises a StoreError if the model is another one."""
         if self._passed:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from langchain_videochat.errors import InputError
 from langchain_videochat.perception import Observation
 from langchain_videochat.perception.frame_vectors import load_vector
-from langchain_videochat.store.observation_vectors import SignIndex, first_positions, signs
+from langchain_videochat.store.observation_vectors import first_positions, signs
+from langchain_videochat.store.sign_index import Preselection, SignIndex
 from langchain_videochat.utils.vectors import unit
 
 OVERSAMPLING = 10
@@ -17,11 +18,15 @@ OVERSAMPLING = 10
 much less similar than two texts: of frames that stand out by six standard deviations among 400,000 random ones, 80 %
 are found among the first 50 in this way, 61 % by signs alone."""
 
-PRESELECTION_WORDS, PRESELECTION_SHARE = 6, 0.06
+PRESELECTION = Preselection(words=6, share=0.06)
 """For the same reason, more of the frames than of the texts are preselected, by more of their signs."""
 
 SAMPLE_SIZE = 500
 """Frames by which the similarities of unrelated pictures and texts are measured, each of a different moment."""
+
+
+MAX_GROWTH = 0.1
+"""Share by which the number of moments changes before frames are sampled again."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +115,20 @@ class FrameIndex:
     sample: NDArray[np.float32]
     """Vectors of frames of different moments [frames, dimensions]."""
 
+    sampled_moments: int
+    """Number of moments with frames when they were sampled."""
+
     @property
     def size(self) -> int:
         """Number of frames."""
-        return int(self.signs.signs.shape[1])
+        return self.signs.size - self.signs.removed
+
+    def is_sample_of(self, signs: SignIndex) -> bool:
+        """Return whether the sample also represents other frames: those of about as many moments."""
+        if signs is self.signs:
+            return True
+        difference = abs(signs.moments - self.sampled_moments)
+        return signs.moments > SAMPLE_SIZE and difference <= MAX_GROWTH * self.sampled_moments
 
     @property
     def dimensions(self) -> int:
@@ -128,18 +143,19 @@ class FrameIndex:
             count: Number of frames.
             among: Numbers of the moments to search; all if None.
         """
-        rows = self.signs.nearest_vectors(query, OVERSAMPLING * count, among)
-        if len(rows) > count:
-            similarities = self._similarities(query, rows)
-            rows = rows[similarities >= np.partition(similarities, -count)[-count]]
-        return self.signs.moments_of(rows)
+        numbers, found = self.signs.nearest_vectors(query, OVERSAMPLING * count, among)
+        if len(numbers) > count:
+            similarities = _similarities(query, found)
+            numbers = numbers[similarities >= np.partition(similarities, -count)[-count]]
+        return [int(number) for number in np.unique(numbers)]
 
-    def _similarities(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the dot products of the query and the signs of vectors."""
-        packed = np.ascontiguousarray(self.signs.signs.take(rows, axis=1).T).view(np.uint8)
-        bits = np.unpackbits(packed, axis=1, count=len(query)).astype(np.float32)
-        products: NDArray[np.float32] = np.einsum("ij,j->i", bits, query)
-        return products  # Of bits instead of signs, which gives the same order.
+
+def _similarities(query: NDArray[np.float32], found: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """Return the dot products of a query and signs [words, vectors]."""
+    packed = np.ascontiguousarray(found.T).view(np.uint8)
+    bits = np.unpackbits(packed, axis=1, count=len(query)).astype(np.float32)
+    products: NDArray[np.float32] = np.einsum("ij,j->i", bits, query)
+    return products  # Of bits instead of signs, which gives the same order.
 
 
 def frame_signs(vectors: NDArray[np.float16], center: NDArray[np.float32]) -> NDArray[np.uint64]:

@@ -27,6 +27,9 @@ from langchain_videochat.store.stored_moments import from_stored, is_cut
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.interval import Interval
 
+MAX_REFRESHES = 10
+"""How often Chroma is made to read what other programs wrote to a folder: while they write, once may be too early."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -34,19 +37,23 @@ def update_index(index: LocalIndex, collections: StoreCollections) -> str | None
     """Update the local index from the collections; without changes this costs one cheap call to Chroma.
 
     Only the records that have changed since the last update are read, unless an earlier version of this package has
-    written to the store, or the last update was interrupted.
+    written to the store, or the last update was interrupted. What others write meanwhile may be left for the next
+    update. Call it in `index.updating()`.
 
     Returns:
         The token of the catalogue that the index is up to date with.
     """
-    # The token is read before the records: the next iteration then notices a change in between.
-    while (token := collections.catalogue.token()) != (known := index.token()):
-        since = unread_since(known, token)
-        if since is None:
-            _update_all(index, collections)
-        else:
-            _update_changed(index, collections, since)
-        index.set_token(token)
+    # The token is read before the records: the next update then notices a change in between.
+    token = collections.catalogue.token()
+    known = index.token()
+    if token == known:
+        return token
+    since = unread_since(known, token)
+    if since is None:
+        _update_all(index, collections)
+    else:
+        _update_changed(index, collections, since)
+    index.set_token(token)
     return token
 
 
@@ -79,7 +86,10 @@ def _update_video(
 
 
 def _index_video(index: LocalIndex, collections: StoreCollections, record: VideoRecord) -> None:
-    moments = list(_read_moments(collections, record))
+    moments = []
+    for moment in _read_moments(collections, record):
+        moments.append(moment)
+        index.pause()
     # If moments are missing because a later save has replaced the record, the token has changed too.
     if len(moments) == record.moments or collections.catalogue.get(record.video_id) == record:
         index.put_video(record.video_id, IndexedVersion.of(record), moments)
@@ -144,12 +154,13 @@ def _load_frames(
 
 def _get_moments(moments: Chroma, ids: list[str]) -> dict[str, Any]:
     include = ["documents", "metadatas", "embeddings"]
-    try:
-        return moments.get(ids, include=include)
-    except InternalError as error:
-        if "Error finding id" not in str(error):
-            raise
+    for _ in range(MAX_REFRESHES):
+        try:
+            return moments.get(ids, include=include)
+        except InternalError as error:
+            if "Error finding id" not in str(error):
+                raise
         # If another program wrote to the folder, Chroma knows the moments at once, but reads their vectors only before
         # the next write of this process. This one changes nothing.
         moments.delete(["no such moment"])
-        return moments.get(ids, include=include)
+    return moments.get(ids, include=include)

@@ -14,7 +14,7 @@ from chromadb.api.shared_system_client import SharedSystemClient
 
 from langchain_videochat.errors import StoreError
 from langchain_videochat.store.database_lock import SECONDS, DatabaseLock, watch
-from langchain_videochat.store.local_index import is_damage
+from langchain_videochat.store.index_database import is_damage
 
 MIN_FREE_BYTES = 4 * 2**20
 """Free bytes on the disk that are required before each write.
@@ -76,7 +76,7 @@ class LocalDatabase:
         Raises:
             StoreError: It is not the one that was opened, it is damaged, or another program has locked it.
         """
-        self._check_identity()
+        self.check_identity()
         self._check_lock(to_write=False)
         if _OPENED.get(self._key) != self._identity:
             with self.opening():
@@ -89,7 +89,7 @@ class LocalDatabase:
             StoreError: There is too little space, another program has locked the database, or the directory is not the
                 one that was opened.
         """
-        self._check_identity()
+        self.check_identity()
         self._check_lock(to_write=True)
         try:
             free = shutil.disk_usage(self.directory).free
@@ -108,12 +108,13 @@ class LocalDatabase:
             StoreError: The cause, if it is one of the known ones.
         """
         _OPENED[self._key] = None
-        self._check_identity()
+        self.check_identity()
         self._check_files()
         self._check_pages("quick_check(1)")  # reads the whole file, but only after an error
         self.check_space()
 
-    def _check_identity(self) -> None:
+    def check_identity(self) -> None:
+        """Check that the directory is the one that was opened; raises a StoreError if it is not."""
         if self._identity is not None and self._find_identity() != self._identity:
             problem = "the directory was deleted, replaced or moved while the store was open"
             raise StoreError(self.directory, problem, "Open the store again")

@@ -13,7 +13,7 @@ from langchain_videochat.media import read_picture
 from langchain_videochat.perception.visual_models import FRAME_SIZE, VisualModel
 from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.frame_index import FrameIndex
-from langchain_videochat.store.local_index import LocalIndex
+from langchain_videochat.store.index_snapshot import IndexSnapshot
 from langchain_videochat.store.observation_vectors import read_query
 from langchain_videochat.store.picture_search import DescriptionScale, PictureQuery, picture_query
 from langchain_videochat.store.search import Query
@@ -62,19 +62,22 @@ class QueryBuilder:
     """Embeds what is searched for.
 
     Args:
-        index: The local index of the store.
         embedding: The embedding model of the store.
         visual: The visual model of the store.
     """
 
-    def __init__(self, index: LocalIndex, embedding: Embeddings, visual: VisualEmbedding) -> None:
-        self._index = index
+    def __init__(self, embedding: Embeddings, visual: VisualEmbedding) -> None:
         self._embedding = embedding
         self._visual = visual
-        self._scale: tuple[FrameIndex, DescriptionScale] | None = None
+        self._described: tuple[VisualModel, NDArray[np.float32]] | None = None
 
-    def build(self, given: SearchInput, condition: Filter) -> Query:
+    def build(self, index: IndexSnapshot, given: SearchInput, condition: Filter) -> Query:
         """Return a query with its embeddings. The visual model is loaded only if there are frames to compare.
+
+        Args:
+            index: What is searched.
+            given: What is searched for.
+            condition: Filter on moments.
 
         Raises:
             InputError: No frame was embedded at the time of `given.like`.
@@ -86,9 +89,9 @@ class QueryBuilder:
         has_texts = given.text is not None and modalities != (VISUAL,)
         has_description = given.text is not None and (modalities is None or VISUAL in modalities)
         query = self._embed_text(given.text) if given.text is not None and has_texts else Query()
-        frames = self._index.frame_index()
+        frames = index.frame_index
         if given.like is not None:
-            query = self._add_frame(query, given.like, frames)
+            query = _add_frame(index, query, given.like, frames)
         if frames is None and given.picture is not None:
             raise InputError("image", "no frames of this store were embedded", "Index with a profile that has `visual`")
         if frames is None:
@@ -106,22 +109,24 @@ class QueryBuilder:
     def _embed_text(self, text: str) -> Query:
         return Query(text, read_query(self._embedding.embed_query(text)), self._unrelated)
 
-    def _add_frame(self, query: Query, like: tuple[str, float], frames: FrameIndex | None) -> Query:
-        video_id, seconds = like
-        found = self._index.frame_at(video_id, seconds)
-        if frames is None or found is None:
-            problem = f"no frame of video {video_id!r} was embedded at {seconds:g} s"
-            raise InputError("like", problem, "Index the video with a profile that has `visual`")
-        number, vector = found
-        return replace(query, frames=frames, picture=picture_query(vector, frames), excluded=number)
-
     def _describe(self, text: str, model: VisualModel, frames: FrameIndex) -> PictureQuery:
         (vector,) = model.embed_texts([text])
         self._visual.check_width(frames.dimensions, vector)
-        if self._scale is None or self._scale[0] is not frames:
-            self._scale = frames, DescriptionScale.of(model.embed_texts(UNRELATED), frames)
-        return self._scale[1].query(vector)
+        known = self._described
+        if known is None or known[0] is not model:
+            known = self._described = model, model.embed_texts(UNRELATED)
+        return DescriptionScale.of(known[1], frames).query(vector)
 
     @cached_property
     def _unrelated(self) -> float:
         return unrelated_similarity(self._embedding)
+
+
+def _add_frame(index: IndexSnapshot, query: Query, like: tuple[str, float], frames: FrameIndex | None) -> Query:
+    video_id, seconds = like
+    found = index.frame_at(video_id, seconds)
+    if frames is None or found is None:
+        problem = f"no frame of video {video_id!r} was embedded at {seconds:g} s"
+        raise InputError("like", problem, "Index the video with a profile that has `visual`")
+    number, vector = found
+    return replace(query, frames=frames, picture=picture_query(vector, frames), excluded=number)

@@ -18,7 +18,7 @@ from langchain_videochat.store.candidates import EXACT_LIMIT, FRAME_CANDIDATES, 
 from langchain_videochat.store.filters import Filter, TimeBound
 from langchain_videochat.store.frame_index import FrameIndex
 from langchain_videochat.store.hits import SearchHit, TimedWords
-from langchain_videochat.store.local_index import LocalIndex
+from langchain_videochat.store.index_snapshot import IndexSnapshot
 from langchain_videochat.store.observation_vectors import cosines
 from langchain_videochat.store.picture_search import PictureQuery, ScoredFrames, fuse, score_frames
 from langchain_videochat.store.time_order import Placement, TimeOrder
@@ -185,7 +185,7 @@ class _Scored:
 
 
 def search(
-    index: LocalIndex,
+    index: IndexSnapshot,
     query: Query,
     *,
     k: int,
@@ -203,7 +203,7 @@ def search(
     that a better one contains too is left out.
 
     Args:
-        index: The local index.
+        index: A snapshot of the local index.
         query: What moments are compared with.
         k: Maximum number of moments.
         condition: Filter on moments.
@@ -253,13 +253,13 @@ def _run_both(
         return with_texts(), frames.result()
 
 
-def _find_by_texts(index: LocalIndex, candidates: Candidates, query: Query) -> tuple[WordMatches, Collection[int]]:
+def _find_by_texts(index: IndexSnapshot, candidates: Candidates, query: Query) -> tuple[WordMatches, Collection[int]]:
     words = match_words(index, query.text) if query.text else WordMatches()
     if query.embedding is None:
         return words, []
     if candidates.every is not None:
         return words, candidates.every
-    vectors = Neighborhood(partial(index.nearest, query.embedding), index.count_vectors())
+    vectors = Neighborhood(partial(index.signs.nearest, query.embedding), index.signs.size)
     return words, [*candidates.near(vectors), *candidates.worded(words)]
 
 
@@ -272,7 +272,7 @@ def _find_by_frames(candidates: Candidates, query: Query) -> list[int]:
     return [number for vectors in every for number in candidates.near(vectors)]
 
 
-def _find_around(index: LocalIndex, order: TimeOrder, condition: Filter) -> Iterator[int]:
+def _find_around(index: IndexSnapshot, order: TimeOrder, condition: Filter) -> Iterator[int]:
     """Return the moments around the anchors."""
     for anchor in (*(order.after or ()), *(order.before or ())):
         start, end = anchor.interval.start - AROUND_SECONDS, anchor.interval.end + AROUND_SECONDS
@@ -280,7 +280,9 @@ def _find_around(index: LocalIndex, order: TimeOrder, condition: Filter) -> Iter
         yield from index.find(condition.narrow(video_ids=[anchor.video_id], bounds=bounds), EXACT_LIMIT)
 
 
-def _score_texts(index: LocalIndex, query: Query, numbers: Iterable[int], words: WordMatches) -> dict[int, _TextMatch]:
+def _score_texts(
+    index: IndexSnapshot, query: Query, numbers: Iterable[int], words: WordMatches
+) -> dict[int, _TextMatch]:
     """Score the texts of moments, by number; moments that no longer exist are left out."""
     if query.embedding is None:
         return {}
@@ -313,7 +315,7 @@ class _FrameMatch:
     """Scores for the picture, if there is one."""
 
 
-def _score_frames(index: LocalIndex, query: Query, numbers: Iterable[int]) -> dict[int, _FrameMatch]:
+def _score_frames(index: IndexSnapshot, query: Query, numbers: Iterable[int]) -> dict[int, _FrameMatch]:
     """Score the frames of moments, by number; moments without frames are left out."""
     if query.frames is None:
         return {}
@@ -351,7 +353,7 @@ def _add_picture(query: Query, one: _Scored, frames: ScoredFrames | None) -> _Sc
 
 
 def _select_in_order(
-    index: LocalIndex,
+    index: IndexSnapshot,
     scored: Sequence[_Scored],
     k: int,
     weights: dict[str, float],
@@ -367,7 +369,7 @@ def _select_in_order(
 
 
 def _select(
-    index: LocalIndex,
+    index: IndexSnapshot,
     ranking: Iterable[_Scored],
     k: int,
     weights: dict[str, float],
@@ -395,7 +397,7 @@ def _select(
 
 
 def _diversify(
-    index: LocalIndex, query: Query, hits: dict[int, SearchHit], k: int, diversity: Diversity
+    index: IndexSnapshot, query: Query, hits: dict[int, SearchHit], k: int, diversity: Diversity
 ) -> dict[int, SearchHit]:
     numbers, vectors = _represent(index, query, list(hits))
     relevance = np.asarray([hits[number].score for number in numbers], dtype=np.float32)
@@ -403,7 +405,7 @@ def _diversify(
     return {numbers[position]: hits[numbers[position]] for position in chosen}
 
 
-def _represent(index: LocalIndex, query: Query, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.float32]]:
+def _represent(index: IndexSnapshot, query: Query, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.float32]]:
     """Return a unit vector for each moment that exists: of its text, or if texts do not count, of its first frame."""
     if query.frames is None or query.embedding is not None:
         texts = index.vectors(numbers)

@@ -13,7 +13,9 @@ from langchain_core.utils.iter import batch_iterate
 
 from langchain_videochat.errors import InputError
 from langchain_videochat.perception.modalities import list_modalities
-from langchain_videochat.store.candidate_index import StoredMoment, load_candidates
+from langchain_videochat.store.candidate_index import StoredMoment, candidate_snapshot
+from langchain_videochat.store.connection import Connection
+from langchain_videochat.store.embedding_check import EmbeddingCheck
 from langchain_videochat.store.filters import Filter, TimeBound
 from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.observation_vectors import read_query
@@ -46,10 +48,14 @@ class ServerSearch:
 
     Args:
         collections: The collections of the store.
+        connection: Their client.
+        check: Checks the embedding model.
     """
 
-    def __init__(self, collections: StoreCollections) -> None:
+    def __init__(self, collections: StoreCollections, connection: Connection, check: EmbeddingCheck) -> None:
         self._collections = collections
+        self._connection = connection
+        self._check = check
         self._moments: Any = collections.moment_records
 
     def modalities(self) -> set[str]:
@@ -71,32 +77,45 @@ class ServerSearch:
             InputError: Frames are to be compared.
         """
         _check_input(given, condition)
-        text = given.text or ""
-        query = Query(text, read_query(self._collections.embedding.embed_query(text)), self._unrelated)
+        if condition.modalities is not None:
+            condition.check_modalities(self.modalities())
+        with self._connection.errors():
+            self._check.run()
+            text = given.text or ""
+            query = Query(text, read_query(self._collections.embedding.embed_query(text)), self._unrelated)
+            with candidate_snapshot(self._collections, self._find(query, k, condition, diversity, order)) as index:
+                if index.size() == 0:
+                    return []
+                return search(
+                    index, query, k=k, condition=condition, diversity=diversity, min_score=min_score, order=order
+                )
+
+    def neighbors(self, keys: Sequence[Key]) -> list[Document]:
+        """Return the moments directly before and after the given moments, which may be among them."""
+        with self._connection.errors():
+            given = self._find_moments(keys)
+            adjacent = (one.with_number(one.number + step) for one in given.values() for step in (-1, 1))
+            with candidate_snapshot(self._collections, given | self._get_moments(adjacent)) as index:
+                return index.documents(index.neighbors(keys))
+
+    def timed_words(self, keys: Sequence[Key]) -> list[list[TimedWords]]:
+        """Return the words of the observations of each moment; none if it does not exist."""
+        with self._connection.errors(), candidate_snapshot(self._collections, self._find_moments(keys)) as index:
+            return [index.timed_words(*key) for key in keys]
+
+    def _find(
+        self, query: Query, k: int, condition: Filter, diversity: Diversity, order: TimeOrder | None
+    ) -> dict[str, StoredMoment]:
+        """Return the moments that are ranked."""
         narrowed = condition if order is None else order.narrow(condition)
         nearest = max(CANDIDATES, 2 * diversity.candidates(k))
         found = self._find_nearest(query, narrowed, nearest)
-        if codes := _find_codes(text):
+        if codes := _find_codes(query.text):
             found |= self._find_nearest(query, narrowed, CODE_CANDIDATES, containing=codes)
         # Around anchors, moments may match the query too little to be among the nearest.
         for around in _around(order, condition):
             found |= self._find_nearest(query, around, CANDIDATES)
-        index = load_candidates(self._collections, found)
-        if index.size() == 0:
-            return []
-        return search(index, query, k=k, condition=condition, diversity=diversity, min_score=min_score, order=order)
-
-    def neighbors(self, keys: Sequence[Key]) -> list[Document]:
-        """Return the moments directly before and after the given moments, which may be among them."""
-        given = self._find_moments(keys)
-        adjacent = (one.with_number(one.number + step) for one in given.values() for step in (-1, 1))
-        index = load_candidates(self._collections, given | self._get_moments(adjacent))
-        return index.documents(index.neighbors(keys))
-
-    def timed_words(self, keys: Sequence[Key]) -> list[list[TimedWords]]:
-        """Return the words of the observations of each moment; none if it does not exist."""
-        index = load_candidates(self._collections, self._find_moments(keys))
-        return [index.timed_words(*key) for key in keys]
+        return found
 
     def _find_nearest(
         self, query: Query, condition: Filter, count: int, containing: Sequence[str] = ()

@@ -1,13 +1,12 @@
 """The store: timelines of many videos, and search over their moments."""
 
 import math
-import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import platformdirs
 from chromadb.api import ClientAPI
@@ -32,21 +31,21 @@ from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.folder_watch import watch_folder
 from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.index_report import IndexedVideo, IndexReport
-from langchain_videochat.store.index_updates import update_index
 from langchain_videochat.store.indexing.crews import Engine, StoreAccess
 from langchain_videochat.store.indexing.indexer import Indexer, IndexOptions, OnError, Sources
 from langchain_videochat.store.indexing.planning import record_source
 from langchain_videochat.store.indexing.progress import OnProgress
 from langchain_videochat.store.indexing.writing import StoreWriter
 from langchain_videochat.store.local_database import INDEX_SUFFIX
-from langchain_videochat.store.local_index import LocalIndex, is_damage
+from langchain_videochat.store.local_index import LocalIndex
+from langchain_videochat.store.local_search import LocalSearch
 from langchain_videochat.store.metadata_filters import add_metadata_filter
 from langchain_videochat.store.pages import Pages
 from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.queries import QueryBuilder, SearchInput
 from langchain_videochat.store.reranking import DEFAULT_RERANK_MS, Rerankers
 from langchain_videochat.store.saving import NewVersion, StoreCollections, remove, save
-from langchain_videochat.store.search import DEFAULT_FETCH_K, Diversity, search
+from langchain_videochat.store.search import DEFAULT_FETCH_K, Diversity
 from langchain_videochat.store.server_search import ServerSearch
 from langchain_videochat.store.status import StoreStatus, read_status
 from langchain_videochat.store.time_order import MAX_ANCHORS, Anchor, Occurrence, TimeOrder, choose_anchors
@@ -57,8 +56,6 @@ from langchain_videochat.utils.interval import Interval
 
 if TYPE_CHECKING:
     from langchain_videochat.store.retriever import VideoTimelineRetriever
-
-T = TypeVar("T")
 
 
 class VideoTimelineStore:
@@ -139,8 +136,12 @@ class VideoTimelineStore:
                 visual,
                 connection.check_space,
             )
-            self._queries = QueryBuilder(self._index, self._embedding, visual)
-            self._server = None if local_index else ServerSearch(self._collections)
+            queries = QueryBuilder(self._embedding, visual)
+            self._searcher: LocalSearch | ServerSearch = (
+                LocalSearch(self._index, self._collections, connection, self._check, queries)
+                if local_index
+                else ServerSearch(self._collections, connection, self._check)
+            )
         self._connection = connection
         self._rerankers = Rerankers()
 
@@ -172,7 +173,7 @@ class VideoTimelineStore:
             InputError: The store is in memory, or on a server with credentials or HTTP headers, which may be secrets.
         """
         config = {**self._connection.location(), "collection_name": self._connection.moments.name}
-        if self._server is not None:
+        if isinstance(self._searcher, ServerSearch):
             config["local_index"] = False
         models = {"embedding": self._given, "visual_embedding": self._given_visual}
         return config | {name: model for name, model in models.items() if model is not None}
@@ -510,14 +511,8 @@ class VideoTimelineStore:
         chosen = None if reranker is None else self._rerankers.get(reranker)
         wanted = k if chosen is None else chosen.candidates(k, diversity)
 
-        def find() -> list[Document]:
-            anchored = self._find_anchors(order, after, before, condition) if is_ordered else None
-            return self._search(given, wanted, condition, diversity, min_score, anchored)
-
-        with self._connection.errors():
-            self._check.run()  # before the local index is built, which can take long
-        moments = self._read_index(find)
-        # Outside of _read_index, which may search again.
+        anchored = self._find_anchors(order, after, before, condition) if is_ordered else None
+        moments = self._searcher.search(given, wanted, condition, diversity, min_score, anchored)
         return moments if chosen is None else chosen.rerank(query or "", moments, k, rerank_ms / 1000)[:k]
 
     def neighbors(self, moments: Iterable[Document]) -> list[Document]:
@@ -533,9 +528,7 @@ class VideoTimelineStore:
             StoreError: The store cannot be read.
         """
         given = [moment_key(one) for one in moments]
-        # From the local index: reading part of each timeline from Chroma would take longer than the search itself.
-        neighbors = self._read_index(lambda: self._find_neighbors(given))
-        found = {moment_key(one): one for one in neighbors}
+        found = {moment_key(one): one for one in self._searcher.neighbors(given)}
         return [one for key, one in found.items() if key not in given]
 
     def timed_words(self, moments: Iterable[Document]) -> list[list[TimedWords]]:
@@ -548,8 +541,7 @@ class VideoTimelineStore:
         Raises:
             StoreError: The store cannot be read.
         """
-        keys = [moment_key(one) for one in moments]
-        return self._read_index(lambda: self._find_timed_words(keys))
+        return self._searcher.timed_words([moment_key(one) for one in moments])
 
     def timeline(self, video_id: str, start: float | None = None, end: float | None = None) -> Timeline:
         """Return the timeline of a video, or of an interval of it.
@@ -612,36 +604,6 @@ class VideoTimelineStore:
 
         return VideoTimelineRetriever(store=self, **options)
 
-    def _find_neighbors(self, keys: list[tuple[str, float]]) -> list[Document]:
-        if self._server is not None:
-            return self._server.neighbors(keys)
-        return self._index.documents(self._index.neighbors(keys))
-
-    def _find_timed_words(self, keys: list[tuple[str, float]]) -> list[list[TimedWords]]:
-        if self._server is not None:
-            return self._server.timed_words(keys)
-        return [self._index.timed_words(*key) for key in keys]
-
-    def _read_index(self, read: Callable[[], T]) -> T:
-        with self._connection.errors():
-            if self._server is not None:
-                return read()
-            try:
-                return self._read_unchanged_index(read)
-            except sqlite3.DatabaseError as error:
-                if not is_damage(error):
-                    raise
-            self._index.rebuild()
-            return self._read_unchanged_index(read)
-
-    def _read_unchanged_index(self, read: Callable[[], T]) -> T:
-        while True:
-            token = update_index(self._index, self._collections)
-            result = read()
-            # If another thread or program has updated the index meanwhile, the result may mix two versions of a video.
-            if self._index.token() == token:
-                return result
-
     def _find_anchors(self, order: TimeOrder, after: str | None, before: str | None, condition: Filter) -> TimeOrder:
         """Find what `after` and `before` refer to, in the videos of a search but anywhere in them."""
 
@@ -649,31 +611,10 @@ class VideoTimelineStore:
             if text is None:
                 return None
             everywhere = Filter(video_ids=condition.video_ids)
-            found = self._search(SearchInput(text), MAX_ANCHORS, everywhere, Diversity(), min_score=0.0)
+            found = self._searcher.search(SearchInput(text), MAX_ANCHORS, everywhere, Diversity(), 0.0, None)
             return choose_anchors(name, text, found)
 
         return replace(order, after=find("after", after), before=find("before", before))
-
-    def _search(
-        self,
-        given: SearchInput,
-        k: int,
-        condition: Filter,
-        diversity: Diversity,
-        min_score: float,
-        order: TimeOrder | None = None,
-    ) -> list[Document]:
-        source = self._server or self._index
-        if condition.modalities is not None:
-            condition.check_modalities(source.modalities())
-        if self._server is not None:
-            return self._server.search(given, k, condition, diversity, min_score, order)
-        if self._index.size() == 0:
-            return []
-        query = self._queries.build(given, condition)
-        return search(
-            self._index, query, k=k, condition=condition, diversity=diversity, min_score=min_score, order=order
-        )
 
     def _read_timeline(self, video_id: str, interval: Interval) -> tuple[VideoRecord, list[Observation]]:
         record = self._find(video_id)

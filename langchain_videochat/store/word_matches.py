@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from langchain_videochat.store.hits import informative_words, word_weight
-from langchain_videochat.store.local_index import LocalIndex
+from langchain_videochat.store.index_snapshot import IndexSnapshot
 from langchain_videochat.store.words import query_words
 
 WORD_BUDGET = 1000
@@ -29,7 +29,7 @@ class WordMatches:
         return sorted(numbers, key=lambda number: (-self.shares[number], number))[:count]
 
 
-def match_words(index: LocalIndex, query: str) -> WordMatches:
+def match_words(index: IndexSnapshot, query: str) -> WordMatches:
     """Find the moments that contain words of a query."""
     size = index.size()
     counts = {word: index.count_phrase(word.phrase, WORD_BUDGET + 1) for word in query_words(query)}

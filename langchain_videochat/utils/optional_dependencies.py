@@ -7,7 +7,7 @@ from langchain_videochat.errors import ModelUnavailableError
 EXTRAS = {
     "app": ("matplotlib", "starlette", "uvicorn"),
     "evaluation": ("pyarrow",),
-    "instruct": ("datasketch", "filelock", "matplotlib", "py3langid"),
+    "instruct": ("datasketch", "matplotlib", "py3langid"),
     "mcp": ("mcp", "starlette", "tomlkit", "uvicorn"),
     "ray": ("ray",),
     "server": ("langchain_openai",),

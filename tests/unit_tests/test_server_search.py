@@ -85,11 +85,11 @@ def test_nothing_is_copied(tmp_path: Path) -> None:
     store = VideoTimelineStore(tmp_path, embedding=BagOfWords(), local_index=False)
     store.add(RECIPE)
     assert len(store.search("eggs")) == 4
-    assert store._index.size() == 0
+    assert store._index.versions() == {}
     restored = VideoTimelineStore.from_config(store.to_config())
     assert len(restored.search("eggs")) == 4
     assert restored.to_config() == store.to_config()
-    assert restored._index.size() == 0
+    assert restored._index.versions() == {}
 
 
 def test_an_empty_store_finds_nothing() -> None:
