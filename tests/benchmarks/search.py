@@ -101,9 +101,9 @@ def _add_searches(
 ) -> None:
     generator = random.Random(1)
     filters: dict[str, Callable[[], dict[str, Any]]] = {
-        "one video": lambda: {"video_id": _video_id(generator.randrange(videos))},
-        "a minute of one video": lambda: {"video_id": _video_id(generator.randrange(videos))} | _minute(generator),
-        "a minute of all videos": lambda: _minute(generator),
+        "one video": lambda: {"video_id": random_video_id(generator, videos)},
+        "a minute of one video": lambda: {"video_id": random_video_id(generator, videos)} | minute(generator),
+        "a minute of all videos": lambda: minute(generator),
         "a common modality": lambda: {"modalities": "screen_text"},
         "a rare modality": lambda: {"modalities": "caption"},
         "no filter": dict,
@@ -113,11 +113,11 @@ def _add_searches(
     plain: list[float] = []
     taken: dict[str, list[float]] = {name: [] for name in filters}
     for _ in range(WARM_UP + QUERIES):
-        query = " ".join(_words(generator, 8))
+        query = " ".join(random_words(generator, 8))
         vectors = np.array([embed(query)], np.float32)
         plain.append(_milliseconds(partial(collection.query, query_embeddings=vectors, n_results=4)))
         for name, draw in filters.items():
-            frame = (_video_id(generator.randrange(videos)), generator.uniform(0, MOMENTS_PER_VIDEO * MOMENT_SECONDS))
+            frame = (random_video_id(generator, videos), generator.uniform(0, MOMENTS_PER_VIDEO * MOMENT_SECONDS))
             taken[name].append(_milliseconds(partial(search, query, frame, **draw())))
     reference = percentile_95(plain[WARM_UP:])
     for name, times in taken.items():
@@ -128,7 +128,7 @@ def _add_searches(
 def _embedding_milliseconds(siglip: Path) -> float:
     model = load_visual_model(Weights(str(siglip)))
     generator = random.Random(3)
-    texts = [" ".join(_words(generator, 8)) for _ in range(WARM_UP + QUERIES)]
+    texts = [" ".join(random_words(generator, 8)) for _ in range(WARM_UP + QUERIES)]
     return percentile_95([_milliseconds(partial(model.embed_texts, [text])) for text in texts][WARM_UP:])
 
 
@@ -157,12 +157,12 @@ def _build(folder: Path, videos: int) -> None:
     for number, (video_id, moments) in enumerate(lengths.items()):
         if number % 100 == 0:
             progress(f"  {number} of {len(lengths)} videos stored")
-        store.add(_timeline(video_id, moments, generator))
+        store.add(make_timeline(video_id, moments, generator))
     # The first search builds the local index.
     store.search("word1")
 
 
-def _timeline(video_id: str, moments: int, generator: random.Random) -> Timeline:
+def make_timeline(video_id: str, moments: int, generator: random.Random) -> Timeline:
     """Generate a video with six lines of ten words, and some frames, in each moment."""
     video = VideoInfo(f"/films/{video_id}.mp4", video_id, moments * MOMENT_SECONDS, 1280, 720)
     observations = []
@@ -170,7 +170,7 @@ def _timeline(video_id: str, moments: int, generator: random.Random) -> Timeline
         modalities = generator.choices(MODALITIES, PERCENTAGES)[0]
         for line in range(6):
             start = number * MOMENT_SECONDS + line * MOMENT_SECONDS / 6
-            text = " ".join(_words(generator, 10))
+            text = " ".join(random_words(generator, 10))
             observations.append(Observation(start, start + 4, modalities[line % len(modalities)], text))
     observations += _frames(moments, crc32(video_id.encode()))
     return Timeline.of(video, video_id, observations)
@@ -184,13 +184,20 @@ def _frames(moments: int, seed: int) -> Iterator[Observation]:
         yield Observation(place * seconds, (place + 1) * seconds, "visual", "", vector=dumped)
 
 
-def _words(generator: random.Random, count: int) -> list[str]:
+def random_words(generator: random.Random, count: int) -> list[str]:
+    """Draw words with their frequencies."""
     return generator.choices(VOCABULARY, cum_weights=CUMULATIVE_FREQUENCIES, k=count)
 
 
-def _minute(generator: random.Random) -> dict[str, float]:
+def minute(generator: random.Random) -> dict[str, float]:
+    """Draw a minute of a video, as arguments of a search."""
     start = generator.uniform(0, MOMENTS_PER_VIDEO * MOMENT_SECONDS - 60)
     return {"start": start, "end": start + 60}
+
+
+def random_video_id(generator: random.Random, videos: int) -> str:
+    """Draw the id of one of the videos."""
+    return _video_id(generator.randrange(videos))
 
 
 def _video_id(number: int) -> str:
