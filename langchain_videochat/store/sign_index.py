@@ -251,7 +251,10 @@ class SignIndex:
 def take(signs: NDArray[np.uint64], columns: NDArray[Any]) -> NDArray[np.uint64]:
     """Return some columns of signs [words, vectors]."""
     # Row by row: NumPy would first copy all of an array that is part of a larger one.
-    return np.stack([row.take(columns) for row in signs])
+    taken = np.empty((len(signs), len(columns)), np.uint64)
+    for row, target in zip(signs, taken, strict=True):
+        row.take(columns, out=target)
+    return taken
 
 
 def distance_limit(distances: NDArray[np.uint16], count: int) -> int:

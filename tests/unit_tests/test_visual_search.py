@@ -356,12 +356,12 @@ def test_a_profile_with_another_model_is_refused_before_perception(
     store = VideoTimelineStore(embedding=BagOfWords(16), visual_embedding=siglip)
     store.index(video, profile=write_profile(tmp_path / "one.yaml", siglip), show_progress=False)
     other = write_profile(tmp_path / "other.yaml", tiny_clip(tmp_path / "clip"))
-    phases = []
+    phases: list[float] = []
     with pytest.raises(
         StoreError, match=r"another visual model \('.*siglip.*', not '.*clip'\): its embedding of a test"
     ):
         store.index(video, profile=other, show_progress=False, on_progress=lambda *progress: phases.append(progress[2]))
-    assert set(phases) == {0.0}
+    assert phases == []
     assert len(store.search(image=pictures[0])) == 1
 
 
