@@ -253,7 +253,7 @@ def take(signs: NDArray[np.uint64], columns: NDArray[Any]) -> NDArray[np.uint64]
     # Row by row: NumPy would first copy all of an array that is part of a larger one.
     taken = np.empty((len(signs), len(columns)), np.uint64)
     for row, target in zip(signs, taken, strict=True):
-        row.take(columns, out=target)
+        row.take(columns, out=target, mode="clip")  # unlike "raise", without a copy
     return taken
 
 
