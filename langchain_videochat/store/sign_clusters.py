@@ -13,7 +13,7 @@ MIN_CLUSTERED = 2_000_000
 
 VECTORS_PER_CLUSTER = 2048
 
-PROBED_SHARE = 0.08
+PROBED_SHARE = 0.05
 """Share of the vectors that are compared with a query."""
 
 SAMPLES_PER_CLUSTER = 16
