@@ -45,5 +45,5 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is required: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing the package and its tools into .venv: about three minutes the first time"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[app,community,dev,evaluation,instruct,mcp,offline,quantize,rtl,server,train]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[app,community,dev,evaluation,instruct,mcp,offline,quantize,ray,rtl,server,train]'
 	@touch $@

@@ -72,7 +72,9 @@ def state(folder: Path) -> dict[str, Any]:
     store = VideoTimelineStore(folder, embedding=BagOfWords())
     client = chromadb.PersistentClient(folder)
     pages = client.get_collection("videos-timelines")
-    contents = read_payloads(pages, scan_rows(pages))
+    every = list(scan_rows(pages))
+    runs = [row for row in every if row.id.startswith(":run:")]
+    contents = read_payloads(pages, (row for row in every if row not in runs))
     moments = client.get_collection("videos").get(include=["documents", "metadatas"])
     rows = zip(moments["ids"], moments["documents"] or [], moments["metadatas"] or [], strict=True)
     return {
@@ -80,7 +82,7 @@ def state(folder: Path) -> dict[str, Any]:
         "timelines": [store.timeline(one.video_id).to_json() for one in store.videos()],
         "pages": {_without_save(one): page for one, page in contents.items()},
         "moments": {_without_save(moment_id): (text, metadata) for moment_id, text, metadata in rows},
-        "numbers": (pages.count(), len(moments["ids"])),
+        "numbers": (pages.count() - len(runs), len(moments["ids"])),
         "search": store.search("Sentence 7", k=20),
     }
 
