@@ -21,7 +21,7 @@ from langchain_videochat.cli.options import (
     VisualEmbeddingOption,
 )
 from langchain_videochat.cli.page import LOCAL_HOST, listen
-from langchain_videochat.cli.stores import open_store
+from langchain_videochat.cli.stores import absolute_store, open_store
 from langchain_videochat.errors import InputError
 from langchain_videochat.mcp.install import CLIENTS, plan_change
 from langchain_videochat.utils.optional_dependencies import require_extra
@@ -117,7 +117,7 @@ def install(
     require_extra("mcp", "the MCP server")
     if client not in CLIENTS:
         raise InputError("--client", f"unknown client {client!r}", f"Choose {', '.join(CLIENTS)}")
-    options = {"--folder": folder and _existing(folder), "--store": store.absolute(), "--model": model}
+    options = {"--folder": folder and _existing(folder), "--store": absolute_store(store), "--model": model}
     if profile != DEFAULT_PROFILE:
         options["--profile"] = Path(profile).absolute() if Path(profile).suffix else profile
     arguments = [str(part) for option, value in options.items() if value for part in (option, value)]

@@ -1,6 +1,5 @@
 """Arguments, options and exit codes shared by the commands."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,9 +9,11 @@ from langchain_videochat.utils.timecode import parse_timecode
 FAILED = 1
 """Exit code of a command that failed, or that failed for some videos or items."""
 
-DEFAULT_STORE = Path("videochat-store")
+DEFAULT_STORE = "videochat-store"
 
-StoreOption = Annotated[Path, typer.Option("--store", envvar="VIDEOCHAT_STORE", help="Folder of the store.")]
+STORE_HELP = "Folder of the store, or its address on a Chroma server: http://HOST:PORT/COLLECTION."
+
+StoreOption = Annotated[str, typer.Option("--store", envvar="VIDEOCHAT_STORE", help=STORE_HELP)]
 EmbeddingOption = Annotated[
     str | None,
     typer.Option(

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from langchain_videochat.cli.options import DEFAULT_STORE, JsonOption
+from langchain_videochat.cli.options import DEFAULT_STORE, STORE_HELP, JsonOption
 from langchain_videochat.cli.output import console, print_json
 from langchain_videochat.cli.stores import open_store
 from langchain_videochat.utils.timecode import format_timecode
@@ -22,7 +21,7 @@ MAX_SHOWN_FAILURES = 10
 
 
 def status(
-    store: Annotated[Path, typer.Argument(envvar="VIDEOCHAT_STORE", help="Folder of the store.")] = DEFAULT_STORE,
+    store: Annotated[str, typer.Argument(envvar="VIDEOCHAT_STORE", help=STORE_HELP)] = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a store holds, what is being indexed, how fast, and what failed.
@@ -46,11 +45,11 @@ def _to_json(found: "StoreStatus") -> dict[str, object]:
     return asdict(found) | {"hours": round(found.hours, 2), "runs": runs} | failures
 
 
-def _print_totals(store: Path, found: "StoreStatus") -> None:
+def _print_totals(store: str, found: "StoreStatus") -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    table.add_row("store", escape(str(store)))
+    table.add_row("store", escape(store))
     table.add_row("videos", f"{found.videos:,} ({found.hours:,.1f} hours)")
     table.add_row("moments", f"{found.moments:,}, with {found.observations:,} observations")
     table.add_row("profiles", escape(_counts({name or "(added)": count for name, count in found.profiles.items()})))

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -27,14 +28,14 @@ from langchain_videochat.cli.options import (
 )
 from langchain_videochat.cli.output import console, errors, format_json, print_above_progress, print_json, print_result
 from langchain_videochat.cli.profiles import explain_default
-from langchain_videochat.cli.stores import find_source, find_video, open_store
+from langchain_videochat.cli.stores import find_source, find_video, is_on_server, open_store
 from langchain_videochat.errors import InputError
 from langchain_videochat.utils.timecode import format_seconds, format_timecode, parse_timecode
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
 
-    from langchain_videochat.store import IndexedVideo, VideoTimelineStore
+    from langchain_videochat.store import VideoTimelineStore
 
 TimeArgument = Annotated[str, typer.Argument(help="Seconds, mm:ss or h:mm:ss.")]
 
@@ -86,28 +87,32 @@ def index(
         explain_default(profile, _embedding_model(store, embedding), assume_yes=assume_yes)
     if ray is not None:
         _connect(ray)
-    opened = open_store(store, embedding, create=True)
+    opened, stop = open_store(store, embedding, create=True), Event()
     found = opened.lazy_index(
-        _watch(opened, sources[0]) if watch else sources,
+        _watch(opened, sources[0], stop) if watch else sources,
         profile=profile,
         refresh=refresh,
         show_progress=not as_json,
         workers=workers if ray is not None else workers or 1,
         engine="processes" if ray is None else "ray",
     )
-    videos: list[IndexedVideo] = []
+    listed: list[dict[str, Any]] = []
+    has_failed = False
     try:
         for video in found:
-            videos.append(video)
-            if not as_json:
+            has_failed |= video.status == "failed"
+            if as_json:
+                listed.append(asdict(video))
+            else:
                 print_above_progress(str(video))
     except KeyboardInterrupt:
+        stop.set()
         again = "again without --refresh" if refresh else "again"
         errors.print(f"Finished segments are saved: run the command {again} to resume.")
         raise
     if as_json:
-        print_json([asdict(video) for video in videos])
-    if any(video.status == "failed" for video in videos):
+        print_json(listed)
+    if has_failed:
         raise typer.Exit(FAILED)
 
 
@@ -117,16 +122,16 @@ def _connect(address: str) -> None:
     connect(address)
 
 
-def _watch(store: "VideoTimelineStore", folder: str) -> Iterator[str]:
-    return store.watch_folder(folder, on_removed=lambda one: print_above_progress(f"removed {one.source}"))
+def _watch(store: "VideoTimelineStore", folder: str, stop: Event) -> Iterator[str]:
+    return store.watch_folder(folder, stop=stop, on_removed=lambda one: print_above_progress(f"removed {one.source}"))
 
 
-def _embedding_model(store: Path, embedding: str | None) -> str | None:
+def _embedding_model(store: str, embedding: str | None) -> str | None:
     """Return the model that a store will be created with; None if the store exists and may have another one."""
     from langchain_videochat.store.embeddings import DEFAULT_MODEL, NAMES
 
     if embedding is None:
-        return None if store.exists() else DEFAULT_MODEL
+        return None if is_on_server(store) or Path(store).exists() else DEFAULT_MODEL
     return NAMES.get(embedding, embedding)
 
 

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from langchain_videochat.errors import MediaError, VideoChatError
 from langchain_videochat.media.sources import local_path
-from langchain_videochat.utils.worker_process import Limits, Request, WorkerDied, WorkerProcess
+from langchain_videochat.utils.worker_process import PLAIN_CLASSES, Limits, Request, WorkerDied, WorkerProcess
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,15 +35,7 @@ BYTES_PER_SECOND = 2**21
 MAX_MEMORY = 2 * 2**30
 """Bytes that a process may allocate: twice what decoding 8K video takes."""
 
-_RESULTS = {
-    "langchain_videochat.media.": (),
-    "numpy": ("ndarray", "dtype"),
-    "numpy._core.multiarray": ("_reconstruct", "scalar"),
-    "numpy._core.numeric": ("_frombuffer",),
-    "fractions": ("Fraction",),
-    "pathlib": ("PosixPath", "WindowsPath"),
-    "pathlib._local": ("PosixPath", "WindowsPath"),
-}
+_RESULTS = {"langchain_videochat.media.": (), **PLAIN_CLASSES}
 """Classes that results may contain."""
 
 _is_isolated: ContextVar[bool] = ContextVar("is_isolated", default=False)

@@ -1,6 +1,7 @@
 """Text recognition in pictures by RapidOCR."""
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -191,5 +192,11 @@ def _engine(params: dict[str, Any]) -> Any:
     # Its handler writes to the console, and errors are raised as exceptions anyway.
     logging.getLogger("RapidOCR").disabled = True
     # Without its memory arena, every call allocates its memory again.
-    common = {"Global.log_level": "critical", "EngineConfig.onnxruntime.enable_cpu_mem_arena": True}
+    # ONNX Runtime does not read this variable by itself; worker processes share the cores with it.
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    common = {
+        "Global.log_level": "critical",
+        "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
+        "EngineConfig.onnxruntime.intra_op_num_threads": int(threads) if threads.isdecimal() else -1,
+    }
     return RapidOCR(params=common | params)

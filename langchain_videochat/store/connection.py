@@ -164,10 +164,17 @@ def _storage_errors(place: str, database: LocalDatabase | None) -> Iterator[None
         raise _explain(error, place, database) from error
 
 
+def _is_unavailable(error: BaseException) -> bool:
+    """Return whether a server did not answer, or a proxy before it: Chroma raises a plain Exception for its page."""
+    if type(error) is Exception and isinstance(error.__context__, httpx.HTTPStatusError):
+        return error.__context__.response.is_server_error
+    return isinstance(error, httpx.TransportError)
+
+
 def _is_storage_error(error: BaseException) -> bool:
     # The class of Chroma's panics cannot be imported, and is not a subclass of Exception.
     is_panic = type(error).__name__ == "PanicException"
-    return is_panic or isinstance(error, ChromaError | sqlite3.Error | httpx.TransportError)
+    return is_panic or isinstance(error, ChromaError | sqlite3.Error) or _is_unavailable(error)
 
 
 def _explain(error: BaseException, place: str, database: LocalDatabase | None) -> StoreError:
@@ -178,7 +185,7 @@ def _explain(error: BaseException, place: str, database: LocalDatabase | None) -
         return cause
     if isinstance(error, NotFoundError):
         return StoreError(place, "the collection has been deleted", "Open the store again")
-    if isinstance(error, httpx.TransportError):
+    if _is_unavailable(error):
         problem = f"the Chroma server does not answer ({error})"
         return StoreUnavailableError(place, problem, "Check that it is running; finished work is kept")
     if isinstance(error, RateLimitError):

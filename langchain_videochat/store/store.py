@@ -31,7 +31,7 @@ from langchain_videochat.store.filters import Filter
 from langchain_videochat.store.folder_watch import watch_folder
 from langchain_videochat.store.hits import TimedWords
 from langchain_videochat.store.index_report import IndexedVideo, IndexReport
-from langchain_videochat.store.indexing.crews import Engine, StoreAccess
+from langchain_videochat.store.indexing.engines import EngineName, StoreAccess
 from langchain_videochat.store.indexing.indexer import Indexer, IndexOptions, OnError, Sources
 from langchain_videochat.store.indexing.planning import record_source
 from langchain_videochat.store.indexing.progress import OnProgress
@@ -204,7 +204,7 @@ class VideoTimelineStore:
         show_progress: bool = True,
         on_progress: OnProgress | None = None,
         workers: int | None = None,
-        engine: Engine = "processes",
+        engine: EngineName = "processes",
     ) -> IndexReport:
         """Perceive videos, and store their timelines and moments.
 
@@ -253,7 +253,7 @@ class VideoTimelineStore:
         on_error: OnError = "skip",
         show_progress: bool = True,
         workers: int | None = None,
-        engine: Engine = "processes",
+        engine: EngineName = "processes",
     ) -> Iterator[IndexedVideo]:
         """Index videos as `index` does, and yield the result of each as soon as it is finished.
 

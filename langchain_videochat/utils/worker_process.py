@@ -4,13 +4,26 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import IO, Any, cast
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables by which PyTorch, NumPy and other libraries choose their number of threads."""
+
+
+PLAIN_CLASSES = {
+    "numpy": ("ndarray", "dtype"),
+    "numpy._core.multiarray": ("_reconstruct", "scalar"),
+    "numpy._core.numeric": ("_frombuffer",),
+    "fractions": ("Fraction",),
+    "pathlib": ("PosixPath", "WindowsPath"),
+    "pathlib._local": ("PosixPath", "WindowsPath"),
+}
+"""Classes of other packages that results may contain, by module."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +57,8 @@ class Limits:
     max_bytes: int
     """Bytes of memory that it may allocate."""
 
-    threads: int | None = None
-    """Number of threads that numerical libraries use; their default if None."""
+    threads: int
+    """Number of threads that numerical libraries use, unless the environment already limits them."""
 
 
 class WorkerDied(Exception):  # noqa: N818 - an event, which callers convert to an error about their subject
@@ -68,14 +81,17 @@ class WorkerProcess:
     """
 
     def __init__(self, limits: Limits, results: Mapping[str, tuple[str, ...]]) -> None:
-        threads = {} if limits.threads is None else dict.fromkeys(THREAD_VARIABLES, str(limits.threads))
+        modules = os.pathsep.join(filter(None, sys.path))
+        threads = {name: os.environ.get(name, str(limits.threads)) for name in THREAD_VARIABLES}
+        # For its temporary files, so that they are deleted even if it is killed.
+        self._folder = TemporaryDirectory(prefix="videochat-", ignore_cleanup_errors=True)
         # Not multiprocessing: it would import the user's main module again. "-P": nothing is imported from the current
         # directory, which may be a folder of uploads.
         self._process = subprocess.Popen(  # noqa: S603 - this program
             [sys.executable, "-P", "-m", "langchain_videochat.utils.worker_main", str(limits.max_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **threads},
+            env={**os.environ, **threads, "PYTHONPATH": modules, "TMPDIR": self._folder.name},
             start_new_session=True,  # so that the ffmpeg program, which it may run, can be killed together with it
         )
         self._results = results
@@ -94,15 +110,20 @@ class WorkerProcess:
             WorkerDied: The process has ended.
         """
         self.calls += 1
+        heard = time.monotonic()
         requests, responses = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
         try:
             pickle.dump(request, requests)
             requests.flush()
             while True:
-                yield _Unpickler(responses, self._results).load()
+                message = _Unpickler(responses, self._results).load()
+                heard = time.monotonic()
+                yield message
         except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
             self.end()
-            raise WorkerDied(timed_out=self._process.returncode == 1) from error
+            # Python also exits with status 1 after an error.
+            is_late = time.monotonic() - heard >= request.seconds
+            raise WorkerDied(timed_out=is_late and self._process.returncode == 1) from error
 
     def end(self) -> None:
         """Kill the process and what it has started."""
@@ -112,6 +133,7 @@ class WorkerProcess:
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):
                 cast("IO[bytes]", pipe).close()
+        self._folder.cleanup()
 
 
 class _Unpickler(pickle.Unpickler):
@@ -137,5 +159,5 @@ def limit_memory(max_bytes: int) -> None:
     except ImportError:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(ValueError):  # a lower limit is in force
+    with suppress(ValueError):  # a lower limit is already set
         resource.setrlimit(resource.RLIMIT_DATA, (max_bytes, max_bytes))

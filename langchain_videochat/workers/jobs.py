@@ -22,6 +22,23 @@ OnPosition = Callable[[float], None]
 
 
 @dataclass(frozen=True)
+class FileState:
+    """By what a change of a file is noticed."""
+
+    size: int
+    """Bytes."""
+
+    mtime_ns: int
+    """Time of its last change in nanoseconds."""
+
+    @classmethod
+    def of(cls, path: Path) -> "FileState":
+        """Return the present state of a file."""
+        status = path.stat()
+        return cls(status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True)
 class Inspection:
     """What a file contains."""
 
@@ -34,11 +51,8 @@ class Inspection:
     sidecars: str
     """Fingerprint of the subtitle files beside it."""
 
-    size: int
-    """Bytes of the file."""
-
-    mtime_ns: int
-    """Time of its last change in nanoseconds."""
+    state: FileState
+    """The state of the file when it was read."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +62,15 @@ class InspectJob:
     source: str
     """Path or URL."""
 
-    video_id: str | None = None
-    """Hash of its content if it is known, so that the file need not be read."""
+    known: tuple[str, FileState] | None = None
+    """Hash of the content that it had in a state: in that state, the file need not be read."""
 
     def run(self, path: Path, _: OnPosition) -> Inspection:
         """Inspect the file at a local path."""
-        status = path.stat()
-        identity = self.video_id or video_id(path)
+        state = FileState.of(path)
+        identity = self.known[0] if self.known is not None and self.known[1] == state else video_id(path)
         video = replace(probe(path), source=self.source)
-        return Inspection(video, identity, sidecar_fingerprint(path), status.st_size, status.st_mtime_ns)
+        return Inspection(video, identity, sidecar_fingerprint(path), state)
 
 
 @dataclass(frozen=True)
@@ -69,9 +83,23 @@ class PerceiveJob:
     task: SegmentTask
     """The segment."""
 
+    state: FileState | None
+    """The state in which the file was inspected; None if it is downloaded."""
+
     def run(self, path: Path, on_position: OnPosition) -> SegmentResult:
-        """Perceive the segment of the file at a local path."""
-        return perform(replace(self.task, path=path), on_position)
+        """Perceive the segment of the file at a local path.
+
+        Raises:
+            MediaError: The file has changed, so that segments of two videos would be mixed.
+        """
+        self._check(path)
+        result = perform(replace(self.task, path=path), on_position)
+        self._check(path)
+        return result
+
+    def _check(self, path: Path) -> None:
+        if self.state is not None and FileState.of(path) != self.state:
+            raise MediaError(self.source, "has changed while it was indexed", "Index it again")
 
 
 @dataclass(frozen=True)
@@ -115,7 +143,9 @@ class JobRunner:
             VideoChatError: It failed. Errors of libraries are converted to an error about the source.
         """
         try:
-            return job.run(self._open(job.source), on_position)
+            # The observations of a video are enough to summarize it.
+            path = Path() if isinstance(job, SummarizeJob) else self._open(job.source)
+            return job.run(path, on_position)
         except VideoChatError:
             raise
         except MemoryError as error:
@@ -143,11 +173,14 @@ class JobRunner:
 
 
 @cache
-def _process_runner() -> JobRunner:
-    keep_models().__enter__()  # as long as the process lives
-    return JobRunner()
+def _process_runner() -> tuple[JobRunner, ExitStack]:
+    """Return the runner of this process, and what keeps its models as long as the process lives."""
+    models = ExitStack()
+    models.enter_context(keep_models())
+    return JobRunner(), models
 
 
 def run_in_worker(source: str, job: Job, on_position: OnPosition) -> JobResult:
     """Run a job in a worker process, which keeps its models for the next one; see `JobRunner.run`."""
-    return _process_runner().run(job, on_position)
+    runner, _ = _process_runner()
+    return runner.run(job, on_position)

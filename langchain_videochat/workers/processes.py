@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import psutil
 
-from langchain_videochat.utils.worker_process import Limits, Message, Request, WorkerDied, WorkerProcess
+from langchain_videochat.utils.worker_process import PLAIN_CLASSES, Limits, Message, Request, WorkerDied, WorkerProcess
 from langchain_videochat.workers.jobs import Job, JobResult, OnPosition, run_in_worker
 from langchain_videochat.workers.worker import JobDied
 
-MAX_SILENCE = 1800.0
-"""Seconds after which a process that reports no progress is killed: models may take minutes for 30 seconds of sound."""
+MAX_SILENCE = 4000.0
+"""Seconds after which a process that reports no progress is killed: a download may take an hour."""
 
 MEMORY_SHARE = 0.9
 """Share of the memory of this machine that all processes together may allocate."""
@@ -23,9 +23,10 @@ _RESULTS = {
     "langchain_videochat.media.": (),
     "langchain_videochat.perception.observation": ("Observation",),
     "langchain_videochat.perception.pipeline": ("SegmentResult",),
-    "langchain_videochat.workers.jobs": ("Inspection",),
+    "langchain_videochat.workers.jobs": ("FileState", "Inspection"),
     "langchain_videochat.timeline.timeline": ("Timeline",),
     "langchain_videochat.utils.tracing": ("StageTime",),
+    **PLAIN_CLASSES,
 }
 """Classes that results may contain."""
 
@@ -48,7 +49,7 @@ class ProcessWorker:
 
     def run(self, job: Job, on_position: OnPosition) -> JobResult:
         """See `Worker`."""
-        process = self._start()
+        process = self._start(job)
         arguments = {"source": job.source, "job": job}
         request = Request(
             run_in_worker.__module__, run_in_worker.__name__, arguments, ("on_position",), os.getcwd(), MAX_SILENCE
@@ -57,8 +58,8 @@ class ProcessWorker:
             return self._receive(process.messages(request), on_position)
         except WorkerDied as died:
             self._process = None
-            how = f"made no progress for {MAX_SILENCE / 60:.0f} minutes" if died.timed_out else "was killed or crashed"
-            raise JobDied.by(job.source, how) from died
+            event = "made no progress for an hour" if died.timed_out else "was killed or crashed"
+            raise JobDied(job.source, event) from died
 
     def _receive(self, messages: Iterator[Message], on_position: OnPosition) -> JobResult:
         result: list[JobResult] = []
@@ -80,10 +81,10 @@ class ProcessWorker:
             if self._process is not None:
                 self._process.end()
 
-    def _start(self) -> WorkerProcess:
+    def _start(self, job: Job) -> WorkerProcess:
         with self._lock:
             if self._is_closed:
-                raise JobDied(None)
+                raise JobDied(job.source, "was stopped", is_lost=True)
             if self._process is None:
                 self._process = WorkerProcess(self._limits, _RESULTS)
             return self._process

@@ -7,6 +7,7 @@ keeps its models.
 import logging
 import os
 import threading
+import time
 from contextlib import suppress
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from langchain_videochat.errors import WorkerError
 from langchain_videochat.perception import Profile
 from langchain_videochat.utils.worker_process import limit_memory
 from langchain_videochat.workers.jobs import Job, JobResult, OnPosition, run_in_worker
-from langchain_videochat.workers.processes import MEMORY_SHARE
+from langchain_videochat.workers.processes import MAX_SILENCE, MEMORY_SHARE
 from langchain_videochat.workers.ray_cluster import (
     Placement,
     cause,
@@ -30,6 +31,9 @@ from langchain_videochat.workers.worker import JobDied
 
 MAX_STARTS = 3
 """How often in a row an actor may fail to start before the run is given up."""
+
+MAX_PLACEMENT_SECONDS = 30.0
+"""Seconds after which an actor that waits for resources is reported."""
 
 POLL_SECONDS = 1.0
 """Interval at which the progress of an actor is read."""
@@ -84,7 +88,7 @@ class RayWorker:
         self._memory_share = memory_share
         self._actor: Any = None  # a handle of Ray
         self._node = ""
-        self._starts = 0
+        self._starts = self._failures = 0
         self._is_closed = threading.Event()
 
     def prepare(self) -> None:
@@ -99,51 +103,68 @@ class RayWorker:
     def run(self, job: Job, on_position: OnPosition) -> JobResult:
         """See `Worker`."""
         import ray
-        from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
+        from ray.exceptions import ActorDiedError, OutOfMemoryError, RayError, RayTaskError
 
         actor = self._actor
         if actor is None:
-            raise JobDied(None)
+            raise JobDied(job.source, "was stopped", is_lost=True)
         try:
             result = actor.run.remote(job, os.getcwd())
-            while not self._is_ready(result):
-                on_position(ray.get(actor.position.remote()))
+            self._wait(actor, result, job, on_position)
             return cast("JobResult", ray.get(result))
         except RayTaskError as error:
             raise cause(error) from error
-        except RayActorError as error:
-            is_lost = isinstance(error, ActorUnavailableError) or not has_node(self._node)
+        except RayError as error:
+            died = isinstance(error, ActorDiedError | OutOfMemoryError)
+            is_lost = not died or not has_node(self._node)
             self._kill()
-            raise (JobDied(None) if is_lost else JobDied.by(job.source, "was killed or crashed")) from error
+            raise JobDied(job.source, "was killed or crashed", is_lost=is_lost) from error
 
     def close(self) -> None:
         """See `Worker`."""
         self._is_closed.set()
         self._kill()
 
+    def _wait(self, actor: Any, result: Any, job: Job, on_position: OnPosition) -> None:
+        """Wait for a result, and report the progress of the actor."""
+        import ray
+        from ray.exceptions import GetTimeoutError
+
+        latest, heard = -1.0, time.monotonic()
+        while not _is_ready(result):
+            with suppress(GetTimeoutError):  # it is busy
+                position: float = ray.get(actor.position.remote(), timeout=POLL_SECONDS)
+                if position != latest:
+                    latest, heard = position, time.monotonic()
+                    on_position(position)
+            if time.monotonic() - heard > MAX_SILENCE:
+                self._kill()
+                raise JobDied(job.source, "made no progress for an hour")
+
     def _start(self) -> None:
         import ray
         from ray.exceptions import RayError
 
-        actor = create_actor(JobActor, self._memory_share, name=self._name, **self._placement.options)
+        self._starts += 1
+        name = f"{self._name}.{self._starts}"  # Ray may still know the name of the last one
+        actor = create_actor(JobActor, self._memory_share, name=name, **self._placement.options)
         node = actor.node.remote()
+        begin, warned = time.monotonic(), False
         try:
-            while not self._is_ready(node):
+            while not _is_ready(node):
                 if self._is_closed.is_set():
                     ray.kill(actor)
                     return
-            self._node, self._actor, self._starts = ray.get(node), actor, 0
+                if not warned and time.monotonic() - begin > MAX_PLACEMENT_SECONDS:
+                    warned = True
+                    _LOG.warning("%s waits for %s: the cluster has too few free resources", name, self._placement)
+            self._node, self._actor, self._failures = ray.get(node), actor, 0
         except RayError as error:
-            self._starts += 1
-            _LOG.warning("%s did not start: %s", self._name, error)
-            if self._starts == MAX_STARTS:
+            self._failures += 1
+            _LOG.warning("%s did not start: %s", name, cause(error))
+            if self._failures == MAX_STARTS:
                 advice = "Check that all nodes have the same version of this package"
-                raise WorkerError(self._name, f"actors do not start ({cause(error)})", advice) from error
-
-    def _is_ready(self, reference: Any) -> bool:
-        import ray
-
-        return bool(ray.wait([reference], timeout=POLL_SECONDS)[0])
+                raise WorkerError(name, f"actors do not start ({cause(error)})", advice) from error
 
     def _kill(self) -> None:
         import ray
@@ -151,6 +172,12 @@ class RayWorker:
         actor, self._actor = self._actor, None
         if actor is not None:
             ray.kill(actor)
+
+
+def _is_ready(reference: Any) -> bool:
+    import ray
+
+    return bool(ray.wait([reference], timeout=POLL_SECONDS)[0])
 
 
 def ray_workers(profile: Profile, count: int | None) -> list[RayWorker]:

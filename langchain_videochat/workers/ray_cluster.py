@@ -12,6 +12,8 @@ from langchain_videochat.models.cards import CARDS
 from langchain_videochat.perception import Profile
 from langchain_videochat.utils.optional_dependencies import require_extra
 
+ROUNDING = 1e-6
+
 MODEL_CPUS = 4
 """CPUs of an actor whose perceivers have pretrained models, but no GPU; fewer if no node has so many."""
 
@@ -40,7 +42,8 @@ class Placement:
             4
         """
         by_cpus = resources.get("CPU", 0) // self.cpus
-        return int(min(by_cpus, resources.get("GPU", 0) // self.gpus) if self.gpus else by_cpus)
+        # Shares are not exact: five times 0.2 is one.
+        return int(min(by_cpus, resources.get("GPU", 0) / self.gpus + ROUNDING) if self.gpus else by_cpus)
 
 
 def connect(address: str | None = None) -> None:
@@ -82,7 +85,9 @@ def place(profile: Profile) -> Placement:
     weights = sum(CARDS[name].memory / 2 if name in CARDS else OTHER_GPU_MEGABYTES for name in models)
     share = (weights + OTHER_GPU_MEGABYTES) / _gpu_megabytes()
     # Shares of which a whole number fits on one GPU.
-    return Placement(cpus=1, gpus=1.0 if share > 0.5 else 1 / math.floor(1 / share))  # noqa: PLR2004 - a half
+    fitting = max(1, math.floor(1 / share))
+    # Ray keeps four decimals; rounded up, the shares of a GPU would exceed it.
+    return Placement(cpus=1, gpus=math.floor(10_000 / fitting) / 10_000)
 
 
 def count_actors(placement: Placement) -> int:

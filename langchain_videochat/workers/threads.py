@@ -22,7 +22,7 @@ class ThreadWorker:
         try:
             return self._runner.run(job, partial(self._report, on_position))
         except KeyboardInterrupt:
-            raise JobDied(None) from None
+            raise JobDied(job.source, "was stopped", is_lost=True) from None
 
     def close(self) -> None:
         """See `Worker`."""

@@ -1,8 +1,8 @@
-"""What all workers have in common."""
+"""The interface of workers."""
 
 from typing import Protocol
 
-from langchain_videochat.errors import MediaError, VideoChatError
+from langchain_videochat.errors import MediaError
 from langchain_videochat.workers.jobs import Job, JobResult, OnPosition
 
 
@@ -10,18 +10,17 @@ class JobDied(Exception):  # noqa: N818 - an event, which the schedule converts 
     """The process that ran a job has ended.
 
     Args:
-        error: The error to report if this was the last try; None if the job is not to blame.
+        source: The source of the job.
+        event: What happened to the process, for example "was killed or crashed".
+        is_lost: Whether the machine was lost, so that the job is probably not to blame.
     """
 
-    def __init__(self, error: VideoChatError | None) -> None:
-        super().__init__(error)
-        self.error = error
-
-    @classmethod
-    def by(cls, source: str, how: str) -> "JobDied":
-        """Build one for a process that may have died because of its job; `how` is what happened to the process."""
+    def __init__(self, source: str, event: str, *, is_lost: bool = False) -> None:
+        super().__init__(source, event)
         advice = "The file may be damaged or need more memory: leave it out, or use a smaller profile"
-        return cls(MediaError(source, f"the process that perceived it {how}, twice", advice))
+        self.error = MediaError(source, f"the process that perceived it {event}, more than once", advice)
+        """The error to report if this was the last try."""
+        self.is_lost = is_lost
 
 
 class Worker(Protocol):

@@ -18,6 +18,7 @@ TABLES = (
     "answering",
     "mcp",
     "indexing",
+    "scaling",
     "perception",
     "perception_gpu",
     "memory",

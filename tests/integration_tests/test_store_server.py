@@ -9,10 +9,13 @@ from typing import Any
 import chromadb
 import pytest
 from langchain_core.load import dumps
+from typer.testing import CliRunner
 
+from langchain_videochat.cli import app
 from langchain_videochat.errors import InputError, StoreError
 from langchain_videochat.store import VideoTimelineStore
 from tests.chroma_server import run_chroma_server
+from tests.subtitled_video import make_subtitled_video
 from tests.unit_tests.embeddings import BagOfWords, make_slides
 
 EGGS = make_slides("eggs", "Whisk two eggs", "Heat the pan", "Fold the omelette")
@@ -84,6 +87,21 @@ def test_machine_without_a_cache_folder_works(machine: Machine, tmp_path: Path) 
     store = machine("broken")
     store.add(EGGS)
     assert len(store.search("eggs")) == 3
+
+
+def test_commands_open_a_store_on_a_server(server: tuple[int, object], machine: Machine, tmp_path: Path) -> None:
+    machine("first")
+    make_subtitled_video(tmp_path / "eggs.mp4", "Whisk two eggs")
+    address = f"http://127.0.0.1:{server[0]}/recipes"
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert run("index", str(tmp_path / "eggs.mp4"), "--profile", "lite", "--store", address).startswith("indexed")
+    assert "Whisk two eggs" in run("search", "eggs", "--store", address)
+    assert "1 (0.0 hours)" in run("status", address)
 
 
 def test_stopped_server_is_reported(machine: Machine, server: tuple[int, subprocess.Popen[bytes]]) -> None:

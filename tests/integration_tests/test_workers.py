@@ -17,12 +17,15 @@ import psutil
 import pytest
 
 from langchain_videochat.errors import InputError, MediaError
+from langchain_videochat.media import isolation
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.workers import segments
 from tests.chroma_server import run_chroma_server
 from tests.subtitled_video import make_subtitled_video
 from tests.unit_tests.embeddings import BagOfWords
 from tests.worker_plugins import install_plugins, write_profile
+
+DECODING = str(isolation.MAX_MEMORY)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,8 @@ def state(store: VideoTimelineStore) -> dict[str, Any]:
 def worker_processes() -> list[psutil.Process]:
     """Return the worker processes of this process."""
     children = psutil.Process().children()
-    return [one for one in children if "langchain_videochat.utils.worker_main" in " ".join(_command(one))]
+    # Those that decode uploads have another memory limit.
+    return [one for one in children if "worker_main" in " ".join(_command(one)) and _command(one)[-1] != DECODING]
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -129,13 +133,35 @@ def test_file_that_kills_its_process_is_tried_twice_and_left_out(
     report = store.index([tmp_path, videos], profile=profile, on_error="skip", show_progress=False, workers=2)
 
     assert sorted(Path(one.source).name for one in report.failed) == ["exit.mp4", "kill.mp4"]
-    assert all("was killed or crashed, twice" in str(one.error) for one in report.failed)
+    assert all("was killed or crashed, more than once" in str(one.error) for one in report.failed)
     assert sorted(log.read_text().split()) == ["allocate", "exit", "exit", "kill", "kill"]
     assert len(report.indexed) == 7
     (limited,) = (one for one in report.indexed if one.failures)
     assert limited.source.endswith("allocate.mp4")
     with pytest.raises(MediaError, match=r"kill\.mp4"):
         store.index(tmp_path / "kill.mp4", profile=profile, show_progress=False, workers=1)
+
+
+def test_errors_of_files_come_back_from_processes(store: VideoTimelineStore, tmp_path: Path) -> None:
+    (tmp_path / "letter.mp4").write_text("Dear reader")
+    (failed,) = store.index(tmp_path, profile="lite", on_error="skip", show_progress=False, workers=1).videos
+    assert failed.error_type == "MediaError"
+    assert "killed" not in str(failed.error)
+
+
+def test_file_that_changes_while_it_is_indexed_is_not_mixed(store: VideoTimelineStore, tmp_path: Path) -> None:
+    video = make_subtitled_video(tmp_path / "film.mp4", "Before")
+    profile = write_profile(tmp_path / "slow.yaml", sleeper="{seconds: 1}")
+
+    def change(_: str, phase: str, progress: float) -> None:
+        if phase == "perceiving" and progress == 0:
+            with video.open("ab") as file:
+                file.write(b"more")
+
+    options: dict[str, Any] = {"profile": profile, "on_error": "skip", "show_progress": False, "workers": 1}
+    (failed,) = store.index(video, **options, on_progress=change).videos
+    assert "has changed while it was indexed" in str(failed.error)
+    assert store.index(video, **options).indexed
 
 
 def test_number_of_workers_and_engine_are_checked(store: VideoTimelineStore, videos: Path) -> None:

@@ -12,7 +12,7 @@ from langchain_videochat.media import iter_sources, list_sources
 from langchain_videochat.perception import Profile, keep_models
 from langchain_videochat.store.embedding_check import EmbeddingCheck
 from langchain_videochat.store.index_report import IndexedVideo
-from langchain_videochat.store.indexing.crews import Crew, Engine, StoreAccess, process_crew, ray_crew, thread_crew
+from langchain_videochat.store.indexing.engines import ENGINES, Engine, EngineName, StoreAccess, thread_engine
 from langchain_videochat.store.indexing.planning import Planner
 from langchain_videochat.store.indexing.progress import OnProgress, ProgressDisplay
 from langchain_videochat.store.indexing.run import run
@@ -40,14 +40,14 @@ class IndexOptions:
     show_progress: bool
     on_progress: OnProgress | None
     workers: int | None
-    engine: Engine
+    engine: EngineName
 
     def __post_init__(self) -> None:
         if self.on_error not in get_args(OnError):
             raise InputError("on_error", f"must be 'raise' or 'skip', got {self.on_error!r}", "Choose one of the two")
         if self.workers is not None and self.workers < 1:
             raise InputError("workers", f"must be at least 1, got {self.workers}", "Give the number of processes")
-        if self.engine not in get_args(Engine):
+        if self.engine not in ENGINES:
             raise InputError("engine", f"must be 'processes' or 'ray', got {self.engine!r}", "Choose one of the two")
 
     @property
@@ -60,10 +60,10 @@ class IndexOptions:
         """Name of the engine in the record of the run."""
         return "thread" if self.is_local else self.engine
 
-    def hire(self, store: StoreAccess) -> Crew:
+    def create_engine(self, store: StoreAccess) -> Engine:
         """Return the workers and writers."""
-        hire = ray_crew if self.engine == "ray" else thread_crew if self.workers is None else process_crew
-        return hire(self.profile, store, self.workers)
+        create = thread_engine if self.is_local else ENGINES[self.engine]
+        return create(self.profile, store, self.workers)
 
 
 @dataclass(frozen=True)
@@ -83,24 +83,24 @@ class Indexer:
         if options.refresh and isinstance(sources, str | Path | Collection):  # an iterator can be read only once
             with self.errors():
                 planner.restart_recorded(iter_sources(sources, on_error=lambda *_: None))
-        crew = options.hire(self.access)
+        engine = options.create_engine(self.access)
         # A single video at a time keeps the order of the sources; with processes, some are saved while others run.
-        max_videos = 1 if options.is_local else 2 * len(crew.workers) + MAX_SAVES
+        max_videos = 1 if options.is_local else 2 * len(engine.workers) + MAX_SAVES
         schedule = Schedule(planner, options.profile, max_videos, stops_at_failure=options.on_error == "raise")
         record = RunRecord(
             self.collections.pages.collection,
             engine=options.engine_name,
-            workers=len(crew.workers),
+            workers=len(engine.workers),
             prepare=self._prepare,
         )
         with (
             keep_models() if options.is_local else nullcontext(),
             record,
             ProgressDisplay(
-                options.on_progress, record, show=options.show_progress, shows_total=len(crew.workers) > 1
+                options.on_progress, record, show=options.show_progress, shows_total=len(engine.workers) > 1
             ) as display,
         ):
-            for event in run(schedule, _list(sources, options.on_error), crew, self.errors):
+            for event in run(schedule, _list(sources, options.on_error), engine, self.errors):
                 display.update(event)
                 if isinstance(event, Finished):
                     yield event.number, event.video

@@ -42,10 +42,11 @@ class PendingVideo:
         return sum(segment_seconds(number, duration) for number in self.plan.results if number not in begun)
 
     def next_jobs(self) -> list[PerceiveJob]:
-        """Return the jobs that can be begun now, each once."""
+        """Return the jobs that are ready, each once."""
         count = 1 if self._in_order else len(self._waiting)
         tasks, self._waiting = self._waiting[:count], self._waiting[count:]
-        return [PerceiveJob(self.plan.video.source, replace(one, states=self._states(one.number))) for one in tasks]
+        source, state = self.plan.video.source, self.plan.state
+        return [PerceiveJob(source, replace(one, states=self._states(one.number)), state) for one in tasks]
 
     def add(self, number: int, result: SegmentResult) -> Draft | None:
         """Add the result of a segment.
@@ -66,7 +67,7 @@ class PendingVideo:
         return Timeline.of(self.plan.video, self.plan.video_id, observations)
 
     def perceived(self, profile: str, timeline: Timeline, failures: list[str]) -> PerceivedVideo:
-        """Return what is to be saved.
+        """Return the video to save.
 
         Args:
             profile: Name of the profile.

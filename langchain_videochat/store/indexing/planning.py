@@ -15,7 +15,7 @@ from langchain_videochat.store.embedding_check import EmbeddingCheck
 from langchain_videochat.store.index_report import IndexedVideo
 from langchain_videochat.store.local_index import LocalIndex
 from langchain_videochat.store.saving import StoreCollections, delete_leftovers
-from langchain_videochat.workers.jobs import Inspection
+from langchain_videochat.workers.jobs import FileState, Inspection
 from langchain_videochat.workers.segments import SegmentTask, count_segments, plan
 
 
@@ -42,6 +42,9 @@ class VideoPlan:
 
     sidecars: str
     """Fingerprint of the subtitle files of that copy."""
+
+    state: FileState | None
+    """Its state when it was inspected; None if it is downloaded."""
 
     results: dict[int, SegmentResult]
     """The segments that an earlier run has perceived, by number."""
@@ -80,25 +83,26 @@ class Planner:
             if any(_place(one.address) in places for one in record.sources):
                 self._restart(record.video_id, record.duration)
 
-    def known_id(self, source: str) -> str | None:
-        """Return the id of a file that has not changed since an earlier run; None if it has to be read."""
+    def known(self, source: str) -> tuple[str, FileState] | None:
+        """Return the id and the state of a file that has not changed since an earlier run; None if it must be read."""
         # A refresh does not rely on the time of a file's last change either.
         if self._refresh or not is_file_here(source):
             return None
         path = local_path(source)
-        status = path.stat()
-        return self._index.find_file(path, status.st_size, status.st_mtime_ns)
+        state = FileState.of(path)
+        identity = self._index.find_file(path, state.size, state.mtime_ns)
+        return None if identity is None else (identity, state)
 
     def skip_known(self, source: str) -> IndexedVideo | None:
         """Return the result for a file that is known and up to date; None if it has to be inspected."""
-        identity = self.known_id(source)
-        record = None if identity is None else self._collections.catalogue.get(identity)
+        known = self.known(source)
+        record = None if known is None else self._collections.catalogue.get(known[0])
         if record is None:
             return None
         given = Copy(source, sidecar_fingerprint(local_path(source)))
         copy, is_used_here = self._choose_copy(record, given)
-        known = VideoSource.of(source, given.sidecars)
-        if known not in record.sources or not self._is_current(record, copy, is_used_here=is_used_here):
+        is_recorded = VideoSource.of(source, given.sidecars) in record.sources
+        if not is_recorded or not self._is_current(record, copy, is_used_here=is_used_here):
             return None
         return self._skip(record, given)
 
@@ -106,7 +110,8 @@ class Planner:
         """Return the result for a video that is up to date, or else what is missing of it."""
         identity, source = inspection.video_id, inspection.video.source
         if is_file_here(source):  # unless only the workers can see it
-            self._index.remember_file(local_path(source), inspection.size, inspection.mtime_ns, identity)
+            state = inspection.state
+            self._index.remember_file(local_path(source), state.size, state.mtime_ns, identity)
         if self._refresh and identity not in self._restarted:
             self._restart(identity, inspection.video.duration)
         given = Copy(source, inspection.sidecars)
@@ -116,14 +121,18 @@ class Planner:
             new = VideoSource.of(given.source, given.sidecars)
             title = None if is_remote_address(source) else inspection.video.title
             return self._skip(record_source(self._collections.catalogue, self._index, record, new, title), given)
-        video = inspection.video if copy == given else replace(probe(local_path(copy.source)), source=copy.source)
-        return self._plan_segments(identity, video, copy.sidecars)
+        if copy == given:
+            inspected = None if is_remote_address(source) else inspection.state
+            return self._plan_segments(identity, inspection.video, copy.sidecars, inspected)
+        path = local_path(copy.source)
+        video = replace(probe(path), source=copy.source)
+        return self._plan_segments(identity, video, copy.sidecars, FileState.of(path))
 
     def delete_drafts(self, identity: str, duration: float) -> None:
         """Delete the results of the segments of a video of `duration` seconds."""
         self._collections.pages.delete_drafts(identity, self._profile.name, count_segments(duration))
 
-    def _plan_segments(self, identity: str, video: VideoInfo, sidecars: str) -> VideoPlan:
+    def _plan_segments(self, identity: str, video: VideoInfo, sidecars: str, state: FileState | None) -> VideoPlan:
         # Not earlier: if all videos are skipped, the embedding model is not needed.
         self._check.run_for_writing()
         self._collections.check_space()
@@ -131,7 +140,7 @@ class Planner:
         count = count_segments(video.duration)
         results = self._collections.pages.read_drafts(identity, self._profile.name, count, sidecars)
         tasks = plan(Path(), video.duration, self._profile, results)
-        return VideoPlan(identity, video, sidecars, results, tasks)
+        return VideoPlan(identity, video, sidecars, state, results, tasks)
 
     def _skip(self, record: VideoRecord, given: Copy) -> IndexedVideo:
         delete_leftovers(self._collections, record.video_id)
@@ -142,9 +151,9 @@ class Planner:
 
     def _restart(self, identity: str, duration: float) -> None:
         """Mark a video to be perceived again, without results of earlier runs; readers keep its timeline until then."""
-        self._restarted.add(identity)
         self.delete_drafts(identity, duration)
         self._collections.catalogue.mark_stale(identity)
+        self._restarted.add(identity)  # Not earlier: if the server does not answer, this is repeated.
 
     def _choose_copy(self, record: VideoRecord | None, given: Copy) -> tuple[Copy, bool]:
         """Choose the copy of a video whose subtitle files its timeline is to have.
@@ -176,11 +185,11 @@ class Planner:
     def _identify(self, address: str) -> str | None:
         """Return the id of the video in a file; None if it cannot be read."""
         try:
-            if (known := self.known_id(address)) is not None:
-                return known
+            if (known := self.known(address)) is not None:
+                return known[0]
             path = local_path(address)
-            status, identity = path.stat(), video_id(path)
-            self._index.remember_file(path, status.st_size, status.st_mtime_ns, identity)
+            state, identity = FileState.of(path), video_id(path)
+            self._index.remember_file(path, state.size, state.mtime_ns, identity)
             return identity
         except (VideoChatError, OSError):
             return None

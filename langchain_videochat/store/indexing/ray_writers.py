@@ -1,17 +1,23 @@
 """Writers that are actors of a Ray cluster: they embed and store on other machines than the one that plans."""
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, cast
 
-from langchain_videochat.errors import StoreUnavailableError
+from langchain_videochat.errors import StoreError, StoreUnavailableError
 from langchain_videochat.store.indexing.writing import Draft, PerceivedVideo, Saved
 from langchain_videochat.store.saving import OnSaved
 from langchain_videochat.workers.ray_cluster import cause, create_actor
 
 WORKERS_PER_WRITER = 16
-"""A writer stores what so many workers perceive: embedding takes a small share of the time of perception."""
+"""Number of workers per writer: embedding takes a small share of the time of perception."""
 
 MAX_WRITERS = 8
+"""Chroma Cloud allows ten writes to a collection at once."""
+
+MAX_FAILURES = 5
+"""How often in a row an actor may die before the run is given up."""
 
 
 class WriterActor:
@@ -56,6 +62,7 @@ class RayWriter:
         self._config = config
         self._profile = profile
         self._actor: Any = None  # a handle of Ray
+        self._starts = self._failures = 0
 
     def write_drafts(self, drafts: Sequence[Draft]) -> None:
         """See `Writer`."""
@@ -76,23 +83,32 @@ class RayWriter:
     def _open(self) -> Any:
         if self._actor is None:
             # It reserves no CPU: workers may have all of them, and wait for it.
-            self._actor = create_actor(WriterActor, self._config, self._profile, name=self._name, num_cpus=0)
+            self._starts += 1
+            name = f"{self._name}.{self._starts}"  # Ray may still know the name of the last one
+            self._actor = create_actor(WriterActor, self._config, self._profile, name=name, num_cpus=0)
         return self._actor
 
     def _wait(self, result: Any, on_saved: OnSaved) -> Any:
         import ray
-        from ray.exceptions import RayActorError, RayTaskError
+        from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
         try:
             while not ray.wait([result], timeout=1.0)[0]:
-                saved: dict[int, float] = ray.get(self._open().progress.remote())
+                saved: dict[int, float] = {0: 0.0}
+                with suppress(GetTimeoutError):  # it is busy
+                    saved = ray.get(self._open().progress.remote(), timeout=1.0)
                 for place, seconds in saved.items():
                     on_saved(place, seconds)
+            self._failures = 0
             return ray.get(result)
         except RayTaskError as error:
             raise cause(error) from error
-        except RayActorError as error:
+        except RayError as error:
             self.close()
+            self._failures += 1
+            if self._failures == MAX_FAILURES:
+                advice = "Check that all nodes have this package, its models and access to the Chroma server"
+                raise StoreError(self._name, f"the actor that writes dies again and again ({error})", advice) from error
             problem = "the actor that writes has died"
             raise StoreUnavailableError(self._name, problem, "It is started again; finished work is kept") from error
 
@@ -100,4 +116,5 @@ class RayWriter:
 def ray_writers(config: dict[str, Any], profile: str, workers: int) -> list[RayWriter]:
     """Return writers for a number of workers."""
     count = min(MAX_WRITERS, -(-workers // WORKERS_PER_WRITER))
-    return [RayWriter(f"videochat writer {number}", config, profile) for number in range(1, count + 1)]
+    run = os.urandom(2).hex()
+    return [RayWriter(f"videochat writer {run}-{number}", config, profile) for number in range(1, count + 1)]

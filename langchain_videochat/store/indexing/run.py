@@ -11,14 +11,17 @@ from typing import TypeVar, cast
 
 import tenacity
 
-from langchain_videochat.errors import StoreUnavailableError
+from langchain_videochat.errors import StoreError, StoreUnavailableError, VideoChatError
 from langchain_videochat.store.index_report import IndexedVideo
-from langchain_videochat.store.indexing.crews import Crew
+from langchain_videochat.store.indexing.engines import Engine
 from langchain_videochat.store.indexing.schedule import Ended, Event, Finished, Schedule, VideoRun
 from langchain_videochat.store.indexing.writing import PerceivedVideo, Writer
 from langchain_videochat.workers.worker import JobDied, Worker
 
 T = TypeVar("T")
+
+MAX_STOP_SECONDS = 30.0
+"""How long a stopped run waits for each of its threads: one may be in the middle of a call to a model."""
 
 MAX_WAIT_SECONDS = 600.0
 """How long a run waits for a Chroma server that does not answer, because it is restarted."""
@@ -29,7 +32,7 @@ _LOG = logging.getLogger(__name__)
 def run(
     schedule: Schedule,
     sources: Iterable[str | IndexedVideo],
-    crew: Crew,
+    engine: Engine,
     errors: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Event]:
     """Index videos, and yield what happens until the run has ended.
@@ -37,30 +40,42 @@ def run(
     Args:
         schedule: A new schedule.
         sources: Paths and URLs, and results of those that could not be listed. It may wait for more.
-        crew: The workers and writers.
+        engine: The workers and writers.
         errors: Converts errors of Chroma and SQLite in a block to a StoreError.
 
     Raises:
         BaseException: What stopped the run; drafts of the segments that were perceived are saved.
     """
     store = _Store(schedule, errors)
-    listing = _start(schedule, partial(_list_sources, schedule, sources, store))
-    working = [_start(schedule, partial(_work, schedule, one, store)) for one in crew.workers]
-    writing = [_start(schedule, partial(_write, schedule, one, store)) for one in crew.writers]
+    working: list[threading.Thread] = []
+    writing: list[threading.Thread] = []
     try:
+        _start(schedule, partial(_list_sources, schedule, sources, store))
+        working += [_start(schedule, partial(_work, schedule, one, store)) for one in engine.workers]
+        writing += [_start(schedule, partial(_write, schedule, one, store)) for one in engine.writers]
         while not isinstance(event := schedule.events.get(), Ended):
             yield event
         if event.error is not None:
             raise event.error
     finally:
         schedule.stop()
-        for worker in crew.workers:
+        for worker in engine.workers:
             worker.close()
-        for thread in (*writing, *working):
-            thread.join()
-        for writer in crew.writers:
+        for thread in (*working, *writing):
+            thread.join(MAX_STOP_SECONDS)
+        _write_rest(schedule, engine.writers[0], errors)
+        for writer in engine.writers:
             writer.close()
-    listing.join()
+
+
+def _write_rest(schedule: Schedule, writer: Writer, errors: Callable[[], AbstractContextManager[None]]) -> None:
+    """Write the drafts of segments that were perceived after the run was stopped."""
+    if drafts := schedule.take_drafts():
+        try:
+            with errors():
+                writer.write_drafts(drafts)
+        except VideoChatError as error:
+            _LOG.warning("%d finished segments are perceived again by the next run: %s", len(drafts), error)
 
 
 @dataclass(frozen=True)
@@ -106,26 +121,34 @@ def _list_sources(schedule: Schedule, sources: Iterable[str | IndexedVideo], sto
         if isinstance(source, IndexedVideo):
             schedule.events.put(Finished(number, source))
         else:
-            store.when_available(partial(schedule.add, number, source))
+            _add(schedule, number, source, store)
         if schedule.stopped.is_set():
             return
     schedule.end_sources()
 
 
+def _add(schedule: Schedule, number: int, source: str, store: _Store) -> None:
+    try:
+        store.when_available(partial(schedule.add, number, source))
+    except (VideoChatError, OSError) as error:
+        if isinstance(error, StoreError):
+            raise
+        schedule.events.put(Finished(number, IndexedVideo.failed(source, error)))
+
+
 def _work(schedule: Schedule, worker: Worker, store: _Store) -> None:
     while True:
         worker.prepare()
-        assignment = schedule.next_job()
+        assignment = schedule.next_job(worker)
         if assignment is None:
             return
         try:
             result = worker.run(assignment.job, partial(schedule.report_job, assignment))
+            store.when_available(partial(schedule.done, assignment, result))
         except JobDied as died:
-            schedule.died(assignment, died.error)
+            schedule.died(assignment, died.error, is_lost=died.is_lost)
         except Exception as error:
             schedule.failed(assignment.run, error)
-        else:
-            store.when_available(partial(schedule.done, assignment, result))
 
 
 def _write(schedule: Schedule, writer: Writer, store: _Store) -> None:
@@ -133,6 +156,7 @@ def _write(schedule: Schedule, writer: Writer, store: _Store) -> None:
         drafts, runs = saves
         if drafts:
             store.when_available(partial(writer.write_drafts, drafts))
+            schedule.wrote(drafts)
         if runs:
             store.when_available(partial(_save, schedule, writer, runs))
 

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from queue import SimpleQueue
 from typing import cast
 
@@ -17,6 +18,7 @@ from langchain_videochat.errors import (
     WorkerError,
 )
 from langchain_videochat.media import VideoInfo
+from langchain_videochat.media.sources import is_remote_address
 from langchain_videochat.perception import Profile, SegmentResult
 from langchain_videochat.perception.perceiver import ObservationInputs
 from langchain_videochat.store.index_report import IndexedVideo
@@ -25,11 +27,26 @@ from langchain_videochat.store.indexing.planning import Planner
 from langchain_videochat.store.indexing.writing import Draft, PerceivedVideo
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.tracing import StageTime, emit_span
-from langchain_videochat.workers.jobs import Inspection, InspectJob, Job, JobResult, PerceiveJob, SummarizeJob
+from langchain_videochat.workers.jobs import (
+    FileState,
+    Inspection,
+    InspectJob,
+    Job,
+    JobResult,
+    PerceiveJob,
+    SummarizeJob,
+)
 from langchain_videochat.workers.segments import segment_seconds, segment_start
 
 MAX_TRIES = 2
 """How often a job is tried whose process dies: it may have been killed for another reason than the file."""
+
+MAX_SAVED_OBSERVATIONS = 5000
+"""Maximum number of observations in videos that are saved together, unless one has more: it bounds the embeddings in
+memory."""
+
+MAX_LOSSES = 5
+"""How often a job is tried whose machine is lost: it may be the job that exhausts its memory."""
 
 MAX_SAVES = 16
 """Maximum number of videos that are saved together: their texts are embedded in the same batches."""
@@ -91,6 +108,12 @@ class VideoRun:
     video_id: str | None = None
     """Hash of its content, when it is known."""
 
+    known: tuple[str, FileState] | None = None
+    """The same with the state of its file."""
+
+    worker: object = None
+    """The worker that has downloaded it, if it is not a file."""
+
     pending: PendingVideo | None = None
     """Its segments, when it was planned."""
 
@@ -110,13 +133,15 @@ class VideoRun:
     """How long each stage of its perception took."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assignment:
-    """A job that is handed out."""
+    """An assigned job."""
 
     run: VideoRun
     job: Job
     tries: int = 1
+    losses: int = 0
+    """How often a machine was lost that ran it."""
 
 
 class Schedule:
@@ -142,13 +167,15 @@ class Schedule:
         self._jobs: deque[Assignment] = deque()
         self._inspections: deque[Assignment] = deque()
         self._drafts: list[Draft] = []
-        self._perceived: deque[VideoRun] = deque()
+        self._writing: Counter[str | None] = Counter()
+        """Number of drafts that are being written, by the id of their video."""
+        self._perceived: list[VideoRun] = []
         self._videos: set[VideoRun] = set()
         self._by_id: dict[str, VideoRun] = {}
         self._copies: dict[str, list[VideoRun]] = {}
         self._is_listed = False
         self.stopped = threading.Event()
-        """Set when nothing more is begun."""
+        """Set when the run is stopped."""
         self.events: SimpleQueue[Event] = SimpleQueue()
         """What has happened, for the thread that started the run."""
 
@@ -164,7 +191,7 @@ class Schedule:
         run = VideoRun(number, source)
         with self._changed:
             self._videos.add(run)
-        self._inspect(run, self._planner.known_id(source))
+        self._inspect(run, self._planner.known(source))
 
     def end_sources(self) -> None:
         """Report that no more sources follow."""
@@ -172,17 +199,28 @@ class Schedule:
             self._is_listed = True
             self._end_if_over()
 
-    def next_job(self) -> Assignment | None:
-        """Wait for a job; return None when there are no more."""
+    def next_job(self, worker: object) -> Assignment | None:
+        """Wait for a job; return None when there are no more.
+
+        Args:
+            worker: The caller, which gets all jobs of the videos that it has downloaded.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._inspections or self._is_over())
-            # Begun videos first: their results take memory.
-            waiting = self._jobs or self._inspections
-            if self.stopped.is_set() or not waiting:
+            self._changed.wait_for(lambda: self._waiting(worker) or self._is_over())
+            assignment = self._waiting(worker)
+            if self.stopped.is_set() or assignment is None:
                 return None
-            assignment = waiting.popleft()
+            queue = self._jobs if assignment in self._jobs else self._inspections
+            queue.remove(assignment)
+            if is_remote_address(assignment.run.source):
+                assignment.run.worker = worker
         self._report_start(assignment.run)
         return assignment
+
+    def _waiting(self, worker: object) -> Assignment | None:
+        """Return the next job for a worker; videos that were begun come first, because their results take memory."""
+        every = chain(self._jobs, self._inspections)
+        return next((one for one in every if one.run.worker in (None, worker)), None)
 
     def _report_start(self, run: VideoRun) -> None:
         """Report what earlier runs have perceived of a video, before its first job."""
@@ -200,27 +238,28 @@ class Schedule:
         else:
             self._put_perceived(run, *cast("tuple[Timeline, list[str]]", result))
 
-    def died(self, assignment: Assignment, error: VideoChatError | None) -> None:
+    def died(self, assignment: Assignment, error: VideoChatError, *, is_lost: bool) -> None:
         """Try a job again whose process has died.
 
         Args:
             assignment: The job.
-            error: What is reported if that was its last try; None if the job is not to blame, because a whole machine
-                was lost.
+            error: What is reported if that was its last try.
+            is_lost: Whether a whole machine was lost, so that the job is probably not to blame.
         """
-        if error is not None and assignment.tries >= MAX_TRIES:
+        tried = replace(assignment, tries=assignment.tries + (not is_lost), losses=assignment.losses + is_lost)
+        if tried.tries > MAX_TRIES or tried.losses > MAX_LOSSES:
             self.failed(assignment.run, error)
             return
         with self._changed:
             if not assignment.run.is_finished:
-                tries = assignment.tries + (error is not None)
-                self._jobs.appendleft(replace(assignment, tries=tries))
+                assignment.run.worker = None
+                self._jobs.appendleft(tried)
                 self._changed.notify_all()
 
     def failed(self, run: VideoRun, error: BaseException) -> None:
         """Report that a video failed. The run is stopped if all others would fail in the same way."""
         is_general = isinstance(error, StoreError | ModelUnavailableError | InputError | WorkerError)
-        if is_general or self._stops_at_failure or not isinstance(error, VideoChatError):
+        if is_general or self._stops_at_failure or not isinstance(error, VideoChatError | OSError):
             self.stop(error)
         else:
             self.finish(run, IndexedVideo.failed(run.source, error))
@@ -241,14 +280,31 @@ class Schedule:
     def next_saves(self) -> tuple[list[Draft], list[VideoRun]] | None:
         """Wait for drafts to write and videos to save; return None when there are no more.
 
-        Drafts are written even after the run was stopped.
+        Drafts are written even after the run was stopped. Those of a video are written before it is saved, which
+        deletes them.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._drafts or self._perceived or self._is_over())
+            self._changed.wait_for(lambda: self._drafts or self._savable() or self._is_over())
+            runs = [] if self.stopped.is_set() else _limit(self._savable())
+            for run in runs:
+                self._perceived.remove(run)
             drafts, self._drafts = self._drafts, []
-            count = 0 if self.stopped.is_set() else min(MAX_SAVES, len(self._perceived))
-            runs = [self._perceived.popleft() for _ in range(count)]
+            self._writing.update(one.video_id for one in drafts)
             return (drafts, runs) if drafts or runs else None
+
+    def take_drafts(self) -> list[Draft]:
+        """Return the drafts that are still to be written, when all workers and writers have ended."""
+        return self._drafts
+
+    def wrote(self, drafts: Sequence[Draft]) -> None:
+        """Report that drafts are written."""
+        with self._changed:
+            self._writing -= Counter(one.video_id for one in drafts)
+            self._changed.notify_all()
+
+    def _savable(self) -> list[VideoRun]:
+        """Return the videos of which no other writer is writing a draft."""
+        return [one for one in self._perceived if not self._writing[one.video_id]]
 
     def finish(
         self,
@@ -278,10 +334,10 @@ class Schedule:
         every = [*run.stages, *stages]
         emit_span("index", run.started, every, source=video.source, status=video.status, duration=video.duration)
         for copy in copies:
-            self._inspect(copy, run.video_id)
+            self._inspect(copy, copy.known)
 
     def stop(self, error: BaseException | None = None) -> None:
-        """Begin nothing more."""
+        """Stop the run; `error` is the reason."""
         with self._changed:
             if not self.stopped.is_set():
                 self.stopped.set()
@@ -296,9 +352,9 @@ class Schedule:
             self.events.put(Ended())
         self._changed.notify_all()
 
-    def _inspect(self, run: VideoRun, video_id: str | None) -> None:
+    def _inspect(self, run: VideoRun, known: tuple[str, FileState] | None) -> None:
         with self._changed:
-            self._inspections.append(Assignment(run, InspectJob(run.source, video_id)))
+            self._inspections.append(Assignment(run, InspectJob(run.source, known)))
             self._changed.notify_all()
 
     def _put_jobs(self, run: VideoRun, *jobs: Job) -> None:
@@ -309,6 +365,7 @@ class Schedule:
     def _plan(self, run: VideoRun, inspection: Inspection) -> None:
         with self._changed:
             run.video_id = inspection.video_id
+            run.known = inspection.video_id, inspection.state
             if self._by_id.setdefault(inspection.video_id, run) is not run:
                 # A copy of a video in progress: it is planned when that one is finished.
                 self._copies.setdefault(inspection.video_id, []).append(run)
@@ -317,7 +374,8 @@ class Schedule:
         if isinstance(plan, IndexedVideo):
             self.finish(run, plan)
             return
-        run.pending = PendingVideo(inspection, plan, in_order=self._in_order)
+        in_order = self._in_order or is_remote_address(run.source)
+        run.pending = PendingVideo(inspection, plan, in_order=in_order)
         self._continue(run, run.pending, is_complete=run.pending.is_complete)
 
     def _add_segment(self, run: VideoRun, number: int, result: SegmentResult) -> None:
@@ -358,3 +416,15 @@ class Schedule:
         with self._changed:
             self._perceived.append(run)
             self._changed.notify_all()
+
+
+def _limit(runs: Sequence[VideoRun]) -> list[VideoRun]:
+    """Return the first videos, as far as they may be saved together."""
+    chosen: list[VideoRun] = []
+    observations = 0
+    for run in runs[:MAX_SAVES]:
+        observations += len(run.perceived.version.timeline) if run.perceived is not None else 0
+        if chosen and observations > MAX_SAVED_OBSERVATIONS:
+            break
+        chosen.append(run)
+    return chosen

@@ -1,4 +1,4 @@
-"""Crews: the workers and writers of an indexing run, by engine."""
+"""The workers and writers of an indexing run: threads, processes or actors of Ray."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from langchain_videochat.workers.ray_cluster import connect
 from langchain_videochat.workers.threads import ThreadWorker
 from langchain_videochat.workers.worker import Worker
 
-Engine = Literal["processes", "ray"]
+EngineName = Literal["processes", "ray"]
 
 
 @dataclass(frozen=True)
-class Crew:
+class Engine:
     """The workers and the writers of a run. Each has a thread of its own."""
 
     workers: Sequence[Worker]
@@ -27,7 +27,7 @@ class Crew:
 
 @dataclass(frozen=True)
 class StoreAccess:
-    """How writers get at a store."""
+    """Access to a store for writers."""
 
     writer: StoreWriter
     """Writes in this process."""
@@ -36,23 +36,29 @@ class StoreAccess:
     """Describes the store for other processes; raises an InputError if they cannot open it."""
 
 
-def thread_crew(profile: Profile, store: StoreAccess, workers: int | None) -> Crew:
+def thread_engine(profile: Profile, store: StoreAccess, workers: int | None) -> Engine:
     """Return a thread that perceives, and one that writes."""
-    return Crew([ThreadWorker()], [store.writer])
+    return Engine([ThreadWorker()], [store.writer])
 
 
-def process_crew(profile: Profile, store: StoreAccess, workers: int | None) -> Crew:
+def process_engine(profile: Profile, store: StoreAccess, workers: int | None) -> Engine:
     """Return processes that perceive, and a thread that writes."""
-    return Crew(process_workers(workers or 1), [store.writer])
+    return Engine(process_workers(workers or 1), [store.writer])
 
 
-def ray_crew(profile: Profile, store: StoreAccess, workers: int | None) -> Crew:
+def ray_engine(profile: Profile, store: StoreAccess, workers: int | None) -> Engine:
     """Return actors that perceive, and actors that write if the store is on a server; else a thread writes."""
     connect()
     hired = ray_workers(profile, workers)
     try:
         config = store.config()
     except InputError:
-        return Crew(hired, [store.writer])
+        return Engine(hired, [store.writer])
     is_on_server = "persist_directory" not in config
-    return Crew(hired, ray_writers(config, profile.name, len(hired)) if is_on_server else [store.writer])
+    return Engine(hired, ray_writers(config, profile.name, len(hired)) if is_on_server else [store.writer])
+
+
+ENGINES: dict[EngineName, Callable[[Profile, StoreAccess, int | None], Engine]] = {
+    "processes": process_engine,
+    "ray": ray_engine,
+}
