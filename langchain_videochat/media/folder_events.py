@@ -17,13 +17,13 @@ from langchain_videochat.media.subtitles.sidecars import SIDECAR_SUFFIXES
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
-"""Seconds after which files that may have become complete are looked at, if nothing changes."""
+"""Seconds after which files that may have become complete are checked, if nothing changes."""
 
 POLL_SECONDS = 5.0
-"""Seconds between two looks at a folder whose changes the operating system does not report."""
+"""Seconds between two checks of a folder whose changes the operating system does not report."""
 
 WAIT_SECONDS = 1.0
-"""Seconds between two looks for a folder that has vanished."""
+"""Seconds between two checks for a folder that has vanished."""
 
 _NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"}
 """File systems that do not report the changes that other machines make; so do those of FUSE."""
@@ -223,7 +223,7 @@ class _FolderWatch:
         return not any(os.path.islink(folder) for folder in folders)
 
     def _identity(self) -> tuple[int, int] | None:
-        """Return device and inode of the folder; None if it is not there."""
+        """Return device and inode of the folder; None if it does not exist."""
         try:
             status = os.stat(self._folder)
         except OSError:

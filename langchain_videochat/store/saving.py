@@ -88,10 +88,10 @@ def save_all(
 ) -> list[VideoRecord]:
     """Write different videos and replace their earlier versions; texts are embedded and written in common batches.
 
-    Pages and moments get ids of this save, and the record is written last: readers see the old video until the new one
-    is whole. If several writers save one video at the same time, the last record wins. What no record names any more
-    is deleted afterwards, except for the pages and moments of saves that are in progress. A relative source becomes
-    absolute, because readers may have another current folder.
+    Pages and moments get ids of this save, and the record is written last: readers see the old version until the new
+    one is complete. If several writers save one video at the same time, the last record wins. Unreferenced pages and
+    moments are deleted afterwards, except those of saves that are in progress. A relative source becomes absolute,
+    because readers may have another current folder.
 
     Args:
         collections: Where they are written.

@@ -15,7 +15,7 @@ from langchain_videochat.utils.optional_dependencies import require_extra
 ROUNDING = 1e-6
 
 MODEL_CPUS = 4
-"""CPUs of an actor whose perceivers have pretrained models, but no GPU; fewer if no node has so many."""
+"""CPUs of an actor whose perceivers have pretrained models, but no GPU; fewer if every node has fewer."""
 
 OTHER_GPU_MEGABYTES = 1500
 """Memory that an actor needs on a GPU besides its weights: CUDA, and the activations of a batch."""
@@ -66,9 +66,8 @@ def connect(address: str | None = None) -> None:
         ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         problem = f"the Ray cluster cannot be reached ({error})"
-        raise WorkerError(
-            os.environ.get("RAY_ADDRESS", "ray"), problem, "Check its address, and that it runs"
-        ) from error
+        subject = address or os.environ.get("RAY_ADDRESS", "ray")
+        raise WorkerError(subject, problem, "Check its address, and that it runs") from error
 
 
 def place(profile: Profile) -> Placement:

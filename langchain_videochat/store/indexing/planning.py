@@ -159,7 +159,8 @@ class Planner:
         """Choose the copy of a video whose subtitle files its timeline is to have.
 
         That is the copy that the timeline was made from if it has any: two copies must not replace each other at every
-        run, and one without subtitle files replaces none. A refresh prefers the given copy if both have some.
+        run, and a copy without subtitle files never replaces one with them. A refresh prefers the given copy if both
+        have some.
 
         Returns:
             The copy, and whether the one that the timeline was made from is on this machine.
