@@ -13,10 +13,11 @@ from langchain_videochat.perception import Profile, keep_models
 from langchain_videochat.store.embedding_check import EmbeddingCheck
 from langchain_videochat.store.index_report import IndexedVideo
 from langchain_videochat.store.indexing.engines import ENGINES, Engine, EngineName, StoreAccess, thread_engine
+from langchain_videochat.store.indexing.events import Finished
 from langchain_videochat.store.indexing.planning import Planner
 from langchain_videochat.store.indexing.progress import OnProgress, ProgressDisplay
 from langchain_videochat.store.indexing.run import run
-from langchain_videochat.store.indexing.schedule import MAX_SAVES, Finished, Schedule
+from langchain_videochat.store.indexing.schedule import MAX_SAVES, Schedule
 from langchain_videochat.store.local_index import LocalIndex
 from langchain_videochat.store.run_records import RunRecord
 from langchain_videochat.store.saving import StoreCollections

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from langchain_videochat.media import VideoInfo
-from langchain_videochat.store.indexing.schedule import Event, Finished, Progress
+from langchain_videochat.store.indexing.events import Event, Finished, Progress
 from langchain_videochat.store.run_records import RunRecord
 from langchain_videochat.utils.progress import total_progress, video_progress
 

@@ -14,7 +14,9 @@ import tenacity
 from langchain_videochat.errors import StoreError, StoreUnavailableError, VideoChatError
 from langchain_videochat.store.index_report import IndexedVideo
 from langchain_videochat.store.indexing.engines import Engine
-from langchain_videochat.store.indexing.schedule import Ended, Event, Finished, Schedule, VideoRun
+from langchain_videochat.store.indexing.events import Ended, Event, Finished
+from langchain_videochat.store.indexing.schedule import Schedule
+from langchain_videochat.store.indexing.video_runs import VideoRun
 from langchain_videochat.store.indexing.writing import PerceivedVideo, Writer
 from langchain_videochat.workers.worker import JobDied, Worker
 

@@ -1,10 +1,9 @@
 """The schedule of an indexing run: which job comes next, and which videos can be saved."""
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from queue import SimpleQueue
 from typing import cast
@@ -17,14 +16,15 @@ from langchain_videochat.errors import (
     VideoChatError,
     WorkerError,
 )
-from langchain_videochat.media import VideoInfo
 from langchain_videochat.media.sources import is_remote_address
 from langchain_videochat.perception import Profile, SegmentResult
 from langchain_videochat.perception.perceiver import ObservationInputs
 from langchain_videochat.store.index_report import IndexedVideo
+from langchain_videochat.store.indexing.events import EARLIER, Ended, Event, Finished, Progress
 from langchain_videochat.store.indexing.pending_video import PendingVideo
 from langchain_videochat.store.indexing.planning import Planner
-from langchain_videochat.store.indexing.writing import Draft, PerceivedVideo
+from langchain_videochat.store.indexing.video_runs import Assignment, VideoRun
+from langchain_videochat.store.indexing.writing import Draft
 from langchain_videochat.timeline import Timeline
 from langchain_videochat.utils.tracing import StageTime, emit_span
 from langchain_videochat.workers.jobs import (
@@ -50,98 +50,6 @@ MAX_LOSSES = 5
 
 MAX_SAVES = 16
 """Maximum number of videos that are saved together: their texts are embedded in the same batches."""
-
-
-EARLIER = -1
-"""Number that stands for all segments that an earlier run has perceived."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a video is."""
-
-    source: str
-    phase: str
-    """"perceiving", "summarizing" or "embedding"."""
-
-    segment: int
-    """Number of the segment, or `EARLIER`; 0 if the phase has no segments."""
-
-    position: float
-    """Seconds of the segment, or of the whole video in other phases, that are done."""
-
-    video: VideoInfo
-    """The video."""
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A video is finished."""
-
-    number: int
-    """Its position among the sources, from 0."""
-
-    video: IndexedVideo
-
-
-@dataclass(frozen=True)
-class Ended:
-    """The run has ended."""
-
-    error: BaseException | None = None
-    """Why it was stopped, if it was."""
-
-
-Event = Progress | Finished | Ended
-
-
-@dataclass(eq=False)
-class VideoRun:
-    """A source that is being indexed."""
-
-    number: int
-    """Its position among the sources, from 0."""
-
-    source: str
-    """Path or URL."""
-
-    video_id: str | None = None
-    """Hash of its content, when it is known."""
-
-    known: tuple[str, FileState] | None = None
-    """The same with the state of its file."""
-
-    worker: object = None
-    """The worker that has downloaded it, if it is not a file."""
-
-    pending: PendingVideo | None = None
-    """Its segments, when it was planned."""
-
-    perceived: PerceivedVideo | None = None
-    """What is to be saved, when everything is perceived."""
-
-    is_finished: bool = False
-    """Whether its result was reported: what its other jobs return is ignored."""
-
-    is_started: bool = False
-    """Whether its perception has begun."""
-
-    started: float = field(default_factory=time.time)
-    """Unix time at which it was listed."""
-
-    stages: list[StageTime] = field(default_factory=list)
-    """How long each stage of its perception took."""
-
-
-@dataclass(frozen=True, eq=False)
-class Assignment:
-    """An assigned job."""
-
-    run: VideoRun
-    job: Job
-    tries: int = 1
-    losses: int = 0
-    """How often a machine was lost that ran it."""
 
 
 class Schedule:
