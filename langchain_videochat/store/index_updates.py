@@ -86,13 +86,18 @@ def _update_video(
 
 
 def _index_video(index: LocalIndex, collections: StoreCollections, record: VideoRecord) -> None:
-    moments = []
-    for moment in _read_moments(collections, record):
-        moments.append(moment)
-        index.pause()
-    # If moments are missing because a later save has replaced the record, the token has changed too.
-    if len(moments) == record.moments or collections.catalogue.get(record.video_id) == record:
-        index.put_video(record.video_id, IndexedVersion.of(record), moments)
+    latest: VideoRecord | None = record
+    while latest is not None:
+        moments = []
+        for moment in _read_moments(collections, latest):
+            moments.append(moment)
+            index.pause()
+        # If moments are missing, a later save may have replaced the record: readers must find one of the two versions.
+        known, is_complete = latest, len(moments) == latest.moments
+        latest = None if is_complete else collections.catalogue.get(known.video_id)
+        if is_complete or latest == known:
+            index.put_video(known.video_id, IndexedVersion.of(known), moments)
+            return
 
 
 def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterator[IndexedMoment]:

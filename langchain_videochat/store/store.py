@@ -273,10 +273,10 @@ class VideoTimelineStore:
             VideoChatError: See `index`.
 
         Example:
-            >>> store = VideoTimelineStore()
-            >>> for video in store.lazy_index("demo/", profile="lite", show_progress=False):
-            ...     print(video.status)
-            indexed
+            Index a folder with two processes:
+
+                for video in store.lazy_index("talks/", profile="lite", workers=2):
+                    print(video)
         """
         loaded = load_profile(profile)
         loaded.create()

@@ -17,6 +17,7 @@ from langchain_videochat.errors import InputError, SourceError
 from langchain_videochat.media import probe
 from langchain_videochat.store import VideoTimelineStore
 from langchain_videochat.store.addresses import MAX_SOURCES
+from langchain_videochat.store.quotas import scan_rows
 from langchain_videochat.text.agent_files import AgentFiles
 from langchain_videochat.text.tools import CutClipTool, IndexVideoTool, ViewFramesTool
 from tests.chroma_server import run_chroma_server
@@ -103,11 +104,11 @@ def titles(store: VideoTimelineStore) -> set[str]:
 
 
 def stored(store: VideoTimelineStore) -> dict[str, Any]:
-    """Return all that is in Chroma."""
+    """Return all that is in Chroma, except for records of runs."""
     name = store.vectorstore._collection_name
     collections = [name, f"{name}-timelines", f"{name}-catalogue"]
-    include: Any = ["documents", "metadatas"]
-    return {one: store.vectorstore._client.get_collection(one).get(include=include) for one in collections}
+    rows = {one: scan_rows(store.vectorstore._client.get_collection(one)) for one in collections}
+    return {one: [row for row in found if not row.id.startswith(":run:")] for one, found in rows.items()}
 
 
 def test_folder_that_moved_is_followed_by_all_readers(

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from itertools import cycle, pairwise
 from operator import add
@@ -358,6 +360,7 @@ def remove_video(store: VideoTimelineStore) -> None:
 def delete_collections(store: VideoTimelineStore) -> None:
     for name in ("videos", "videos-timelines", "videos-catalogue"):
         store.vectorstore._client.delete_collection(name)
+    time.sleep(1.2)  # searches notice what others do after a second
 
 
 @pytest.mark.parametrize("destroy", [remove_video, delete_collections])
@@ -502,24 +505,22 @@ def test_overlong_moments_are_truncated() -> None:
 
 
 @pytest.mark.parametrize("scope", ["moments", "whole"])
-@pytest.mark.parametrize("where", ["store", "timeline"])
-def test_moments_that_do_not_fit_are_an_error_not_an_answer(where: str, scope: Any) -> None:
+def test_moments_that_do_not_fit_are_an_error_not_an_answer(scope: Any) -> None:
     talk = make_slides("x" * 100_000, "Whisk two eggs", "Heat the pan")
-    store = VideoTimelineStore(embedding=BagOfWords())
-    store.add(talk)
     model = model_answering("Two [1].")
-    chain = create_video_qa_chain(model, store if where == "store" else talk, scope=scope)
+    chain = create_video_qa_chain(model, talk, scope=scope)
     with pytest.raises(InputError, match="max_context_tokens: no moment fits into 3000 tokens"):
         chain.invoke("How many eggs?")
     assert model.prompts == []
 
 
-def test_a_video_with_an_overlong_title_does_not_hide_others() -> None:
+def test_overlong_titles_are_cut_in_a_store() -> None:
     store = VideoTimelineStore(embedding=BagOfWords())
-    store.add(make_slides("x" * 100_000, "Whisk two eggs"))
+    talk = make_slides("talk", "Whisk two eggs")
+    store.add(replace(talk, video=replace(talk.video, title="x" * 100_000)))
     store.add(make_slides("eggs", "Whisk two eggs in a bowl"))
     answered = ask(store, "Two [1].", "Whisk two eggs")
-    assert [one.metadata["video_id"] for one in answered["documents"]] == ["eggs"]
+    assert {one.metadata["video_id"] for one in answered["documents"]} == {"talk", "eggs"}
 
 
 def test_the_models_tokenizer_is_used_if_it_works() -> None:
