@@ -60,14 +60,6 @@ class RunRecord:
         engine: What performs the work, for example "local" or "ray".
         workers: Number of workers.
         prepare: Called before each write, for example to wait for locks of other programs; may raise an error.
-
-    Example:
-        Record a run of one video:
-
-            with RunRecord(collection, engine="local", workers=2) as run:
-                run.started("talk.mp4", duration=3600.0)
-                run.progress("talk.mp4", 600.0)
-                run.finished(indexed_video)
     """
 
     def __init__(

@@ -273,9 +273,9 @@ class VideoTimelineStore:
             VideoChatError: See `index`.
 
         Example:
-            Index a folder with two processes:
+            Index a folder, and print each result as soon as the video is saved:
 
-                for video in store.lazy_index("talks/", profile="lite", workers=2):
+                for video in store.lazy_index("videos/", profile="lite"):
                     print(video)
         """
         loaded = load_profile(profile)
