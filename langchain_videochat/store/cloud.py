@@ -42,7 +42,7 @@ def open_cloud(tenant: str, database: str, cloud_host: str, cloud_port: int, *, 
     """Connect to Chroma Cloud with the API key in the environment variable `CHROMA_API_KEY`.
 
     Raises:
-        InputError: There is no key, or the host is not one of Chroma Cloud: whoever wrote the description of a store
+        InputError: There is no key, or the host is not one of Chroma Cloud: the author of a store's description
             must not choose where the key is sent.
         StoreError: The server does not answer, or rejects the key.
     """

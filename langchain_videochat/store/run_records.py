@@ -1,4 +1,4 @@
-"""Records of indexing runs in the collection of pages: who indexes now, how fast, and what failed."""
+"""Records of indexing runs in the collection of pages: what is being indexed, how fast, and what failed."""
 
 import logging
 import platform

@@ -49,13 +49,13 @@ def process_engine(profile: Profile, store: StoreAccess, workers: int | None) ->
 def ray_engine(profile: Profile, store: StoreAccess, workers: int | None) -> Engine:
     """Return actors that perceive, and actors that write if the store is on a server; else a thread writes."""
     connect()
-    hired = ray_workers(profile, workers)
+    actors = ray_workers(profile, workers)
     try:
         config = store.config()
     except InputError:
-        return Engine(hired, [store.writer])
+        return Engine(actors, [store.writer])
     is_on_server = "persist_directory" not in config
-    return Engine(hired, ray_writers(config, profile.name, len(hired)) if is_on_server else [store.writer])
+    return Engine(actors, ray_writers(config, profile.name, len(actors)) if is_on_server else [store.writer])
 
 
 ENGINES: dict[EngineName, Callable[[Profile, StoreAccess, int | None], Engine]] = {

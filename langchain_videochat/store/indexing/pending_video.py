@@ -62,8 +62,7 @@ class PendingVideo:
 
     def timeline(self) -> Timeline:
         """Return the observations of all segments."""
-        ordered = [self._results[number] for number in sorted(self._results)]
-        observations = (one for result in ordered for one in result.observations)
+        observations = (one for result in self._ordered() for one in result.observations)
         return Timeline.of(self.plan.video, self.plan.video_id, observations)
 
     def perceived(self, profile: str, timeline: Timeline, failures: list[str]) -> PerceivedVideo:
@@ -74,12 +73,15 @@ class PendingVideo:
             timeline: The timeline, with summaries if there are any.
             failures: Descriptions of the perceivers that failed to summarize it.
         """
-        ordered = [self._results[number] for number in sorted(self._results)]
+        ordered = self._ordered()
         damage = [one for result in ordered for one in result.damage]
         failures = [*(one for result in ordered for one in result.failures), *failures]
         provenance = Provenance.of(self.plan.video, profile, damage, failures, self.plan.sidecars)
         given = self._inspection
         return PerceivedVideo(given.video.source, given.sidecars, NewVersion(timeline, provenance))
+
+    def _ordered(self) -> list[SegmentResult]:
+        return [self._results[number] for number in sorted(self._results)]
 
     def _states(self, number: int) -> tuple[str | None, ...]:
         previous = self._results.get(number - 1)

@@ -93,10 +93,9 @@ class Planner:
         identity = self._index.find_file(path, state.size, state.mtime_ns)
         return None if identity is None else (identity, state)
 
-    def skip_known(self, source: str) -> IndexedVideo | None:
-        """Return the result for a file that is known and up to date; None if it has to be inspected."""
-        known = self.known(source)
-        record = None if known is None else self._collections.catalogue.get(known[0])
+    def skip_known(self, source: str, identity: str) -> IndexedVideo | None:
+        """Return the result for a file with a known id that is up to date; None if it has to be inspected."""
+        record = self._collections.catalogue.get(identity)
         if record is None:
             return None
         given = Copy(source, sidecar_fingerprint(local_path(source)))

@@ -65,17 +65,16 @@ def run(
             worker.close()
         for thread in (*working, *writing):
             thread.join(MAX_STOP_SECONDS)
-        _write_rest(schedule, engine.writers[0], errors)
+        _write_rest(schedule, engine.writers[0])
         for writer in engine.writers:
             writer.close()
 
 
-def _write_rest(schedule: Schedule, writer: Writer, errors: Callable[[], AbstractContextManager[None]]) -> None:
+def _write_rest(schedule: Schedule, writer: Writer) -> None:
     """Write the drafts of segments that were perceived after the run was stopped."""
     if drafts := schedule.take_drafts():
         try:
-            with errors():
-                writer.write_drafts(drafts)
+            writer.write_drafts(drafts)
         except VideoChatError as error:
             _LOG.warning("%d finished segments are perceived again by the next run: %s", len(drafts), error)
 

@@ -75,7 +75,7 @@ class Schedule:
         self._jobs: deque[Assignment] = deque()
         self._inspections: deque[Assignment] = deque()
         self._drafts: list[Draft] = []
-        self._writing: Counter[str | None] = Counter()
+        self._writing: Counter[str] = Counter()
         """Number of drafts that are being written, by the id of their video."""
         self._perceived: list[VideoRun] = []
         self._videos: set[VideoRun] = set()
@@ -93,13 +93,15 @@ class Schedule:
             self._changed.wait_for(lambda: len(self._videos) < self._max_videos or self.stopped.is_set())
         if self.stopped.is_set():
             return
-        if (known := self._planner.skip_known(source)) is not None:
-            self.events.put(Finished(number, known))
+        known = self._planner.known(source)
+        skipped = None if known is None else self._planner.skip_known(source, known[0])
+        if skipped is not None:
+            self.events.put(Finished(number, skipped))
             return
         run = VideoRun(number, source)
         with self._changed:
             self._videos.add(run)
-        self._inspect(run, self._planner.known(source))
+        self._inspect(run, known)
 
     def end_sources(self) -> None:
         """Report that no more sources follow."""
@@ -234,7 +236,7 @@ class Schedule:
             run.is_finished = True
             self._videos.discard(run)
             self._jobs = deque(one for one in self._jobs if one.run is not run)
-            if run.video_id is not None and self._by_id.get(run.video_id) is run:
+            if self._by_id.get(run.video_id) is run:
                 del self._by_id[run.video_id]
                 copies = self._copies.pop(run.video_id, [])
             self.events.put(Finished(run.number, video))
@@ -242,7 +244,8 @@ class Schedule:
         every = [*run.stages, *stages]
         emit_span("index", run.started, every, source=video.source, status=video.status, duration=video.duration)
         for copy in copies:
-            self._inspect(copy, copy.known)
+            inspected = copy.inspection
+            self._inspect(copy, None if inspected is None else (inspected.video_id, inspected.state))
 
     def stop(self, error: BaseException | None = None) -> None:
         """Stop the run; `error` is the reason."""
@@ -272,8 +275,7 @@ class Schedule:
 
     def _plan(self, run: VideoRun, inspection: Inspection) -> None:
         with self._changed:
-            run.video_id = inspection.video_id
-            run.known = inspection.video_id, inspection.state
+            run.inspection = inspection
             if self._by_id.setdefault(inspection.video_id, run) is not run:
                 # A copy of a video in progress: it is planned when that one is finished.
                 self._copies.setdefault(inspection.video_id, []).append(run)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from langchain_videochat.store.indexing.pending_video import PendingVideo
 from langchain_videochat.store.indexing.writing import PerceivedVideo
 from langchain_videochat.utils.tracing import StageTime
-from langchain_videochat.workers.jobs import FileState, Job
+from langchain_videochat.workers.jobs import Inspection, Job
 
 
 @dataclass(eq=False)
@@ -19,11 +19,8 @@ class VideoRun:
     source: str
     """Path or URL."""
 
-    video_id: str | None = None
-    """Hash of its content, when it is known."""
-
-    known: tuple[str, FileState] | None = None
-    """The same with the state of its file."""
+    inspection: Inspection | None = None
+    """What its file contains, when it was inspected."""
 
     worker: object = None
     """The worker that has downloaded it, if it is not a file."""
@@ -45,6 +42,11 @@ class VideoRun:
 
     stages: list[StageTime] = field(default_factory=list)
     """How long each stage of its perception took."""
+
+    @property
+    def video_id(self) -> str:
+        """Hash of its content; empty before it was inspected."""
+        return "" if self.inspection is None else self.inspection.video_id
 
 
 @dataclass(frozen=True, eq=False)
