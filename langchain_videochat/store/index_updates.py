@@ -107,18 +107,36 @@ def _read_moments(collections: StoreCollections, record: VideoRecord) -> Iterato
     moments = Timeline(record.video, record.video_id, tuple(content.observations)).moments()
     by_start = {round(one.start, 3): one for one in moments}
     frames = _load_frames(collections, record, content.observations)
+    for text, metadata, vector in _read_stored(collections.moments, record, content.moments):
+        moment = by_start.get(metadata["start"])
+        document = retitle(from_stored(text, metadata), record.title)
+        if moment is not None and is_cut(metadata):
+            document = Document(page_content=moment.text, metadata=document.metadata)
+        shown = FrameVectors.of(moment.frames if moment else (), frames)
+        yield index_moment(document, vector, moment.observations if moment else (), content.vectors, shown)
+
+
+def _read_stored(
+    moments: Chroma, record: VideoRecord, vectors: Sequence[Int8Vectors]
+) -> Iterator[tuple[str, dict[str, Any], Any]]:
+    """Yield the text, the metadata and the vector of the moments of a video that exist, in time order.
+
+    Args:
+        moments: The collection.
+        record: The record of the video.
+        vectors: Their vectors, from its pages; they are read from Chroma if an earlier version wrote the pages.
+    """
     for batch in batch_iterate(MAX_RECORDS, range(record.moments)):
-        ids = [record_id(record.video_id, record.save_id, f"{number:06d}") for number in batch]
-        found = _get_moments(collections.moments, ids)
-        rows = zip(found["ids"], found["documents"], found["metadatas"], found["embeddings"], strict=True)
+        numbers = {record_id(record.video_id, record.save_id, f"{number:06d}"): number for number in batch}
+        if len(vectors) == record.moments:
+            found = moments.get(list(numbers), include=["documents", "metadatas"])
+            known: Sequence[Any] = [vectors[numbers[one]] for one in found["ids"]]
+        else:
+            found = _get_with_vectors(moments, list(numbers))
+            known = found["embeddings"]
+        rows = zip(found["ids"], found["documents"], found["metadatas"], known, strict=True)
         # Chroma does not return records in order; inserting them in time order stores neighbors together.
-        for _, text, metadata, vector in sorted(rows, key=itemgetter(0)):
-            moment = by_start.get(metadata["start"])
-            document = retitle(from_stored(text, metadata), record.title)
-            if moment is not None and is_cut(metadata):
-                document = Document(page_content=moment.text, metadata=document.metadata)
-            shown = FrameVectors.of(moment.frames if moment else (), frames)
-            yield index_moment(document, vector, moment.observations if moment else (), content.vectors, shown)
+        yield from (tuple(rest) for _, *rest in sorted(rows, key=itemgetter(0)))
 
 
 def index_moment(
@@ -157,7 +175,7 @@ def _load_frames(
     return loaded
 
 
-def _get_moments(moments: Chroma, ids: list[str]) -> dict[str, Any]:
+def _get_with_vectors(moments: Chroma, ids: list[str]) -> dict[str, Any]:
     include = ["documents", "metadatas", "embeddings"]
     for _ in range(MAX_REFRESHES):
         try:

@@ -94,9 +94,14 @@ def dump_vectors(vectors: Int8Vectors) -> str:
     return base64.b64encode(vectors.tobytes()).decode("ascii")
 
 
+def load_vector(dumped: str) -> Int8Vectors:
+    """Return a dumped vector [dimensions]."""
+    return np.frombuffer(base64.b64decode(dumped), np.int8)
+
+
 def load_vectors(dumped: str, texts: Sequence[str]) -> Mapping[str, Int8Vectors]:
     """Return the vector [dimensions] of each of the texts, whose vectors were dumped in this order."""
-    vectors = np.frombuffer(base64.b64decode(dumped), np.int8).reshape(len(texts), -1)
+    vectors = load_vector(dumped).reshape(len(texts), -1)
     return dict(zip(texts, vectors, strict=True))
 
 

@@ -10,7 +10,13 @@ from chromadb import Collection
 
 from langchain_videochat.media import Damage
 from langchain_videochat.perception import Observation, SegmentResult
-from langchain_videochat.store.observation_vectors import Int8Vectors, distinct_texts, dump_vectors, load_vectors
+from langchain_videochat.store.observation_vectors import (
+    Int8Vectors,
+    distinct_texts,
+    dump_vectors,
+    load_vector,
+    load_vectors,
+)
 from langchain_videochat.store.old_pages import load_old_draft, load_old_page
 from langchain_videochat.store.payloads import SIZE, read_payloads, write_payloads
 from langchain_videochat.store.quotas import delete_records, existing_ids, read_rows, scan_rows
@@ -57,6 +63,10 @@ class PageContent:
     vectors: Mapping[str, Int8Vectors]
     """The vectors of their texts; none if an earlier version wrote the pages."""
 
+    moments: Sequence[Int8Vectors] = ()
+    """The vectors [dimensions] of the moments that start on the pages, in time order; none if an earlier version wrote
+    the pages."""
+
 
 class Pages:
     """The collection of pages.
@@ -70,16 +80,33 @@ class Pages:
         self.collection = collection
 
     def write(
-        self, video_id: str, save_id: str, observations: Sequence[Observation], vectors: Mapping[str, Int8Vectors]
+        self,
+        video_id: str,
+        save_id: str,
+        observations: Sequence[Observation],
+        vectors: Mapping[str, Int8Vectors],
+        moments: Sequence[tuple[float, Int8Vectors]],
     ) -> None:
-        """Write the observations of a timeline, which must be in time order, with the vectors of their texts."""
+        """Write the pages of a timeline.
+
+        Args:
+            video_id: The video.
+            save_id: The save.
+            observations: The observations, in time order.
+            vectors: The vectors of their texts.
+            moments: The start in seconds and the vector of each moment, in time order: readers that copy them need not
+                open Chroma's index of vectors, which takes long while others write.
+        """
         pages: list[list[tuple[int, Observation]]] = [[] for _ in range(count_pages(observations))]
+        starting: list[list[Int8Vectors]] = [[] for _ in pages]
         for position, one in enumerate(observations):
             # The last page includes longer observations: one wrong end time must not create a million pages.
             for page in pages[_page_at(one.start) : _page_at(one.end) + 1]:
                 page.append((position, one))
+        for start, vector in moments:
+            starting[min(_page_at(start), len(pages) - 1)].append(vector)
         ids = (record_id(video_id, save_id, str(number)) for number in range(len(pages)))
-        dumped = (_dump_page(content, vectors) for content in pages)
+        dumped = (_dump_page(content, vectors, own) for content, own in zip(pages, starting, strict=True))
         write_payloads(self.collection, zip(ids, dumped, strict=True), {"video_id": video_id})
 
     def read(self, video_id: str, save_id: str, pages: int, interval: Interval) -> list[Observation] | None:
@@ -155,6 +182,7 @@ def _merge(pages: Sequence[Mapping[str, Any] | None]) -> PageContent | None:
     """Return the observations of pages, each once and in the order of their positions; None if a page is missing."""
     found: dict[int, Observation] = {}
     vectors: dict[str, Int8Vectors] = {}
+    moments: list[Int8Vectors] = []
     for page in pages:
         if page is None:
             return None
@@ -162,14 +190,18 @@ def _merge(pages: Sequence[Mapping[str, Any] | None]) -> PageContent | None:
         found |= zip(page["positions"], observations, strict=True)
         if dumped := page["vectors"]:
             vectors |= load_vectors(dumped, distinct_texts(observations))
-    return PageContent([found[position] for position in sorted(found)], vectors)
+        moments += map(load_vector, page.get("moments", ()))
+    return PageContent([found[position] for position in sorted(found)], vectors, moments)
 
 
-def _dump_page(content: list[tuple[int, Observation]], vectors: Mapping[str, Int8Vectors]) -> dict[str, Any]:
+def _dump_page(
+    content: list[tuple[int, Observation]], vectors: Mapping[str, Int8Vectors], moments: list[Int8Vectors]
+) -> dict[str, Any]:
     texts = distinct_texts(one for _, one in content)
     return {
         "positions": [position for position, _ in content],
         "vectors": dump_vectors(np.stack([vectors[text] for text in texts])) if texts else "",
+        "moments": [dump_vectors(one) for one in moments],
         "observations": dump_observations([one for _, one in content]),
     }
 

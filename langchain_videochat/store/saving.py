@@ -21,7 +21,7 @@ from langchain_videochat.media.sources import absolute_source
 from langchain_videochat.store.addresses import VideoSource, put_first
 from langchain_videochat.store.catalogue import Catalogue, VideoRecord
 from langchain_videochat.store.leases import Lease, has_leases, revoke_expired
-from langchain_videochat.store.observation_vectors import Int8Vectors, distinct_texts, quantize_vectors
+from langchain_videochat.store.observation_vectors import Int8Vectors, distinct_texts, quantize_vector, quantize_vectors
 from langchain_videochat.store.pages import Pages, count_pages
 from langchain_videochat.store.provenance import Provenance
 from langchain_videochat.store.quotas import MAX_RECORDS, MAX_VALUE_BYTES, scan_rows, shorten
@@ -209,9 +209,9 @@ def _try_to_save(
             vectors = _embed_all(collections.embedding, saves, lambda fraction: progress(fraction / 2))
         for one in saves:
             collections.check_space()
-            collections.pages.write(
-                one.record.video_id, one.record.save_id, one.version.timeline.observations, _quantize(one, vectors)
-            )
+            observations = one.version.timeline.observations
+            texts, moments = _quantize_texts(one, vectors), _quantize_moments(one, vectors)
+            collections.pages.write(one.record.video_id, one.record.save_id, observations, texts, moments)
         _write_moments(collections, saves, vectors, lambda fraction: progress((1 + fraction) / 2))
         held = [one for one, lease in zip(saves, leases, strict=True) if lease.is_held()]
         records = {one.number: _put_record(collections, one) for one in held}
@@ -235,12 +235,17 @@ def _embed_all(
     return vectors
 
 
-def _quantize(save: _Save, vectors: Mapping[str, NDArray[np.float32]]) -> dict[str, Int8Vectors]:
+def _quantize_texts(save: _Save, vectors: Mapping[str, NDArray[np.float32]]) -> dict[str, Int8Vectors]:
     """Return the vectors of the texts of a video's observations."""
     if not save.texts:
         return {}
     quantized = quantize_vectors(np.stack([vectors[text] for text in save.texts]), vectors[save.record.title])
     return dict(zip(save.texts, quantized, strict=True))
+
+
+def _quantize_moments(save: _Save, vectors: Mapping[str, NDArray[np.float32]]) -> list[tuple[float, Int8Vectors]]:
+    """Return the start and the vector of each moment of a video."""
+    return [(one.metadata["start"], quantize_vector(vectors[one.page_content])) for one in save.documents]
 
 
 def _write_moments(

@@ -36,7 +36,8 @@ def measure(scale: float) -> Table:
             _measure_store(table, place, where, videos, searches)
     table.notes = [
         f"{videos * MOMENTS_PER_VIDEO:,} moments at the start; {WRITERS} processes add videos of {MOMENTS_PER_VIDEO} "
-        f"moments without a pause. {searches} queries of eight words, {PAUSE_SECONDS * 1000:g} ms apart."
+        f"moments without a pause, or compute without writing, which keeps the CPUs as busy. {searches} queries of "
+        f"eight words, {PAUSE_SECONDS * 1000:g} ms apart."
     ]
     return table
 
@@ -49,10 +50,13 @@ def _measure_store(table: Table, place: str, where: str, videos: int, searches: 
         store.add(make_timeline(f"{number:016x}", MOMENTS_PER_VIDEO, generator))
     store.search("word1")
     at_rest = _search(store, searches)
+    with _computing():
+        while_computing = _search(store, searches)
     with _writers(where):
         store.search("word1")  # after a pause, so that it updates the index itself
         while_writing = _search(store, searches)
     table.cost(f"search a store in {place}", while_writing, "at rest", at_rest, at_most=MAX_RATIO)
+    table.cost(f"search a store in {place}", while_writing, "while others compute", while_computing)
 
 
 def _search(store: VideoTimelineStore, searches: int) -> float:
@@ -82,6 +86,18 @@ def _writers(where: str) -> Iterator[None]:
         for process in processes:
             assert process.stdout is not None
             process.stdout.readline()  # It has written its first video.
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def _computing() -> Iterator[None]:
+    """Keep the CPUs busy with as many processes as there are writers."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(WRITERS)]
+    try:
         yield
     finally:
         for process in processes:

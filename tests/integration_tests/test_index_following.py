@@ -46,6 +46,14 @@ found = store.search("video", k=1000)
 print(len(found), len({one.id for one in found}))
 """
 
+HOLD_WRITE_LOCK = """
+import sqlite3
+store.add(make_slides("eggs", "cracked eggs"))
+sqlite3.connect(sys.argv[1] + "/chroma.sqlite3").execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+input()
+"""
+
 DIE_WHILE_INDEXING = """
 put_video, left = LocalIndex.put_video, int(sys.argv[2])
 
@@ -66,7 +74,7 @@ store.search("video")
 
 def start(program: str, *arguments: object) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", PREPARE + program, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 @contextmanager
@@ -128,6 +136,18 @@ def test_searches_see_whole_videos_while_three_processes_write(place: object) ->
     record = next(one for one in store.videos() if one.video_id == "eggs1")
     newest = {one.text for one in store.timeline(record.video_id).moments()}
     assert versions(store, "eggs1") == newest
+
+
+def test_searches_see_new_videos_while_another_process_is_about_to_write(tmp_path: Path) -> None:
+    store = fill(tmp_path, 1)
+    store.search("video")
+    with start(HOLD_WRITE_LOCK, tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        until = time.monotonic() + WAIT_SECONDS
+        while (found := store.search("cracked eggs", k=1)[0].metadata["video_id"]) != "eggs":
+            assert time.monotonic() < until, found
+            time.sleep(0.1)
 
 
 def test_searches_do_not_wait_for_a_server_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
