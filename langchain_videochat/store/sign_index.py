@@ -122,18 +122,18 @@ class SignBlock:
             preselection: Which vectors are compared by all of their signs.
         """
         some = preselection.words
-        slices = None if self.clusters is None else self.clusters.near(query, MIN_SEARCHED * count)
-        if slices is None:
-            searched, beginnings = np.arange(self.size), self.signs[:some]
-        else:
-            searched = np.concatenate([np.arange(one.start, one.stop) for one in slices])
-            beginnings = np.concatenate([self.signs[:some, one] for one in slices], axis=1)
-        wanted = max(round(preselection.share * len(searched)), 10 * count)
+        everything = [slice(0, self.size)]
+        slices = everything if self.clusters is None else self.clusters.near(query, MIN_SEARCHED * count) or everything
+        beginnings = _join(self.signs[:some], slices)
+        wanted = max(round(preselection.share * beginnings.shape[1]), 10 * count)
         if wanted >= self.size:
-            return searched, self._mask(hamming_distances(self.signs, words), searched)
-        partial = self._mask(hamming_distances(beginnings, words[:some]), searched)
+            columns = np.arange(self.size)
+            return columns, self._mask(hamming_distances(self.signs, words), columns)
+        partial = hamming_distances(beginnings, words[:some])
+        if self.removed is not None:
+            partial[_join(self.removed[None], slices)[0]] = _FARTHEST
         chosen = np.flatnonzero(partial <= distance_limit(partial[::SAMPLING], -(-wanted // SAMPLING)))
-        columns = searched[chosen]
+        columns = _columns_at(slices, chosen)
         rest = hamming_distances(take(self.signs[some:], columns), words[some:])
         return columns, self._mask(partial[chosen] + rest, columns)
 
@@ -157,9 +157,9 @@ class SignBlock:
         """Return the columns of vectors, given their positions in the order of the moments."""
         return positions if self.clusters is None else self.clusters.columns[positions]
 
-    def _mask(self, distances: NDArray[np.uint16], columns: NDArray[np.int64] | None = None) -> NDArray[np.uint16]:
+    def _mask(self, distances: NDArray[np.uint16], columns: NDArray[np.int64]) -> NDArray[np.uint16]:
         if self.removed is not None:
-            distances[self.removed if columns is None else self.removed[columns]] = _FARTHEST
+            distances[self.removed[columns]] = _FARTHEST
         return distances
 
 
@@ -255,6 +255,25 @@ def take(signs: NDArray[np.uint64], columns: NDArray[Any]) -> NDArray[np.uint64]
     for row, target in zip(signs, taken, strict=True):
         row.take(columns, out=target, mode="clip")  # unlike "raise", without a copy
     return taken
+
+
+def _join(rows: NDArray[Any], slices: Sequence[slice]) -> NDArray[Any]:
+    """Return the columns in slices, one slice after the other [rows, columns]; a view if there is only one."""
+    parts = [rows[:, one] for one in slices]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _columns_at(slices: Sequence[slice], positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the columns at some positions of what `_join` returns.
+
+    Example:
+        >>> _columns_at([slice(10, 12), slice(20, 25)], np.array([0, 1, 2, 6])).tolist()
+        [10, 11, 20, 24]
+    """
+    firsts = first_positions([one.stop - one.start for one in slices])
+    moved = np.array([one.start for one in slices]) - firsts
+    columns: NDArray[np.int64] = positions + moved[firsts.searchsorted(positions, "right") - 1]
+    return columns
 
 
 def distance_limit(distances: NDArray[np.uint16], count: int) -> int:
