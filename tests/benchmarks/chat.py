@@ -2,12 +2,9 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from langchain_videochat.embed import Turn, load_model
 from tests.benchmarks.media import repeated, talk
 from tests.benchmarks.real_videochat import SMALL, TINY, save_small
 from tests.benchmarks.report import Table, progress
-from tests.benchmarks.timing import best_of
+from tests.benchmarks.timing import best_of, busy_cpus
 
 TOKENS = 100
 ROUNDS = 5
@@ -46,7 +43,7 @@ def measure(scale: float) -> Table:
         one_thread = save_small(Path(folder) / "one-thread", ONE_THREAD)
         llm = VideoChatEmbed(model=small, device="cpu", max_tokens=TOKENS)
         _add_answer(table, llm, "`invoke`", at_most=1.05)
-        with _busy_cpus():
+        with busy_cpus(os.cpu_count() or 1):
             small_llm = VideoChatEmbed(model=one_thread, device="cpu", max_tokens=SHORT_ANSWER)
             _add_answer(table, small_llm, "`invoke` of a small model while every CPU is busy", at_most=0.5)
         add_batches(table, llm, at_least=1.3)
@@ -100,19 +97,6 @@ def add_second_question(table: Table, llm: VideoChatEmbed, scale: float) -> None
 
 def _clip_seconds(scale: float) -> int:
     return max(10, round(CLIP_SECONDS * scale))
-
-
-@contextmanager
-def _busy_cpus() -> Iterator[None]:
-    """Keep every CPU busy with another process."""
-    command = [sys.executable, "-c", "while True: pass"]
-    processes = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def _add_answer(table: Table, llm: VideoChatEmbed, what: str, *, at_most: float) -> None:

@@ -1,8 +1,11 @@
 """Timing."""
 
+import subprocess
+import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tests.benchmarks.report import progress
@@ -49,3 +52,16 @@ def time_method(owner: Any, method: str, totals: Seconds, name: str) -> None:
         return result
 
     setattr(owner, method, timed)
+
+
+@contextmanager
+def busy_cpus(processes: int) -> Iterator[None]:
+    """Keep the CPUs busy with some other processes."""
+    command = [sys.executable, "-c", "while True: pass"]
+    running = [subprocess.Popen(command) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()

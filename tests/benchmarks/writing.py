@@ -14,7 +14,7 @@ import chromadb
 from langchain_videochat import VideoTimelineStore
 from tests.benchmarks.report import Table, progress
 from tests.benchmarks.search import MOMENTS_PER_VIDEO, RandomEmbeddings, make_timeline, random_words
-from tests.benchmarks.timing import percentile_95, seconds
+from tests.benchmarks.timing import busy_cpus, percentile_95, seconds
 from tests.chroma_server import run_chroma_server
 
 VIDEOS = 50
@@ -50,7 +50,7 @@ def _measure_store(table: Table, place: str, where: str, videos: int, searches: 
         store.add(make_timeline(f"{number:016x}", MOMENTS_PER_VIDEO, generator))
     store.search("word1")
     at_rest = _search(store, searches)
-    with _computing():
+    with busy_cpus(WRITERS):
         while_computing = _search(store, searches)
     with _writers(where):
         store.search("word1")  # after a pause, so that it updates the index itself
@@ -86,18 +86,6 @@ def _writers(where: str) -> Iterator[None]:
         for process in processes:
             assert process.stdout is not None
             process.stdout.readline()  # It has written its first video.
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def _computing() -> Iterator[None]:
-    """Keep the CPUs busy with as many processes as there are writers."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(WRITERS)]
-    try:
         yield
     finally:
         for process in processes:
