@@ -95,7 +95,7 @@ def dump_vectors(vectors: Int8Vectors) -> str:
 
 
 def load_vector(dumped: str) -> Int8Vectors:
-    """Return a dumped vector [dimensions]."""
+    """Return a dumped vector [dimensions]; several are in one row, one after the other."""
     return np.frombuffer(base64.b64decode(dumped), np.int8)
 
 

@@ -77,20 +77,20 @@ class Clusters:
         columns[order] = np.arange(len(order), dtype=np.int32)
         return cls(centroids, starts, order, columns)
 
-    def near(self, query: NDArray[np.float32], wanted: int) -> list[slice] | None:
-        """Return the columns of the clusters near a query.
+    def near(self, query: NDArray[np.float32], wanted: int) -> list[slice]:
+        """Return the columns of the clusters near a query, or all columns if that would be most of them.
 
         Args:
             query: A vector [dimensions].
             wanted: Minimum number of columns.
 
         Returns:
-            The columns of each cluster, ascending; None if it would be most of them.
+            The columns of each cluster, ascending.
         """
-        size = self.starts[-1]
+        size = len(self.order)
         wanted = max(wanted, round(PROBED_SHARE * size))
         if wanted > size / 2:
-            return None
+            return [slice(0, size)]
         nearest = np.einsum("ij,j->i", self.centroids[:, : len(query)], query).argsort()[::-1]
         sizes = np.diff(self.starts)[nearest].cumsum()
         chosen = np.sort(nearest[: sizes.searchsorted(wanted) + 1])

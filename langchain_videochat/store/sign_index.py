@@ -122,8 +122,7 @@ class SignBlock:
             preselection: Which vectors are compared by all of their signs.
         """
         some = preselection.words
-        everything = [slice(0, self.size)]
-        slices = everything if self.clusters is None else self.clusters.near(query, MIN_SEARCHED * count) or everything
+        slices = [slice(0, self.size)] if self.clusters is None else self.clusters.near(query, MIN_SEARCHED * count)
         beginnings = _join(self.signs[:some], slices)
         wanted = max(round(preselection.share * beginnings.shape[1]), 10 * count)
         if wanted >= self.size:

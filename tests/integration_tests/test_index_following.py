@@ -51,7 +51,7 @@ import sqlite3
 store.add(make_slides("eggs", "cracked eggs"))
 sqlite3.connect(sys.argv[1] + "/chroma.sqlite3").execute("BEGIN IMMEDIATE")
 print("locked", flush=True)
-input()
+sys.stdin.read()
 """
 
 DIE_WHILE_INDEXING = """
